@@ -1,0 +1,3 @@
+//! placeholder
+#![cfg_attr(not(test), no_std)]
+pub use molecule_protocol as protocol;
