@@ -1,1 +1,6 @@
-//! placeholder
+//! The daemon, in the order in which data flows through it.
+
+pub mod clock;
+pub mod lease;
+pub mod moment;
+pub mod secret;
