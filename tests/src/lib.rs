@@ -1,1 +1,25 @@
+//! The test city: everything around the broker that a test needs, in one
+//! process and on loopback only.
+//!
+//! - [`ledger`]: every token ever minted, and whether it still lives;
+//! - [`platform`]: a scripted platform that mints them, well or badly;
+//! - [`git_host`]: a real git host that lets in only living tokens and records
+//!   every credential it is shown;
+//! - [`certs`]: the city's own certificate authority;
+//! - [`world`]: one of each with a broker, the shims and an isolated git;
+//! - [`programs`]: finds or builds the real binaries;
+//! - [`wait`]: waiting for a condition, never for a time.
+//!
+//! Stand-ins live on one runtime of their own ([`serve::runtime`]), so plain
+//! synchronous tests drive them by handle. Time is never faked: a test makes
+//! it short by giving tokens a life of seconds and the broker a configuration
+//! in proportion ([`world::config`]).
 
+pub mod certs;
+pub mod git_host;
+pub mod ledger;
+pub mod platform;
+pub mod programs;
+pub mod serve;
+pub mod wait;
+pub mod world;

@@ -1,0 +1,83 @@
+//! The city's own certificate authority: made anew for each world, trusted by
+//! nobody but the programs that are pointed at its file.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// curl resolves every `*.localhost` to loopback by itself, so these are
+/// distinct hosts that need no name server. The real names are for tests that
+/// send git through a proxy or `http.curloptResolve`.
+const NAMES: [&str; 9] = [
+    "localhost",
+    "127.0.0.1",
+    "git.localhost",
+    "evil.localhost",
+    "gitea.localhost",
+    "platform.localhost",
+    "github.com",
+    "gist.github.com",
+    "evil.example",
+];
+
+pub struct Ca {
+    pem: String,
+    acceptor: TlsAcceptor,
+}
+
+impl Ca {
+    #[expect(clippy::new_without_default, reason = "it draws keys")]
+    pub fn new() -> Self {
+        const FINE: &str = "constant parameters make a valid certificate";
+        let mut params = CertificateParams::new(Vec::new()).expect(FINE);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.distinguished_name = name("molecule test city CA");
+        let key = KeyPair::generate().expect(FINE);
+        let pem = params.self_signed(&key).expect(FINE).pem();
+        let issuer = Issuer::new(params, key);
+
+        let names = NAMES.map(String::from).to_vec();
+        let mut leaf = CertificateParams::new(names).expect(FINE);
+        leaf.distinguished_name = name("localhost");
+        leaf.use_authority_key_identifier_extension = true;
+        let leaf_key = KeyPair::generate().expect(FINE);
+        let leaf = leaf.signed_by(&leaf_key, &issuer).expect(FINE);
+
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|config| {
+                config
+                    .with_no_client_auth()
+                    .with_single_cert(vec![leaf.der().clone()], key)
+            })
+            .expect(FINE);
+        Self {
+            pem,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        }
+    }
+
+    /// For `GIT_SSL_CAINFO`, `SSL_CERT_FILE` and curl's `--cacert`.
+    pub fn write(&self, file: &Path) -> io::Result<()> {
+        fs::write(file, &self.pem)
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
+    }
+}
+
+fn name(common: &str) -> rcgen::DistinguishedName {
+    let mut name = rcgen::DistinguishedName::new();
+    name.push(rcgen::DnType::CommonName, common);
+    name
+}

@@ -1,0 +1,92 @@
+//! Which token the platform hands out: a new one for each call, or one for
+//! all that it renews itself shortly before expiry.
+
+use std::time::{Duration, SystemTime};
+
+use crate::ledger::{Ledger, Minted};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    MintPerCall,
+    /// One token for all callers, renewed at the first ask that finds less
+    /// than this left. The real platform: 5 of 60 minutes.
+    Cached {
+        renew_before: Duration,
+    },
+}
+
+impl Policy {
+    /// The real platform's policy in proportion to this life.
+    pub fn cached_like_the_real_one(life: Duration) -> Self {
+        Self::Cached {
+            renew_before: life / 12,
+        }
+    }
+}
+
+pub(crate) struct Cache {
+    pub(crate) life: Duration,
+    pub(crate) policy: Policy,
+    pub(crate) repeat: bool,
+    current: Option<Minted>,
+}
+
+impl Cache {
+    pub(crate) fn new(life: Duration, policy: Policy) -> Self {
+        Self {
+            life,
+            policy,
+            repeat: false,
+            current: None,
+        }
+    }
+
+    pub(crate) fn put(&mut self, ledger: &Ledger, left: Duration) -> Minted {
+        self.current.insert(ledger.mint(left)).clone()
+    }
+
+    pub(crate) fn token(&mut self, ledger: &Ledger) -> Minted {
+        match (&self.current, self.policy) {
+            (Some(current), _) if self.repeat => current.clone(),
+            (Some(current), Policy::Cached { renew_before }) if left(current) > renew_before => {
+                current.clone()
+            }
+            _ => self.put(ledger, self.life),
+        }
+    }
+}
+
+fn left(token: &Minted) -> Duration {
+    token
+        .expires
+        .duration_since(SystemTime::now())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wait::eventually;
+
+    #[test]
+    fn a_cached_token_is_renewed_at_the_first_ask_inside_the_window() {
+        let ledger = Ledger::default();
+        let renew_before = Duration::from_millis(900);
+        let policy = Policy::Cached { renew_before };
+        let mut cache = Cache::new(Duration::from_secs(1), policy);
+        let first = cache.token(&ledger);
+        assert_eq!(cache.token(&ledger).token, first.token);
+        eventually("a new token comes", Duration::from_secs(2), || {
+            cache.token(&ledger).token != first.token
+        });
+        assert!(first.expires > SystemTime::now(), "renewed before it died");
+    }
+
+    #[test]
+    fn a_forced_repeat_outlives_its_token() {
+        let ledger = Ledger::default();
+        let mut cache = Cache::new(Duration::ZERO, Policy::MintPerCall);
+        cache.repeat = true;
+        assert_eq!(cache.token(&ledger).token, cache.token(&ledger).token);
+    }
+}

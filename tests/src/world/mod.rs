@@ -1,0 +1,209 @@
+//! One world: a platform, a git host, a broker between them, the shims on the
+//! path of an isolated git. Nothing of the machine's own configuration or
+//! environment reaches any of them, and all of it is gone when it is dropped.
+
+mod broker;
+pub mod config;
+mod run;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+pub use self::broker::Broker;
+pub use self::run::{Ran, run, run_with_input};
+use crate::certs::Ca;
+use crate::git_host::{GitHost, exec_path};
+use crate::ledger::Ledger;
+use crate::platform::{Platform, Policy};
+use crate::programs::{Git, programs};
+
+/// What a test may want to be otherwise.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// How long a token lives; the broker's configuration is in proportion.
+    pub life: Duration,
+    pub policy: Policy,
+    pub platform_tls: bool,
+    /// `MOLECULE_BROKER_HOSTS`; the git host's origin where `None`.
+    pub hosts: Option<String>,
+    /// Set (or, where `None`, not set) for the broker beside the usual.
+    pub broker_env: Vec<(&'static str, Option<String>)>,
+    /// TOML in front of the `[refresh]` table, and behind it.
+    pub config_head: String,
+    pub config_tail: String,
+    /// Whose http-backend the host runs; that of `/usr/bin/git` where `None`.
+    pub host_git: Option<PathBuf>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            life: Duration::from_secs(3600),
+            policy: Policy::MintPerCall,
+            platform_tls: false,
+            hosts: None,
+            broker_env: Vec::new(),
+            config_head: String::new(),
+            config_tail: String::new(),
+            host_git: None,
+        }
+    }
+}
+
+/// How git comes by its password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    Helper,
+    Askpass,
+    Both,
+    Nothing,
+}
+
+pub struct World {
+    // Dropped first: a daemon must not outlive the city around it.
+    pub broker: Broker,
+    pub platform: Platform,
+    pub host: GitHost,
+    pub ledger: Arc<Ledger>,
+    pub ca: Ca,
+    dir: TempDir,
+}
+
+impl World {
+    /// Everything stands, but the broker isn't started yet.
+    pub fn new(setup: Setup) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("molecule-")
+            .tempdir()
+            .expect("the temporary directory is writable");
+        for folder in ["configs", "run", "bin", "home", "work"] {
+            let folder = dir.path().join(folder);
+            fs::create_dir(&folder).expect("a new folder is writable");
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
+                .expect("our own folder's mode can be set");
+        }
+        let ledger = Arc::new(Ledger::default());
+        let ca = Ca::new();
+        ca.write(&dir.path().join("ca.pem"))
+            .expect("a new folder is writable");
+        let platform_ca = setup.platform_tls.then_some(&ca);
+        let platform = Platform::start(&ledger, setup.life, setup.policy, platform_ca);
+        let backend = setup
+            .host_git
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("/usr/bin/git"));
+        let host = GitHost::start_with(&ledger, Some(&ca), &exec_path(&backend));
+        link_programs(&dir.path().join("bin"));
+
+        let world = Self {
+            broker: Broker::new(&programs().broker, dir.path(), &setup, &platform, &host),
+            platform,
+            host,
+            ledger,
+            ca,
+            dir,
+        };
+        world.write_bearer(&world.platform.bearer());
+        world
+    }
+
+    /// The same with the broker started and its socket answering.
+    pub fn started(setup: Setup) -> Self {
+        let mut world = Self::new(setup);
+        world.broker.start();
+        world
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("run/broker.sock")
+    }
+
+    /// The folder with the shims under their names.
+    pub fn bin(&self) -> PathBuf {
+        self.dir.path().join("bin")
+    }
+
+    pub fn ca_file(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    /// A folder for clones.
+    pub fn work(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+
+    pub fn write_bearer(&self, bearer: &str) {
+        fs::write(self.bearer_file(), format!("{bearer}\n")).expect("our own folder is writable");
+    }
+
+    pub fn bearer_file(&self) -> PathBuf {
+        self.dir.path().join("configs/.auth_token")
+    }
+
+    /// This git in an environment of its own, wired as told, in [`Self::work`].
+    pub fn git(&self, git: &Git, wiring: Wiring) -> Command {
+        let mut command = self.command(&git.path);
+        let mut config = String::from(
+            "[user]\nname = Agent\nemail = agent@city.test\n[init]\ndefaultBranch = main\n\
+             [credential]\nhelper =\n[protocol \"file\"]\nallow = always\n",
+        );
+        if matches!(wiring, Wiring::Helper | Wiring::Both) {
+            config.push_str("[credential]\nhelper = molecule\n");
+        }
+        if matches!(wiring, Wiring::Askpass | Wiring::Both) {
+            command.env("GIT_ASKPASS", self.bin().join("molecule-askpass"));
+        }
+        let file = self.dir.path().join(format!("gitconfig-{wiring:?}"));
+        fs::write(&file, config).expect("our own folder is writable");
+        command.env("GIT_CONFIG_GLOBAL", file);
+        command
+    }
+
+    /// Any program in the environment of the world's agent.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.bin().display());
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.home())
+            .env("LC_ALL", "C")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_SSL_CAINFO", self.ca_file())
+            .env("MOLECULE_BROKER_SOCKET", self.socket())
+            .current_dir(self.work());
+        command
+    }
+
+    /// A shim by its name.
+    pub fn shim(&self, name: &str) -> Command {
+        self.command(&self.bin().join(name))
+    }
+}
+
+fn link_programs(bin: &Path) {
+    let programs = programs();
+    let links = [
+        ("molecule-broker", &programs.broker),
+        ("molecule-askpass", &programs.shim),
+        ("git-credential-molecule", &programs.shim),
+    ];
+    for (name, program) in links {
+        symlink(program, bin.join(name)).expect("a new folder is writable");
+    }
+}

@@ -1,0 +1,85 @@
+//! A program run to its end, with a deadline for it and all its children.
+
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::wait::poll;
+
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// `None` where it was killed at its deadline.
+    pub status: Option<ExitStatus>,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+impl Ran {
+    pub fn success(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    pub fn code(&self) -> Option<i32> {
+        self.status?.code()
+    }
+
+    /// Panics with all that is known where it failed.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert!(self.success(), "failed: {self:?}");
+        self
+    }
+}
+
+/// Without any input.
+#[track_caller]
+pub fn run(command: &mut Command, within: Duration) -> Ran {
+    run_with_input(command, b"", within)
+}
+
+#[track_caller]
+pub fn run_with_input(command: &mut Command, input: &[u8], within: Duration) -> Ran {
+    let began = Instant::now();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let stdout = collect(child.stdout.take());
+    let stderr = collect(child.stderr.take());
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program may well not care for its input.
+        let _ = stdin.write_all(input);
+    }
+    let status = poll(within, || child.try_wait().ok().flatten());
+    let took = began.elapsed();
+    if status.is_none() {
+        let group = i32::try_from(child.id()).expect("a pid fits");
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        let _ = child.wait();
+    }
+    Ran {
+        status,
+        stdout: stdout.join().unwrap_or_default(),
+        stderr: stderr.join().unwrap_or_default(),
+        took,
+    }
+}
+
+fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
