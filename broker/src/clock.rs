@@ -11,10 +11,7 @@ use crate::moment::Moment;
 /// The present on both clocks.
 #[must_use]
 pub fn now() -> Moment {
-    Moment {
-        boot: read(ClockId::CLOCK_BOOTTIME),
-        wall: read(ClockId::CLOCK_REALTIME),
-    }
+    Moment { boot: read(ClockId::CLOCK_BOOTTIME), wall: read(ClockId::CLOCK_REALTIME) }
 }
 
 fn read(clock: ClockId) -> Duration {

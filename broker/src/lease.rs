@@ -85,11 +85,7 @@ impl Lease {
 impl Failure {
     #[must_use]
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self {
-            class,
-            message: message.into(),
-            retry_after: None,
-        }
+        Self { class, message: message.into(), retry_after: None }
     }
 }
 

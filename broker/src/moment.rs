@@ -29,10 +29,7 @@ impl Moment {
     /// This instant `later`, on a machine whose clocks run alike.
     #[must_use]
     pub fn plus(self, later: Duration) -> Self {
-        Self {
-            boot: self.boot + later,
-            wall: self.wall + later,
-        }
+        Self { boot: self.boot + later, wall: self.wall + later }
     }
 }
 
@@ -40,17 +37,12 @@ impl Deadline {
     /// The deadline `life` from `now` on both clocks.
     #[must_use]
     pub fn after(now: Moment, life: Duration) -> Self {
-        Self {
-            boot: now.boot + life,
-            wall: now.wall + life,
-        }
+        Self { boot: now.boot + life, wall: now.wall + life }
     }
 
     /// What is left: the smaller of what the two clocks say, zero once dead.
     #[must_use]
     pub fn left(&self, now: Moment) -> Duration {
-        self.boot
-            .saturating_sub(now.boot)
-            .min(self.wall.saturating_sub(now.wall))
+        self.boot.saturating_sub(now.boot).min(self.wall.saturating_sub(now.wall))
     }
 }

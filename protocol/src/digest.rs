@@ -1,4 +1,4 @@
-//! SHA-256 and a comparison that takes the same time for any difference.
+//! SHA-256, and a comparison that takes the same time for any difference.
 
 use sha2::{Digest, Sha256};
 
@@ -14,21 +14,4 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 pub fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
     let differing = a.iter().zip(b).fold(0, |acc, (x, y)| acc | (x ^ y));
     core::hint::black_box(differing) == 0
-}
-
-/// A SHA-256 over bytes that come piece by piece.
-#[derive(Clone, Default)]
-pub struct Hasher(Sha256);
-
-impl Hasher {
-    /// Takes the next piece.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// The digest of all pieces.
-    #[must_use]
-    pub fn finish(self) -> [u8; 32] {
-        self.0.finalize().into()
-    }
 }

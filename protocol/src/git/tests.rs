@@ -1,0 +1,132 @@
+use std::string::String;
+use std::vec::Vec;
+use std::{format, vec};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn scan(verb: Verb, input: &[u8], piece: usize) -> Result<Option<String>, Fault> {
+    let mut scanner = Scanner::new(verb)?;
+    for bytes in input.chunks(piece) {
+        if scanner.push(bytes)? {
+            break;
+        }
+    }
+    Ok(scanner.finish()?.map(|b| String::from_utf8(b.to_vec()).unwrap()))
+}
+
+fn get(input: &str) -> Result<Option<String>, Fault> {
+    scan(Verb::Get, input.as_bytes(), 4096)
+}
+
+#[test]
+fn what_the_decision_needs_is_sent_on_as_it_came() {
+    let sent = get(
+        "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=github.com\npath=a/b\nusername=u\nurl=https://x\n\n",
+    );
+    assert_eq!(
+        sent.unwrap().unwrap(),
+        "molecule/1 get\nclient=helper\ncapability[]=authtype\ncapability[]=state\nprotocol=https\nhost=github.com\npath=a/b\nusername=u\nurl=https://x\n\n"
+    );
+}
+
+#[test]
+fn a_key_that_came_twice_is_sent_on_twice_for_the_daemon_to_refuse() {
+    assert_eq!(get("host=a\nhost=b\n").unwrap().unwrap(), "molecule/1 get\nclient=helper\nhost=a\nhost=b\n\n");
+}
+
+#[test]
+fn a09_the_servers_own_text_never_leaves_whatever_its_length_and_content() {
+    for length in [0, 1, 1001, 4073, 65535] {
+        let input = [b"host=h\nwwwauth[]=", &vec![b'\r'; length][..], b"\nstate[]=\0x\nprotocol=https\n\n"].concat();
+        let sent = scan(Verb::Get, &input, 4096).unwrap().unwrap();
+        assert_eq!(sent, "molecule/1 get\nclient=helper\nhost=h\nprotocol=https\n\n");
+    }
+}
+
+#[test]
+fn passwords_and_unknown_keys_never_leave() {
+    let sent = get("host=h\npassword=p\ncredential=c\noauth_refresh_token=o\nnew=n\n").unwrap().unwrap();
+    assert_eq!(sent, "molecule/1 get\nclient=helper\nhost=h\n\n");
+}
+
+#[test]
+fn a06_a_control_byte_in_any_other_value_refuses_the_whole() {
+    for key in ["host", "password", "new", "credential"] {
+        for byte in (1..0x20u8).filter(|&b| b != b'\n').chain([0, 0x7f]) {
+            let input = [key.as_bytes(), b"=a", &[byte], b"b\nhost=h\n\n"].concat();
+            assert_eq!(scan(Verb::Get, &input, 7), Err(Fault::Control), "{key} {byte:#x}");
+        }
+    }
+}
+
+#[test]
+fn a10_lines_without_key_or_equals_sign_refuse_the_whole() {
+    assert_eq!(get("host=h\nnonsense\n\n"), Err(Fault::NoKey));
+    assert_eq!(get("host=h\n=x\n\n"), Err(Fault::NoKey));
+    assert_eq!(get("host=h\nnonsense"), Err(Fault::NoKey));
+}
+
+#[test]
+fn a10_what_follows_the_empty_line_is_ignored() {
+    assert_eq!(get("host=h\n\nnonsense\n").unwrap().unwrap(), "molecule/1 get\nclient=helper\nhost=h\n\n");
+    assert_eq!(get("host=h").unwrap().unwrap(), "molecule/1 get\nclient=helper\nhost=h\n\n");
+}
+
+#[test]
+fn erase_sends_the_hash_and_never_the_password() {
+    let hash = String::from_utf8(encoding::hex(&digest::sha256(b"ghs_secret")).to_vec()).unwrap();
+    let expected = format!("molecule/1 erase\nclient=helper\nhost=h\nsha256={hash}\n\n");
+    let basic = "credential=eC1hY2Nlc3MtdG9rZW46Z2hzX3NlY3JldA==";
+    for password in ["password=ghs_secret", basic] {
+        let sent = scan(Verb::Erase, format!("host=h\n{password}\n\n").as_bytes(), 5).unwrap().unwrap();
+        assert_eq!(sent, expected);
+        assert!(!sent.contains("ghs_secret"));
+    }
+}
+
+#[test]
+fn an_erase_that_names_no_password_says_nothing() {
+    assert_eq!(scan(Verb::Erase, b"host=h\n\n", 64), Ok(None));
+    assert_eq!(scan(Verb::Erase, b"host=h\ncredential=!!\n\n", 64), Ok(None));
+    let long = format!("host=h\npassword={}\n\n", "x".repeat(MAX_PASSWORD + 1));
+    assert_eq!(scan(Verb::Erase, long.as_bytes(), 64), Ok(None));
+}
+
+#[test]
+fn a_request_past_its_limit_is_refused() {
+    assert_eq!(get(&format!("path={}\n\n", "x".repeat(MAX_REQUEST))), Err(Fault::TooLong));
+}
+
+#[test]
+fn a_prompt_becomes_a_request() {
+    let prompt = crate::prompt::Prompt::parse(b"Password for 'https://bot%40x@h/p': ").unwrap();
+    let mut buffer = [0; MAX_REQUEST];
+    let sent = request_for_prompt(&prompt, &mut buffer).unwrap();
+    assert_eq!(
+        sent,
+        b"molecule/1 get\nclient=askpass\nprotocol=https\nhost=h\npath=p\nusername=bot@x\nfield=password\n\n"
+    );
+}
+
+proptest! {
+    #[test]
+    fn how_the_input_is_cut_into_reads_changes_nothing(lines in proptest::collection::vec("(host|path|wwwauth\\[\\]|password|x)=[ -~]{0,30}", 0..6), piece in 1..50usize) {
+        let input: Vec<u8> = lines.iter().flat_map(|l| [l.as_bytes(), b"\n"].concat()).collect();
+        for verb in [Verb::Get, Verb::Erase] {
+            prop_assert_eq!(scan(verb, &input, piece), scan(verb, &input, 4096));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_scanner_panic_or_send_what_the_daemon_cannot_read(input in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let mut scanner = Scanner::new(Verb::Get).unwrap();
+        if scanner.push(&input).is_ok()
+            && let Ok(Some(sent)) = scanner.finish()
+        {
+            let parsed = Request::parse(sent);
+            prop_assert!(matches!(parsed, Ok(_) | Err(Fault::Twice)), "{parsed:?}");
+        }
+    }
+}

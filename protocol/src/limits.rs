@@ -1,0 +1,53 @@
+//! Every bound of the protocol, with its unit. All are checked before anything
+//! is stored.
+
+use core::time::Duration;
+
+/// The word that opens every request and answer.
+pub const VERSION: &str = "molecule/1";
+
+/// The number in [`VERSION`], as `status` reports it.
+pub const PROTOCOL: u32 = 1;
+
+/// A whole request, in bytes, its empty line included.
+pub const MAX_REQUEST: usize = 8 * 1024;
+
+/// A whole answer to `get` or `erase`, in bytes. `status` may be longer.
+pub const MAX_ANSWER: usize = 8 * 1024;
+
+/// A key, in bytes. A longer one is one that nobody knows.
+pub const MAX_KEY: usize = 64;
+
+/// A password that a shim hashes for `erase`, in bytes, or the base64 of one
+/// with its user name. A longer one was never given out.
+pub const MAX_PASSWORD: usize = 2 * 1024;
+
+/// A user name in a prompt, decoded, in bytes.
+pub const MAX_USERNAME: usize = 256;
+
+/// A prompt that askpass reads, in bytes.
+pub const MAX_PROMPT: usize = 4 * 1024;
+
+/// How long a client may take to send its request.
+pub const READ_DEADLINE: Duration = Duration::from_millis(1_500);
+
+/// How long the daemon takes to answer at most, waiting for a fetch included.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(8);
+
+/// After how long a shim gives up.
+pub const CLIENT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a shim goes on knocking where the socket's file is there and
+/// nobody listens, before it answers without the daemon.
+pub const REFUSED_DEADLINE: Duration = Duration::from_millis(900);
+
+/// The socket where nothing else is said.
+pub const DEFAULT_SOCKET: &str = "/run/molecule-broker/broker.sock";
+
+/// The socket's place under `$XDG_RUNTIME_DIR`, where the folder of
+/// [`DEFAULT_SOCKET`] is missing.
+pub const RUNTIME_SOCKET: &str = "/molecule-broker/broker.sock";
+
+/// The longest path that fits a Unix socket's address with its final NUL
+/// (unix(7): `sun_path` has 108 bytes).
+pub const MAX_SOCKET_PATH: usize = 107;

@@ -1,0 +1,189 @@
+//! Origins, patterns of them, and how they match.
+//!
+//! A host comes from git percent-decoded and otherwise as somebody wrote it, so
+//! it is compared byte by byte against what was configured, never by prefix,
+//! suffix or a URL parser: `https://github.com%2f.evil.example/` arrives here
+//! as the host `github.com/.evil.example` and must be just another host. Only
+//! ASCII case is folded, and a scheme's own port equals none.
+
+use core::fmt;
+
+/// A scheme that a credential can be given to. Any other gets silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    Https,
+    Http,
+}
+
+/// Where a client wants to log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin<'a> {
+    pub scheme: Scheme,
+    /// A name or a bracketed address, in the case in which it came.
+    pub host: &'a str,
+    /// `None` for the scheme's own port.
+    pub port: Option<u16>,
+}
+
+/// What an operator allows: an origin, or all with any one label in front.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pattern<S> {
+    pub scheme: Scheme,
+    /// `*.` stood before the host.
+    pub wildcard: bool,
+    pub host: S,
+    pub port: Option<u16>,
+}
+
+/// How closely a pattern names an origin. The greatest wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Closeness {
+    Any,
+    Wildcard,
+    Exact,
+}
+
+/// Why a text is no origin pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadPattern {
+    Scheme,
+    Host,
+    Port,
+    Wildcard,
+}
+
+impl Scheme {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http => "http",
+        }
+    }
+
+    const fn own_port(self) -> u16 {
+        match self {
+            Self::Https => 443,
+            Self::Http => 80,
+        }
+    }
+
+    fn of(name: &[u8]) -> Option<Self> {
+        [Self::Https, Self::Http].into_iter().find(|s| s.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+}
+
+impl<'a> Origin<'a> {
+    /// Reads git's `protocol` and `host`. `None` for whatever can't be the
+    /// origin of any credential.
+    #[must_use]
+    pub fn parse(protocol: &[u8], host: &'a [u8]) -> Option<Self> {
+        let scheme = Scheme::of(protocol)?;
+        let (host, port) = split_port(core::str::from_utf8(host).ok()?).ok()?;
+        let port = port.filter(|&p| p != scheme.own_port());
+        is_host(host).then_some(Self { scheme, host, port })
+    }
+}
+
+impl<'a> Pattern<&'a str> {
+    /// Reads `host`, `host:port` or `scheme://host[:port]`, each host with an
+    /// optional `*.` before it. Without a scheme it means https.
+    ///
+    /// # Errors
+    /// Which part is wrong.
+    pub fn parse(text: &'a str) -> Result<Self, BadPattern> {
+        let (scheme, rest) = match text.split_once("://") {
+            None => (Scheme::Https, text),
+            Some((name, rest)) => (Scheme::of(name.as_bytes()).ok_or(BadPattern::Scheme)?, rest),
+        };
+        let (wildcard, rest) = match rest.strip_prefix("*.") {
+            None => (false, rest),
+            Some(rest) => (true, rest),
+        };
+        let (host, port) = split_port(rest)?;
+        if host.contains('*') {
+            return Err(BadPattern::Wildcard);
+        }
+        if !is_host(host) || wildcard && host.starts_with('[') {
+            return Err(BadPattern::Host);
+        }
+        Ok(Self { scheme, wildcard, host, port: port.filter(|&p| p != scheme.own_port()) })
+    }
+}
+
+impl<S: AsRef<str>> Pattern<S> {
+    /// Whether and how closely this pattern names the origin.
+    #[must_use]
+    pub fn names(&self, origin: &Origin<'_>) -> Option<Closeness> {
+        if self.scheme != origin.scheme || self.port != origin.port {
+            return None;
+        }
+        let host = self.host.as_ref();
+        if !self.wildcard {
+            return host.eq_ignore_ascii_case(origin.host).then_some(Closeness::Exact);
+        }
+        let (label, rest) = origin.host.split_once('.')?;
+        (!label.is_empty() && host.eq_ignore_ascii_case(rest)).then_some(Closeness::Wildcard)
+    }
+}
+
+/// Splits off a port that is written as every URL writer writes it: no sign, no
+/// leading zero, at most 65535. What stands before must then be a host.
+fn split_port(text: &str) -> Result<(&str, Option<u16>), BadPattern> {
+    let host_end = text.rfind(']').map_or(0, |at| at + 1);
+    let Some(colon) = text[host_end..].find(':') else {
+        return Ok((text, None));
+    };
+    let (host, port) = (&text[..host_end + colon], &text[host_end + colon + 1..]);
+    let plain = port.bytes().all(|b| b.is_ascii_digit()) && !port.starts_with('0');
+    match port.parse() {
+        Ok(number) if plain => Ok((host, Some(number))),
+        _ => Err(BadPattern::Port),
+    }
+}
+
+/// A name of letters, digits, `-` and `_` in labels that are not empty, or an
+/// IPv6 address in brackets. No trailing dot: to git that is another host.
+fn is_host(text: &str) -> bool {
+    if let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
+        return inner.parse::<core::net::Ipv6Addr>().is_ok();
+    }
+    let label = |l: &str| {
+        !l.is_empty() && l.len() <= 63 && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme.name(), self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl<S: AsRef<str>> fmt::Display for Pattern<S> {
+    /// As [`Pattern::parse`] reads it, without the scheme where it is https.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.scheme != Scheme::Https {
+            write!(f, "{}://", self.scheme.name())?;
+        }
+        write!(f, "{}{}", if self.wildcard { "*." } else { "" }, self.host.as_ref())?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl fmt::Display for BadPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scheme => "the scheme must be https or http",
+            Self::Host => "the host must be a plain name (letters, digits, '-', '_', no trailing dot) or an IPv6 address in brackets",
+            Self::Port => "the port must be a number from 1 to 65535",
+            Self::Wildcard => "'*' may only stand for the whole first label, as in *.example.com",
+        })
+    }
+}
+
+impl core::error::Error for BadPattern {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+use std::format;
+use std::string::ToString;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn closeness(pattern: &str, protocol: &str, host: &[u8]) -> Option<Closeness> {
+    let pattern = Pattern::parse(pattern).unwrap();
+    Origin::parse(protocol.as_bytes(), host).and_then(|o| pattern.names(&o))
+}
+
+#[test]
+fn a02_lookalike_hosts_are_other_hosts() {
+    for host in [
+        "github.com.evil.example",
+        "evilgithub.com",
+        "github.com@evil",
+        "github.com/.evil.example",
+        "github.com#?/",
+        "github.com.",
+        "github.com:8443",
+        "api.github.com",
+        "",
+        "github.com:",
+        "github.com:0443",
+        "github.com:+443",
+        "github.com ",
+        " github.com",
+        "github.com%00",
+        "github.com:443:443",
+        "[github.com]",
+        ".github.com",
+        "github..com",
+    ] {
+        assert_eq!(closeness("github.com", "https", host.as_bytes()), None, "{host:?}");
+    }
+    assert_eq!(closeness("github.com", "https", b"github.com"), Some(Closeness::Exact));
+}
+
+#[test]
+fn a03_ascii_case_folds_and_the_schemes_own_port_is_none() {
+    assert_eq!(closeness("GitHub.com", "HTTPS", b"gITHUB.COM"), Some(Closeness::Exact));
+    assert_eq!(closeness("github.com", "https", b"github.com:443"), Some(Closeness::Exact));
+    assert_eq!(closeness("github.com:443", "https", b"github.com"), Some(Closeness::Exact));
+    assert_eq!(closeness("http://github.com", "http", b"github.com:80"), Some(Closeness::Exact));
+    assert_eq!(closeness("http://github.com", "http", b"github.com:443"), None);
+    for host in ["githuḃ.com".as_bytes(), b"github.com\xff", "ｇithub.com".as_bytes(), b"github.com."] {
+        assert_eq!(closeness("github.com", "https", host), None, "{host:?}");
+    }
+    // The Kelvin sign folds to k outside ASCII.
+    assert_eq!(closeness("kernel.org", "https", "\u{212a}ernel.org".as_bytes()), None);
+}
+
+#[test]
+fn a04_only_the_scheme_that_was_written_matches() {
+    for scheme in ["http", "ssh", "git", "ftp", "cert", "", "https ", "httpss"] {
+        assert_eq!(closeness("github.com", scheme, b"github.com"), None, "{scheme:?}");
+    }
+    assert_eq!(closeness("http://localhost:8080", "http", b"localhost:8080"), Some(Closeness::Exact));
+    assert_eq!(closeness("http://localhost:8080", "https", b"localhost:8080"), None);
+}
+
+#[test]
+fn a_wildcard_is_exactly_one_label() {
+    assert_eq!(closeness("*.example.com", "https", b"git.example.com"), Some(Closeness::Wildcard));
+    assert_eq!(closeness("*.example.com:8443", "https", b"git.example.com:8443"), Some(Closeness::Wildcard));
+    for host in
+        ["example.com", "a.b.example.com", ".example.com", "xexample.com", "git.example.com.evil", "a/b.example.com"]
+    {
+        assert_eq!(closeness("*.example.com", "https", host.as_bytes()), None, "{host:?}");
+    }
+}
+
+#[test]
+fn an_ipv6_host_keeps_its_brackets() {
+    assert_eq!(closeness("[::1]:8443", "https", b"[::1]:8443"), Some(Closeness::Exact));
+    assert_eq!(closeness("[::1]", "https", b"[::1]"), Some(Closeness::Exact));
+    assert_eq!(Origin::parse(b"https", b"::1"), None);
+    assert_eq!(Origin::parse(b"https", b"[::1"), None);
+}
+
+#[test]
+fn a_pattern_that_no_origin_can_meet_is_an_error() {
+    for (text, fault) in [
+        ("ssh://github.com", BadPattern::Scheme),
+        ("", BadPattern::Host),
+        ("https://", BadPattern::Host),
+        ("github.com/", BadPattern::Host),
+        ("github.com.", BadPattern::Host),
+        ("user@github.com", BadPattern::Host),
+        ("github.com:0", BadPattern::Port),
+        ("github.com:65536", BadPattern::Port),
+        ("github.com:https", BadPattern::Port),
+        ("*", BadPattern::Wildcard),
+        ("*.*.com", BadPattern::Wildcard),
+        ("git*.example.com", BadPattern::Wildcard),
+        ("*.[::1]", BadPattern::Host),
+        ("githüb.com", BadPattern::Host),
+        ("a b", BadPattern::Host),
+    ] {
+        assert_eq!(Pattern::parse(text), Err(fault), "{text:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn patterns_print_as_they_parse(
+        scheme in "(https?://)?", wildcard in "(\\*\\.)?", host in "[a-z][a-z0-9-]{0,8}(\\.[a-z]{1,5}){0,3}", port in proptest::option::of(1u16..),
+    ) {
+        let text = format!("{scheme}{wildcard}{host}{}", port.map(|p| format!(":{p}")).unwrap_or_default());
+        let pattern = Pattern::parse(&text).unwrap();
+        let printed = pattern.to_string();
+        prop_assert_eq!(Pattern::parse(&printed).unwrap(), pattern);
+    }
+
+    #[test]
+    fn no_bytes_around_a_host_still_match_it(before in proptest::collection::vec(any::<u8>(), 0..4), after in proptest::collection::vec(any::<u8>(), 0..6)) {
+        let host = [&before[..], b"github.com", &after[..]].concat();
+        let same = before.is_empty() && (after.is_empty() || after == b":443");
+        prop_assert_eq!(closeness("github.com", "https", &host).is_some(), same);
+    }
+}

@@ -1,0 +1,309 @@
+//! What a client asks.
+
+use crate::encoding;
+use crate::limits::{MAX_REQUEST, VERSION};
+use crate::line::{self, Fault};
+use crate::prompt::Field;
+
+/// All that can be asked. None sets a token, widens a scope, stops the daemon
+/// or reads a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    Get,
+    Erase,
+    Status,
+    Refresh,
+    Reload,
+}
+
+/// What kind of client asks, for the audit line and for the shape of the
+/// answer. It grants nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Client {
+    /// `git-credential-molecule`.
+    #[default]
+    Helper,
+    /// `molecule-askpass`.
+    Askpass,
+    /// The shim under the name `gh`.
+    Gh,
+    /// `molecule-broker token`.
+    Token,
+    /// `molecule-broker exec`.
+    Exec,
+    /// The old script's `_fetch_token`.
+    Script,
+}
+
+/// A request, borrowed from the bytes that it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    pub verb: Verb,
+    pub client: Client,
+    pub protocol: Option<&'a [u8]>,
+    pub host: Option<&'a [u8]>,
+    pub path: Option<&'a [u8]>,
+    pub username: Option<&'a [u8]>,
+    /// Tolerated, as gitoxide sends it, and never believed.
+    pub url: Option<&'a [u8]>,
+    /// The client understands `authtype` (git 2.46 and later).
+    pub authtype: bool,
+    /// Which half askpass was asked for.
+    pub field: Option<Field>,
+    /// A credential's name in place of an origin.
+    pub name: Option<&'a str>,
+    /// The SHA-256 of the password that was rejected.
+    pub sha256: Option<[u8; 32]>,
+}
+
+impl Verb {
+    pub const ALL: [Self; 5] = [Self::Get, Self::Erase, Self::Status, Self::Refresh, Self::Reload];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Erase => "erase",
+            Self::Status => "status",
+            Self::Refresh => "refresh",
+            Self::Reload => "reload",
+        }
+    }
+}
+
+impl Client {
+    pub const ALL: [Self; 6] = [Self::Helper, Self::Askpass, Self::Gh, Self::Token, Self::Exec, Self::Script];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Helper => "helper",
+            Self::Askpass => "askpass",
+            Self::Gh => "gh",
+            Self::Token => "token",
+            Self::Exec => "exec",
+            Self::Script => "script",
+        }
+    }
+
+    /// Whether it may ask by a credential's name. What git or gh passes on
+    /// names its host; without one there is no answer, never 'any'.
+    #[must_use]
+    pub const fn may_name(self) -> bool {
+        matches!(self, Self::Token | Self::Exec | Self::Script)
+    }
+}
+
+/// Where a request ends in what was read so far: after its empty line, or at
+/// the end of the stream.
+///
+/// # Errors
+/// [`Fault::TooLong`] once the limit is passed without an end, and
+/// [`Fault::Head`] as soon as the first bytes can't open a request.
+pub fn end(bytes: &[u8], at_end: bool) -> Result<Option<usize>, Fault> {
+    let shared = bytes.len().min(VERSION.len());
+    if bytes[..shared] != VERSION.as_bytes()[..shared] {
+        return Err(Fault::Head);
+    }
+    let found = bytes.windows(2).position(|pair| pair == b"\n\n").map(|at| at + 2);
+    match found.or(at_end.then_some(bytes.len())) {
+        Some(end) if end > MAX_REQUEST => Err(Fault::TooLong),
+        None if bytes.len() >= MAX_REQUEST => Err(Fault::TooLong),
+        found => Ok(found),
+    }
+}
+
+impl<'a> Request<'a> {
+    #[must_use]
+    pub const fn new(verb: Verb) -> Self {
+        Self {
+            verb,
+            client: Client::Helper,
+            protocol: None,
+            host: None,
+            path: None,
+            username: None,
+            url: None,
+            authtype: false,
+            field: None,
+            name: None,
+            sha256: None,
+        }
+    }
+
+    /// Reads a request whose end was found by [`end`].
+    ///
+    /// # Errors
+    /// The first [`Fault`]; nothing of a faulty request is used.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
+        let mut lines = bytes.split(|&b| b == b'\n');
+        let mut request = Self::new(verb(lines.next().unwrap_or_default())?);
+        let mut client = None;
+        for text in lines.take_while(|l| !l.is_empty()) {
+            let (key, value) = line::split(text)?;
+            match key {
+                b"client" => once(&mut client, known_client(value)?)?,
+                b"protocol" => once(&mut request.protocol, value)?,
+                b"host" => once(&mut request.host, value)?,
+                b"path" => once(&mut request.path, value)?,
+                b"username" => once(&mut request.username, value)?,
+                b"url" => once(&mut request.url, value)?,
+                b"capability[]" => request.authtype |= value == b"authtype",
+                b"field" => once(&mut request.field, Field::of(value).ok_or(Fault::Value)?)?,
+                b"name" => once(&mut request.name, core::str::from_utf8(value).map_err(|_| Fault::Value)?)?,
+                b"sha256" => once(&mut request.sha256, encoding::unhex(value).ok_or(Fault::Value)?)?,
+                _ => {}
+            }
+        }
+        request.client = client.unwrap_or_default();
+        Ok(request)
+    }
+
+    /// Writes it as [`Request::parse`] reads it.
+    ///
+    /// # Errors
+    /// What [`line::Writer`] refuses.
+    pub fn write(&self, to: &mut line::Writer<'_>) -> Result<(), Fault> {
+        to.head(self.verb.name())?;
+        to.pair("client", self.client.name().as_bytes())?;
+        let optional = [
+            ("protocol", self.protocol),
+            ("host", self.host),
+            ("path", self.path),
+            ("username", self.username),
+            ("url", self.url),
+            ("capability[]", self.authtype.then_some(&b"authtype"[..])),
+            ("field", self.field.map(|f| f.name().as_bytes())),
+            ("name", self.name.map(str::as_bytes)),
+        ];
+        for (key, value) in optional {
+            value.map_or(Ok(()), |value| to.pair(key, value))?;
+        }
+        if let Some(digest) = &self.sha256 {
+            to.pair("sha256", &encoding::hex(digest))?;
+        }
+        to.end()
+    }
+}
+
+fn verb(head: &[u8]) -> Result<Verb, Fault> {
+    let word = head.strip_prefix(VERSION.as_bytes()).and_then(|rest| rest.strip_prefix(b" ")).ok_or(Fault::Head)?;
+    Verb::ALL.into_iter().find(|v| v.name().as_bytes() == word).ok_or(Fault::Head)
+}
+
+fn known_client(value: &[u8]) -> Result<Client, Fault> {
+    Client::ALL.into_iter().find(|c| c.name().as_bytes() == value).ok_or(Fault::Value)
+}
+
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Fault> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Fault::Twice),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Request<'_>, Fault> {
+        Request::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn d26_these_five_verbs_are_all_that_can_be_asked() {
+        let names: Vec<_> = Verb::ALL.iter().map(|v| v.name()).collect();
+        assert_eq!(names, ["get", "erase", "status", "refresh", "reload"]);
+        for verb in ["set", "store", "stop", "quit", "shutdown", "read", "config", "GET", "", "get "] {
+            assert_eq!(parse(&format!("molecule/1 {verb}\n\n")), Err(Fault::Head), "{verb:?}");
+        }
+    }
+
+    #[test]
+    fn a07_a_key_that_comes_twice_is_refused_in_either_order() {
+        for key in ["host", "protocol", "username", "path", "client"] {
+            for (a, b) in [("helper", "askpass"), ("askpass", "helper"), ("helper", "helper")] {
+                let text = format!("molecule/1 get\n{key}={a}\n{key}={b}\n\n");
+                assert_eq!(parse(&text), Err(Fault::Twice), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a10_a_line_that_is_no_pair_refuses_the_whole_request() {
+        assert_eq!(parse("molecule/1 get\nhost=a\nnonsense\n\n"), Err(Fault::NoKey));
+        assert_eq!(parse("molecule/1 get\n=a\n\n"), Err(Fault::NoKey));
+    }
+
+    #[test]
+    fn a10_the_end_of_the_stream_is_as_good_as_an_empty_line() {
+        let whole = parse("molecule/1 get\nhost=a\n\n").unwrap();
+        assert_eq!(parse("molecule/1 get\nhost=a\n"), Ok(whole.clone()));
+        assert_eq!(parse("molecule/1 get\nhost=a"), Ok(whole.clone()));
+        assert_eq!(parse("molecule/1 get\nhost=a\n\nhost=b\nnonsense"), Ok(whole));
+    }
+
+    #[test]
+    fn a06_a_carriage_return_refuses_the_whole_request() {
+        assert_eq!(parse("molecule/1 get\nhost=a\r\n\n"), Err(Fault::Control));
+        assert_eq!(parse("molecule/1 get\nunknown=a\rb\n\n"), Err(Fault::Control));
+    }
+
+    #[test]
+    fn a46_unknown_keys_and_capabilities_are_ignored() {
+        let request =
+            parse("molecule/1 get\nnew=1\ncapability[]=state\ncapability[]=authtype\ncapability[]=x\n\n").unwrap();
+        assert!(request.authtype);
+    }
+
+    #[test]
+    fn f32_what_can_open_no_request_is_known_from_its_first_bytes() {
+        for noise in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"molecule/2", b"\n\n", b"m\0"] {
+            assert_eq!(end(noise, false), Err(Fault::Head), "{noise:?}");
+        }
+        assert_eq!(end(b"molecule/1 g", false), Ok(None));
+        assert_eq!(end(b"", false), Ok(None));
+    }
+
+    #[test]
+    fn f32_a_request_without_end_is_refused_at_its_limit() {
+        let mut long = b"molecule/1 get\nhost=".to_vec();
+        long.resize(MAX_REQUEST, b'a');
+        assert_eq!(end(&long, false), Err(Fault::TooLong));
+        long.extend_from_slice(b"\n\n");
+        assert_eq!(end(&long, true), Err(Fault::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_is_read_as_it_was_written(
+            verb in 0..5usize, client in 0..6usize, host in proptest::option::of("[ -~]{0,20}"), user in proptest::option::of("[ -~]{0,20}"),
+            authtype: bool, sha256 in proptest::option::of(any::<[u8; 32]>()), field in proptest::option::of(any::<bool>()),
+        ) {
+            let mut request = Request::new(Verb::ALL[verb]);
+            request.client = Client::ALL[client];
+            request.host = host.as_deref().map(str::as_bytes);
+            request.username = user.as_deref().map(str::as_bytes);
+            request.authtype = authtype;
+            request.sha256 = sha256;
+            request.field = field.map(|f| if f { Field::Username } else { Field::Password });
+            let mut buffer = [0; MAX_REQUEST];
+            let mut writer = line::Writer::new(&mut buffer);
+            request.write(&mut writer).unwrap();
+            let bytes = writer.written();
+            prop_assert_eq!(end(bytes, false), Ok(Some(bytes.len())));
+            prop_assert_eq!(Request::parse(bytes), Ok(request));
+        }
+
+        #[test]
+        fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = end(&bytes, true);
+            let _ = Request::parse(&[b"molecule/1 get\n", &bytes[..]].concat());
+        }
+    }
+}
