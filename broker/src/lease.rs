@@ -76,6 +76,12 @@ impl Lease {
         self.deadline.map(|d| d.left(now))
     }
 
+    /// How long it had to live when it came.
+    #[must_use]
+    pub fn life(&self) -> Option<Duration> {
+        self.left(self.received)
+    }
+
     #[must_use]
     pub fn is_live(&self, now: Moment) -> bool {
         self.left(now).is_none_or(|left| !left.is_zero())

@@ -3,4 +3,5 @@
 pub mod clock;
 pub mod lease;
 pub mod moment;
+pub mod refresh;
 pub mod secret;

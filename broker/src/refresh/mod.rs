@@ -1,0 +1,16 @@
+//! When to ask a source for the next credential, and what to serve meanwhile.
+//!
+//! [`Machine`] decides and performs nothing: it is told what happened and the
+//! present [`Moment`](crate::moment::Moment), and answers with an [`Action`].
+//! All that others may see of it is [`Held`], a plain value that is published
+//! after every event. The numbers stand in [`Policy`], the draws in
+//! [`schedule`].
+
+pub mod held;
+pub mod machine;
+pub mod policy;
+pub mod schedule;
+
+pub use held::{Facts, Held, Serving, State, Trouble};
+pub use machine::{Action, Event, Machine, Outcome, Start};
+pub use policy::{Impossible, Policy};

@@ -1,0 +1,194 @@
+//! The numbers of a refresh, each of them configuration.
+
+use std::fmt;
+use std::time::Duration;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// The longest time between two fetches, give or take `jitter`.
+    pub interval: Duration,
+    /// At most half of `interval` is used of it, so that a short interval can
+    /// stand beside the default.
+    pub jitter: Duration,
+    /// A refresh falls due between these two before the credential dies…
+    pub lead_max: Duration,
+    pub lead_min: Duration,
+    /// …but no earlier than this part of the life it came with before its end.
+    pub lead_fraction: f64,
+    /// How soon to ask again for a token that is about to die, or is suspect,
+    /// and that the source only repeats.
+    pub same_token_min: Duration,
+    pub same_token_max: Duration,
+    /// Back-off after failures: the span doubles from `retry_base` to
+    /// `retry_max`.
+    pub retry_base: Duration,
+    pub retry_max: Duration,
+    /// How long to leave a source alone that says it isn't configured, and the
+    /// longest that a `Retry-After` can hold while nothing is in hand.
+    pub not_configured_interval: Duration,
+    /// The least time between two fetches that rejections caused.
+    pub forced_min_gap: Duration,
+    /// A token younger than this may be rejected without being bad.
+    pub replication_lag: Duration,
+    /// One attempt ends within this, for the driver and the sources.
+    pub attempt_timeout: Duration,
+    /// Instead of the draw from `boot_spread`.
+    pub initial_delay: Option<Duration>,
+    /// The first fetch that nobody waits for falls somewhere in here.
+    pub boot_spread: Duration,
+}
+
+/// A value that can't be worked with, in the words of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Impossible {
+    pub field: &'static str,
+    pub expected: &'static str,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        const fn secs(n: u64) -> Duration {
+            Duration::from_secs(n)
+        }
+        Self {
+            interval: secs(45 * 60),
+            jitter: secs(2 * 60),
+            lead_max: secs(4 * 60 + 45),
+            lead_min: secs(2 * 60),
+            lead_fraction: 0.25,
+            same_token_min: secs(20),
+            same_token_max: secs(40),
+            retry_base: secs(1),
+            retry_max: secs(60),
+            not_configured_interval: secs(10 * 60),
+            forced_min_gap: secs(30),
+            replication_lag: secs(5),
+            attempt_timeout: secs(7),
+            initial_delay: None,
+            boot_spread: secs(5),
+        }
+    }
+}
+
+impl Policy {
+    /// All that is impossible about it; empty when it can be used.
+    #[must_use]
+    pub fn check(&self) -> Vec<Impossible> {
+        const TICK: Duration = Duration::from_millis(10);
+        const SECOND: Duration = Duration::from_secs(1);
+        const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+        const LONGEST_ATTEMPT: Duration = Duration::from_secs(7);
+
+        let within = |from: Duration, value: Duration| value >= from && value <= YEAR;
+        let rules = [
+            (within(SECOND, self.interval), "interval", "from 1s to 1y"),
+            (self.jitter <= YEAR, "jitter", "at most 1y"),
+            (within(SECOND, self.lead_max), "lead_max", "from 1s to 1y"),
+            (
+                within(TICK, self.lead_min) && self.lead_min <= self.lead_max,
+                "lead_min",
+                "from 10ms to lead_max",
+            ),
+            (
+                self.lead_fraction > 0.0 && self.lead_fraction < 1.0,
+                "lead_fraction",
+                "a number between 0 and 1, both excluded",
+            ),
+            (
+                within(TICK, self.same_token_min) && self.same_token_min <= self.same_token_max,
+                "same_token_min",
+                "from 10ms to same_token_max",
+            ),
+            (
+                within(TICK, self.same_token_max),
+                "same_token_max",
+                "from 10ms to 1y",
+            ),
+            (
+                within(TICK, self.retry_base) && self.retry_base <= self.retry_max,
+                "retry_base",
+                "from 10ms to retry_max",
+            ),
+            (within(TICK, self.retry_max), "retry_max", "from 10ms to 1y"),
+            (
+                within(SECOND, self.not_configured_interval),
+                "not_configured_interval",
+                "from 1s to 1y",
+            ),
+            (
+                within(TICK, self.forced_min_gap),
+                "forced_min_gap",
+                "from 10ms to 1y",
+            ),
+            (
+                self.replication_lag <= YEAR,
+                "replication_lag",
+                "at most 1y",
+            ),
+            (
+                within(TICK, self.attempt_timeout) && self.attempt_timeout <= LONGEST_ATTEMPT,
+                "attempt_timeout",
+                "from 10ms to 7s: callers are answered within 8s",
+            ),
+            (
+                self.initial_delay.is_none_or(|delay| delay <= YEAR),
+                "initial_delay",
+                "at most 1y",
+            ),
+            (self.boot_spread <= YEAR, "boot_spread", "at most 1y"),
+        ];
+        rules
+            .into_iter()
+            .filter(|(holds, ..)| !holds)
+            .map(|(_, field, expected)| Impossible { field, expected })
+            .collect()
+    }
+}
+
+impl fmt::Display for Impossible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: expected {}", self.field, self.expected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_can_be_used() {
+        assert_eq!(Policy::default().check(), []);
+    }
+
+    #[test]
+    fn every_impossible_value_is_named_in_one_run() {
+        let policy = Policy {
+            interval: Duration::ZERO,
+            lead_min: Duration::from_secs(600),
+            lead_fraction: f64::NAN,
+            same_token_min: Duration::from_secs(41),
+            retry_base: Duration::ZERO,
+            attempt_timeout: Duration::from_secs(8),
+            ..Policy::default()
+        };
+        let named: Vec<_> = policy.check().iter().map(|wrong| wrong.field).collect();
+        let expected = [
+            "interval",
+            "lead_min",
+            "lead_fraction",
+            "same_token_min",
+            "retry_base",
+            "attempt_timeout",
+        ];
+        assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn a_short_interval_can_stand_beside_the_default_jitter() {
+        let policy = Policy {
+            interval: Duration::from_secs(60),
+            ..Policy::default()
+        };
+        assert_eq!(policy.check(), []);
+    }
+}
