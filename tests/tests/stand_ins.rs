@@ -1,6 +1,8 @@
 //! The stand-ins by themselves, seen through curl and git: a test city that
 //! lies would make every other test worthless.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, and says where")]
+
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -117,7 +116,6 @@ impl Broker {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a descriptor can be had"))
             .stderr(log)
-            .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {}: {error}", self.program.display()));
         self.child = Some(child);

@@ -1,0 +1,60 @@
+//! What can be varied. Without any option it is the minute that the README
+//! promises; with some of them it is the soak test.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+pub(crate) const USAGE: &str = "\
+usage: cargo demo [-- OPTION…]
+  --seconds N   how long it runs                      (60)
+  --life N      seconds that a token lives            (8)
+  --clients N   how many work at once, each with the  (2)
+                next git version of this machine
+  --cached      the platform has one token for all and renews it itself
+  --askpass     git asks by GIT_ASKPASS instead of the credential helper
+  --calm        no outage, no rejected token";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) length: Duration,
+    pub(crate) life: Duration,
+    pub(crate) clients: usize,
+    pub(crate) cached: bool,
+    pub(crate) askpass: bool,
+    pub(crate) calm: bool,
+}
+
+pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options {
+        length: Duration::from_secs(60),
+        life: Duration::from_secs(8),
+        clients: 2,
+        cached: false,
+        askpass: false,
+        calm: false,
+    };
+    let mut arguments = arguments;
+    while let Some(name) = arguments.next() {
+        match name.as_str() {
+            "--seconds" => options.length = Duration::from_secs(number(&name, arguments.next())?),
+            "--life" => options.life = Duration::from_secs(number(&name, arguments.next())?),
+            "--clients" => options.clients = number(&name, arguments.next())?,
+            "--cached" => options.cached = true,
+            "--askpass" => options.askpass = true,
+            "--calm" => options.calm = true,
+            _ => return Err(format!("{name} is no option of the demo")),
+        }
+    }
+    if options.life.is_zero() || options.clients == 0 {
+        return Err(String::from(
+            "a token lives at least a second, for at least one client",
+        ));
+    }
+    Ok(options)
+}
+
+fn number<N: FromStr>(name: &str, value: Option<String>) -> Result<N, String> {
+    value
+        .and_then(|value| value.parse().ok())
+        .ok_or_else(|| format!("{name} needs a number behind it"))
+}

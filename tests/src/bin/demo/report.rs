@@ -1,0 +1,212 @@
+//! The figures, as a table, as a line, and as the summary that decides how the
+//! demo ends.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use molecule_tests::git_host::Worth;
+use molecule_tests::world::World;
+use serde_json::Value;
+
+use crate::options::Options;
+use crate::traffic::{Operation, Traffic};
+use crate::trouble::{Stage, Trouble};
+
+pub(crate) struct Facts {
+    elapsed: Duration,
+    rotations: usize,
+    operations: usize,
+    failures: usize,
+    asked: usize,
+    tokens_given: usize,
+    shown_live: usize,
+    shown_dead: usize,
+    platform: &'static str,
+    broker: Value,
+    outages: usize,
+    rejection: Option<Result<Duration, String>>,
+}
+
+impl Facts {
+    pub(crate) fn gather(
+        world: &World,
+        traffic: &Traffic,
+        trouble: &Trouble,
+        elapsed: Duration,
+    ) -> Self {
+        let asked = world.platform.asked();
+        let operations = traffic.operations();
+        let mut tokens: Vec<_> = asked.iter().filter_map(|one| one.token.as_ref()).collect();
+        let tokens_given = tokens.len();
+        tokens.dedup();
+        let status = world.broker.try_status().unwrap_or_default();
+        Self {
+            elapsed,
+            rotations: tokens.len().saturating_sub(1),
+            operations: operations.len(),
+            failures: operations
+                .iter()
+                .filter(|one| one.failure.is_some())
+                .count(),
+            asked: asked.len(),
+            tokens_given,
+            shown_live: world.host.shown_count(Worth::Live),
+            shown_dead: world.host.dead_shown(),
+            platform: if matches!(trouble.stage, Stage::Outage { .. }) {
+                "away"
+            } else {
+                "there"
+            },
+            broker: status["credentials"][0].clone(),
+            outages: trouble.outages,
+            rejection: trouble.rejection.clone(),
+        }
+    }
+
+    pub(crate) fn table(&self) -> String {
+        let rows = [
+            ("time", format!("{:.0} s", self.elapsed.as_secs_f64())),
+            ("git operations", self.operations.to_string()),
+            ("  failed", self.failures.to_string()),
+            ("token rotations", self.rotations.to_string()),
+            ("host was shown", format!("{} live tokens", self.shown_live)),
+            ("  dead ones", self.shown_dead.to_string()),
+            ("platform", String::from(self.platform)),
+            ("  was asked", format!("{} times", self.asked)),
+            ("broker says", self.broker_says()),
+        ];
+        let mut table = String::new();
+        for (name, value) in rows {
+            let _ = writeln!(table, "  {name:<16} {value}");
+        }
+        table
+    }
+
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "{:>5.1} s  {} operations, {} failed; {} rotations; host shown {} live, {} dead; \
+             platform {}, asked {}; broker {}",
+            self.elapsed.as_secs_f64(),
+            self.operations,
+            self.failures,
+            self.rotations,
+            self.shown_live,
+            self.shown_dead,
+            self.platform,
+            self.asked,
+            self.broker_says(),
+        )
+    }
+
+    fn broker_says(&self) -> String {
+        let seconds = |key: &str| match self.broker[key].as_f64() {
+            Some(seconds) => format!("{seconds:.0} s"),
+            None => String::from("?"),
+        };
+        format!(
+            "{}, generation {}, expires in {}, next refresh in {}",
+            self.broker["state"].as_str().unwrap_or("?"),
+            self.broker["generation"],
+            seconds("expires_in_s"),
+            seconds("next_refresh_in_s"),
+        )
+    }
+}
+
+/// The closing words, and whether all went well.
+pub(crate) fn summary(
+    facts: &Facts,
+    operations: &[Operation],
+    options: &Options,
+) -> (String, bool) {
+    let mut text = String::new();
+    let mut groups: BTreeMap<(&str, &str), Vec<Duration>> = BTreeMap::new();
+    for one in operations {
+        groups
+            .entry((&one.git, one.name))
+            .or_default()
+            .push(one.took);
+    }
+    for ((git, name), mut times) in groups {
+        times.sort();
+        let at = |share: usize| times[(times.len() - 1) * share / 100];
+        let (half, most) = (at(50), at(99));
+        let _ = writeln!(
+            text,
+            "git {git} {name:<5} {:>5} times, median {half:.0?}, 99 of 100 within {most:.0?}",
+            times.len()
+        );
+    }
+    let mut problems = problems(facts, options);
+    for one in operations
+        .iter()
+        .filter(|one| one.failure.is_some())
+        .take(5)
+    {
+        let failure = one.failure.as_deref().unwrap_or_default();
+        problems.push(format!("git {} {}: {failure}", one.git, one.name));
+    }
+    if let Some(Ok(took)) = &facts.rejection {
+        let _ = writeln!(text, "the rejected token was replaced after {took:.0?}");
+    }
+    let _ = writeln!(
+        text,
+        "{} operations, {} failed; {} rotations, {} outage(s); host shown {} live and {} dead \
+         tokens; platform asked {} times ({:.2} per rotation)",
+        facts.operations,
+        facts.failures,
+        facts.rotations,
+        facts.outages,
+        facts.shown_live,
+        facts.shown_dead,
+        facts.asked,
+        facts.asked as f64 / facts.rotations.max(1) as f64,
+    );
+    for problem in &problems {
+        let _ = writeln!(text, "PROBLEM: {problem}");
+    }
+    text.push_str(if problems.is_empty() {
+        "All well."
+    } else {
+        "Not well."
+    });
+    (text, problems.is_empty())
+}
+
+/// A run in which nothing happened proves nothing, so that counts too.
+fn problems(facts: &Facts, options: &Options) -> Vec<String> {
+    let mut problems = Vec::new();
+    if facts.failures > 0 {
+        problems.push(format!("{} git operations failed", facts.failures));
+    }
+    if facts.shown_dead > 0 {
+        problems.push(format!(
+            "the host was shown {} dead tokens",
+            facts.shown_dead
+        ));
+    }
+    let fewest = (options.length.as_secs() / options.life.as_secs()) as usize / 2;
+    if facts.rotations < fewest {
+        problems.push(format!(
+            "only {} rotations in {:?}",
+            facts.rotations, options.length
+        ));
+    }
+    if facts.operations == 0 || facts.tokens_given == 0 {
+        problems.push(String::from("nothing happened"));
+    }
+    if !options.calm {
+        if facts.outages == 0 {
+            problems.push(String::from(
+                "no refresh came, so no outage could follow it",
+            ));
+        }
+        match &facts.rejection {
+            Some(Ok(_)) => {}
+            Some(Err(problem)) => problems.push(problem.clone()),
+            None => problems.push(String::from("no token was rejected")),
+        }
+    }
+    problems
+}

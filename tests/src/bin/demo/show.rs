@@ -1,0 +1,148 @@
+//! The minute itself: starts the city, lets the agents work, makes trouble,
+//! and shows it all in a table that is drawn in place on a terminal, or a line
+//! every five seconds elsewhere.
+
+use std::io::{IsTerminal, Write, stdout};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use molecule_tests::platform::Policy;
+use molecule_tests::programs::{gits, programs};
+use molecule_tests::serve::runtime;
+use molecule_tests::world::{Setup, Wiring, World};
+
+use crate::options::Options;
+use crate::report::{Facts, summary};
+use crate::traffic::Traffic;
+use crate::trouble::Trouble;
+
+const TICK: Duration = Duration::from_millis(20);
+const REDRAW: Duration = Duration::from_millis(500);
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(options: &Options) -> ExitCode {
+    println!("Building the broker and the shims …");
+    programs();
+    let gits = gits();
+    let policy = if options.cached {
+        Policy::cached_like_the_real_one(options.life)
+    } else {
+        Policy::MintPerCall
+    };
+    let world = World::started(Setup {
+        life: options.life,
+        policy,
+        ..Setup::default()
+    });
+    let versions: Vec<_> = gits.iter().map(|git| git.version.as_str()).collect();
+    println!(
+        "For {:?}: {} agents with git {}, tokens that live {:?}, platform {}, git host {}",
+        options.length,
+        options.clients,
+        versions.join(" and "),
+        options.life,
+        world.platform.url(),
+        world.host.url(""),
+    );
+
+    let interrupted = on_interrupt();
+    let traffic = Traffic::default();
+    let mut trouble = Trouble::planned(options.length, options.life, options.calm);
+    let mut screen = Screen::new();
+    let began = Instant::now();
+    let wiring = if options.askpass {
+        Wiring::Askpass
+    } else {
+        Wiring::Helper
+    };
+    thread::scope(|scope| {
+        for (number, git) in gits.iter().cycle().take(options.clients).enumerate() {
+            let (traffic, world) = (&traffic, &world);
+            scope.spawn(move || traffic.agent(world, git, wiring, number));
+        }
+        while began.elapsed() < options.length && !interrupted.load(Ordering::Relaxed) {
+            if let Some(event) = trouble.step(began.elapsed(), &world, &gits[0]) {
+                screen.event(began.elapsed(), &event);
+            }
+            if screen.is_due() {
+                screen.draw(&Facts::gather(&world, &traffic, &trouble, began.elapsed()));
+            }
+            thread::sleep(TICK);
+        }
+        traffic.stop.store(true, Ordering::Relaxed);
+    });
+    if interrupted.load(Ordering::Relaxed) {
+        println!("\ninterrupted");
+        return ExitCode::from(130);
+    }
+    let facts = Facts::gather(&world, &traffic, &trouble, began.elapsed());
+    screen.draw(&facts);
+    let (text, all_well) = summary(&facts, &traffic.operations(), options);
+    println!("\n{text}");
+    if all_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn on_interrupt() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = flag.clone();
+    runtime().spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            set.store(true, Ordering::Relaxed);
+        }
+    });
+    flag
+}
+
+struct Screen {
+    is_terminal: bool,
+    drawn: usize,
+    due: Instant,
+}
+
+impl Screen {
+    fn new() -> Self {
+        Self {
+            is_terminal: stdout().is_terminal(),
+            drawn: 0,
+            due: Instant::now(),
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        Instant::now() >= self.due
+    }
+
+    fn draw(&mut self, facts: &Facts) {
+        if self.is_terminal {
+            self.erase();
+            let table = facts.table();
+            self.drawn = table.lines().count();
+            print!("{table}");
+        } else {
+            println!("{}", facts.line());
+        }
+        let _ = stdout().flush();
+        self.due = Instant::now() + if self.is_terminal { REDRAW } else { LINE_EVERY };
+    }
+
+    /// Stays above the table.
+    fn event(&mut self, at: Duration, text: &str) {
+        self.erase();
+        println!("{:>5.1} s  {text}", at.as_secs_f64());
+        self.due = Instant::now();
+    }
+
+    fn erase(&mut self) {
+        if self.is_terminal && self.drawn > 0 {
+            print!("\x1b[{}A\x1b[J", self.drawn);
+            self.drawn = 0;
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What goes wrong on purpose: the platform is away for half of a token's
+//! life, from just after a refresh; and later a git rejects the token that is
+//! being served.
+
+use std::time::{Duration, Instant};
+
+use molecule_tests::programs::Git;
+use molecule_tests::wait::poll;
+use molecule_tests::world::{Wiring, World, run_with_input};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Calm,
+    AwaitingRefresh,
+    Outage {
+        since: Instant,
+    },
+    Recovered,
+    /// The token was rejected; how many requests the platform had seen then.
+    Rejected {
+        since: Instant,
+        asked: usize,
+    },
+    Over,
+}
+
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) stage: Stage,
+    outage_at: Duration,
+    outage_length: Duration,
+    reject_at: Duration,
+    asked_before: usize,
+    /// How long the refresh took that the rejection set off.
+    pub(crate) rejection: Option<Result<Duration, String>>,
+    pub(crate) outages: usize,
+}
+
+impl Trouble {
+    pub(crate) fn planned(length: Duration, life: Duration, calm: bool) -> Self {
+        Self {
+            stage: if calm { Stage::Over } else { Stage::Calm },
+            outage_at: length.mul_f64(0.2),
+            outage_length: life / 2,
+            reject_at: length.mul_f64(0.65),
+            asked_before: 0,
+            rejection: None,
+            outages: 0,
+        }
+    }
+
+    /// Moves on where it is time to. `None` where all is quiet, else what to
+    /// say.
+    pub(crate) fn step(&mut self, elapsed: Duration, world: &World, git: &Git) -> Option<String> {
+        match self.stage {
+            Stage::Calm if elapsed >= self.outage_at => {
+                self.asked_before = world.platform.asked_count();
+                self.stage = Stage::AwaitingRefresh;
+                None
+            }
+            Stage::AwaitingRefresh if world.platform.asked_count() > self.asked_before => {
+                world.platform.refuse_connections();
+                self.outages += 1;
+                self.stage = Stage::Outage {
+                    since: Instant::now(),
+                };
+                Some(format!(
+                    "the platform goes away for {:?}",
+                    self.outage_length
+                ))
+            }
+            Stage::Outage { since } if since.elapsed() >= self.outage_length => {
+                world.platform.accept_connections();
+                self.stage = Stage::Recovered;
+                Some(String::from("the platform is back"))
+            }
+            Stage::Recovered if elapsed >= self.reject_at => {
+                let asked = world.platform.asked_count();
+                if !reject(world, git) {
+                    return None;
+                }
+                self.stage = Stage::Rejected {
+                    since: Instant::now(),
+                    asked,
+                };
+                Some(String::from("a git rejects the token being served"))
+            }
+            Stage::Rejected { since, asked } => {
+                let answer = poll(Duration::from_secs(3), || {
+                    (world.platform.asked_count() > asked).then(|| since.elapsed())
+                });
+                self.rejection = Some(answer.ok_or_else(|| {
+                    String::from("the rejected token set off no refresh within 3 s")
+                }));
+                self.stage = Stage::Over;
+                answer.map(|took| format!("the broker asked for another within {took:.0?}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// As git does it when a server answers 401: through the helper.
+fn reject(world: &World, git: &Git) -> bool {
+    let asked = world.platform.asked();
+    let Some(token) = asked.iter().rev().find_map(|one| one.token.as_ref()) else {
+        return false;
+    };
+    let text = format!(
+        "protocol=https\nhost={}\nusername=x-access-token\npassword={token}\n\n",
+        world.host.origin()
+    );
+    let mut command = world.git(git, Wiring::Helper);
+    command.args(["credential", "reject"]);
+    run_with_input(&mut command, text.as_bytes(), Duration::from_secs(10)).success()
+}
