@@ -126,9 +126,7 @@ impl Held {
     /// Whether the host rejected the token in hand and its source has no other.
     #[must_use]
     pub fn suspect(&self) -> bool {
-        self.current
-            .as_deref()
-            .is_some_and(|lease| self.is_rejected(lease))
+        self.current.as_deref().is_some_and(|lease| self.is_rejected(lease))
     }
 
     #[must_use]
@@ -147,10 +145,7 @@ impl Held {
                 _ => State::Stale,
             };
         }
-        let fallback_rejected = self
-            .fallback
-            .as_deref()
-            .is_some_and(|lease| self.is_rejected(lease));
+        let fallback_rejected = self.fallback.as_deref().is_some_and(|lease| self.is_rejected(lease));
         match self.last_error.as_deref() {
             _ if self.current.is_some() => State::Expired,
             _ if fallback_rejected => State::Rejected,
@@ -183,8 +178,7 @@ impl Held {
 
     /// With nothing live: whether a fetch is in flight, or may start at once.
     fn can_ask(&self, now: Moment) -> bool {
-        let held_off =
-            self.consecutive_failures > 0 && self.next_due.is_some_and(|due| now.boot < due);
+        let held_off = self.consecutive_failures > 0 && self.next_due.is_some_and(|due| now.boot < due);
         self.refreshable && (self.in_flight || !held_off)
     }
 }
@@ -206,9 +200,6 @@ impl State {
     /// Whether nothing is wrong that someone should act on.
     #[must_use]
     pub fn is_healthy(self) -> bool {
-        matches!(
-            self,
-            Self::Ok | Self::Stale | Self::Starting | Self::Unconfigured
-        )
+        matches!(self, Self::Ok | Self::Stale | Self::Starting | Self::Unconfigured)
     }
 }

@@ -11,10 +11,11 @@
 //! - the pace of retries follows from the number of failures alone.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::event::{Action, Event, Outcome, Start};
 use super::held::{Held, Serving, Trouble};
-use super::{Policy, schedule};
+use super::plan::Plan;
+use super::policy::Policy;
 use crate::lease::{Class, Failure, Fresh, Lease, Provenance};
 use crate::moment::{Boot, Deadline, Moment};
 
@@ -33,86 +34,6 @@ pub struct Machine {
     overtaken: bool,
 }
 
-/// What there is when the machine starts.
-#[derive(Default)]
-pub struct Start {
-    /// Whether there is a source that can be asked. Without one (a persona, or
-    /// an environment token alone) the machine never fetches and never wakes.
-    pub refreshable: bool,
-    /// What the one before left behind, in any order; or the one lease there
-    /// will ever be.
-    pub leases: Vec<Lease>,
-    /// [`Held::rejected`] as it was kept with them.
-    pub rejected: Vec<[u8; 32]>,
-    /// The provision-time token. Its deadline is for its giver to set.
-    pub fallback: Option<Lease>,
-}
-
-pub enum Event {
-    /// The timer fired, or the time jumped.
-    Due,
-    /// A caller found nothing live.
-    Demand,
-    /// Somebody asked for a refresh in so many words.
-    Force,
-    /// A host rejected the token with this SHA-256.
-    Rejected { sha256: [u8; 32] },
-    /// The file behind the source changed: its bearer, or the credential itself.
-    SourceChanged,
-    /// The fetch in flight ended.
-    Fetched(Result<Fresh, Failure>),
-}
-
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Action {
-    /// Start a fetch now; [`Event::Fetched`] must follow.
-    pub fetch: bool,
-    /// When to send [`Event::Due`]. `None` while a fetch is in flight, and for
-    /// ever where there is no source.
-    pub wake_at: Option<Boot>,
-    pub outcome: Outcome,
-}
-
-/// What came of the event, for logs, metrics, sinks and whoever waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing to do: not due yet, not ours, or something live is in hand.
-    Idle,
-    /// A fetch started.
-    Asking,
-    /// One was in flight already, and this joins it.
-    Joined,
-    /// A back-off or the source's own wish holds until `wake_at`: the last
-    /// error is the answer.
-    Holding,
-    /// There is no source to ask.
-    NoSource,
-    Refreshed {
-        generation: u64,
-    },
-    /// The source repeated the token in hand.
-    SameToken,
-    /// Another token, which dies before the one in hand, was put aside.
-    Shorter,
-    Failed(Class),
-    /// The token in hand was rejected; `Action::fetch` tells whether that
-    /// started a fetch.
-    Rejected,
-    /// The fallback was rejected and won't be served again.
-    FallbackRejected,
-    /// A token so young was rejected that its host may not know it yet.
-    TooFresh,
-}
-
-/// When the next fetch falls due: at `at`, or `lead` before the end of the
-/// current lease if that is sooner.
-#[derive(Clone, Copy, Default)]
-struct Plan {
-    at: Option<Boot>,
-    lead: Option<Duration>,
-}
-
 /// What keeps a fetch from starting after a failure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hold {
@@ -125,11 +46,7 @@ enum Hold {
 
 impl Machine {
     pub fn new(policy: Policy, start: Start, now: Moment, jitter: f64) -> (Self, Action) {
-        let mut leases: Vec<_> = start
-            .leases
-            .into_iter()
-            .filter(|l| l.is_live(now))
-            .collect();
+        let mut leases: Vec<_> = start.leases.into_iter().filter(|l| l.is_live(now)).collect();
         leases.sort_by_key(|lease| lease.generation);
         let current = leases.pop().map(Arc::new);
         let previous = leases.pop().map(Arc::new);
@@ -154,7 +71,7 @@ impl Machine {
             overtaken: false,
         };
         machine.forget_rejections();
-        machine.plan = machine.plan_at_start(now, jitter);
+        machine.plan = Plan::at_start(&machine.policy, &machine.held, now, jitter);
         let action = machine.end(now, false, Outcome::Idle);
         (machine, action)
     }
@@ -178,7 +95,7 @@ impl Machine {
             _ if !self.held.refreshable => (false, Outcome::NoSource),
             Event::SourceChanged => self.on_source_changed(now),
             _ if self.held.in_flight => (false, Outcome::Joined),
-            Event::Due => ask_if(self.due(now) <= Some(now.boot), Outcome::Idle),
+            Event::Due => ask_if(self.due(now) <= now.boot, Outcome::Idle),
             Event::Demand => match self.held.serving(now) {
                 Serving::Live(_) => (false, Outcome::Idle),
                 Serving::Wait => ask_if(true, Outcome::Idle),
@@ -191,16 +108,12 @@ impl Machine {
 
     fn on_rejected(&mut self, now: Moment, sha256: [u8; 32]) -> (bool, Outcome) {
         let is = |lease: &Option<Arc<Lease>>| {
-            lease
-                .as_deref()
-                .is_some_and(|lease| lease.sha256 == sha256 && lease.is_live(now))
+            lease.as_deref().is_some_and(|lease| lease.sha256 == sha256 && lease.is_live(now))
         };
         let known = self.held.rejected.contains(&sha256);
         if is(&self.held.current) {
             let received = self.held.current.as_ref().map(|lease| lease.received.boot);
-            let settled = received
-                .unwrap_or_default()
-                .saturating_add(self.policy.replication_lag);
+            let settled = received.unwrap_or_default().saturating_add(self.policy.replication_lag);
             if self.held.refreshable && now.boot <= settled {
                 self.held.doubted_until = Some(settled);
                 return (false, Outcome::TooFresh);
@@ -221,8 +134,7 @@ impl Machine {
         if is(&self.held.fallback) && !known {
             self.mark_rejected(sha256);
             // It was all there was, so a back-off has nothing more to protect.
-            let fetch =
-                self.held.refreshable && !self.held.in_flight && self.hold(now) != Hold::Asked;
+            let fetch = self.held.refreshable && !self.held.in_flight && self.hold(now) != Hold::Asked;
             return (fetch, Outcome::FallbackRejected);
         }
         (false, Outcome::Idle)
@@ -235,9 +147,7 @@ impl Machine {
         if self.held.in_flight || !free {
             return false;
         }
-        let allowed = self
-            .forced
-            .map(|forced| forced.saturating_add(self.policy.forced_min_gap));
+        let allowed = self.forced.map(|forced| forced.saturating_add(self.policy.forced_min_gap));
         match allowed {
             Some(allowed) if now.boot < allowed => {
                 self.plan.bring_forward(allowed);
@@ -271,14 +181,9 @@ impl Machine {
 
     fn change_matters(&self, now: Moment) -> bool {
         let is_file = |lease: &Arc<Lease>| lease.origin == Provenance::File;
-        let refused = self
-            .last_class()
-            .is_some_and(|class| matches!(class, Class::Http401 | Class::Http403));
-        let idle = self.held.consecutive_failures == 0
-            && self.held.current.as_deref().is_some_and(|l| l.is_live(now));
-        self.held.current.as_ref().is_some_and(is_file)
-            || refused
-            || (!idle && self.hold(now) != Hold::Asked)
+        let refused = self.last_class().is_some_and(|class| matches!(class, Class::Http401 | Class::Http403));
+        let idle = self.held.consecutive_failures == 0 && self.held.current.as_deref().is_some_and(|l| l.is_live(now));
+        self.held.current.as_ref().is_some_and(is_file) || refused || (!idle && self.hold(now) != Hold::Asked)
     }
 
     fn on_fetched(&mut self, now: Moment, jitter: f64, result: Result<Fresh, Failure>) -> Action {
@@ -289,7 +194,7 @@ impl Machine {
             Ok(outcome) => {
                 self.held.last_success = Some(now);
                 self.held.consecutive_failures = 0;
-                self.plan = self.plan_after_success(now, jitter, outcome);
+                self.plan_next(now, jitter, outcome);
                 outcome
             }
             Err(failure) => self.on_failure(now, jitter, failure),
@@ -307,20 +212,7 @@ impl Machine {
     fn on_failure(&mut self, now: Moment, jitter: f64, failure: Failure) -> Outcome {
         let before = self.held.consecutive_failures;
         let class = failure.class;
-        let left = self.held.current.as_deref().filter(|l| l.is_live(now));
-        let left = left.map(|lease| lease.left(now));
-        let wished = match class {
-            Class::Http404 => Some(self.policy.not_configured_interval).max(failure.retry_after),
-            _ => failure.retry_after,
-        };
-        let wait = match wished {
-            Some(wished) => schedule::asked(&self.policy, wished, left, before, jitter),
-            None => schedule::backoff(&self.policy, before, jitter),
-        };
-        self.plan = Plan {
-            at: Some(now.boot.saturating_add(wait)),
-            lead: None,
-        };
+        self.plan = Plan::failed(&self.policy, &self.held, &failure, before, now, jitter);
         self.first = true;
         self.held.consecutive_failures = before.saturating_add(1);
         self.held.last_error = Some(Arc::new(Trouble { failure, at: now }));
@@ -341,10 +233,7 @@ impl Machine {
             let held = old_live.ok_or(dead)?;
             let deadline = sooner(held.deadline, fresh.deadline);
             if deadline != old.deadline {
-                self.held.current = Some(Arc::new(Lease {
-                    deadline,
-                    ..Lease::clone(old)
-                }));
+                self.held.current = Some(Arc::new(Lease { deadline, ..Lease::clone(old) }));
             }
             self.held.upstream_cached = deadline.is_some();
             return Ok(Outcome::SameToken);
@@ -373,87 +262,29 @@ impl Machine {
         Ok(Outcome::Refreshed { generation })
     }
 
-    fn plan_at_start(&self, now: Moment, jitter: f64) -> Plan {
-        let spread = schedule::first(self.policy.boot_spread, schedule::nth(jitter, 2));
-        let Some(lease) = self.held.current.as_deref() else {
-            let delay = self.policy.initial_delay;
-            let delay = delay.unwrap_or_else(|| schedule::first(self.policy.boot_spread, jitter));
-            return Plan {
-                at: Some(now.boot.saturating_add(delay)),
-                lead: None,
-            };
-        };
-        // As if it had never stopped: one that restarts in a loop must not ask
-        // each time.
-        let ceiling = match self.held.suspect() {
-            true => schedule::same_token(&self.policy, lease.life(), jitter),
-            false => schedule::ceiling(&self.policy, jitter),
-        };
-        let at = lease.received.boot.saturating_add(ceiling);
-        Plan {
-            at: Some(at.max(now.boot.saturating_add(spread))),
-            lead: self.lead(lease, schedule::nth(jitter, 1)),
-        }
-    }
-
-    fn plan_after_success(&mut self, now: Moment, jitter: f64, outcome: Outcome) -> Plan {
+    fn plan_next(&mut self, now: Moment, jitter: f64, outcome: Outcome) {
         let Some(lease) = self.held.current.clone() else {
-            return self.plan;
+            return;
         };
-        let lead = self.lead(&lease, schedule::nth(jitter, 1));
-        let in_or_until_lead = |lead: Duration| lease.left(now).map(|l| l.saturating_sub(lead));
-        let repeats = !matches!(outcome, Outcome::Refreshed { .. });
-        let near = lease.life().is_some_and(|life| {
-            lease.left(now) <= Some(schedule::longest_lead(&self.policy, life))
-        });
-        if self.held.suspect() || (repeats && near) {
-            let wait = schedule::same_token(&self.policy, lease.life(), jitter);
-            return Plan {
-                at: Some(now.boot.saturating_add(wait)),
-                lead: lead.map(|_| Duration::ZERO),
-            };
-        }
-        if repeats && lead.is_some() {
-            return Plan { at: None, lead };
-        }
-        let ceiling = schedule::ceiling(&self.policy, jitter);
-        let otherwise = lead
-            .and_then(in_or_until_lead)
-            .map_or(ceiling, |until| until.min(ceiling));
-        let interval = match std::mem::take(&mut self.first) {
-            true => schedule::first(otherwise, schedule::nth(jitter, 2)),
-            false => ceiling,
+        self.plan = if self.held.suspect() {
+            Plan::urgent(&self.policy, &lease, now, jitter)
+        } else if let Outcome::Refreshed { .. } = outcome {
+            let first = std::mem::take(&mut self.first);
+            Plan::renewed(&self.policy, &lease, first, now, jitter)
+        } else {
+            Plan::repeated(&self.policy, &lease, now, jitter)
         };
-        Plan {
-            at: Some(now.boot.saturating_add(interval)),
-            lead,
-        }
     }
 
-    fn lead(&self, lease: &Lease, u: f64) -> Option<Duration> {
-        lease
-            .life()
-            .map(|life| schedule::lead(&self.policy, life, u))
-    }
-
-    fn due(&self, now: Moment) -> Option<Boot> {
-        let left = self.held.current.as_deref().and_then(|l| l.left(now));
-        let by_end = self
-            .plan
-            .lead
-            .zip(left)
-            .map(|(lead, left)| now.boot.saturating_add(left.saturating_sub(lead)));
-        match (self.plan.at, by_end) {
-            (Some(at), Some(end)) => Some(at.min(end)),
-            (at, end) => at.or(end),
-        }
+    fn due(&self, now: Moment) -> Boot {
+        self.plan.due(self.held.current.as_deref(), now)
     }
 
     fn hold(&self, now: Moment) -> Hold {
         let Some(trouble) = self.held.last_error.as_deref() else {
             return Hold::Free;
         };
-        if self.held.consecutive_failures == 0 || self.due(now) <= Some(now.boot) {
+        if self.held.consecutive_failures == 0 || self.due(now) <= now.boot {
             return Hold::Free;
         }
         match (trouble.failure.class, trouble.failure.retry_after) {
@@ -469,8 +300,7 @@ impl Machine {
     }
 
     fn after_last_attempt(&self) -> Option<Boot> {
-        self.asked
-            .map(|asked| asked.saturating_add(self.policy.retry_base))
+        self.asked.map(|asked| asked.saturating_add(self.policy.retry_base))
     }
 
     fn mark_rejected(&mut self, sha256: [u8; 32]) {
@@ -500,18 +330,8 @@ impl Machine {
             self.asked = Some(now.boot);
         }
         let waits = self.held.refreshable && !self.held.in_flight;
-        self.held.next_due = waits.then(|| self.due(now).unwrap_or(now.boot));
-        Action {
-            fetch,
-            wake_at: self.held.next_due,
-            outcome,
-        }
-    }
-}
-
-impl Plan {
-    fn bring_forward(&mut self, to: Boot) {
-        self.at = Some(self.at.map_or(to, |at| at.min(to)));
+        self.held.next_due = waits.then(|| self.due(now));
+        Action { fetch, wake_at: self.held.next_due, outcome }
     }
 }
 
@@ -524,10 +344,7 @@ fn ask_if(condition: bool, otherwise: Outcome) -> (bool, Outcome) {
 
 fn sooner(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
     match (a, b) {
-        (Some(a), Some(b)) => Some(Deadline {
-            boot: a.boot.min(b.boot),
-            wall: a.wall.min(b.wall),
-        }),
+        (Some(a), Some(b)) => Some(Deadline { boot: a.boot.min(b.boot), wall: a.wall.min(b.wall) }),
         (a, b) => a.or(b),
     }
 }

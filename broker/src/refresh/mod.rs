@@ -6,11 +6,14 @@
 //! after every event. The numbers stand in [`Policy`], the draws in
 //! [`schedule`].
 
+pub mod event;
 pub mod held;
 pub mod machine;
+mod plan;
 pub mod policy;
 pub mod schedule;
 
+pub use event::{Action, Event, Outcome, Start};
 pub use held::{Facts, Held, Serving, State, Trouble};
-pub use machine::{Action, Event, Machine, Outcome, Start};
+pub use machine::Machine;
 pub use policy::{Impossible, Policy};

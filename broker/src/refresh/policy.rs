@@ -84,11 +84,7 @@ impl Policy {
             (within(SECOND, self.interval), "interval", "from 1s to 1y"),
             (self.jitter <= YEAR, "jitter", "at most 1y"),
             (within(SECOND, self.lead_max), "lead_max", "from 1s to 1y"),
-            (
-                within(TICK, self.lead_min) && self.lead_min <= self.lead_max,
-                "lead_min",
-                "from 10ms to lead_max",
-            ),
+            (within(TICK, self.lead_min) && self.lead_min <= self.lead_max, "lead_min", "from 10ms to lead_max"),
             (
                 self.lead_fraction > 0.0 && self.lead_fraction < 1.0,
                 "lead_fraction",
@@ -99,42 +95,22 @@ impl Policy {
                 "same_token_min",
                 "from 10ms to same_token_max",
             ),
-            (
-                within(TICK, self.same_token_max),
-                "same_token_max",
-                "from 10ms to 1y",
-            ),
+            (within(TICK, self.same_token_max), "same_token_max", "from 10ms to 1y"),
             (
                 within(TICK, self.retry_base) && self.retry_base <= self.retry_max,
                 "retry_base",
                 "from 10ms to retry_max",
             ),
             (within(TICK, self.retry_max), "retry_max", "from 10ms to 1y"),
-            (
-                within(SECOND, self.not_configured_interval),
-                "not_configured_interval",
-                "from 1s to 1y",
-            ),
-            (
-                within(TICK, self.forced_min_gap),
-                "forced_min_gap",
-                "from 10ms to 1y",
-            ),
-            (
-                self.replication_lag <= YEAR,
-                "replication_lag",
-                "at most 1y",
-            ),
+            (within(SECOND, self.not_configured_interval), "not_configured_interval", "from 1s to 1y"),
+            (within(TICK, self.forced_min_gap), "forced_min_gap", "from 10ms to 1y"),
+            (self.replication_lag <= YEAR, "replication_lag", "at most 1y"),
             (
                 within(TICK, self.attempt_timeout) && self.attempt_timeout <= LONGEST_ATTEMPT,
                 "attempt_timeout",
                 "from 10ms to 7s: callers are answered within 8s",
             ),
-            (
-                self.initial_delay.is_none_or(|delay| delay <= YEAR),
-                "initial_delay",
-                "at most 1y",
-            ),
+            (self.initial_delay.is_none_or(|delay| delay <= YEAR), "initial_delay", "at most 1y"),
             (self.boot_spread <= YEAR, "boot_spread", "at most 1y"),
         ];
         rules
@@ -172,23 +148,13 @@ mod tests {
             ..Policy::default()
         };
         let named: Vec<_> = policy.check().iter().map(|wrong| wrong.field).collect();
-        let expected = [
-            "interval",
-            "lead_min",
-            "lead_fraction",
-            "same_token_min",
-            "retry_base",
-            "attempt_timeout",
-        ];
+        let expected = ["interval", "lead_min", "lead_fraction", "same_token_min", "retry_base", "attempt_timeout"];
         assert_eq!(named, expected);
     }
 
     #[test]
     fn a_short_interval_can_stand_beside_the_default_jitter() {
-        let policy = Policy {
-            interval: Duration::from_secs(60),
-            ..Policy::default()
-        };
+        let policy = Policy { interval: Duration::from_secs(60), ..Policy::default() };
         assert_eq!(policy.check(), []);
     }
 }

@@ -36,18 +36,14 @@ pub fn longest_lead(policy: &Policy, life: Duration) -> Duration {
 #[must_use]
 pub fn same_token(policy: &Policy, life: Option<Duration>, u: f64) -> Duration {
     let wait = between(policy.same_token_min, policy.same_token_max, u);
-    life.map_or(wait, |life| scaled(policy, wait, life))
-        .max(floor(policy))
+    life.map_or(wait, |life| scaled(policy, wait, life)).max(floor(policy))
 }
 
 /// Back-off with full jitter after the failure that had `before` others before
 /// it. The floor is what keeps a run of small draws from being a hot loop.
 #[must_use]
 pub fn backoff(policy: &Policy, before: u32, u: f64) -> Duration {
-    let span = policy
-        .retry_base
-        .saturating_mul(1 << before.min(20))
-        .min(policy.retry_max);
+    let span = policy.retry_base.saturating_mul(1 << before.min(20)).min(policy.retry_max);
     between(Duration::ZERO, span, u).max(floor(policy))
 }
 
@@ -59,13 +55,7 @@ pub fn backoff(policy: &Policy, before: u32, u: f64) -> Duration {
 /// Without a live lease nobody is served meanwhile, and a source that says
 /// 10⁹ s would mean never: the slowest pace at which anything is asked holds.
 #[must_use]
-pub fn asked(
-    policy: &Policy,
-    wait: Duration,
-    left: Option<Option<Duration>>,
-    before: u32,
-    u: f64,
-) -> Duration {
+pub fn asked(policy: &Policy, wait: Duration, left: Option<Option<Duration>>, before: u32, u: f64) -> Duration {
     let backoff = backoff(policy, before, u);
     let most = match left {
         Some(Some(left)) => left / 2,
@@ -89,9 +79,7 @@ pub fn nth(u: f64, n: u8) -> f64 {
     if n == 0 {
         return u;
     }
-    let mut bits = u
-        .to_bits()
-        .wrapping_add(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut bits = u.to_bits().wrapping_add(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^= bits >> 31;
@@ -103,19 +91,11 @@ pub fn nth(u: f64, n: u8) -> f64 {
 /// `lead_fraction` of a short life cuts that.
 fn scaled(policy: &Policy, length: Duration, life: Duration) -> Duration {
     let cut = life.mul_f64(policy.lead_fraction);
-    if cut >= policy.lead_max {
-        length
-    } else {
-        length.mul_f64(cut.div_duration_f64(policy.lead_max))
-    }
+    if cut >= policy.lead_max { length } else { length.mul_f64(cut.div_duration_f64(policy.lead_max)) }
 }
 
 fn between(from: Duration, to: Duration, u: f64) -> Duration {
-    if from <= to {
-        from + (to - from).mul_f64(u)
-    } else {
-        from - (from - to).mul_f64(u)
-    }
+    if from <= to { from + (to - from).mul_f64(u) } else { from - (from - to).mul_f64(u) }
 }
 
 fn floor(policy: &Policy) -> Duration {

@@ -1,0 +1,106 @@
+//! When the next fetch falls due, after each way in which things can stand.
+
+use std::time::Duration;
+
+use super::{Held, Policy, schedule};
+use crate::lease::{Class, Failure, Lease};
+use crate::moment::{Boot, Moment};
+
+/// Due at `at`, or `lead` before the end of the current lease if that is
+/// sooner. The second half is kept as a length and not as an instant, because
+/// a stepped wall moves the end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Plan {
+    at: Option<Boot>,
+    lead: Option<Duration>,
+}
+
+impl Plan {
+    pub(super) fn at_start(policy: &Policy, held: &Held, now: Moment, u: f64) -> Self {
+        let Some(lease) = held.current.as_deref() else {
+            let spread = schedule::first(policy.boot_spread, u);
+            return Self::wait(now, policy.initial_delay.unwrap_or(spread));
+        };
+        // As if it had never stopped: one that restarts in a loop must not ask
+        // each time.
+        let interval = match held.suspect() {
+            true => schedule::same_token(policy, lease.life(), u),
+            false => schedule::ceiling(policy, u),
+        };
+        let overdue = schedule::first(policy.boot_spread, schedule::nth(u, 2));
+        let at = lease.received.boot.saturating_add(interval);
+        Self { at: Some(at.max(now.boot.saturating_add(overdue))), lead: lead(policy, lease, schedule::nth(u, 1)) }
+    }
+
+    /// After a new token. `first`: nothing was held before, or the source has
+    /// just come back.
+    pub(super) fn renewed(policy: &Policy, lease: &Lease, first: bool, now: Moment, u: f64) -> Self {
+        let ceiling = schedule::ceiling(policy, u);
+        let lead = lead(policy, lease, schedule::nth(u, 1));
+        let by_end = lead.zip(lease.left(now));
+        let otherwise = by_end.map_or(ceiling, |(lead, left)| left.saturating_sub(lead).min(ceiling));
+        let interval = match first {
+            true => schedule::first(otherwise, schedule::nth(u, 2)),
+            false => ceiling,
+        };
+        Self { at: Some(now.boot.saturating_add(interval)), lead }
+    }
+
+    /// After an answer that brought nothing newer than the `lease` in hand.
+    pub(super) fn repeated(policy: &Policy, lease: &Lease, now: Moment, u: f64) -> Self {
+        let life = lease.life();
+        let longest = life.map(|life| schedule::longest_lead(policy, life));
+        match (longest, lease.left(now)) {
+            (Some(longest), Some(left)) if left > longest => {
+                Self { at: None, lead: lead(policy, lease, schedule::nth(u, 1)) }
+            }
+            (Some(_), Some(_)) => Self::urgent(policy, lease, now, u),
+            _ => Self::wait(now, schedule::ceiling(policy, u)),
+        }
+    }
+
+    /// The lease is about to die, or suspect, and its source has no other yet.
+    pub(super) fn urgent(policy: &Policy, lease: &Lease, now: Moment, u: f64) -> Self {
+        let life = lease.life();
+        Self { lead: life.map(|_| Duration::ZERO), ..Self::wait(now, schedule::same_token(policy, life, u)) }
+    }
+
+    /// After a failure that had `before` others before it.
+    pub(super) fn failed(policy: &Policy, held: &Held, failure: &Failure, before: u32, now: Moment, u: f64) -> Self {
+        let wished = match failure.class {
+            Class::Http404 => failure.retry_after.max(Some(policy.not_configured_interval)),
+            _ => failure.retry_after,
+        };
+        let live = held.current.as_deref().filter(|l| l.is_live(now));
+        let left = live.map(|lease| lease.left(now));
+        let wait = match wished {
+            Some(wished) => schedule::asked(policy, wished, left, before, u),
+            None => schedule::backoff(policy, before, u),
+        };
+        Self::wait(now, wait)
+    }
+
+    pub(super) fn bring_forward(&mut self, to: Boot) {
+        self.at = Some(self.at.map_or(to, |at| at.min(to)));
+    }
+
+    /// The instant, as the time stands now.
+    pub(super) fn due(&self, current: Option<&Lease>, now: Moment) -> Boot {
+        let left = current.and_then(|lease| lease.left(now));
+        let by_end = self.lead.zip(left).map(|(lead, left)| {
+            let until = left.saturating_sub(lead);
+            now.boot.saturating_add(until)
+        });
+        // One of the two is always there; if not, better one fetch too many
+        // than none ever.
+        self.at.into_iter().chain(by_end).min().unwrap_or(now.boot)
+    }
+
+    fn wait(now: Moment, wait: Duration) -> Self {
+        Self { at: Some(now.boot.saturating_add(wait)), lead: None }
+    }
+}
+
+fn lead(policy: &Policy, lease: &Lease, u: f64) -> Option<Duration> {
+    lease.life().map(|life| schedule::lead(policy, life, u))
+}
