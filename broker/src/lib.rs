@@ -4,4 +4,6 @@ pub mod clock;
 pub mod lease;
 pub mod moment;
 pub mod refresh;
+pub mod scope;
 pub mod secret;
+pub mod server;

@@ -37,7 +37,7 @@
 //! | `ok` | depend on the request | done; for `get`, the credential in git's own keys |
 //! | `silent` | – | not this broker's origin: print nothing, so that git asks its next helper |
 //! | `refused` | `reason` | in scope, but there is nothing to give, or what was asked failed |
-//! | `denied` | `reason` | this user may not ask; sent before the request is read |
+//! | `denied` | none: the same bytes for everybody | this user may not ask; sent before the request is read |
 //! | `malformed` | `reason` | no request of this version |
 //!
 //! # One of each, to type

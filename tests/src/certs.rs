@@ -54,16 +54,9 @@ impl Ca {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .and_then(|config| {
-                config
-                    .with_no_client_auth()
-                    .with_single_cert(vec![leaf.der().clone()], key)
-            })
+            .and_then(|config| config.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key))
             .expect(FINE);
-        Self {
-            pem,
-            acceptor: TlsAcceptor::from(Arc::new(config)),
-        }
+        Self { pem, acceptor: TlsAcceptor::from(Arc::new(config)) }
     }
 
     /// For `GIT_SSL_CAINFO`, `SSL_CERT_FILE` and curl's `--cacert`.

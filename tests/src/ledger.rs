@@ -29,11 +29,7 @@ pub struct Ledger {
 impl Ledger {
     pub fn mint(&self, life: Duration) -> Minted {
         let minted = SystemTime::now();
-        let one = Minted {
-            token: format!("ghs_{}", random_alphanumerics(36)),
-            minted,
-            expires: minted + life,
-        };
+        let one = Minted { token: format!("ghs_{}", random_alphanumerics(36)), minted, expires: minted + life };
         self.lock().insert(one.token.clone(), (one.clone(), false));
         one
     }
@@ -79,10 +75,7 @@ pub fn random_alphanumerics(count: usize) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut bytes = vec![0; count];
     getrandom::fill(&mut bytes).expect("the kernel has random bytes");
-    bytes
-        .iter()
-        .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]))
-        .collect()
+    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])).collect()
 }
 
 #[cfg(test)]
@@ -95,9 +88,7 @@ mod tests {
         let ledger = Ledger::default();
         let one = ledger.mint(Duration::from_millis(80));
         assert_eq!(ledger.verdict(&one.token), Verdict::Live);
-        eventually("the token dies", Duration::from_secs(2), || {
-            ledger.verdict(&one.token) == Verdict::Expired
-        });
+        eventually("the token dies", Duration::from_secs(2), || ledger.verdict(&one.token) == Verdict::Expired);
         assert!(SystemTime::now() >= one.expires);
     }
 

@@ -25,10 +25,7 @@ pub fn programs() -> &'static Programs {
 }
 
 fn in_folder(folder: &Path) -> Programs {
-    let programs = Programs {
-        broker: folder.join("molecule-broker"),
-        shim: folder.join("molecule-shim"),
-    };
+    let programs = Programs { broker: folder.join("molecule-broker"), shim: folder.join("molecule-shim") };
     for program in [&programs.broker, &programs.shim] {
         assert!(
             program.is_file(),
@@ -41,8 +38,8 @@ fn in_folder(folder: &Path) -> Programs {
 
 fn build() -> Programs {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let lock = File::create(env::temp_dir().join("molecule-tests-build.lock"))
-        .expect("the temporary directory is writable");
+    let lock =
+        File::create(env::temp_dir().join("molecule-tests-build.lock")).expect("the temporary directory is writable");
     lock.lock().expect("the build lock can be waited for");
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--release", "--quiet"])
@@ -62,10 +59,7 @@ fn build() -> Programs {
             .and_then(|message| message["executable"].as_str().map(PathBuf::from))
             .unwrap_or_else(|| panic!("cargo built no program {name}"))
     };
-    Programs {
-        broker: executable("molecule-broker"),
-        shim: executable("molecule-shim"),
-    }
+    Programs { broker: executable("molecule-broker"), shim: executable("molecule-shim") }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,10 +71,7 @@ pub struct Git {
 
 impl Git {
     pub fn at_least(&self, major: u32, minor: u32) -> bool {
-        let mut numbers = self
-            .version
-            .split('.')
-            .map(|part| part.parse().unwrap_or(0));
+        let mut numbers = self.version.split('.').map(|part| part.parse().unwrap_or(0));
         let mine: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         mine >= (major, minor)
     }
@@ -99,10 +90,7 @@ pub fn gits() -> Vec<Git> {
             found.push(git);
         }
     }
-    assert!(
-        !found.is_empty(),
-        "no git on this machine; tests/run installs it"
-    );
+    assert!(!found.is_empty(), "no git on this machine; tests/run installs it");
     found
 }
 
@@ -110,12 +98,6 @@ fn git_at(path: &Path) -> Option<Git> {
     fs::metadata(path).ok()?;
     let output = Command::new(path).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    let version = text
-        .strip_prefix("git version ")?
-        .split_whitespace()
-        .next()?;
-    Some(Git {
-        path: path.to_path_buf(),
-        version: String::from(version),
-    })
+    let version = text.strip_prefix("git version ")?.split_whitespace().next()?;
+    Some(Git { path: path.to_path_buf(), version: String::from(version) })
 }

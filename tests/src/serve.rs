@@ -41,9 +41,7 @@ pub fn runtime() -> &'static Runtime {
 }
 
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never: Infallible| match never {})
-        .boxed()
+    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed()
 }
 
 pub struct Server {
@@ -69,9 +67,7 @@ impl Server {
         A: Future<Output = Response<Body>> + Send + 'static,
     {
         let reserved = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let addr = reserved
-            .local_addr()
-            .expect("a bound socket has an address");
+        let addr = reserved.local_addr().expect("a bound socket has an address");
         let server = Self {
             addr,
             tls,
@@ -144,9 +140,7 @@ impl Server {
             drop(listener);
             let _ = say_closed.send(());
         });
-        ready
-            .recv_timeout(Duration::from_secs(10))
-            .expect("the listener task starts");
+        ready.recv_timeout(Duration::from_secs(10)).expect("the listener task starts");
         *open = Some(Open { stop, closed });
     }
 }

@@ -29,19 +29,12 @@ fn curl(arguments: &[&str]) -> Ran {
 
 fn ask(platform: &Platform, extra: &[&str]) -> Ran {
     let bearer = format!("Authorization: Bearer {}", platform.bearer());
-    let url = format!(
-        "{}/workspaces/ws-1/github-installation-token",
-        platform.url()
-    );
+    let url = format!("{}/workspaces/ws-1/github-installation-token", platform.url());
     curl(&[&["--header", &bearer, &url], extra].concat())
 }
 
 fn status(platform: &Platform) -> String {
-    ask(
-        platform,
-        &["--output", "/dev/null", "--write-out", "%{http_code}"],
-    )
-    .stdout
+    ask(platform, &["--output", "/dev/null", "--write-out", "%{http_code}"]).stdout
 }
 
 fn token(platform: &Platform) -> String {
@@ -54,29 +47,14 @@ fn the_platform_mints_for_both_endpoints_and_only_for_its_bearer() {
     let platform = platform();
     assert!(token(&platform).starts_with("ghs_"));
     let admin = format!("{}/admin/github-installation-token", platform.url());
-    let code = [
-        "--output",
-        "/dev/null",
-        "--write-out",
-        "%{http_code}",
-        &admin,
-    ];
+    let code = ["--output", "/dev/null", "--write-out", "%{http_code}", &admin];
     assert_eq!(curl(&code).stdout, "401");
     let bearer = format!("Authorization: Bearer {}", platform.bearer());
-    assert_eq!(
-        curl(&[&["--header", &bearer], &code[..]].concat()).stdout,
-        "200"
-    );
+    assert_eq!(curl(&[&["--header", &bearer], &code[..]].concat()).stdout, "200");
     platform.set_bearer("another");
-    assert_eq!(
-        curl(&[&["--header", &bearer], &code[..]].concat()).stdout,
-        "401"
-    );
+    assert_eq!(curl(&[&["--header", &bearer], &code[..]].concat()).stdout, "401");
     let asked = platform.asked();
-    let seen: Vec<_> = asked
-        .iter()
-        .map(|one| (one.status, one.bearer_ok))
-        .collect();
+    let seen: Vec<_> = asked.iter().map(|one| (one.status, one.bearer_ok)).collect();
     assert_eq!(seen, [(200, true), (401, false), (200, true), (401, false)]);
 }
 
@@ -97,18 +75,11 @@ fn each_refusal_has_its_status() {
 #[test]
 fn retry_after_comes_in_every_form() {
     let platform = platform();
-    let forms = [
-        RetryAfter::Seconds(120),
-        RetryAfter::Date(HOUR),
-        RetryAfter::Text(String::from("soon")),
-    ];
+    let forms = [RetryAfter::Seconds(120), RetryAfter::Date(HOUR), RetryAfter::Text(String::from("soon"))];
     for form in forms {
         platform.set_mode(Mode::RateLimited(form.clone()));
         let heads = ask(&platform, &["--include"]).stdout.to_lowercase();
-        let value = heads
-            .lines()
-            .find_map(|line| line.strip_prefix("retry-after: "))
-            .unwrap();
+        let value = heads.lines().find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
         match form {
             RetryAfter::Date(_) => assert!(value.ends_with(" gmt"), "{value}"),
             RetryAfter::Seconds(_) => assert_eq!(value, "120"),
@@ -125,18 +96,11 @@ fn broken_answers_are_broken_in_their_own_way() {
     platform.set_mode(Mode::Html);
     assert!(ask(&platform, &[]).stdout.starts_with("<!doctype"));
     platform.set_mode(Mode::Huge);
-    let size = ask(
-        &platform,
-        &["--output", "/dev/null", "--write-out", "%{size_download}"],
-    );
+    let size = ask(&platform, &["--output", "/dev/null", "--write-out", "%{size_download}"]);
     assert_eq!(size.stdout, "67108864");
     for (mode, limit) in [(Mode::Hangs, "1"), (Mode::Drips, "2")] {
         platform.set_mode(mode);
-        assert_eq!(
-            ask(&platform, &["--max-time", limit]).code(),
-            Some(28),
-            "a timeout"
-        );
+        assert_eq!(ask(&platform, &["--max-time", limit]).code(), Some(28), "a timeout");
     }
     platform.set_mode(Mode::Redirects(String::from("http://localhost:1/x")));
     assert_eq!(status(&platform), "302");
@@ -156,12 +120,7 @@ fn a_closed_platform_refuses_and_opens_again_on_the_same_port() {
 #[test]
 fn the_date_header_can_be_left_out() {
     let platform = platform();
-    let has_date = || {
-        ask(&platform, &["--include"])
-            .stdout
-            .to_lowercase()
-            .contains("\ndate: ")
-    };
+    let has_date = || ask(&platform, &["--include"]).stdout.to_lowercase().contains("\ndate: ");
     assert!(has_date());
     platform.set_date(DateHeader::Absent);
     assert!(!has_date());
@@ -174,11 +133,7 @@ fn a_caching_platform_gives_all_the_same_token() {
     platform.set_policy(Policy::cached_like_the_real_one(HOUR));
     assert_eq!(token(&platform), token(&platform));
     let nearly_dead = platform.put_in_cache(Duration::from_secs(60));
-    assert_ne!(
-        token(&platform),
-        nearly_dead.token,
-        "renewed inside its window"
-    );
+    assert_ne!(token(&platform), nearly_dead.token, "renewed inside its window");
 }
 
 /// A git host and a git that shows it this password in the address.
@@ -251,11 +206,7 @@ fn dead_and_invented_passwords_stay_outside_and_are_counted() {
     }
     let worths: Vec<_> = pair.host.shown().iter().map(|shown| shown.worth).collect();
     assert_eq!(worths, [Worth::Expired, Worth::Revoked, Worth::Unknown]);
-    assert!(
-        !pair
-            .git(git, &["ls-remote", &pair.host.url("acme/app.git")])
-            .success()
-    );
+    assert!(!pair.git(git, &["ls-remote", &pair.host.url("acme/app.git")]).success());
     assert!(pair.host.anonymous_count() > 0);
 }
 
@@ -273,11 +224,7 @@ fn an_evil_host_keeps_what_it_is_shown() {
     let pair = Pair::new();
     pair.host.set_behaviour(Behaviour::Refuses);
     let token = pair.ledger.mint(HOUR).token;
-    assert!(
-        !pair
-            .git(&gits()[0].path, &["ls-remote", &pair.url(&token)])
-            .success()
-    );
+    assert!(!pair.git(&gits()[0].path, &["ls-remote", &pair.url(&token)]).success());
     let shown = pair.host.shown();
     let digest = molecule_protocol::digest::sha256(token.as_bytes());
     assert!(shown.iter().any(|one| one.password_sha256 == digest));

@@ -16,12 +16,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::serve::{Body, full};
 
-pub(super) async fn run(
-    exec_path: &Path,
-    root: &Path,
-    user: &str,
-    request: Request<Incoming>,
-) -> Response<Body> {
+pub(super) async fn run(exec_path: &Path, root: &Path, user: &str, request: Request<Incoming>) -> Response<Body> {
     match start(exec_path, root, user, request).await {
         Ok(response) => response,
         Err(error) => Response::builder()
@@ -31,12 +26,7 @@ pub(super) async fn run(
     }
 }
 
-async fn start(
-    exec_path: &Path,
-    root: &Path,
-    user: &str,
-    request: Request<Incoming>,
-) -> io::Result<Response<Body>> {
+async fn start(exec_path: &Path, root: &Path, user: &str, request: Request<Incoming>) -> io::Result<Response<Body>> {
     let mut child = Command::new(exec_path.join("git-http-backend"))
         .env_clear()
         .envs(meta_variables(&request))
@@ -74,25 +64,15 @@ fn meta_variables<B>(request: &Request<B>) -> Vec<(&'static str, String)> {
         ("CONTENT_TYPE", header(CONTENT_TYPE)),
         ("CONTENT_LENGTH", header(CONTENT_LENGTH)),
         ("HTTP_CONTENT_ENCODING", header(CONTENT_ENCODING)),
-        (
-            "GIT_PROTOCOL",
-            header(HeaderName::from_static("git-protocol")),
-        ),
+        ("GIT_PROTOCOL", header(HeaderName::from_static("git-protocol"))),
     ];
     let mut all = vec![
         ("REQUEST_METHOD", request.method().to_string()),
         ("PATH_INFO", String::from(uri.path())),
-        (
-            "QUERY_STRING",
-            String::from(uri.query().unwrap_or_default()),
-        ),
+        ("QUERY_STRING", String::from(uri.query().unwrap_or_default())),
         ("SERVER_PROTOCOL", String::from("HTTP/1.1")),
     ];
-    all.extend(
-        optional
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
+    all.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
     all
 }
 
@@ -127,11 +107,7 @@ async fn feed(mut body: Incoming, mut stdin: ChildStdin) {
 }
 
 /// Owns the child until its last byte, and reaps it.
-async fn pour(
-    mut stdout: BufReader<ChildStdout>,
-    mut child: Child,
-    mut sender: Sender<Bytes, io::Error>,
-) {
+async fn pour(mut stdout: BufReader<ChildStdout>, mut child: Child, mut sender: Sender<Bytes, io::Error>) {
     let mut chunk = vec![0; 64 * 1024];
     loop {
         match stdout.read(&mut chunk).await {

@@ -18,19 +18,13 @@ pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> R
     let (behaviour, welcome) = look(&mut shared.state(), &shared.ledger, &request);
     match (behaviour, welcome) {
         (Behaviour::Redirects(base), _) => elsewhere(&base, &request),
-        (Behaviour::Serves, Some(username)) => {
-            backend::run(&shared.exec_path, &shared.root, &username, request).await
-        }
+        (Behaviour::Serves, Some(username)) => backend::run(&shared.exec_path, &shared.root, &username, request).await,
         _ => who_are_you(),
     }
 }
 
 /// Writes down what is shown, and names the user who may come in.
-fn look(
-    state: &mut State,
-    ledger: &Ledger,
-    request: &Request<Incoming>,
-) -> (Behaviour, Option<String>) {
+fn look(state: &mut State, ledger: &Ledger, request: &Request<Incoming>) -> (Behaviour, Option<String>) {
     let Some((username, password)) = basic_auth(request) else {
         state.anonymous += 1;
         return (state.behaviour.clone(), None);
@@ -49,18 +43,13 @@ fn look(
     let host = request.headers().get(HOST);
     state.shown.push(Shown {
         at: Instant::now(),
-        host: host.map_or_else(String::new, |host| {
-            String::from_utf8_lossy(host.as_bytes()).into_owned()
-        }),
+        host: host.map_or_else(String::new, |host| String::from_utf8_lossy(host.as_bytes()).into_owned()),
         path: String::from(request.uri().path()),
         username: username.clone(),
         password_sha256: sha256(password.as_bytes()),
         worth,
     });
-    (
-        state.behaviour.clone(),
-        worth.is_welcome().then_some(username),
-    )
+    (state.behaviour.clone(), worth.is_welcome().then_some(username))
 }
 
 /// A header that is there but no well-formed Basic one still counts as shown:
@@ -87,10 +76,7 @@ fn who_are_you() -> Response<Body> {
 }
 
 fn elsewhere<B>(base: &str, request: &Request<B>) -> Response<Body> {
-    let tail = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |tail| tail.as_str());
+    let tail = request.uri().path_and_query().map_or("/", |tail| tail.as_str());
     Response::builder()
         .status(302)
         .header(LOCATION, format!("{base}{tail}"))

@@ -94,20 +94,11 @@ impl GitHost {
             root: root.path().to_path_buf(),
             exec_path: exec_path.to_path_buf(),
             ledger: ledger.clone(),
-            state: Mutex::new(State {
-                behaviour: Behaviour::Serves,
-                persona: None,
-                shown: Vec::new(),
-                anonymous: 0,
-            }),
+            state: Mutex::new(State { behaviour: Behaviour::Serves, persona: None, shown: Vec::new(), anonymous: 0 }),
         });
         let handler_shared = shared.clone();
         let handler = move |request| door::answer(handler_shared.clone(), request);
-        Self {
-            server: Server::start(tls.map(Ca::acceptor), handler),
-            shared,
-            root,
-        }
+        Self { server: Server::start(tls.map(Ca::acceptor), handler), shared, root }
     }
 
     /// `localhost:PORT`, as it stands in a host list.
@@ -130,11 +121,7 @@ impl GitHost {
 
     /// The same under another of the certificate's names.
     pub fn url_as(&self, name: &str, repository: &str) -> String {
-        format!(
-            "{}://{}/{repository}",
-            self.server.scheme(),
-            self.origin_as(name)
-        )
+        format!("{}://{}/{repository}", self.server.scheme(), self.origin_as(name))
     }
 
     pub fn set_behaviour(&self, behaviour: Behaviour) {
@@ -172,21 +159,13 @@ impl GitHost {
 
     pub fn shown_count(&self, worth: Worth) -> usize {
         let state = self.state();
-        state
-            .shown
-            .iter()
-            .filter(|shown| shown.worth == worth)
-            .count()
+        state.shown.iter().filter(|shown| shown.worth == worth).count()
     }
 
     /// Credentials that are no good here: the number that has to stay zero.
     pub fn dead_shown(&self) -> usize {
         let state = self.state();
-        state
-            .shown
-            .iter()
-            .filter(|shown| !shown.worth.is_welcome())
-            .count()
+        state.shown.iter().filter(|shown| !shown.worth.is_welcome()).count()
     }
 
     /// Requests that came without any credential.
@@ -210,11 +189,7 @@ impl GitHost {
             .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "host@city.test")))
             .output()
             .expect("git is installed");
-        assert!(
-            output.status.success(),
-            "git {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from(String::from_utf8_lossy(&output.stdout).trim())
     }
 

@@ -39,8 +39,7 @@ enum Pace {
 
 pub(super) fn decide<B>(state: &mut State, mode: &Mode, request: &Request<B>) -> Reply {
     let path = String::from(request.uri().path());
-    let bearer = header(request, &AUTHORIZATION)
-        .and_then(|value| value.strip_prefix("Bearer ").map(String::from));
+    let bearer = header(request, &AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ").map(String::from));
     let bearer_ok = bearer.as_deref() == Some(state.bearer.as_str());
     let mut token = None;
 
@@ -73,10 +72,7 @@ pub(super) fn decide<B>(state: &mut State, mode: &Mode, request: &Request<B>) ->
 }
 
 fn by_mode(mode: &Mode, mint: &mut dyn FnMut() -> Minted) -> Reply {
-    let mut good = |pace| Reply {
-        pace,
-        ..Reply::json(200, &token_json(&mint()))
-    };
+    let mut good = |pace| Reply { pace, ..Reply::json(200, &token_json(&mint())) };
     match mode {
         Mode::Normal => good(Pace::AtOnce),
         Mode::Slow(delay) => good(Pace::After(*delay)),
@@ -87,31 +83,20 @@ fn by_mode(mode: &Mode, mint: &mut dyn FnMut() -> Minted) -> Reply {
         Mode::NotConfigured => Reply::json(404, &json!({"error": "no GitHub App configured"})),
         Mode::RateLimited(after) => {
             let mut reply = Reply::json(429, &json!({"error": "too many requests"}));
-            reply
-                .headers
-                .extend(after.text().map(|text| (RETRY_AFTER, text)));
+            reply.headers.extend(after.text().map(|text| (RETRY_AFTER, text)));
             reply
         }
         Mode::Fails => Reply::json(500, &json!({"error": "token refresh failed"})),
-        Mode::Hangs => Reply {
-            status: 0,
-            pace: Pace::Never,
-            ..Reply::json(200, &Value::Null)
-        },
+        Mode::Hangs => Reply { status: 0, pace: Pace::Never, ..Reply::json(200, &Value::Null) },
         Mode::Html => Reply {
             headers: vec![(CONTENT_TYPE, String::from("text/html; charset=utf-8"))],
             body: b"<!doctype html><title>Please log in</title><h1>Welcome</h1>\n".to_vec(),
             ..Reply::json(200, &Value::Null)
         },
-        Mode::Huge => Reply {
-            body: vec![b' '; 64 * 1024],
-            pace: Pace::Flood,
-            ..Reply::json(200, &Value::Null)
-        },
-        Mode::Redirects(to) => Reply {
-            headers: vec![(LOCATION, to.clone())],
-            ..Reply::json(302, &json!({"error": "moved"}))
-        },
+        Mode::Huge => Reply { body: vec![b' '; 64 * 1024], pace: Pace::Flood, ..Reply::json(200, &Value::Null) },
+        Mode::Redirects(to) => {
+            Reply { headers: vec![(LOCATION, to.clone())], ..Reply::json(302, &json!({"error": "moved"})) }
+        }
         Mode::WrongType => Reply::json(200, &json!({"token": 42, "expires_at": ["soon"]})),
         Mode::TokenText(text) => {
             let mut answer = token_json(&mint());
@@ -146,8 +131,7 @@ impl Reply {
     }
 
     pub(super) async fn send(self) -> Response<Body> {
-        let mut response =
-            Response::builder().status(if self.status == 0 { 200 } else { self.status });
+        let mut response = Response::builder().status(if self.status == 0 { 200 } else { self.status });
         for (name, value) in self.headers {
             response = response.header(name, value);
         }
@@ -165,9 +149,7 @@ impl Reply {
             }
             Pace::Flood => flood(Bytes::from(self.body)),
         };
-        response
-            .body(body)
-            .expect("fixed headers and a status make a response")
+        response.body(body).expect("fixed headers and a status make a response")
     }
 }
 
@@ -222,9 +204,7 @@ impl RetryAfter {
 
 fn is_endpoint(path: &str, workspace: &str) -> bool {
     path == "/admin/github-installation-token"
-        || path
-            .strip_prefix("/workspaces/")
-            .and_then(|rest| rest.strip_suffix("/github-installation-token"))
+        || path.strip_prefix("/workspaces/").and_then(|rest| rest.strip_suffix("/github-installation-token"))
             == Some(workspace)
 }
 

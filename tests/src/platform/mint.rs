@@ -18,9 +18,7 @@ pub enum Policy {
 impl Policy {
     /// The real platform's policy in proportion to this life.
     pub fn cached_like_the_real_one(life: Duration) -> Self {
-        Self::Cached {
-            renew_before: life / 12,
-        }
+        Self::Cached { renew_before: life / 12 }
     }
 }
 
@@ -33,12 +31,7 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn new(life: Duration, policy: Policy) -> Self {
-        Self {
-            life,
-            policy,
-            repeat: false,
-            current: None,
-        }
+        Self { life, policy, repeat: false, current: None }
     }
 
     pub(crate) fn put(&mut self, ledger: &Ledger, left: Duration) -> Minted {
@@ -48,19 +41,14 @@ impl Cache {
     pub(crate) fn token(&mut self, ledger: &Ledger) -> Minted {
         match (&self.current, self.policy) {
             (Some(current), _) if self.repeat => current.clone(),
-            (Some(current), Policy::Cached { renew_before }) if left(current) > renew_before => {
-                current.clone()
-            }
+            (Some(current), Policy::Cached { renew_before }) if left(current) > renew_before => current.clone(),
             _ => self.put(ledger, self.life),
         }
     }
 }
 
 fn left(token: &Minted) -> Duration {
-    token
-        .expires
-        .duration_since(SystemTime::now())
-        .unwrap_or_default()
+    token.expires.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -76,9 +64,7 @@ mod tests {
         let mut cache = Cache::new(Duration::from_secs(1), policy);
         let first = cache.token(&ledger);
         assert_eq!(cache.token(&ledger).token, first.token);
-        eventually("a new token comes", Duration::from_secs(2), || {
-            cache.token(&ledger).token != first.token
-        });
+        eventually("a new token comes", Duration::from_secs(2), || cache.token(&ledger).token != first.token);
         assert!(first.expires > SystemTime::now(), "renewed before it died");
     }
 

@@ -122,19 +122,12 @@ impl Platform {
         }));
         let state = shared.clone();
         let handler = move |request| answer_to(state.clone(), request);
-        Self {
-            server: Server::start(tls.map(Ca::acceptor), handler),
-            shared,
-        }
+        Self { server: Server::start(tls.map(Ca::acceptor), handler), shared }
     }
 
     /// For `PLATFORM_URL`.
     pub fn url(&self) -> String {
-        format!(
-            "{}://localhost:{}",
-            self.server.scheme(),
-            self.server.addr().port()
-        )
+        format!("{}://localhost:{}", self.server.scheme(), self.server.addr().port())
     }
 
     pub fn bearer(&self) -> String {
@@ -218,10 +211,7 @@ impl Platform {
 async fn answer_to(shared: Arc<Mutex<State>>, request: Request<Incoming>) -> Response<Body> {
     let reply = {
         let state = &mut *shared.lock().expect("no holder of this lock panics");
-        let mode = state
-            .script
-            .pop_front()
-            .unwrap_or_else(|| state.mode.clone());
+        let mode = state.script.pop_front().unwrap_or_else(|| state.mode.clone());
         answer::decide(state, &mode, &request)
     };
     reply.send().await

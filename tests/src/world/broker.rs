@@ -30,13 +30,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    pub(super) fn new(
-        program: &Path,
-        dir: &Path,
-        setup: &Setup,
-        platform: &Platform,
-        host: &GitHost,
-    ) -> Self {
+    pub(super) fn new(program: &Path, dir: &Path, setup: &Setup, platform: &Platform, host: &GitHost) -> Self {
         let audit = dir.join("audit.log");
         let config = dir.join("config.toml");
         let text = format!(
@@ -56,15 +50,9 @@ impl Broker {
                 ("WORKSPACE_ID", platform.workspace()),
                 ("CONFIGS_DIR", shown(&dir.join("configs"))),
                 ("SSL_CERT_FILE", shown(&dir.join("ca.pem"))),
-                (
-                    "MOLECULE_BROKER_SOCKET",
-                    shown(&dir.join("run/broker.sock")),
-                ),
+                ("MOLECULE_BROKER_SOCKET", shown(&dir.join("run/broker.sock"))),
                 ("MOLECULE_BROKER_CONFIG", shown(&config)),
-                (
-                    "MOLECULE_BROKER_HOSTS",
-                    setup.hosts.clone().unwrap_or_else(|| host.origin()),
-                ),
+                ("MOLECULE_BROKER_HOSTS", setup.hosts.clone().unwrap_or_else(|| host.origin())),
                 ("MOLECULE_BROKER_LOG", String::from("debug")),
             ]
             .map(|(name, value)| (String::from(name), value)),
@@ -75,14 +63,7 @@ impl Broker {
                 None => env.remove(*name),
             };
         }
-        Self {
-            program: program.to_path_buf(),
-            env,
-            log: dir.join("broker.log"),
-            config,
-            audit,
-            child: None,
-        }
+        Self { program: program.to_path_buf(), env, log: dir.join("broker.log"), config, audit, child: None }
     }
 
     /// Starts it and waits until it answers on its socket.
@@ -95,22 +76,13 @@ impl Broker {
             }
             self.try_status().map(|_| true)
         });
-        assert_eq!(
-            ready,
-            Some(true),
-            "the broker doesn't answer; its log:\n{}",
-            self.log()
-        );
+        assert_eq!(ready, Some(true), "the broker doesn't answer; its log:\n{}", self.log());
     }
 
     /// Starts it and doesn't wait.
     pub fn spawn(&mut self) {
         assert!(!self.is_running(), "the broker runs already");
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.log)
-            .expect("our own folder is writable");
+        let log = OpenOptions::new().create(true).append(true).open(&self.log).expect("our own folder is writable");
         let child = self
             .command(&["serve"])
             .stdin(Stdio::null())
@@ -179,8 +151,7 @@ impl Broker {
 
     #[track_caller]
     pub fn status(&self) -> Value {
-        self.try_status()
-            .expect("the broker answers `status --json`")
+        self.try_status().expect("the broker answers `status --json`")
     }
 
     pub fn try_status(&self) -> Option<Value> {
@@ -192,10 +163,7 @@ impl Broker {
     #[track_caller]
     pub fn credential(&self, name: &str) -> Value {
         let status = self.status();
-        let credentials = status["credentials"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
+        let credentials = status["credentials"].as_array().cloned().unwrap_or_default();
         credentials
             .into_iter()
             .find(|credential| credential["name"] == name)
@@ -204,9 +172,7 @@ impl Broker {
 
     /// Everything it ever said on stdout and stderr.
     pub fn log(&self) -> String {
-        fs::read(&self.log)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     pub fn audit(&self) -> String {

@@ -25,29 +25,15 @@ pub fn refresh_table(life: Duration) -> String {
         line(&mut table, key, scaled(value, life));
     }
     let at_least = |floor, value| scaled(value, life).max(Duration::from_millis(floor));
-    line(
-        &mut table,
-        "retry_base",
-        at_least(100, Duration::from_secs(1)),
-    );
-    line(
-        &mut table,
-        "retry_max",
-        at_least(1000, Duration::from_secs(60)),
-    );
-    line(
-        &mut table,
-        "not_configured_interval",
-        at_least(1000, Duration::from_secs(600)),
-    );
+    line(&mut table, "retry_base", at_least(100, Duration::from_secs(1)));
+    line(&mut table, "retry_max", at_least(1000, Duration::from_secs(60)));
+    line(&mut table, "not_configured_interval", at_least(1000, Duration::from_secs(600)));
     table
 }
 
 /// `value` where a token lives `life` instead of an hour.
 pub fn scaled(value: Duration, life: Duration) -> Duration {
-    value
-        .mul_f64(life.as_secs_f64() / 3600.0)
-        .max(Duration::from_millis(1))
+    value.mul_f64(life.as_secs_f64() / 3600.0).max(Duration::from_millis(1))
 }
 
 fn line(table: &mut String, key: &str, value: Duration) {

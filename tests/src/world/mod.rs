@@ -78,26 +78,18 @@ pub struct World {
 impl World {
     /// Everything stands, but the broker isn't started yet.
     pub fn new(setup: Setup) -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("molecule-")
-            .tempdir()
-            .expect("the temporary directory is writable");
+        let dir = tempfile::Builder::new().prefix("molecule-").tempdir().expect("the temporary directory is writable");
         for folder in ["configs", "run", "bin", "home", "work"] {
             let folder = dir.path().join(folder);
             fs::create_dir(&folder).expect("a new folder is writable");
-            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
-                .expect("our own folder's mode can be set");
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("our own folder's mode can be set");
         }
         let ledger = Arc::new(Ledger::default());
         let ca = Ca::new();
-        ca.write(&dir.path().join("ca.pem"))
-            .expect("a new folder is writable");
+        ca.write(&dir.path().join("ca.pem")).expect("a new folder is writable");
         let platform_ca = setup.platform_tls.then_some(&ca);
         let platform = Platform::start(&ledger, setup.life, setup.policy, platform_ca);
-        let backend = setup
-            .host_git
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("/usr/bin/git"));
+        let backend = setup.host_git.clone().unwrap_or_else(|| PathBuf::from("/usr/bin/git"));
         let host = GitHost::start_with(&ledger, Some(&ca), &exec_path(&backend));
         link_programs(&dir.path().join("bin"));
 

@@ -66,12 +66,7 @@ pub fn run_with_input(command: &mut Command, input: &[u8], within: Duration) -> 
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         let _ = child.wait();
     }
-    Ran {
-        status,
-        stdout: stdout.join().unwrap_or_default(),
-        stderr: stderr.join().unwrap_or_default(),
-        took,
-    }
+    Ran { status, stdout: stdout.join().unwrap_or_default(), stderr: stderr.join().unwrap_or_default(), took }
 }
 
 fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {

@@ -1,0 +1,4 @@
+//! The side of the socket.
+
+pub mod peer;
+pub mod socket;
