@@ -1,9 +1,11 @@
 //! The daemon, in the order in which data flows through it.
 
 pub mod clock;
+pub mod config;
 pub mod lease;
 pub mod moment;
 pub mod refresh;
 pub mod scope;
 pub mod secret;
 pub mod server;
+pub mod users;

@@ -1,0 +1,182 @@
+//! The configuration once it is known to be good. Nothing in here needs to be
+//! checked again: whoever holds a [`Config`] can act on it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use molecule_protocol::origin::Pattern;
+use nix::unistd::{Gid, Uid};
+
+use super::place::Place;
+use crate::refresh::policy::Policy;
+use crate::secret::Secret;
+use crate::users::User;
+
+/// An origin that a credential may be given to, in lower case.
+pub type Origin = Pattern<Box<str>>;
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file that was read, if there was one.
+    pub file: Option<PathBuf>,
+    pub socket: Socket,
+    pub log: Log,
+    pub metrics: Option<Listen>,
+    /// In the file's order; no two of one name, none with another's origins.
+    pub credentials: Vec<Credential>,
+    /// Origins that are spoken for though no credential here serves them: a
+    /// credential with [`Scope::Any`] is never given there.
+    pub claims: Vec<Origin>,
+    pub sinks: Sinks,
+    pub hooks: Hooks,
+    /// What isn't wrong but should be known, for the log at the start.
+    pub warnings: Vec<String>,
+    /// Where each value came from, by its dotted key. A key that isn't in here
+    /// has its default.
+    pub places: BTreeMap<String, Place>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    pub path: PathBuf,
+    /// 0666 unless configured. Who may ask is decided by the peer's uid, which
+    /// can't be forged; the mode only decides who is told so. With less, a
+    /// user that is allowed but not the daemon's own couldn't connect.
+    pub mode: u32,
+    pub group: Option<Gid>,
+    /// Who may ask, besides root and the daemon's own user.
+    pub allow: Vec<Uid>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A filter that `tracing_subscriber::EnvFilter` has parsed once already.
+    pub filter: String,
+    pub format: LogFormat,
+    /// `None`: audit lines go into the log.
+    pub audit_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Where metrics are served. Never further away than this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// A loopback address.
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+#[derive(Clone, Debug)]
+pub struct Credential {
+    pub name: Arc<str>,
+    pub scope: Scope,
+    pub username: Arc<str>,
+    /// Who may ask for this one, out of those who may ask at all. `None`: all
+    /// of them.
+    pub allow: Option<Vec<Uid>>,
+    pub source: SourceConfig,
+    /// Asked while `source` has nothing.
+    pub fallback: Option<SourceConfig>,
+    pub policy: Policy,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Any https origin that nobody else claims.
+    Any,
+    /// The first is the one that `token` and `exec` mean without a host.
+    Patterns(Vec<Origin>),
+}
+
+#[derive(Clone, Debug)]
+pub enum SourceConfig {
+    Platform(Platform),
+    /// The provision-time token.
+    Env(Secret),
+    /// A password of long life, with the credential's user name.
+    Persona(Secret),
+    /// A file that holds the credential, read again when it changes.
+    File(PathBuf),
+    /// A program that prints the credential. Never empty.
+    Command(Vec<String>),
+    /// Configured, but what it needs isn't there: the state `unconfigured`.
+    /// The text says what to set.
+    Missing(&'static str),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platform {
+    /// `http://` or `https://`, without a slash at the end.
+    pub url: String,
+    pub workspace: Option<String>,
+    pub bearer_file: PathBuf,
+    pub network: Network,
+}
+
+/// Proxies and root certificates, as curl honours them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    pub http_proxy: Option<String>,
+    pub https_proxy: Option<String>,
+    pub no_proxy: Option<String>,
+    pub ssl_cert_file: Option<PathBuf>,
+    pub ssl_cert_dir: Option<PathBuf>,
+}
+
+/// Files and programs that are told of every new token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sinks {
+    /// Log the real gh in.
+    pub gh: bool,
+    /// Write the token there. Absolute.
+    pub file: Option<PathBuf>,
+    /// The credential that goes there; it exists if there is any sink.
+    pub credential: Arc<str>,
+    /// As whom; `None` if there is no sink.
+    pub user: Option<User>,
+}
+
+/// Programs that are run after an event: no shell, the first is the program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    pub on_refresh: Option<Vec<String>>,
+    pub on_failure: Option<Vec<String>>,
+}
+
+impl Config {
+    #[must_use]
+    pub fn credential(&self, name: &str) -> Option<&Credential> {
+        self.credentials.iter().find(|c| &*c.name == name)
+    }
+}
+
+impl Credential {
+    /// Whether it belongs to a person or a bot, so that a request for another
+    /// user name isn't for it. A token's user name is overridden instead.
+    #[must_use]
+    pub fn is_persona(&self) -> bool {
+        matches!(self.source, SourceConfig::Persona(_))
+    }
+}
+
+impl SourceConfig {
+    /// As `status` names it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Platform(_) => "platform",
+            Self::Env(_) => "env",
+            Self::Persona(_) => "persona",
+            Self::File(_) => "file",
+            Self::Command(_) => "command",
+            Self::Missing(_) => "unconfigured",
+        }
+    }
+}
