@@ -46,15 +46,11 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, 
         }
     }
     if options.life.is_zero() || options.clients == 0 {
-        return Err(String::from(
-            "a token lives at least a second, for at least one client",
-        ));
+        return Err(String::from("a token lives at least a second, for at least one client"));
     }
     Ok(options)
 }
 
 fn number<N: FromStr>(name: &str, value: Option<String>) -> Result<N, String> {
-    value
-        .and_then(|value| value.parse().ok())
-        .ok_or_else(|| format!("{name} needs a number behind it"))
+    value.and_then(|value| value.parse().ok()).ok_or_else(|| format!("{name} needs a number behind it"))
 }

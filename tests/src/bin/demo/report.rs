@@ -29,12 +29,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    pub(crate) fn gather(
-        world: &World,
-        traffic: &Traffic,
-        trouble: &Trouble,
-        elapsed: Duration,
-    ) -> Self {
+    pub(crate) fn gather(world: &World, traffic: &Traffic, trouble: &Trouble, elapsed: Duration) -> Self {
         let asked = world.platform.asked();
         let operations = traffic.operations();
         let mut tokens: Vec<_> = asked.iter().filter_map(|one| one.token.as_ref()).collect();
@@ -45,19 +40,12 @@ impl Facts {
             elapsed,
             rotations: tokens.len().saturating_sub(1),
             operations: operations.len(),
-            failures: operations
-                .iter()
-                .filter(|one| one.failure.is_some())
-                .count(),
+            failures: operations.iter().filter(|one| one.failure.is_some()).count(),
             asked: asked.len(),
             tokens_given,
             shown_live: world.host.shown_count(Worth::Live),
             shown_dead: world.host.dead_shown(),
-            platform: if matches!(trouble.stage, Stage::Outage { .. }) {
-                "away"
-            } else {
-                "there"
-            },
+            platform: if matches!(trouble.stage, Stage::Outage { .. }) { "away" } else { "there" },
             broker: status["credentials"][0].clone(),
             outages: trouble.outages,
             rejection: trouble.rejection.clone(),
@@ -115,18 +103,11 @@ impl Facts {
 }
 
 /// The closing words, and whether all went well.
-pub(crate) fn summary(
-    facts: &Facts,
-    operations: &[Operation],
-    options: &Options,
-) -> (String, bool) {
+pub(crate) fn summary(facts: &Facts, operations: &[Operation], options: &Options) -> (String, bool) {
     let mut text = String::new();
     let mut groups: BTreeMap<(&str, &str), Vec<Duration>> = BTreeMap::new();
     for one in operations {
-        groups
-            .entry((&one.git, one.name))
-            .or_default()
-            .push(one.took);
+        groups.entry((&one.git, one.name)).or_default().push(one.took);
     }
     for ((git, name), mut times) in groups {
         times.sort();
@@ -139,11 +120,7 @@ pub(crate) fn summary(
         );
     }
     let mut problems = problems(facts, options);
-    for one in operations
-        .iter()
-        .filter(|one| one.failure.is_some())
-        .take(5)
-    {
+    for one in operations.iter().filter(|one| one.failure.is_some()).take(5) {
         let failure = one.failure.as_deref().unwrap_or_default();
         problems.push(format!("git {} {}: {failure}", one.git, one.name));
     }
@@ -166,11 +143,7 @@ pub(crate) fn summary(
     for problem in &problems {
         let _ = writeln!(text, "PROBLEM: {problem}");
     }
-    text.push_str(if problems.is_empty() {
-        "All well."
-    } else {
-        "Not well."
-    });
+    text.push_str(if problems.is_empty() { "All well." } else { "Not well." });
     (text, problems.is_empty())
 }
 
@@ -181,26 +154,18 @@ fn problems(facts: &Facts, options: &Options) -> Vec<String> {
         problems.push(format!("{} git operations failed", facts.failures));
     }
     if facts.shown_dead > 0 {
-        problems.push(format!(
-            "the host was shown {} dead tokens",
-            facts.shown_dead
-        ));
+        problems.push(format!("the host was shown {} dead tokens", facts.shown_dead));
     }
     let fewest = (options.length.as_secs() / options.life.as_secs()) as usize / 2;
     if facts.rotations < fewest {
-        problems.push(format!(
-            "only {} rotations in {:?}",
-            facts.rotations, options.length
-        ));
+        problems.push(format!("only {} rotations in {:?}", facts.rotations, options.length));
     }
     if facts.operations == 0 || facts.tokens_given == 0 {
         problems.push(String::from("nothing happened"));
     }
     if !options.calm {
         if facts.outages == 0 {
-            problems.push(String::from(
-                "no refresh came, so no outage could follow it",
-            ));
+            problems.push(String::from("no refresh came, so no outage could follow it"));
         }
         match &facts.rejection {
             Some(Ok(_)) => {}

@@ -27,16 +27,8 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     println!("Building the broker and the shims …");
     programs();
     let gits = gits();
-    let policy = if options.cached {
-        Policy::cached_like_the_real_one(options.life)
-    } else {
-        Policy::MintPerCall
-    };
-    let world = World::started(Setup {
-        life: options.life,
-        policy,
-        ..Setup::default()
-    });
+    let policy = if options.cached { Policy::cached_like_the_real_one(options.life) } else { Policy::MintPerCall };
+    let world = World::started(Setup { life: options.life, policy, ..Setup::default() });
     let versions: Vec<_> = gits.iter().map(|git| git.version.as_str()).collect();
     println!(
         "For {:?}: {} agents with git {}, tokens that live {:?}, platform {}, git host {}",
@@ -53,11 +45,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let mut trouble = Trouble::planned(options.length, options.life, options.calm);
     let mut screen = Screen::new();
     let began = Instant::now();
-    let wiring = if options.askpass {
-        Wiring::Askpass
-    } else {
-        Wiring::Helper
-    };
+    let wiring = if options.askpass { Wiring::Askpass } else { Wiring::Helper };
     thread::scope(|scope| {
         for (number, git) in gits.iter().cycle().take(options.clients).enumerate() {
             let (traffic, world) = (&traffic, &world);
@@ -82,11 +70,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     screen.draw(&facts);
     let (text, all_well) = summary(&facts, &traffic.operations(), options);
     println!("\n{text}");
-    if all_well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn on_interrupt() -> Arc<AtomicBool> {
@@ -108,11 +92,7 @@ struct Screen {
 
 impl Screen {
     fn new() -> Self {
-        Self {
-            is_terminal: stdout().is_terminal(),
-            drawn: 0,
-            due: Instant::now(),
-        }
+        Self { is_terminal: stdout().is_terminal(), drawn: 0, due: Instant::now() }
     }
 
     fn is_due(&self) -> bool {

@@ -39,12 +39,7 @@ impl Traffic {
         world.host.create_repository(&repository);
         let url = world.host.url(&repository);
         let clone = world.work().join(format!("app-{number}"));
-        let mut agent = Agent {
-            traffic: self,
-            world,
-            git,
-            wiring,
-        };
+        let mut agent = Agent { traffic: self, world, git, wiring };
         while !self.stopped() {
             let folder = clone.display().to_string();
             let _ = fs::remove_dir_all(&clone);
@@ -55,20 +50,9 @@ impl Traffic {
                 if self.stopped() {
                     break;
                 }
-                let commit = [
-                    "-C",
-                    &folder,
-                    "commit",
-                    "--quiet",
-                    "--allow-empty",
-                    "-m",
-                    "Work",
-                ];
+                let commit = ["-C", &folder, "commit", "--quiet", "--allow-empty", "-m", "Work"];
                 agent.git(&commit).ok();
-                agent.works(
-                    "push",
-                    &["-C", &folder, "push", "--quiet", "origin", "HEAD:main"],
-                );
+                agent.works("push", &["-C", &folder, "push", "--quiet", "origin", "HEAD:main"]);
                 agent.works("fetch", &["-C", &folder, "fetch", "--quiet", "origin"]);
             }
         }
@@ -91,26 +75,19 @@ impl Agent<'_> {
     fn works(&mut self, name: &'static str, arguments: &[&str]) -> bool {
         let ran = self.git(arguments);
         let works = ran.success();
-        self.traffic
-            .done
-            .lock()
-            .expect("no holder panics")
-            .push(Operation {
-                name,
-                git: self.git.version.clone(),
-                took: ran.took,
-                failure: (!works).then(|| match ran.status {
-                    None => format!("killed after {DEADLINE:?}: {}", ran.stderr.trim()),
-                    Some(status) => format!("{status}: {}", ran.stderr.trim()),
-                }),
-            });
+        self.traffic.done.lock().expect("no holder panics").push(Operation {
+            name,
+            git: self.git.version.clone(),
+            took: ran.took,
+            failure: (!works).then(|| match ran.status {
+                None => format!("killed after {DEADLINE:?}: {}", ran.stderr.trim()),
+                Some(status) => format!("{status}: {}", ran.stderr.trim()),
+            }),
+        });
         works
     }
 
     fn git(&self, arguments: &[&str]) -> Ran {
-        run(
-            self.world.git(self.git, self.wiring).args(arguments),
-            DEADLINE,
-        )
+        run(self.world.git(self.git, self.wiring).args(arguments), DEADLINE)
     }
 }

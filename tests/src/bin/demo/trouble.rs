@@ -61,13 +61,8 @@ impl Trouble {
             Stage::AwaitingRefresh if world.platform.asked_count() > self.asked_before => {
                 world.platform.refuse_connections();
                 self.outages += 1;
-                self.stage = Stage::Outage {
-                    since: Instant::now(),
-                };
-                Some(format!(
-                    "the platform goes away for {:?}",
-                    self.outage_length
-                ))
+                self.stage = Stage::Outage { since: Instant::now() };
+                Some(format!("the platform goes away for {:?}", self.outage_length))
             }
             Stage::Outage { since } if since.elapsed() >= self.outage_length => {
                 world.platform.accept_connections();
@@ -79,19 +74,14 @@ impl Trouble {
                 if !reject(world, git) {
                     return None;
                 }
-                self.stage = Stage::Rejected {
-                    since: Instant::now(),
-                    asked,
-                };
+                self.stage = Stage::Rejected { since: Instant::now(), asked };
                 Some(String::from("a git rejects the token being served"))
             }
             Stage::Rejected { since, asked } => {
-                let answer = poll(Duration::from_secs(3), || {
-                    (world.platform.asked_count() > asked).then(|| since.elapsed())
-                });
-                self.rejection = Some(answer.ok_or_else(|| {
-                    String::from("the rejected token set off no refresh within 3 s")
-                }));
+                let answer =
+                    poll(Duration::from_secs(3), || (world.platform.asked_count() > asked).then(|| since.elapsed()));
+                self.rejection =
+                    Some(answer.ok_or_else(|| String::from("the rejected token set off no refresh within 3 s")));
                 self.stage = Stage::Over;
                 answer.map(|took| format!("the broker asked for another within {took:.0?}"))
             }
@@ -106,10 +96,7 @@ fn reject(world: &World, git: &Git) -> bool {
     let Some(token) = asked.iter().rev().find_map(|one| one.token.as_ref()) else {
         return false;
     };
-    let text = format!(
-        "protocol=https\nhost={}\nusername=x-access-token\npassword={token}\n\n",
-        world.host.origin()
-    );
+    let text = format!("protocol=https\nhost={}\nusername=x-access-token\npassword={token}\n\n", world.host.origin());
     let mut command = world.git(git, Wiring::Helper);
     command.args(["credential", "reject"]);
     run_with_input(&mut command, text.as_bytes(), Duration::from_secs(10)).success()

@@ -1,0 +1,34 @@
+/* The least possible client: one round trip to the socket in argv[1], the
+ * answer to stdout. It parses nothing, checks nothing and knows no failure but
+ * one, so no honest client can be faster. */
+#include "raw.h"
+
+enum { AF_UNIX = 1, SOCK_STREAM = 1 };
+
+static const char request[] =
+	"molecule/1 get\nclient=helper\nprotocol=https\nhost=github.com\n\n";
+static struct {
+	unsigned short family;
+	char path[108];
+} address = { .family = AF_UNIX };
+static char answer[1024];
+
+void begin(long *stack)
+{
+	const char *path = ((const char **)stack)[2];
+	long length = 0, got, fd;
+
+	while (path[length] && length < 107) {
+		address.path[length] = path[length];
+		length++;
+	}
+	fd = call(SOCKET, AF_UNIX, SOCK_STREAM, 0);
+	if (call(CONNECT, fd, (long)&address, 2 + length + 1) < 0)
+		quit(1);
+	call(WRITE, fd, (long)request, sizeof(request) - 1);
+	got = call(READ, fd, (long)answer, sizeof(answer));
+	if (got <= 0)
+		quit(1);
+	call(WRITE, 1, (long)answer, got);
+	quit(0);
+}

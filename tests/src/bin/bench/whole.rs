@@ -1,0 +1,82 @@
+//! One `get` as a whole process, from before it is started until it is reaped:
+//! what git waits for. The standard library starts it by `posix_spawn`, which
+//! costs the same for all and doesn't grow with this program.
+
+use std::io::{Read, Write, pipe};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::peers::Peers;
+use crate::stats::{at_most, micros, percentile};
+
+/// What git ≥ 2.46 sends to its helpers, but for `wwwauth[]`.
+const STDIN: &[u8] = b"capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=github.com\n";
+/// An empty program is there for the others' scale and prints nothing.
+const EMPTY: &str = "an empty static program";
+
+pub(crate) fn compare(peers: &Peers, rounds: usize) -> Result<(), String> {
+    let with = |program: &Path, arguments: &[&Path]| {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", peers.world.home())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("MOLECULE_BROKER_SOCKET", peers.world.socket());
+        command
+    };
+    let get = Path::new("get");
+    let shim = peers.world.bin().join("git-credential-molecule");
+    let cache = [Path::new("credential-cache"), Path::new("--socket"), &peers.cache.socket, get];
+    let mut contestants = [
+        (EMPTY, with(&peers.empty, &[])),
+        ("the least possible client, C server", with(&peers.least, &[&peers.bare.socket])),
+        ("git-credential-molecule get, molecule-broker", with(&shim, &[get])),
+        ("git credential-cache get, its daemon", with(&peers.git.path, &cache)),
+    ];
+
+    let mut times = vec![Vec::with_capacity(rounds); contestants.len()];
+    for round in 0..rounds + rounds / 10 {
+        for (number, (name, command)) in contestants.iter_mut().enumerate() {
+            let (took, answer) = once(command).map_err(|error| format!("{name}: {error}"))?;
+            let gives = answer.contains("password=") || answer.contains("credential=");
+            if *name != EMPTY && !gives {
+                return Err(format!("{name} gives no credential but {answer:?}"));
+            }
+            // The first rounds only warm the caches.
+            if round >= rounds / 10 {
+                times[number].push(took);
+            }
+        }
+    }
+
+    println!("One `get` as a whole process, {rounds} rounds, in µs (p50, p99)");
+    let mut halves = Vec::new();
+    for ((name, _), times) in contestants.iter().zip(&mut times) {
+        let half = micros(percentile(times, 0.5));
+        println!("  {name:<58} {half:>6.0} {:>6.0}", micros(percentile(times, 0.99)));
+        halves.push(half);
+    }
+    at_most("our shim / the least possible client", halves[2] / halves[1], 1.25);
+    at_most("our shim / credential-cache", halves[2] / halves[3], 0.3);
+    Ok(())
+}
+
+fn once(command: &mut Command) -> std::io::Result<(Duration, String)> {
+    let (stdin, mut to_child) = pipe()?;
+    to_child.write_all(STDIN)?;
+    drop(to_child);
+    let (mut from_child, stdout) = pipe()?;
+    command.stdin(stdin).stdout(stdout).stderr(Stdio::null());
+    let mut answer = String::new();
+    let began = Instant::now();
+    let mut child = command.spawn()?;
+    // The command keeps our end of the pipe open: without this the answer
+    // would never end.
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    from_child.read_to_string(&mut answer)?;
+    child.wait()?;
+    Ok((began.elapsed(), answer))
+}
