@@ -9,3 +9,4 @@ pub mod scope;
 pub mod secret;
 pub mod server;
 pub mod users;
+pub mod store;

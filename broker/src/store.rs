@@ -1,0 +1,96 @@
+//! Where the two halves of the daemon meet: the refresh side writes what is
+//! held of each credential, the socket side reads it.
+//!
+//! The halves are different types, so whoever lacks the writer can't write. A
+//! reader can tell the refresh side that something happened; it can never
+//! reach a source.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::refresh::{Held, Outcome};
+
+/// How many asks may wait for the refresh side. It takes each in microseconds;
+/// past that, another ask would say nothing new.
+const QUEUE: usize = 64;
+
+/// The refresh side's half of one credential.
+pub struct Writer {
+    held: watch::Sender<Arc<Held>>,
+    asks: mpsc::Receiver<Ask>,
+}
+
+/// The socket side's half of one credential.
+#[derive(Clone)]
+pub struct Reader {
+    held: watch::Receiver<Arc<Held>>,
+    asks: mpsc::Sender<Ask>,
+}
+
+/// What a request can make known to the refresh side.
+#[derive(Debug)]
+pub enum Ask {
+    /// A caller has nothing live and waits.
+    Demand,
+    /// A host rejected the secret with this SHA-256.
+    Rejected { sha256: [u8; 32] },
+    /// Somebody asked for a refresh in so many words, and waits to hear what
+    /// came of it.
+    Force(oneshot::Sender<Outcome>),
+}
+
+/// The refresh side has gone: the daemon stops, or a reload took the
+/// credential away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+/// One credential's two halves.
+#[must_use]
+pub fn cell(first: Held) -> (Writer, Reader) {
+    let (held, readable) = watch::channel(Arc::new(first));
+    let (sender, asks) = mpsc::channel(QUEUE);
+    (Writer { held, asks }, Reader { held: readable, asks: sender })
+}
+
+impl Writer {
+    pub fn publish(&self, held: &Held) {
+        self.held.send_replace(Arc::new(held.clone()));
+    }
+
+    /// The next ask; `None` once no reader is left.
+    pub async fn ask(&mut self) -> Option<Ask> {
+        self.asks.recv().await
+    }
+}
+
+impl Reader {
+    #[must_use]
+    pub fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held.borrow())
+    }
+
+    /// Waits for something to be published that this reader hasn't seen.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn changed(&mut self) -> Result<(), Gone> {
+        self.held.changed().await.map_err(|_| Gone)
+    }
+
+    /// Tells the refresh side. A full queue already holds as much as one more
+    /// ask could say.
+    pub fn tell(&self, ask: Ask) {
+        let _ = self.asks.try_send(ask);
+    }
+
+    /// Asks for a refresh and waits for its outcome.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn force(&self) -> Result<Outcome, Gone> {
+        let (answer, outcome) = oneshot::channel();
+        self.asks.send(Ask::Force(answer)).await.map_err(|_| Gone)?;
+        outcome.await.map_err(|_| Gone)
+    }
+}
