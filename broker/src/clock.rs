@@ -3,7 +3,7 @@
 //! and can be tested at any instant.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -12,6 +12,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::io::unix::AsyncFd;
 
 use crate::moment::{Boot, Moment};
+use crate::readiness::watched;
 
 /// The present on both clocks.
 #[must_use]
@@ -51,7 +52,7 @@ impl Alarm {
     pub fn new() -> io::Result<Self> {
         let timer = |clock| -> io::Result<AsyncFd<Timer>> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
-            AsyncFd::register(Timer(TimerFd::new(clock, flags)?))
+            watched(Timer(TimerFd::new(clock, flags)?))
         };
         let alarm = Self {
             instant: timer(timerfd::ClockId::CLOCK_BOOTTIME)?,
@@ -107,9 +108,9 @@ async fn take(timer: &AsyncFd<Timer>) -> io::Result<()> {
     }
 }
 
-impl AsFd for Timer {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+impl AsRawFd for Timer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
     }
 }
 
