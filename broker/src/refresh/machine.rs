@@ -348,6 +348,3 @@ fn sooner(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
         (a, b) => a.or(b),
     }
 }
-
-#[cfg(test)]
-mod tests;

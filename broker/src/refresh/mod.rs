@@ -17,3 +17,6 @@ pub use event::{Action, Event, Outcome, Start};
 pub use held::{Facts, Held, Serving, State, Trouble};
 pub use machine::Machine;
 pub use policy::{Impossible, Policy};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! A machine, a time that moves only when told, and a source that answers as
+//! the test says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::lease::{Class, Failure, Fresh, Lease, Provenance};
+use crate::moment::{Boot, Deadline, Moment};
+use crate::refresh::{Action, Event, Held, Machine, Outcome, Policy, Serving, Start, State, schedule};
+use crate::secret::Secret;
+
+pub(super) type Answer = Result<Fresh, Failure>;
+
+pub(super) struct Bench {
+    pub machine: Machine,
+    pub now: Moment,
+    pub wake: Option<Boot>,
+    /// When each fetch started.
+    pub asks: Vec<Boot>,
+    drawn: f64,
+}
+
+pub(super) fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub(super) fn mins(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+/// Long after boot, in 2026.
+pub(super) fn start() -> Moment {
+    Moment { boot: secs(5_000), wall: secs(1_776_000_000) }
+}
+
+pub(super) fn token(now: Moment, name: &str, life: Duration) -> Answer {
+    Ok(Fresh {
+        username: None,
+        secret: Secret::token(name).unwrap(),
+        deadline: Some(Deadline::after(now, life)),
+        origin: Provenance::Platform,
+    })
+}
+
+pub(super) fn failure(class: Class) -> Answer {
+    Err(Failure::new(class, "as scripted"))
+}
+
+pub(super) fn told_to_wait(class: Class, wait: Duration) -> Answer {
+    Err(Failure { retry_after: Some(wait), ..Failure::new(class, "as scripted") })
+}
+
+pub(super) fn sha(name: &str) -> [u8; 32] {
+    Secret::token(name).unwrap().sha256()
+}
+
+pub(super) fn lease(name: &str, deadline: Option<Deadline>, generation: u64, received: Moment) -> Lease {
+    let secret = Secret::token(name).unwrap();
+    Lease {
+        username: None,
+        sha256: secret.sha256(),
+        secret: Arc::new(secret),
+        deadline,
+        generation,
+        received,
+        origin: Provenance::Platform,
+    }
+}
+
+/// The provision-time token, with `left` until its hour is over.
+pub(super) fn env_token(now: Moment, left: Duration) -> Lease {
+    let deadline = Deadline { boot: now.boot + left, wall: Duration::MAX };
+    Lease { origin: Provenance::Env, ..lease("ghs_env", Some(deadline), 0, now) }
+}
+
+pub(super) fn from_platform() -> Start {
+    Start { refreshable: true, ..Start::default() }
+}
+
+impl Bench {
+    pub(super) fn new(start: Start) -> Self {
+        Self::with(Policy::default(), start, self::start(), 0.3)
+    }
+
+    pub(super) fn with(policy: Policy, start: Start, now: Moment, jitter: f64) -> Self {
+        let (machine, action) = Machine::new(policy, start, now, jitter);
+        assert!(!action.fetch);
+        Self { machine, now, wake: action.wake_at, asks: Vec::new(), drawn: jitter }
+    }
+
+    /// One that has had its first token, with an hour to live, just now.
+    pub(super) fn served() -> Self {
+        let mut bench = Self::new(from_platform());
+        bench.send(Event::Demand);
+        let first = token(bench.now, "ghs_first", mins(60));
+        bench.send(Event::Fetched(first));
+        assert_eq!(bench.live(), Some("ghs_first"));
+        bench.asks.clear();
+        bench
+    }
+
+    pub(super) fn send(&mut self, event: Event) -> Action {
+        self.drawn = schedule::nth(self.drawn, 7);
+        let ended = matches!(event, Event::Fetched(_));
+        let was_in_flight = self.held().in_flight && !ended;
+        let action = self.machine.on(self.now, self.drawn, event);
+        assert!(!(action.fetch && was_in_flight), "two fetches at once");
+        if action.fetch {
+            self.asks.push(self.now.boot);
+        }
+        let held = self.machine.held();
+        assert_eq!(held.next_due, action.wake_at);
+        assert_eq!(action.wake_at.is_none(), held.in_flight || !held.refreshable, "a next wake-up");
+        self.wake = action.wake_at;
+        action
+    }
+
+    pub(super) fn answer(&mut self, answer: Answer) -> Outcome {
+        self.send(Event::Fetched(answer)).outcome
+    }
+
+    /// Sends an event that must start a fetch, which ends as given.
+    pub(super) fn ask(&mut self, event: Event, answer: Answer) -> Outcome {
+        assert!(self.send(event).fetch);
+        self.answer(answer)
+    }
+
+    pub(super) fn reject(&mut self, name: &str) -> Action {
+        self.send(Event::Rejected { sha256: sha(name) })
+    }
+
+    /// Lets the time pass, and the timer fire and be answered by `source`.
+    pub(super) fn run_for(&mut self, length: Duration, mut source: impl FnMut(Moment) -> Answer) {
+        let end = self.now.plus(length);
+        while let Some(wake) = self.wake.filter(|wake| *wake <= end.boot) {
+            self.now = self.now.plus(wake.saturating_sub(self.now.boot));
+            if self.send(Event::Due).fetch {
+                let answer = source(self.now);
+                self.answer(answer);
+            }
+        }
+        self.now = end;
+    }
+
+    pub(super) fn wait(&mut self, length: Duration) {
+        self.now = self.now.plus(length);
+    }
+
+    /// How long until the timer fires.
+    pub(super) fn sleep(&self) -> Duration {
+        self.wake.unwrap().saturating_sub(self.now.boot)
+    }
+
+    pub(super) fn held(&self) -> &Held {
+        self.machine.held()
+    }
+
+    /// What a caller is given now.
+    pub(super) fn live(&self) -> Option<&str> {
+        match self.held().serving(self.now) {
+            Serving::Live(lease) => Some(lease.secret.expose()),
+            Serving::Wait | Serving::Nothing(_) => None,
+        }
+    }
+
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.held().serving(self.now), Serving::Wait)
+    }
+
+    pub(super) fn refused(&self) -> Option<State> {
+        match self.held().serving(self.now) {
+            Serving::Nothing(state) => Some(state),
+            Serving::Live(_) | Serving::Wait => None,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.held().state(self.now)
+    }
+}
+
+/// A platform that mints a token of an hour at each call.
+pub(super) fn minting() -> impl FnMut(Moment) -> Answer {
+    let mut minted = 0;
+    move |now| {
+        minted += 1;
+        token(now, &format!("ghs_minted{minted}"), mins(60))
+    }
+}

@@ -1,0 +1,136 @@
+use super::bench::{Bench, env_token, failure, from_platform, lease, mins, minting, secs, start, token};
+use crate::lease::{Class, Provenance};
+use crate::moment::Deadline;
+use crate::refresh::{Event, Machine, Outcome, Policy, Start, State, schedule};
+
+#[test]
+fn with_nothing_held_the_first_fetch_falls_within_five_seconds() {
+    for u in [0.0, 0.5, 0.999] {
+        let bench = Bench::with(Policy::default(), from_platform(), start(), u);
+        assert!(bench.sleep() <= secs(5));
+        assert_eq!(bench.state(), State::Starting);
+        assert!(bench.waits());
+    }
+}
+
+#[test]
+fn somebody_who_waits_makes_the_first_fetch_immediate() {
+    let policy = Policy { initial_delay: Some(mins(1)), ..Policy::default() };
+    let mut bench = Bench::with(policy, from_platform(), start(), 0.9);
+    assert_eq!(bench.sleep(), mins(1));
+    assert!(bench.send(Event::Demand).fetch);
+}
+
+#[test]
+fn g43_a_hundred_callers_without_a_token_share_one_fetch() {
+    let mut bench = Bench::new(from_platform());
+    assert_eq!(bench.send(Event::Demand).outcome, Outcome::Asking);
+    for _ in 1..100 {
+        assert_eq!(bench.send(Event::Demand).outcome, Outcome::Joined);
+        assert!(bench.waits());
+    }
+    bench.answer(token(bench.now, "ghs_a", mins(60)));
+    assert_eq!(bench.live(), Some("ghs_a"));
+    assert_eq!(bench.asks.len(), 1);
+    assert_eq!(bench.send(Event::Demand).outcome, Outcome::Idle);
+}
+
+#[test]
+fn a_daemon_that_restarts_in_a_loop_does_not_ask() {
+    let received = start();
+    for second in 0..42 * 60 {
+        let now = received.plus(secs(second));
+        let lease = lease("ghs_a", Some(Deadline::after(received, mins(60))), 7, received);
+        let start = Start { refreshable: true, leases: vec![lease], ..Start::default() };
+        let bench = Bench::with(Policy::default(), start, now, schedule::nth(second as f64, 1));
+        assert_eq!((bench.live(), bench.state()), (Some("ghs_a"), State::Ok));
+        assert!(bench.sleep() > secs(30), "after {second} s");
+    }
+}
+
+#[test]
+fn a_carried_lease_that_is_overdue_is_renewed_soon() {
+    let received = start();
+    let lease = lease("ghs_a", Some(Deadline::after(received, mins(60))), 7, received);
+    let start = Start { refreshable: true, leases: vec![lease], ..Start::default() };
+    let mut bench = Bench::with(Policy::default(), start, received.plus(mins(50)), 0.5);
+    assert!(bench.sleep() <= secs(5));
+    bench.run_for(secs(5), minting());
+    assert_eq!((bench.held().generation, bench.live()), (8, Some("ghs_minted1")));
+}
+
+#[test]
+fn the_newest_carried_lease_is_current_and_dead_ones_are_dropped() {
+    let now = start();
+    let make = |name, generation, left| lease(name, Some(Deadline::after(now, left)), generation, now);
+    let leases = vec![make("ghs_b", 2, mins(9)), make("ghs_c", 3, secs(0)), make("ghs_a", 1, mins(3))];
+    let bench = Bench::with(Policy::default(), Start { leases, ..from_platform() }, now, 0.5);
+    assert_eq!(bench.held().current.as_ref().unwrap().secret.expose(), "ghs_b");
+    assert_eq!(bench.held().previous.as_ref().unwrap().secret.expose(), "ghs_a");
+}
+
+#[test]
+fn a_rejection_is_remembered_over_a_restart() {
+    let mut bench = Bench::new(Start { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
+    bench.ask(Event::Demand, failure(Class::Connect));
+    assert_eq!(bench.live(), Some("ghs_env"));
+    assert_eq!(bench.reject("ghs_env").outcome, Outcome::FallbackRejected);
+    bench.answer(failure(Class::Connect));
+    let rejected = bench.held().rejected.to_vec();
+
+    let fallback = Some(env_token(start(), mins(60)));
+    let mut next = Bench::new(Start { rejected, fallback, ..from_platform() });
+    next.ask(Event::Demand, failure(Class::Connect));
+    assert_eq!(next.refused(), Some(State::Rejected));
+}
+
+#[test]
+fn a_persona_is_served_for_ever_and_never_asked_for() {
+    let now = start();
+    let persona = lease("hunter2", None, 1, now);
+    let (mut machine, action) =
+        Machine::new(Policy::default(), Start { leases: vec![persona], ..Start::default() }, now, 0.5);
+    assert_eq!((action.fetch, action.wake_at), (false, None));
+    let later = now.plus(mins(60 * 24 * 365));
+    for event in [Event::Due, Event::Demand, Event::Force, Event::SourceChanged] {
+        let action = machine.on(later, 0.5, event);
+        assert_eq!((action.fetch, action.wake_at, action.outcome), (false, None, Outcome::NoSource));
+    }
+    assert!(machine.held().live(later).is_some());
+    assert_eq!(machine.held().state(later), State::Ok);
+}
+
+#[test]
+fn the_env_token_waits_behind_the_first_fetch_and_serves_once_that_failed() {
+    let mut bench = Bench::new(Start { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
+    assert!(bench.waits());
+    assert!(bench.send(Event::Demand).fetch);
+    assert!(bench.waits());
+    bench.answer(failure(Class::Connect));
+    assert_eq!((bench.live(), bench.state()), (Some("ghs_env"), State::Stale));
+    assert_eq!(bench.held().facts(bench.now).source, Some(Provenance::Env));
+    bench.run_for(mins(1), |_| failure(Class::Connect));
+    assert_eq!(bench.live(), Some("ghs_env"));
+    bench.run_for(mins(2), minting());
+    assert_eq!((bench.live(), bench.state()), (Some("ghs_minted1"), State::Ok));
+}
+
+#[test]
+fn the_env_token_dies_an_hour_after_the_container_started() {
+    let mut bench = Bench::new(Start { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
+    bench.ask(Event::Demand, failure(Class::Connect));
+    bench.run_for(mins(60) - secs(1), |_| failure(Class::Connect));
+    assert_eq!(bench.live(), Some("ghs_env"));
+    bench.run_for(secs(1), |_| failure(Class::Connect));
+    assert_eq!(bench.live(), None);
+    assert_eq!(bench.state(), State::Unavailable);
+}
+
+#[test]
+fn an_env_token_without_any_platform_is_served_at_once() {
+    let fallback = Some(env_token(start(), mins(60)));
+    let mut bench = Bench::new(Start { fallback, ..Start::default() });
+    assert_eq!((bench.live(), bench.state()), (Some("ghs_env"), State::Ok));
+    assert_eq!(bench.reject("ghs_env").outcome, Outcome::FallbackRejected);
+    assert_eq!(bench.refused(), Some(State::Rejected));
+}

@@ -1,0 +1,108 @@
+use std::time::Duration;
+
+use super::bench::{mins, secs};
+use crate::refresh::{Policy, schedule};
+
+fn jitters(n: u32) -> impl Iterator<Item = f64> {
+    (0..n).map(|i| schedule::nth(f64::from(i), 1))
+}
+
+#[test]
+fn g38_the_ceiling_is_uniform_over_45_minutes_give_or_take_two() {
+    let policy = Policy::default();
+    let draws: Vec<_> = jitters(10_000).map(|u| schedule::ceiling(&policy, u)).collect();
+    assert!(draws.iter().all(|d| (mins(43)..=mins(47)).contains(d)));
+    let mean = draws.iter().sum::<Duration>().as_secs_f64() / 60.0 / 10_000.0;
+    assert!((mean - 45.0).abs() <= 0.1, "mean {mean}");
+    let in_first_quarter = draws.iter().filter(|d| **d < mins(44)).count();
+    assert!((2_300..2_700).contains(&in_first_quarter), "{in_first_quarter}");
+}
+
+#[test]
+fn the_lead_lies_between_its_bounds_and_reaches_both() {
+    let policy = Policy::default();
+    let leads: Vec<_> = jitters(10_000).map(|u| schedule::lead(&policy, mins(60), u)).collect();
+    let (min, max) = (*leads.iter().min().unwrap(), *leads.iter().max().unwrap());
+    assert!(min >= mins(2) && min < secs(121), "{min:?}");
+    assert!(max <= secs(285) && max > secs(284), "{max:?}");
+}
+
+#[test]
+fn a_short_life_is_never_cut_by_more_than_its_quarter() {
+    let policy = Policy::default();
+    for life in [secs(1), secs(10), mins(1), mins(5), mins(19)] {
+        for u in jitters(100) {
+            let lead = schedule::lead(&policy, life, u);
+            assert!(lead <= life / 4, "{life:?} {lead:?}");
+            assert!(lead >= life.mul_f64(0.25 * 119.0 / 285.0), "{life:?} {lead:?}");
+        }
+    }
+    assert_eq!(schedule::longest_lead(&policy, mins(19)), secs(285));
+}
+
+#[test]
+fn a_repeated_token_is_asked_for_every_20_to_40_s_and_faster_for_short_lives() {
+    let policy = Policy::default();
+    for u in jitters(1_000) {
+        for life in [None, Some(mins(60))] {
+            let wait = schedule::same_token(&policy, life, u);
+            assert!((secs(20)..=secs(40)).contains(&wait), "{wait:?}");
+        }
+        let wait = schedule::same_token(&policy, Some(mins(1)), u);
+        assert!(wait >= secs(1) && wait <= Duration::from_millis(2_200), "{wait:?}");
+        assert!(schedule::same_token(&policy, Some(Duration::ZERO), u) >= policy.retry_base / 10);
+    }
+}
+
+#[test]
+fn the_back_off_doubles_to_its_cap_with_full_jitter_and_is_never_hot() {
+    let policy = Policy::default();
+    for (before, span) in [(0, 1), (1, 2), (2, 4), (5, 32), (6, 60), (7, 60), (u32::MAX, 60)] {
+        let draws: Vec<_> = jitters(2_000).map(|u| schedule::backoff(&policy, before, u)).collect();
+        assert!(draws.iter().all(|d| *d >= policy.retry_base / 10 && *d <= secs(span)));
+        let mean = draws.iter().sum::<Duration>().as_secs_f64() / 2_000.0;
+        assert!((mean / span as f64 - 0.5).abs() < 0.05, "after {before}: {mean}");
+    }
+}
+
+#[test]
+fn g41_a_wished_wait_is_kept_up_to_half_of_the_life_left() {
+    let policy = Policy::default();
+    let left = mins(40);
+    for u in [0.0, 0.5, 0.999] {
+        let asked = |wait, left| schedule::asked(&policy, wait, left, 0, u);
+        let two_minutes = asked(secs(120), Some(Some(left)));
+        assert!(two_minutes >= secs(120) && two_minutes <= secs(121), "{two_minutes:?}");
+        assert_eq!(asked(secs(1_000_000_000), Some(Some(left))), left / 2);
+        assert_eq!(asked(Duration::MAX, Some(Some(left))), left / 2);
+        let nothing_in_hand = asked(secs(1_000_000_000), None);
+        assert!(nothing_in_hand >= mins(10) && nothing_in_hand <= secs(601));
+    }
+}
+
+#[test]
+fn a_dying_lease_does_not_turn_a_wished_wait_into_a_hot_loop() {
+    let policy = Policy::default();
+    for u in [0.0, 0.5, 0.999] {
+        let wait = schedule::asked(&policy, secs(120), Some(Some(Duration::from_millis(1))), 9, u);
+        assert_eq!(wait, schedule::backoff(&policy, 9, u));
+    }
+}
+
+#[test]
+fn a_first_interval_may_be_anything_up_to_the_usual_one() {
+    assert_eq!(schedule::first(mins(45), 0.0), Duration::ZERO);
+    assert_eq!(schedule::first(mins(45), 0.5), mins(45) / 2);
+}
+
+#[test]
+fn the_numbers_made_of_one_jitter_do_not_follow_each_other() {
+    let n = 4_000;
+    for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+        let jitters = (0..n).map(|i| f64::from(i) / f64::from(n));
+        let pairs: Vec<_> = jitters.map(|u| (schedule::nth(u, a), schedule::nth(u, b))).collect();
+        assert!(pairs.iter().all(|(x, y)| (0.0..1.0).contains(x) && (0.0..1.0).contains(y)));
+        let covariance: f64 = pairs.iter().map(|(x, y)| (x - 0.5) * (y - 0.5)).sum::<f64>() / f64::from(n);
+        assert!(covariance.abs() < 0.01, "{a} and {b}: {covariance}");
+    }
+}

@@ -1,0 +1,226 @@
+use super::bench::{Bench, failure, from_platform, mins, minting, secs, token, told_to_wait};
+use crate::lease::Class;
+use crate::refresh::{Event, Outcome, State};
+
+const EVERY_CLASS: [Class; 12] = [
+    Class::Connect,
+    Class::Timeout,
+    Class::Tls,
+    Class::Http401,
+    Class::Http403,
+    Class::Http404,
+    Class::Http429,
+    Class::Http5xx,
+    Class::HttpOther,
+    Class::Body,
+    Class::Expired,
+    Class::Config,
+];
+
+#[test]
+fn g39_with_the_platform_down_from_minute_44_every_request_succeeds_until_the_true_expiry() {
+    let mut bench = Bench::served();
+    bench.run_for(mins(44), minting_until_44());
+    let name = bench.live().unwrap().to_owned();
+    let current = bench.held().current.clone().unwrap();
+    let left = current.left(bench.now).unwrap();
+    let end = bench.now.plus(left);
+    while bench.now.plus(secs(1)).boot < end.boot {
+        assert_eq!(bench.live(), Some(name.as_str()));
+        bench.run_for(secs(1), |_| failure(Class::Connect));
+    }
+    bench.now = end;
+    assert_eq!(bench.live(), None);
+    bench.run_for(secs(3), |_| failure(Class::Connect));
+    assert_eq!(bench.state(), State::Expired);
+    assert!(bench.held().last_error.is_some());
+    bench.run_for(mins(10), |_| failure(Class::Connect));
+    assert_eq!(bench.refused(), Some(State::Expired));
+    bench.run_for(secs(60), minting());
+    assert_eq!((bench.live(), bench.state()), (Some("ghs_minted1"), State::Ok));
+}
+
+/// The first interval may be short: it then brings a token as good as the first.
+fn minting_until_44() -> impl FnMut(crate::moment::Moment) -> super::bench::Answer {
+    let mut minted = 0;
+    move |now| {
+        minted += 1;
+        token(now, &format!("ghs_early{minted}"), mins(60))
+    }
+}
+
+#[test]
+fn a_failed_early_refresh_does_not_replace_a_token_that_still_lives() {
+    for class in EVERY_CLASS {
+        let mut bench = Bench::served();
+        let end = bench.now.plus(mins(60));
+        bench.wait(mins(10));
+        bench.ask(Event::Force, failure(class));
+        for probe in [0, 1, 59, 61, 600, 1_800, 2_700, 2_999] {
+            bench.now = end;
+            bench.now.boot -= secs(3_000 - probe);
+            bench.now.wall -= secs(3_000 - probe);
+            assert_eq!(bench.live(), Some("ghs_first"), "{class:?}, {probe} s after the failure");
+            assert_eq!(bench.state(), State::Stale);
+        }
+        bench.now = end;
+        assert_eq!(bench.live(), None, "{class:?}");
+    }
+}
+
+#[test]
+fn a_torn_answer_is_tried_again_as_soon_as_any_other_failure() {
+    for class in EVERY_CLASS {
+        let mut bench = Bench::served();
+        bench.ask(Event::Force, failure(class));
+        let at_most = if class == Class::Http404 { mins(11) } else { secs(1) };
+        assert!(bench.sleep() <= at_most, "{class:?}: {:?}", bench.sleep());
+        bench.run_for(at_most, minting());
+        assert_eq!((bench.live(), bench.state()), (Some("ghs_minted1"), State::Ok), "{class:?}");
+    }
+}
+
+#[test]
+fn the_loop_does_not_end_after_an_outage_of_weeks() {
+    for class in EVERY_CLASS {
+        let mut bench = Bench::served();
+        bench.run_for(mins(60 * 24 * 14), |_| failure(class));
+        assert_eq!(bench.live(), None);
+        bench.run_for(mins(11), minting());
+        assert_eq!((bench.live(), bench.state()), (Some("ghs_minted1"), State::Ok), "{class:?}");
+    }
+}
+
+#[test]
+fn g40_hours_of_outage_mean_bounded_attempts() {
+    let mut bench = Bench::served();
+    bench.run_for(mins(60), |_| failure(Class::Http5xx));
+    for hour in 0..12 {
+        bench.asks.clear();
+        bench.run_for(mins(60), |_| failure(Class::Http5xx));
+        // A mean of 30 s between two: 120 an hour, and a standard deviation of 6.
+        assert!((85..=160).contains(&bench.asks.len()), "hour {hour}: {}", bench.asks.len());
+        assert!(bench.asks.windows(2).all(|two| two[1] - two[0] >= secs(1) / 10));
+        assert!(bench.asks.windows(2).all(|two| two[1] - two[0] <= secs(60)));
+    }
+}
+
+#[test]
+fn the_pace_of_retries_does_not_follow_the_life_left() {
+    let sleeps = |age| {
+        let mut bench = Bench::served();
+        bench.wait(age);
+        (0..10)
+            .map(|_| {
+                bench.ask(Event::Force, failure(Class::Connect));
+                bench.sleep()
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(sleeps(mins(1)), sleeps(mins(59)));
+    assert_eq!(sleeps(mins(1)), sleeps(mins(300)));
+}
+
+#[test]
+fn callers_without_a_token_do_not_break_a_back_off() {
+    let mut bench = Bench::new(from_platform());
+    bench.ask(Event::Demand, failure(Class::Connect));
+    assert_eq!(bench.refused(), Some(State::Unavailable));
+    for _ in 0..100 {
+        assert_eq!(bench.send(Event::Demand).outcome, Outcome::Holding);
+    }
+    assert_eq!(bench.asks.len(), 1);
+    bench.wait(bench.sleep());
+    assert!(bench.waits());
+    assert!(bench.send(Event::Demand).fetch);
+}
+
+#[test]
+fn a_platform_without_an_app_is_asked_every_ten_minutes() {
+    let mut bench = Bench::new(from_platform());
+    bench.ask(Event::Demand, failure(Class::Http404));
+    assert_eq!(bench.refused(), Some(State::Unconfigured));
+    assert!(bench.state().is_healthy());
+    assert!((mins(10)..=mins(11)).contains(&bench.sleep()));
+    assert_eq!(bench.send(Event::Demand).outcome, Outcome::Holding);
+    bench.asks.clear();
+    bench.run_for(mins(60 * 24), |_| failure(Class::Http404));
+    assert!((130..=144).contains(&bench.asks.len()), "{}", bench.asks.len());
+    assert!(bench.send(Event::Force).fetch);
+}
+
+#[test]
+fn a_404_while_a_token_lives_leaves_time_to_get_the_next() {
+    let mut bench = Bench::served();
+    bench.wait(mins(56));
+    bench.ask(Event::Due, failure(Class::Http404));
+    assert!(bench.sleep() <= mins(2));
+}
+
+#[test]
+fn a_refused_bearer_is_tried_again_as_soon_as_its_file_changes() {
+    for class in [Class::Http401, Class::Http403] {
+        let mut bench = Bench::new(from_platform());
+        bench.ask(Event::Demand, failure(class));
+        bench.run_for(mins(10), |_| failure(class));
+        bench.wait(secs(1));
+        let fresh = token(bench.now, "ghs_a", mins(60));
+        bench.ask(Event::SourceChanged, fresh);
+        assert_eq!(bench.live(), Some("ghs_a"));
+    }
+}
+
+#[test]
+fn a_bearer_that_changes_under_a_fetch_is_tried_right_after_it() {
+    let mut bench = Bench::new(from_platform());
+    bench.run_for(mins(10), |_| failure(Class::Http401));
+    bench.wait(bench.sleep());
+    assert!(bench.send(Event::Due).fetch);
+    assert_eq!(bench.send(Event::SourceChanged).outcome, Outcome::Joined);
+    bench.wait(secs(1));
+    bench.answer(failure(Class::Http401));
+    assert_eq!(bench.sleep(), secs(0));
+}
+
+#[test]
+fn a_bearer_written_without_end_causes_no_hot_loop() {
+    let mut bench = Bench::new(from_platform());
+    for _ in 0..1_000 {
+        if bench.send(Event::SourceChanged).fetch || bench.send(Event::Due).fetch {
+            bench.answer(failure(Class::Http401));
+        }
+        bench.wait(secs(1) / 100);
+    }
+    assert!(bench.asks.len() <= 25, "{} in 10 s", bench.asks.len());
+}
+
+#[test]
+fn g41_nothing_but_its_end_breaks_a_wait_that_the_source_wished() {
+    for (wished, at_least, at_most) in [(120, 120, 121), (1_000_000_000, 1_500, 1_500), (0, 0, 1)] {
+        let mut bench = Bench::served();
+        bench.wait(mins(10));
+        bench.ask(Event::Force, told_to_wait(Class::Http429, secs(wished)));
+        let sleep = bench.sleep();
+        assert!(sleep >= secs(at_least) && sleep <= secs(at_most), "{wished}: {sleep:?}");
+        assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), State::Stale));
+        if wished == 0 {
+            continue;
+        }
+        bench.wait(sleep - secs(1));
+        assert_eq!(bench.send(Event::Force).outcome, Outcome::Holding);
+        assert_eq!(bench.send(Event::SourceChanged).outcome, Outcome::Idle);
+        assert!(!bench.send(Event::Due).fetch);
+        assert!(!bench.reject("ghs_first").fetch);
+        bench.wait(secs(1));
+        assert!(bench.send(Event::Due).fetch);
+    }
+}
+
+#[test]
+fn a_recovery_clears_the_count_and_keeps_the_last_error() {
+    let mut bench = Bench::served();
+    bench.ask(Event::Force, failure(Class::Connect));
+    bench.run_for(secs(1), |now| token(now, "ghs_first", mins(59)));
+    assert_eq!((bench.state(), bench.held().consecutive_failures), (State::Ok, 0));
+    assert!(bench.held().last_error.is_some());
+}

@@ -1,0 +1,187 @@
+use super::bench::{Bench, env_token, failure, from_platform, lease, mins, secs, start, token};
+use crate::lease::Class;
+use crate::refresh::{Event, Outcome, Start, State};
+
+#[test]
+fn a_rejected_token_makes_callers_wait_for_the_next_one() {
+    let mut bench = Bench::served();
+    bench.wait(secs(6));
+    let action = bench.reject("ghs_first");
+    assert!(action.fetch);
+    assert_eq!(action.outcome, Outcome::Rejected);
+    assert!(bench.waits());
+    assert!(bench.held().live(bench.now).is_some());
+    bench.answer(token(bench.now, "ghs_next", mins(60)));
+    assert_eq!((bench.live(), bench.held().suspect()), (Some("ghs_next"), false));
+}
+
+#[test]
+fn f35_a_thousand_rejections_in_ten_seconds_cause_one_fetch_and_service_goes_on() {
+    for answer in
+        [|now| token(now, "ghs_first", mins(59)), |now| token(now, "ghs_next", mins(60)), |_| failure(Class::Http404)]
+    {
+        let mut bench = Bench::served();
+        bench.wait(mins(1));
+        for i in 0..1_000 {
+            bench.wait(secs(1) / 100);
+            if bench.reject("ghs_first").fetch {
+                let answer = answer(bench.now);
+                bench.answer(answer);
+            }
+            if i > 0 {
+                assert!(bench.live().is_some());
+            }
+            assert!(!bench.send(Event::Due).fetch);
+        }
+        assert_eq!(bench.asks.len(), 1);
+    }
+}
+
+#[test]
+fn f35_rejections_for_an_hour_are_bounded_by_the_gap_and_the_pace_of_a_suspect() {
+    let mut bench = Bench::served();
+    bench.wait(secs(10));
+    let end = bench.now.plus(mins(50));
+    for _ in 0..3_000 {
+        bench.wait(secs(1));
+        let left = end.boot.saturating_sub(bench.now.boot) + mins(5);
+        let rejected = bench.reject("ghs_first").fetch;
+        if rejected || bench.send(Event::Due).fetch {
+            bench.answer(token(bench.now, "ghs_first", left));
+        }
+        assert_eq!(bench.live(), Some("ghs_first"));
+    }
+    // One each 20 s at the most for a suspect, one each 30 s for rejections.
+    assert!(bench.asks.len() <= 3_000 / 20 + 3_000 / 30, "{}", bench.asks.len());
+}
+
+#[test]
+fn a_rejected_token_that_its_source_repeats_is_served_on_as_suspect() {
+    let mut bench = Bench::served();
+    bench.wait(mins(2));
+    bench.reject("ghs_first");
+    assert_eq!(bench.answer(token(bench.now, "ghs_first", mins(58))), Outcome::SameToken);
+    assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), State::Ok));
+    assert!(bench.held().suspect());
+    for _ in 0..20 {
+        assert!((secs(20)..=secs(40)).contains(&bench.sleep()));
+        bench.wait(bench.sleep());
+        bench.ask(Event::Due, token(bench.now, "ghs_first", mins(40)));
+    }
+    bench.wait(bench.sleep());
+    bench.ask(Event::Due, token(bench.now, "ghs_next", mins(20)));
+    assert_eq!((bench.live(), bench.held().suspect()), (Some("ghs_next"), false));
+}
+
+#[test]
+fn a_rejected_token_is_served_on_when_the_fetch_fails() {
+    let mut bench = Bench::served();
+    bench.wait(mins(2));
+    bench.reject("ghs_first");
+    bench.answer(failure(Class::Timeout));
+    assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), State::Stale));
+    assert!(bench.held().suspect());
+}
+
+#[test]
+fn whoever_forges_rejections_makes_callers_wait_once_only() {
+    let mut bench = Bench::served();
+    bench.wait(mins(2));
+    bench.reject("ghs_first");
+    bench.answer(failure(Class::Timeout));
+    bench.wait(mins(1));
+    assert!(bench.reject("ghs_first").fetch);
+    assert_eq!(bench.live(), Some("ghs_first"));
+}
+
+#[test]
+fn a_rejection_within_the_gap_is_followed_up_when_the_gap_ends() {
+    let mut bench = Bench::served();
+    bench.wait(mins(2));
+    bench.reject("ghs_first");
+    bench.answer(token(bench.now, "ghs_next", mins(60)));
+    bench.wait(secs(6));
+    let action = bench.reject("ghs_next");
+    assert_eq!((action.fetch, action.outcome), (false, Outcome::Rejected));
+    assert_eq!(bench.live(), Some("ghs_next"));
+    assert_eq!(bench.sleep(), secs(24));
+}
+
+#[test]
+fn a_token_rejected_within_its_first_five_seconds_gives_way_to_the_one_before() {
+    let mut bench = Bench::served();
+    bench.wait(mins(45));
+    bench.ask(Event::Force, token(bench.now, "ghs_next", mins(60)));
+    bench.wait(secs(2));
+    assert_eq!(bench.reject("ghs_next").outcome, Outcome::TooFresh);
+    assert_eq!(bench.live(), Some("ghs_first"));
+    assert!(!bench.held().suspect());
+    bench.wait(secs(2));
+    assert_eq!(bench.live(), Some("ghs_first"));
+    bench.wait(secs(1));
+    assert_eq!(bench.live(), Some("ghs_next"));
+    assert_eq!(bench.asks.len(), 1);
+}
+
+#[test]
+fn a_too_fresh_token_without_a_good_one_before_it_is_served_on() {
+    let mut bench = Bench::served();
+    assert_eq!(bench.reject("ghs_first").outcome, Outcome::TooFresh);
+    assert_eq!(bench.live(), Some("ghs_first"));
+
+    bench.wait(mins(1));
+    bench.reject("ghs_first");
+    bench.answer(token(bench.now, "ghs_next", mins(60)));
+    assert_eq!(bench.reject("ghs_next").outcome, Outcome::TooFresh);
+    assert_eq!(bench.live(), Some("ghs_next"), "the one before was rejected itself");
+}
+
+#[test]
+fn a_rejection_of_anything_else_changes_nothing() {
+    let mut bench = Bench::served();
+    bench.wait(mins(45));
+    bench.ask(Event::Force, token(bench.now, "ghs_next", mins(60)));
+    bench.wait(mins(1));
+    for name in ["ghs_first", "ghs_never_seen"] {
+        assert_eq!(bench.reject(name).outcome, Outcome::Idle);
+    }
+    assert_eq!((bench.live(), bench.held().rejected.len()), (Some("ghs_next"), 0));
+}
+
+#[test]
+fn a_rejected_env_token_is_never_served_again_and_the_platform_is_asked_at_once() {
+    let mut bench = Bench::new(Start { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
+    bench.ask(Event::Demand, failure(Class::Connect));
+    bench.run_for(mins(5), |_| failure(Class::Connect));
+    assert!(bench.reject("ghs_env").fetch);
+    assert!(bench.waits());
+    bench.answer(failure(Class::Connect));
+    for _ in 0..50 {
+        bench.run_for(mins(1), |_| failure(Class::Connect));
+        assert_eq!(bench.live(), None);
+        assert!(!bench.reject("ghs_env").fetch);
+    }
+    assert_eq!(bench.state(), State::Rejected);
+}
+
+#[test]
+fn a_platform_that_gives_the_rejected_env_token_gives_a_suspect() {
+    let mut bench = Bench::new(Start { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
+    bench.ask(Event::Demand, failure(Class::Connect));
+    bench.reject("ghs_env");
+    bench.answer(token(bench.now, "ghs_env", mins(30)));
+    assert_eq!(bench.live(), Some("ghs_env"));
+    assert!(bench.held().suspect());
+    assert!(bench.sleep() <= secs(40));
+}
+
+#[test]
+fn a_rejected_persona_is_only_marked() {
+    let persona = lease("hunter2", None, 1, start());
+    let mut bench = Bench::new(Start { leases: vec![persona], ..Start::default() });
+    bench.wait(secs(1));
+    let action = bench.reject("hunter2");
+    assert_eq!((action.fetch, action.outcome), (false, Outcome::Rejected));
+    assert_eq!((bench.live(), bench.state()), (Some("hunter2"), State::Ok));
+    assert!(bench.held().suspect());
+}

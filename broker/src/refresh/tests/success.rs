@@ -1,0 +1,174 @@
+use super::bench::{Bench, failure, from_platform, mins, minting, secs, token};
+use crate::lease::{Class, Fresh, Provenance};
+use crate::refresh::{Event, Outcome, Policy, State, schedule};
+use crate::secret::Secret;
+
+#[test]
+fn a_new_token_counts_a_generation_and_keeps_the_one_before() {
+    let mut bench = Bench::served();
+    bench.wait(mins(45));
+    let next = token(bench.now, "ghs_next", mins(60));
+    assert_eq!(bench.ask(Event::Force, next), Outcome::Refreshed { generation: 2 });
+    assert_eq!(bench.live(), Some("ghs_next"));
+    assert_eq!(bench.held().previous.as_ref().unwrap().secret.expose(), "ghs_first");
+}
+
+#[test]
+fn a_token_that_dies_earlier_does_not_replace_the_one_in_hand() {
+    let mut bench = Bench::served();
+    let shorter = token(bench.now, "ghs_short", mins(59));
+    assert_eq!(bench.ask(Event::Force, shorter), Outcome::Shorter);
+    assert_eq!((bench.live(), bench.held().generation), (Some("ghs_first"), 1));
+    assert_eq!(bench.state(), State::Ok);
+}
+
+#[test]
+fn a_token_that_dies_earlier_does_replace_a_rejected_one() {
+    let mut bench = Bench::served();
+    bench.wait(mins(1));
+    assert!(bench.reject("ghs_first").fetch);
+    let shorter = token(bench.now, "ghs_short", mins(7));
+    assert_eq!(bench.answer(shorter), Outcome::Refreshed { generation: 2 });
+    assert_eq!(bench.live(), Some("ghs_short"));
+    assert!(!bench.held().suspect());
+}
+
+#[test]
+fn the_same_token_with_life_left_is_next_asked_for_before_its_end() {
+    let mut bench = Bench::served();
+    let end = bench.now.plus(mins(60));
+    bench.wait(mins(45));
+    let same = token(bench.now, "ghs_first", mins(15));
+    assert_eq!(bench.ask(Event::Force, same), Outcome::SameToken);
+    assert!(bench.held().upstream_cached);
+    assert_eq!((bench.state(), bench.held().generation), (State::Ok, 1));
+    let due = bench.wake.unwrap();
+    assert!(due >= end.boot - secs(285) && due <= end.boot - mins(2), "{due:?}");
+}
+
+#[test]
+fn the_same_token_inside_the_lead_is_asked_for_every_20_to_40_s_until_it_changes() {
+    let mut bench = Bench::served();
+    bench.wait(mins(56));
+    let end = bench.now.plus(mins(4));
+    bench.ask(Event::Due, token(bench.now, "ghs_first", mins(4)));
+    for _ in 0..4 {
+        assert!((secs(20)..=secs(40)).contains(&bench.sleep()), "{:?}", bench.sleep());
+        bench.wait(bench.sleep());
+        let left = end.boot - bench.now.boot;
+        bench.ask(Event::Due, token(bench.now, "ghs_first", left));
+        assert!(bench.held().upstream_cached);
+    }
+    bench.wait(bench.sleep());
+    bench.ask(Event::Due, token(bench.now, "ghs_next", mins(60)));
+    assert!(!bench.held().upstream_cached);
+    assert!(bench.sleep() >= mins(43));
+}
+
+#[test]
+fn a_repeated_token_is_asked_for_again_when_it_dies() {
+    let mut bench = Bench::served();
+    bench.wait(mins(60) - secs(10));
+    bench.ask(Event::Due, token(bench.now, "ghs_first", secs(10)));
+    assert_eq!(bench.sleep(), secs(10));
+}
+
+#[test]
+fn an_answer_never_makes_the_life_of_a_token_longer() {
+    let mut bench = Bench::served();
+    bench.wait(mins(50));
+    bench.ask(Event::Due, token(bench.now, "ghs_first", mins(60)));
+    bench.wait(mins(10));
+    assert_eq!(bench.live(), None);
+    bench.send(Event::Demand);
+    let again = token(bench.now, "ghs_first", mins(60));
+    assert_eq!(bench.answer(again), Outcome::Failed(Class::Expired));
+    assert_eq!(bench.live(), None);
+}
+
+#[test]
+fn a_token_that_comes_dead_is_a_failure_and_the_old_one_stays() {
+    let mut bench = Bench::served();
+    let dead = token(bench.now, "ghs_dead", secs(0));
+    assert_eq!(bench.ask(Event::Force, dead), Outcome::Failed(Class::Expired));
+    assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), State::Stale));
+}
+
+#[test]
+fn the_first_interval_is_spread_over_the_whole_and_the_second_is_the_usual_one() {
+    let mut firsts = Vec::new();
+    for i in 0..1_000 {
+        let mut bench =
+            Bench::with(Policy::default(), from_platform(), super::bench::start(), schedule::nth(f64::from(i), 1));
+        bench.ask(Event::Demand, token(bench.now, "ghs_a", mins(60)));
+        firsts.push(bench.sleep());
+        bench.wait(bench.sleep());
+        bench.ask(Event::Due, token(bench.now, "ghs_b", mins(60)));
+        assert!((mins(43)..=mins(47)).contains(&bench.sleep()));
+    }
+    for quarter in 0..4 {
+        let (from, to) = (mins(45) * quarter / 4, mins(45) * (quarter + 1) / 4);
+        let hits = firsts.iter().filter(|d| (from..to).contains(d)).count();
+        assert!((200..300).contains(&hits), "quarter {quarter}: {hits}");
+    }
+}
+
+#[test]
+fn the_first_interval_after_a_recovery_is_spread_again() {
+    let mut sooner = 0;
+    for i in 0..200 {
+        let mut bench = Bench::served();
+        bench.wait(secs(i));
+        bench.ask(Event::Force, failure(Class::Http5xx));
+        bench.ask(Event::Force, token(bench.now, "ghs_b", mins(60)));
+        sooner += usize::from(bench.sleep() < mins(43));
+        bench.ask(Event::Force, token(bench.now, "ghs_c", mins(60)));
+        assert!(bench.sleep() >= mins(43));
+    }
+    assert!(sooner > 170, "{sooner} of 200");
+}
+
+#[test]
+fn a_healthy_day_takes_about_one_fetch_per_45_minutes() {
+    let mut bench = Bench::served();
+    bench.run_for(mins(24 * 60), minting());
+    assert!((30..=35).contains(&bench.asks.len()), "{}", bench.asks.len());
+}
+
+#[test]
+fn without_an_expiry_only_the_ceiling_asks_again() {
+    let forever = |name: &str| {
+        Ok(Fresh { username: None, secret: Secret::token(name).unwrap(), deadline: None, origin: Provenance::Command })
+    };
+    let mut bench = Bench::new(from_platform());
+    bench.ask(Event::Demand, forever("a"));
+    assert!(bench.sleep() <= mins(47));
+    bench.wait(bench.sleep());
+    assert_eq!(bench.ask(Event::Due, forever("a")), Outcome::SameToken);
+    assert!((mins(43)..=mins(47)).contains(&bench.sleep()));
+    assert!(!bench.held().upstream_cached);
+    assert_eq!(bench.ask(Event::Force, forever("b")), Outcome::Refreshed { generation: 2 });
+    bench.wait(mins(600));
+    assert_eq!(bench.live(), Some("b"));
+}
+
+#[test]
+fn a_changed_file_is_read_at_once_and_a_changed_bearer_only_when_it_matters() {
+    let mut bench = Bench::served();
+    bench.wait(mins(1));
+    assert_eq!(bench.send(Event::SourceChanged).outcome, Outcome::Idle);
+
+    let file = |name: &str| {
+        Ok(Fresh { username: None, secret: Secret::token(name).unwrap(), deadline: None, origin: Provenance::File })
+    };
+    let mut bench = Bench::new(from_platform());
+    bench.ask(Event::SourceChanged, file("a"));
+    bench.wait(mins(1));
+    bench.ask(Event::SourceChanged, file("b"));
+    assert_eq!(bench.live(), Some("b"));
+    // Written a hundred times more within the second: read once, after it.
+    for _ in 0..100 {
+        assert!(!bench.send(Event::SourceChanged).fetch);
+    }
+    assert_eq!(bench.sleep(), secs(1));
+}
