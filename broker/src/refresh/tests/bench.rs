@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::lease::{Class, Failure, Fresh, Lease, Provenance};
 use crate::moment::{Boot, Deadline, Moment};
-use crate::refresh::{Action, Event, Held, Machine, Outcome, Policy, Serving, Start, State, schedule};
+use crate::refresh::{Event, Held, Machine, Outcome, Policy, Serving, Start, State, schedule};
 use crate::secret::Secret;
 
 pub(super) type Answer = Result<Fresh, Failure>;
@@ -18,6 +18,13 @@ pub(super) struct Bench {
     /// When each fetch started.
     pub asks: Vec<Boot>,
     drawn: f64,
+}
+
+/// An action that was performed.
+pub(super) struct Done {
+    pub fetch: bool,
+    pub wake_at: Option<Boot>,
+    pub outcome: Outcome,
 }
 
 pub(super) fn secs(n: u64) -> Duration {
@@ -99,7 +106,7 @@ impl Bench {
         bench
     }
 
-    pub(super) fn send(&mut self, event: Event) -> Action {
+    pub(super) fn send(&mut self, event: Event) -> Done {
         self.drawn = schedule::nth(self.drawn, 7);
         let ended = matches!(event, Event::Fetched(_));
         let was_in_flight = self.held().in_flight && !ended;
@@ -112,7 +119,7 @@ impl Bench {
         assert_eq!(held.next_due, action.wake_at);
         assert_eq!(action.wake_at.is_none(), held.in_flight || !held.refreshable, "a next wake-up");
         self.wake = action.wake_at;
-        action
+        Done { fetch: action.fetch, wake_at: action.wake_at, outcome: action.outcome }
     }
 
     pub(super) fn answer(&mut self, answer: Answer) -> Outcome {
@@ -125,7 +132,7 @@ impl Bench {
         self.answer(answer)
     }
 
-    pub(super) fn reject(&mut self, name: &str) -> Action {
+    pub(super) fn reject(&mut self, name: &str) -> Done {
         self.send(Event::Rejected { sha256: sha(name) })
     }
 

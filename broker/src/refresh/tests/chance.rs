@@ -14,7 +14,7 @@ use crate::refresh::{Event, Serving, Start};
 enum Step {
     Pass(u64),
     ToWake,
-    StepWall(i64),
+    WallBy(i64),
     Suspend(u64),
     Demand,
     Force,
@@ -33,7 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..3_000_u64).prop_map(Step::Pass),
         8 => Just(Step::ToWake),
-        1 => (-7_200..7_200_i64).prop_map(Step::StepWall),
+        1 => (-7_200..7_200_i64).prop_map(Step::WallBy),
         1 => (0..90_000_u64).prop_map(Step::Suspend),
         2 => Just(Step::Demand),
         1 => Just(Step::Force),
@@ -72,7 +72,7 @@ proptest! {
                         prop_assert!(bench.send(Event::Due).fetch, "what falls due is asked for");
                     }
                 }
-                Step::StepWall(by) => {
+                Step::WallBy(by) => {
                     let wall = bench.now.wall.as_secs().saturating_add_signed(by);
                     bench.now.wall = secs(wall);
                     bench.send(Event::Due);
