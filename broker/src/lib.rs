@@ -9,5 +9,7 @@ pub mod refresh;
 pub mod scope;
 pub mod secret;
 pub mod server;
+pub mod source;
 pub mod store;
+pub mod text;
 pub mod users;

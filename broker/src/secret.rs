@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 /// The longest credential taken from any source, in bytes.
 pub const MAX_SECRET: usize = 512;
 
+/// The longest bearer sent to the platform, in bytes: signed tokens are long.
+pub const MAX_BEARER: usize = 4096;
+
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Box<[u8]>>);
 
@@ -34,7 +37,19 @@ impl Secret {
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Unfit::Byte);
         }
-        Self::bounded(text)
+        Self::bounded(text, MAX_SECRET)
+    }
+
+    /// Takes what proves this workspace to the platform: 1 to [`MAX_BEARER`]
+    /// visible ASCII bytes.
+    ///
+    /// # Errors
+    /// [`Unfit`] says which of the three it broke.
+    pub fn bearer(text: &str) -> Result<Self, Unfit> {
+        if !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Unfit::Byte);
+        }
+        Self::bounded(text, MAX_BEARER)
     }
 
     /// Takes what a person may have chosen as a password: anything but control
@@ -46,13 +61,13 @@ impl Secret {
         if text.bytes().any(|b| b.is_ascii_control()) {
             return Err(Unfit::Byte);
         }
-        Self::bounded(text)
+        Self::bounded(text, MAX_SECRET)
     }
 
-    fn bounded(text: &str) -> Result<Self, Unfit> {
+    fn bounded(text: &str, most: usize) -> Result<Self, Unfit> {
         match text.len() {
             0 => Err(Unfit::Empty),
-            n if n > MAX_SECRET => Err(Unfit::TooLong),
+            n if n > most => Err(Unfit::TooLong),
             _ => Ok(Self(Zeroizing::new(text.as_bytes().into()))),
         }
     }
@@ -87,7 +102,7 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("it is empty"),
-            Self::TooLong => write!(f, "it is longer than {MAX_SECRET} bytes"),
+            Self::TooLong => f.write_str("it is too long"),
             Self::Byte => f.write_str("it holds a byte that no credential may have"),
         }
     }

@@ -1,0 +1,176 @@
+//! A configured command that prints a credential, run without a shell.
+
+use std::collections::BTreeMap;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::note::{self, MAX_NOTE};
+use crate::clock;
+use crate::lease::{Class, Failure, Fresh, Provenance};
+use crate::text::outside;
+
+pub struct Command {
+    argv: Vec<String>,
+    env: BTreeMap<String, String>,
+    timeout: Duration,
+}
+
+/// What a command did.
+struct Outcome {
+    status: ExitStatus,
+    stdout: Zeroizing<Vec<u8>>,
+    stderr: Vec<u8>,
+}
+
+impl Command {
+    /// Runs `argv` with `env` for its whole environment: the daemon's own holds
+    /// credentials.
+    #[must_use]
+    pub fn new(argv: Vec<String>, env: BTreeMap<String, String>, timeout: Duration) -> Self {
+        Self { argv, env, timeout }
+    }
+
+    /// # Errors
+    /// If it can't be started, fails, takes too long, or prints no credential.
+    pub async fn fetch(&self) -> Result<Fresh, Failure> {
+        let name = format!("command {}", outside(self.argv.first().map_or("", |n| n)));
+        let outcome = timeout(self.timeout, self.run(&name)).await.map_err(|_| {
+            Failure::new(Class::Timeout, format!("{name} took longer than {:?} and was killed", self.timeout))
+        })??;
+        if !outcome.status.success() {
+            let stderr = String::from_utf8_lossy(&outcome.stderr);
+            return Err(Failure::new(
+                Class::Body,
+                format!("{name} failed ({}) and said: {}", outcome.status, outside(stderr.trim())),
+            ));
+        }
+        if outcome.stdout.len() > MAX_NOTE {
+            return Err(Failure::new(Class::Body, format!("{name} printed more than {MAX_NOTE} bytes")));
+        }
+        let place = format!("what {name} printed");
+        note::parse(&outcome.stdout, &place, clock::now(), Provenance::Command)
+    }
+
+    /// The one place that starts a process. Whenever this future ends, so does
+    /// the process, with all that it started.
+    async fn run(&self, name: &str) -> Result<Outcome, Failure> {
+        let failed = |what: &str, e: std::io::Error| Failure::new(Class::Config, format!("{name} {what}: {e}"));
+        let (program, args) =
+            self.argv.split_first().ok_or_else(|| Failure::new(Class::Config, "the command is empty"))?;
+        let mut child = tokio::process::Command::new(program)
+            .args(args)
+            .env_clear()
+            .envs(&self.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| failed("can't be started", e))?;
+        let _group = Group::led_by(child.id());
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr) = tokio::join!(read_capped(stdout), read_capped(stderr));
+        Ok(Outcome { stdout, stderr: stderr.to_vec(), status: child.wait().await.map_err(|e| failed("was lost", e))? })
+    }
+}
+
+/// Kills a process group when dropped. Its leader has not been waited for
+/// until then, or has only just: its number can't have been given anew.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn led_by(leader: Option<u32>) -> Self {
+        let leader = leader.and_then(|id| i32::try_from(id).ok());
+        Self(leader.map(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // An error means that nobody of the group is left.
+            let _ = killpg(leader, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Reads one byte more than a note may have, then no further, so that the
+/// writer dies of the closed pipe.
+async fn read_capped(pipe: Option<impl AsyncRead + Unpin>) -> Zeroizing<Vec<u8>> {
+    let mut content = Zeroizing::new(Vec::with_capacity(1024));
+    if let Some(pipe) = pipe {
+        // What came before an error is judged like any other text.
+        let _ = pipe.take(MAX_NOTE as u64 + 1).read_to_end(&mut content).await;
+    }
+    content
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn sh(script: &str, timeout: Duration) -> Result<Fresh, Failure> {
+        let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+        let env = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+        Command::new(argv, env, timeout).fetch().await
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn its_first_line_is_the_credential() {
+        let fresh = sh("echo ghs_a", LONG).await.unwrap();
+        assert_eq!(fresh.secret.expose(), "ghs_a");
+        assert_eq!(fresh.origin, Provenance::Command);
+    }
+
+    #[tokio::test]
+    async fn it_inherits_nothing_of_the_daemons_environment() {
+        let fresh = sh("echo \"${CARGO:-none}\"", LONG).await.unwrap();
+        assert_eq!(fresh.secret.expose(), "none");
+    }
+
+    #[tokio::test]
+    async fn its_stderr_is_quoted_escaped_and_redacted() {
+        let failure = sh("printf 'no\\033 ghs_canary' >&2; exit 3", LONG).await.unwrap_err();
+        assert_eq!(failure.class, Class::Body);
+        assert!(failure.message.contains("exit status: 3"), "{failure}");
+        assert!(failure.message.ends_with("no\\u{1b} ghs_[redacted]"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_hanging_command_is_killed_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid_file = folder.path().join("pid");
+        let script = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", pid_file.display());
+        // The time must do for the shell to start its child, however slowly.
+        let failure = sh(&script, Duration::from_secs(2)).await.unwrap_err();
+        assert_eq!(failure.class, Class::Timeout);
+        let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+        let gone = async {
+            while std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LONG, gone).await.expect("the grandchild is killed");
+    }
+
+    #[tokio::test]
+    async fn endless_output_is_cut_off() {
+        let failure = sh("exec cat /dev/zero", LONG).await.unwrap_err();
+        assert_eq!(failure.class, Class::Body);
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_a_fault_of_the_configuration() {
+        let command = Command::new(vec!["/nowhere".into()], BTreeMap::new(), LONG);
+        assert_eq!(command.fetch().await.unwrap_err().class, Class::Config);
+    }
+}

@@ -1,0 +1,162 @@
+//! The provision-time token: frozen in the container's environment, good for
+//! at most 60 min from then, and there again unchanged, though dead, when the
+//! container restarts. Its only known end is 60 min after PID 1 began.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::clock;
+use crate::lease::{Class, Failure, Fresh, Provenance};
+use crate::moment::{Boot, Deadline, Moment};
+use crate::secret::Secret;
+
+/// GitHub lets no installation token live longer.
+const LIFE: Duration = Duration::from_secs(60 * 60);
+
+pub struct Env {
+    token: Secret,
+    stat: PathBuf,
+}
+
+impl Env {
+    #[must_use]
+    pub fn new(token: Secret) -> Self {
+        Self { token, stat: PathBuf::from("/proc/1/stat") }
+    }
+
+    /// The token that the values of `GITHUB_TOKEN` and `GH_TOKEN` hold: the
+    /// first that can be one at all.
+    #[must_use]
+    pub fn token_of(github_token: Option<&str>, gh_token: Option<&str>) -> Option<Secret> {
+        let mut values = [github_token, gh_token].into_iter().flatten();
+        values.find_map(|value| Secret::token(value.trim()).ok())
+    }
+
+    /// # Errors
+    /// Once the token must be dead, or where its age can't be known.
+    pub fn fetch(&self) -> Result<Fresh, Failure> {
+        let unknown = |why: String| {
+            Failure::new(
+                Class::Config,
+                format!(
+                    "the provision-time token is not served, since its age is unknown: {} {why}",
+                    self.stat.display()
+                ),
+            )
+        };
+        let stat = std::fs::read(&self.stat).map_err(|e| unknown(format!("can't be read: {e}")))?;
+        let ticks =
+            sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(100);
+        let now = clock::now();
+        let deadline = started(&stat, ticks)
+            .and_then(|start| deadline(start, now))
+            .ok_or_else(|| unknown("doesn't say when PID 1 started".to_owned()))?;
+        if deadline.left(now).is_zero() {
+            return Err(Failure::new(
+                Class::Expired,
+                "the provision-time token is dead: the container started more than 60 min ago",
+            ));
+        }
+        Ok(Fresh { username: None, secret, deadline: Some(deadline), origin: Provenance::Env })
+    }
+}
+
+/// When the process began, from its `stat` file: field 22. The second field is
+/// its name in parentheses, which may itself hold blanks and parentheses, so
+/// counting begins after the last one. The kernel shifts the value into the
+/// reader's time namespace, as it does with the reader's boot clock.
+fn started(stat: &[u8], ticks_per_second: u64) -> Option<Boot> {
+    let name_end = stat.iter().rposition(|b| *b == b')')?;
+    let fields = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
+    let ticks: u64 = fields.split_ascii_whitespace().nth(22 - 3)?.parse().ok()?;
+    let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(ticks_per_second.max(1));
+    u64::try_from(nanos).ok().map(Duration::from_nanos)
+}
+
+/// `None` for a start in the future, which is how one before the clock's zero
+/// shows in a time namespace that was set back.
+fn deadline(start: Boot, now: Moment) -> Option<Deadline> {
+    let age = now.boot.checked_sub(start)?;
+    Some(Deadline { boot: start + LIFE, wall: now.wall.saturating_sub(age) + LIFE })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn stat(name: &str, start: &str) -> String {
+        format!("1 ({name}) S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 {start} 9 10 11")
+    }
+
+    fn with_stat(content: &str, token: &str) -> Result<Fresh, Failure> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content.as_bytes()).unwrap();
+        let mut env = Env::new(Secret::token(token).unwrap());
+        env.stat = file.path().to_owned();
+        env.fetch()
+    }
+
+    #[test]
+    fn the_start_is_found_behind_any_process_name() {
+        for name in ["init", "a b", "x) S 1 1 1", ":-) (", "\u{fffd}"] {
+            let start = started(stat(name, "1234").as_bytes(), 100);
+            assert_eq!(start, Some(Duration::from_millis(12_340)), "{name}");
+        }
+        for bad in ["", "1 (init", "1 (init) S 0 1", &stat("init", "-5"), &stat("init", "x")] {
+            assert_eq!(started(bad.as_bytes(), 100), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn it_dies_an_hour_after_the_container_began_on_both_clocks() {
+        let now = Moment { boot: Duration::from_secs(5000), wall: Duration::from_secs(1_000_000) };
+        let deadline = deadline(Duration::from_secs(4000), now).unwrap();
+        assert_eq!(deadline.boot, Duration::from_secs(7600));
+        assert_eq!(deadline.wall, Duration::from_secs(1_002_600));
+    }
+
+    #[test]
+    fn an_unknown_age_serves_nothing_and_says_why() {
+        for content in ["", &stat("init", "18446744073709551615")] {
+            let failure = with_stat(content, "ghs_canary").unwrap_err();
+            assert_eq!(failure.class, Class::Config);
+            assert!(failure.message.contains("PID 1 started"), "{failure}");
+            assert!(!failure.message.contains("canary"));
+        }
+    }
+
+    #[test]
+    fn a_young_container_serves_it_and_an_old_one_does_not() {
+        let ticks = |age: u64| {
+            let start = clock::now().boot.saturating_sub(Duration::from_secs(age));
+            (start.as_millis() / 10).to_string()
+        };
+        let fresh = with_stat(&stat("init", &ticks(0)), "ghs_a").unwrap();
+        assert_eq!(fresh.secret.expose(), "ghs_a");
+        let left = fresh.deadline.unwrap().left(clock::now());
+        assert!(left <= LIFE && left > LIFE / 2);
+        if clock::now().boot < LIFE {
+            println!("SKIP: this machine has been up for less than an hour");
+            return;
+        }
+        let failure = with_stat(&stat("init", &ticks(3601)), "ghs_a").unwrap_err();
+        assert_eq!(failure.class, Class::Expired);
+    }
+
+    #[test]
+    fn the_second_variable_counts_where_the_first_holds_no_token() {
+        let token_of = |first, second| {
+            let token = Env::token_of(first, second);
+            token.map(|t| t.expose().to_owned())
+        };
+        for first in [None, Some(""), Some("two words")] {
+            assert_eq!(token_of(first, Some("ghs_b\n")).unwrap(), "ghs_b");
+        }
+        assert_eq!(token_of(Some("ghs_a"), Some("ghs_b")).unwrap(), "ghs_a");
+        assert_eq!(token_of(None, Some("")), None);
+    }
+}

@@ -1,0 +1,108 @@
+//! The two ways in which instants arrive: RFC 3339 in bodies, HTTP dates in
+//! headers. Fractions are dropped, so that no life is rounded up.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+
+use crate::moment::Wall;
+
+/// Reads an RFC 3339 instant, and nothing that merely resembles one: the
+/// parser below also takes other forms of ISO 8601. Instants before 1970 read
+/// as 1970.
+pub(super) fn rfc3339(text: &str) -> Option<Wall> {
+    let (moment, rest) = text.split_at_checked(19)?;
+    let shaped = moment.bytes().enumerate().all(|(at, b)| match at {
+        4 | 7 => b == b'-',
+        10 => b == b'T' || b == b't',
+        13 | 16 => b == b':',
+        _ => b.is_ascii_digit(),
+    });
+    let offset = match rest.strip_prefix('.') {
+        Some(fraction) => {
+            let offset = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+            (offset.len() < fraction.len()).then_some(offset)?
+        }
+        None => rest,
+    };
+    if !shaped || !is_offset(offset) {
+        return None;
+    }
+    let whole = format!("{moment}{offset}").to_ascii_uppercase();
+    let seconds = whole.parse::<Timestamp>().ok()?.as_second();
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
+fn is_offset(text: &str) -> bool {
+    let digits =
+        |two: &[u8], most: u8| two.iter().all(u8::is_ascii_digit) && (two[0] - b'0') * 10 + (two[1] - b'0') <= most;
+    match text.as_bytes() {
+        b"Z" | b"z" => true,
+        [b'+' | b'-', hours @ .., b':', m1, m2] if hours.len() == 2 => digits(hours, 23) && digits(&[*m1, *m2], 59),
+        _ => false,
+    }
+}
+
+/// Reads any of the three forms that RFC 9110 lets an HTTP date have.
+pub(super) fn http_date(text: &str) -> Option<Wall> {
+    let date = httpdate::parse_http_date(text).ok()?;
+    date.duration_since(SystemTime::UNIX_EPOCH).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a22_only_rfc_3339_is_an_expiry() {
+        for (text, seconds) in [
+            ("2026-04-17T22:50:00Z", 1_776_466_200),
+            ("2026-04-17t22:50:00z", 1_776_466_200),
+            ("2026-04-17T22:50:00.999999999999Z", 1_776_466_200),
+            ("2026-04-18T00:50:00+02:00", 1_776_466_200),
+            ("2026-04-17T22:50:00-00:00", 1_776_466_200),
+            ("1960-01-01T00:00:00Z", 0),
+        ] {
+            assert_eq!(rfc3339(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "2026-04-17",
+            "2026-04-17T22:50:00",
+            "2026-04-17 22:50:00Z",
+            "2026-04-17T22:50Z",
+            "20260417T225000Z",
+            "2026-04-17T22:50:00.Z",
+            "2026-04-17T22:50:00,5Z",
+            "2026-04-17T22:50:00+0200",
+            "2026-04-17T22:50:00+02",
+            "2026-04-17T22:50:00+24:00",
+            "2026-04-17T22:50:00Z[UTC]",
+            "2026-04-17T22:50:00Z ",
+            "2026-02-30T22:50:00Z",
+            "2026-04-17T25:50:00Z",
+            "1776466200",
+            "Fri, 17 Apr 2026 22:50:00 GMT",
+            "2026-04-17T22:50:0éZ",
+        ] {
+            assert_eq!(rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn http_dates_come_in_three_forms() {
+        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(http_date(text), Some(Duration::from_secs(784_111_777)), "{text}");
+        }
+        assert_eq!(http_date("soon"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in "\\PC{0,40}|[0-9TZ:.+-]{15,40}") {
+            let _ = (rfc3339(&text), http_date(&text));
+        }
+    }
+}

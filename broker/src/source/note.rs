@@ -1,0 +1,101 @@
+//! What a file or a command says: one line that is the credential, or a JSON
+//! object like the platform's, `{"token", "expires_at"}`.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::expiry;
+use crate::lease::{Class, Failure, Fresh, Provenance};
+use crate::moment::{Deadline, Moment};
+use crate::secret::Secret;
+
+/// The longest note that is read.
+pub(super) const MAX_NOTE: usize = 64 * 1024;
+
+#[derive(Deserialize)]
+struct Json<'a> {
+    #[serde(borrow)]
+    token: Cow<'a, str>,
+    expires_at: Option<String>,
+}
+
+/// Reads a note. What begins with `{` is taken for JSON alone: half a JSON
+/// text, torn by its writer, must not be served as somebody's password.
+pub(super) fn parse(note: &[u8], place: &str, now: Moment, origin: Provenance) -> Result<Fresh, Failure> {
+    let body = |what: String| Failure::new(Class::Body, format!("{place} {what}"));
+    let text = std::str::from_utf8(note).map_err(|_| body("holds bytes that are no UTF-8 text".to_owned()))?.trim();
+    let (value, expires_at) = if text.starts_with('{') {
+        let json: Json<'_> = serde_json::from_str(text).map_err(|e| {
+            body(format!(
+                "begins with '{{' but holds no JSON object with a \"token\" \
+                 (line {}, column {})",
+                e.line(),
+                e.column()
+            ))
+        })?;
+        (json.token, json.expires_at)
+    } else {
+        (Cow::Borrowed(text), None)
+    };
+    let secret = Secret::password(&value).map_err(|unfit| body(format!("holds no usable credential: {unfit}")))?;
+    let deadline = match expires_at.as_deref().map(expiry::rfc3339) {
+        None => None,
+        Some(None) => {
+            return Err(body("has an \"expires_at\" that is no RFC 3339 time".into()));
+        }
+        Some(Some(end)) if end <= now.wall => {
+            return Err(Failure::new(
+                Class::Expired,
+                format!("{place} holds a credential that has expired: have it renewed"),
+            ));
+        }
+        Some(Some(end)) => Some(until(end, now)),
+    };
+    Ok(Fresh { username: None, secret, deadline, origin })
+}
+
+fn until(end: Duration, now: Moment) -> Deadline {
+    Deadline { boot: now.boot + (end - now.wall), wall: end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment { boot: Duration::from_secs(100), wall: Duration::from_secs(1_776_466_200 - 600) };
+
+    fn read(note: &str) -> Result<Fresh, Failure> {
+        parse(note.as_bytes(), "note", NOW, Provenance::File)
+    }
+
+    #[test]
+    fn a_line_is_the_credential_without_its_surrounding_blanks() {
+        let fresh = read("  pass word\n").unwrap();
+        assert_eq!((fresh.secret.expose(), fresh.deadline), ("pass word", None));
+    }
+
+    #[test]
+    fn json_brings_its_expiry_along() {
+        let fresh = read(r#"{"token":"t","expires_at":"2026-04-17T22:50:00Z","x":1}"#).unwrap();
+        assert_eq!(fresh.secret.expose(), "t");
+        assert_eq!(fresh.deadline, Some(Deadline::after(NOW, Duration::from_secs(600))));
+    }
+
+    #[test]
+    fn what_is_torn_empty_dead_or_two_lines_is_refused_without_being_quoted() {
+        for (note, class) in [
+            ("", Class::Body),
+            ("canary\ncanary", Class::Body),
+            (r#"{"token":"canary"#, Class::Body),
+            (r#"{"token":["canary"]}"#, Class::Body),
+            (r#"{"token":"canary","expires_at":"canary"}"#, Class::Body),
+            (r#"{"token":"canary","expires_at":"2026-04-17T22:40:00Z"}"#, Class::Expired),
+        ] {
+            let failure = read(note).unwrap_err();
+            assert_eq!(failure.class, class, "{note}");
+            assert!(!failure.message.contains("canary"), "{failure}");
+        }
+    }
+}

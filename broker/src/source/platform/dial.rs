@@ -1,0 +1,137 @@
+//! The connection to the platform, through a proxy where one is wanted.
+
+use std::error::Error;
+
+use http::{Uri, uri::Scheme};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use super::endpoint::Endpoint;
+use super::proxy::{Proxies, Proxy};
+use super::tls::{self, Roots};
+use crate::lease::{Class, Failure};
+use crate::text::outside;
+
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+
+pub(super) type Wire = Box<dyn Io>;
+
+pub(super) struct Route {
+    proxy: Option<Proxy>,
+}
+
+impl Route {
+    pub(super) fn new(endpoint: &Endpoint, proxies: &Proxies) -> Result<Self, Failure> {
+        Ok(Self { proxy: Proxy::before(endpoint, proxies)? })
+    }
+
+    /// For messages: nothing, or ` through proxy HOST:PORT`.
+    pub(super) fn via(&self) -> String {
+        self.proxy.as_ref().map_or_else(String::new, |p| format!(" through proxy {}:{}", outside(p.host()), p.port()))
+    }
+
+    /// What the platform's answer might repeat of ours.
+    pub(super) fn secrets(&self) -> Option<&str> {
+        self.forward()?.auth.as_ref()?.to_str().ok()
+    }
+
+    /// The proxy that is handed the request itself, as it is for plain http.
+    pub(super) fn plain(&self, endpoint: &Endpoint) -> Option<&Proxy> {
+        self.forward().filter(|_| !endpoint.is_https())
+    }
+
+    fn forward(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+}
+
+pub(super) async fn connect(endpoint: &Endpoint, route: &Route, roots: &Roots) -> Result<Wire, Failure> {
+    let mut wire: Wire = match &route.proxy {
+        None => Box::new(tcp(endpoint.host(), endpoint.port()).await?),
+        Some(proxy) => {
+            let tcp = tcp(proxy.host(), proxy.port()).await?;
+            if proxy.is_https() { tls::connect(tcp, proxy.host(), roots).await? } else { Box::new(tcp) }
+        }
+    };
+    if !endpoint.is_https() {
+        return Ok(wire);
+    }
+    if let Some(proxy) = &route.proxy {
+        tunnel(&mut wire, endpoint, proxy).await.map_err(|why| {
+            Failure::new(Class::Connect, format!("no way to {}{}: {why}", endpoint.place(), route.via()))
+        })?;
+    }
+    tls::connect(wire, endpoint.host(), roots).await
+}
+
+/// Tries all addresses of a name, IPv6 and IPv4 side by side.
+async fn tcp(host: &str, port: u16) -> Result<TcpStream, Failure> {
+    let failed = |why: String| {
+        Failure::new(
+            Class::Connect,
+            format!("no connection to {}:{port}: {}; check the address and the network", outside(host), outside(&why)),
+        )
+    };
+    let authority = match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    };
+    let uri = Uri::builder()
+        .scheme(Scheme::HTTP)
+        .authority(authority)
+        .path_and_query("/")
+        .build()
+        .map_err(|e| failed(e.to_string()))?;
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let stream = connector.call(uri).await.map_err(|e| {
+        let mut root: &dyn Error = &e;
+        while let Some(source) = root.source() {
+            root = source;
+        }
+        failed(root.to_string())
+    })?;
+    Ok(TokioIo::into_inner(stream))
+}
+
+/// Asks `proxy` for a connection to the endpoint's host. Nothing else comes
+/// from there before we speak TLS, so what is read is the proxy's answer.
+async fn tunnel(wire: &mut Wire, endpoint: &Endpoint, proxy: &Proxy) -> Result<(), String> {
+    const MAX_HEAD: usize = 8 * 1024;
+    let host = endpoint.uri().host().unwrap_or_default();
+    let target = format!("{host}:{}", endpoint.port());
+    let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
+    if let Some(auth) = &proxy.auth {
+        request.extend_from_slice(b"Proxy-Authorization: ");
+        request.extend_from_slice(auth.as_bytes());
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
+    let broken = |e: std::io::Error| format!("the proxy broke off: {e}");
+    wire.write_all(&request).await.map_err(broken)?;
+    wire.flush().await.map_err(broken)?;
+    let mut head = Vec::with_capacity(1024);
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() >= MAX_HEAD {
+            return Err("the proxy's answer has no end".to_owned());
+        }
+        if wire.read_buf(&mut head).await.map_err(broken)? == 0 {
+            return Err("the proxy closed the connection".to_owned());
+        }
+        if head.windows(4).any(|w| w == b"\r\n\r\n") {
+            break;
+        }
+    }
+    let line = head.split(|b| *b == b'\r').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5));
+    match status {
+        Some(code) if code.starts_with('2') => Ok(()),
+        Some("407") => Err("the proxy wants other credentials; put them in its URL".to_owned()),
+        _ => Err(format!("the proxy answered `{}`", outside(&line))),
+    }
+}

@@ -1,0 +1,149 @@
+//! One GET over a fresh connection.
+
+use std::error::Error;
+use std::future::pending;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONNECTION, DATE, HOST, HeaderMap, HeaderName, LOCATION, PROXY_AUTHORIZATION, RETRY_AFTER,
+    USER_AGENT,
+};
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::answer::{Answer, MAX_BODY};
+use super::dial::{Route, Wire};
+use super::endpoint::Endpoint;
+use crate::lease::{Class, Failure};
+use crate::secret::Secret;
+use crate::text::outside;
+
+const AGENT: &str = concat!("molecule-broker/", env!("CARGO_PKG_VERSION"));
+
+/// What the head and each read may take, so that memory stays small.
+const BUFFER: usize = 16 * 1024;
+
+/// How long the words of an error are waited for: its status is what counts.
+const WORDS: Duration = Duration::from_secs(1);
+
+pub(super) struct Reply {
+    status: u16,
+    headers: HeaderMap,
+    body: Zeroizing<Vec<u8>>,
+}
+
+impl Reply {
+    pub(super) fn as_answer(&self) -> Answer<'_> {
+        let header = |name: HeaderName| self.headers.get(name).and_then(|v| v.to_str().ok());
+        Answer {
+            status: self.status,
+            date: header(DATE),
+            retry_after: header(RETRY_AFTER),
+            location: header(LOCATION),
+            body: &self.body,
+        }
+    }
+}
+
+pub(super) async fn get(wire: Wire, endpoint: &Endpoint, route: &Route, bearer: &Secret) -> Result<Reply, Failure> {
+    let request = request(endpoint, route, bearer)?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(BUFFER)
+        .handshake(TokioIo::new(wire))
+        .await
+        .map_err(|e| failure(&e, endpoint, route))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|e| failure(&e, endpoint, route))?;
+        read(response, endpoint, route).await
+    };
+    // The connection is driven here and not by a task: what ends this future
+    // closes it. Its own end is no news, the exchange learns of it.
+    let drive = async {
+        let _ = connection.await;
+        pending::<()>().await;
+    };
+    tokio::select! {
+        biased;
+        reply = exchange => reply,
+        () = drive => unreachable!("driving the connection never ends"),
+    }
+}
+
+fn request(endpoint: &Endpoint, route: &Route, bearer: &Secret) -> Result<Request<Empty<Bytes>>, Failure> {
+    let unfit = |_| Failure::new(Class::Config, "the request can't be written as HTTP");
+    let mut authorization = HeaderValue::try_from(format!("Bearer {}", bearer.expose()))
+        .map_err(|_| Failure::new(Class::Config, "the bearer can't stand in a header"))?;
+    authorization.set_sensitive(true);
+    let proxy = route.plain(endpoint);
+    let target = match (proxy, endpoint.uri().path_and_query()) {
+        (None, Some(path)) => path.as_str().to_owned(),
+        _ => endpoint.uri().to_string(),
+    };
+    let mut request = Request::get(target)
+        .header(HOST, endpoint.host_header())
+        .header(USER_AGENT, AGENT)
+        .header(ACCEPT, "application/json")
+        .header(CONNECTION, "close")
+        .header(AUTHORIZATION, authorization)
+        .body(Empty::new())
+        .map_err(unfit)?;
+    if let Some(auth) = proxy.and_then(|p| p.auth.clone()) {
+        request.headers_mut().insert(PROXY_AUTHORIZATION, auth);
+    }
+    Ok(request)
+}
+
+async fn read(response: Response<Incoming>, endpoint: &Endpoint, route: &Route) -> Result<Reply, Failure> {
+    let (head, incoming) = response.into_parts();
+    let mut body = Zeroizing::new(Vec::with_capacity(1024));
+    if head.status.as_u16() == 200 {
+        fill(&mut body, incoming).await.map_err(|e| Failure { class: Class::Body, ..failure(&e, endpoint, route) })?;
+    } else {
+        // Cut words are better than none, and none are no failure.
+        let _ = timeout(WORDS, fill(&mut body, incoming)).await;
+    }
+    Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
+}
+
+/// Reads until one byte more than an answer may have.
+async fn fill(body: &mut Vec<u8>, mut incoming: Incoming) -> hyper::Result<()> {
+    if incoming.size_hint().lower() > MAX_BODY as u64 {
+        body.resize(MAX_BODY + 1, 0);
+        return Ok(());
+    }
+    while let Some(frame) = incoming.frame().await {
+        if let Some(data) = frame?.data_ref() {
+            let room = (MAX_BODY + 1).saturating_sub(body.len());
+            body.extend_from_slice(&data[..data.len().min(room)]);
+            if body.len() > MAX_BODY {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn failure(e: &hyper::Error, endpoint: &Endpoint, route: &Route) -> Failure {
+    let mut class = match e.is_parse() || e.is_parse_too_large() {
+        true => Class::Body,
+        false => Class::Connect,
+    };
+    let mut text = e.to_string();
+    let mut source = e.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        let io = cause.downcast_ref::<std::io::Error>();
+        let inner = io.and_then(std::io::Error::get_ref);
+        if cause.is::<rustls::Error>() || inner.is_some_and(|i| i.is::<rustls::Error>()) {
+            class = Class::Tls;
+        }
+        source = cause.source();
+    }
+    Failure::new(class, format!("GET {}{} broke off: {}", endpoint.place(), route.via(), outside(&text)))
+}

@@ -1,0 +1,159 @@
+//! The platform: mints GitHub installation tokens for whoever shows the
+//! workspace's bearer.
+//!
+//! One fetch is one connection and one GET (two, if a bearer that has just
+//! changed is refused), whole within the attempt's time. Nothing outlives it:
+//! no pool, no task, no trust store. A fetch happens every 45 min, so what a
+//! warm connection would save isn't worth the memory that it would hold.
+//!
+//! - [`endpoint`](Endpoint): what is asked, from the configured URL
+//! - [`bearer`](Bearers): with what proof
+//! - [`proxy`](Proxies): by what way
+//! - `dial`, `tls`: the connection; `exchange`: one GET over it
+//! - `answer`: what the platform's words mean, without IO
+
+mod answer;
+mod bearer;
+mod dial;
+mod endpoint;
+mod exchange;
+mod proxy;
+mod tls;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use self::bearer::Bearers;
+use self::dial::Route;
+use self::endpoint::Endpoint;
+pub use self::proxy::Proxies;
+pub use self::tls::Roots;
+use crate::clock;
+use crate::lease::{Class, Failure, Fresh};
+use crate::secret::Secret;
+
+/// How long one attempt may take in total, unless configured otherwise.
+pub const ATTEMPT: Duration = Duration::from_secs(7);
+
+pub struct Settings {
+    /// `PLATFORM_URL`: http or https, with any path before the endpoint's own.
+    pub url: String,
+    /// `WORKSPACE_ID`; empty for the administrator's endpoint.
+    pub workspace_id: String,
+    /// `{CONFIGS_DIR}/.auth_token`.
+    pub bearer_path: PathBuf,
+    pub proxies: Proxies,
+    pub roots: Roots,
+    /// Take an absent expiry as 60 min.
+    pub allow_missing_expiry: bool,
+    /// For the whole of one fetch; [`ATTEMPT`] unless configured.
+    pub timeout: Duration,
+}
+
+pub struct Platform {
+    endpoint: Endpoint,
+    route: Route,
+    roots: Roots,
+    bearer_path: PathBuf,
+    bearers: Mutex<Bearers>,
+    allow_missing_expiry: bool,
+    timeout: Duration,
+}
+
+impl Platform {
+    /// # Errors
+    /// If the URL, the workspace or the proxy that applies can't be used.
+    pub fn new(settings: Settings) -> Result<Self, Failure> {
+        let endpoint = Endpoint::new(&settings.url, &settings.workspace_id)?;
+        Ok(Self {
+            route: Route::new(&endpoint, &settings.proxies)?,
+            endpoint,
+            roots: settings.roots,
+            bearer_path: settings.bearer_path,
+            bearers: Mutex::default(),
+            allow_missing_expiry: settings.allow_missing_expiry,
+            timeout: settings.timeout,
+        })
+    }
+
+    #[must_use]
+    pub fn bearer_path(&self) -> &Path {
+        &self.bearer_path
+    }
+
+    /// The URL that is asked, fit to be shown.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.endpoint.place()
+    }
+
+    /// # Errors
+    /// Whatever keeps a live token from coming within the attempt's time.
+    pub async fn fetch(&self) -> Result<Fresh, Failure> {
+        timeout(self.timeout, self.attempt()).await.unwrap_or_else(|_| {
+            Err(Failure::new(
+                Class::Timeout,
+                format!(
+                    "GET {}{} didn't end within {:?}: check that the platform is up \
+                         and reachable",
+                    self.place(),
+                    self.route.via(),
+                    self.timeout
+                ),
+            ))
+        })
+    }
+
+    async fn attempt(&self) -> Result<Fresh, Failure> {
+        let bearer = self.with_bearers(|b| b.read(&self.bearer_path))?;
+        let first = self.ask(&bearer).await;
+        if !is_refusal(&first) {
+            self.with_bearers(|b| b.judged(&bearer, first.is_ok()));
+            return first;
+        }
+        // A bearer may reach its file before it reaches the platform's own
+        // store, or be torn by its writer: the one before may still be good.
+        let Some(before) = self.with_bearers(|b| b.before()) else {
+            return first;
+        };
+        let second = self.ask(&before).await;
+        if second.is_ok() {
+            return second;
+        }
+        if is_refusal(&second) {
+            self.with_bearers(Bearers::forget_before);
+        }
+        first
+    }
+
+    async fn ask(&self, bearer: &Secret) -> Result<Fresh, Failure> {
+        let wire = dial::connect(&self.endpoint, &self.route, &self.roots).await?;
+        let sent = clock::now();
+        let reply = exchange::get(wire, &self.endpoint, &self.route, bearer).await?;
+        let mut secrets = vec![bearer.expose()];
+        secrets.extend(self.route.secrets());
+        answer::parse(
+            &reply.as_answer(),
+            &answer::Asked {
+                place: self.place(),
+                bearer_path: &self.bearer_path.display().to_string(),
+                secrets: &secrets,
+                sent,
+                received: clock::now(),
+                allow_missing_expiry: self.allow_missing_expiry,
+            },
+        )
+    }
+
+    fn with_bearers<T>(&self, act: impl FnOnce(&mut Bearers) -> T) -> T {
+        let mut bearers = self.bearers.lock().expect("nothing panics while it holds the bearers");
+        act(&mut bearers)
+    }
+}
+
+fn is_refusal(outcome: &Result<Fresh, Failure>) -> bool {
+    matches!(outcome, Err(f) if matches!(f.class, Class::Http401 | Class::Http403))
+}

@@ -1,0 +1,112 @@
+//! TLS, and whom it trusts.
+//!
+//! The trust store is built for each connection and streamed from its file, a
+//! certificate at a time: kept, it would be the largest thing in the daemon's
+//! memory, for one connection in 45 min. It also follows a file that changes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+
+use super::dial::{Io, Wire};
+use crate::lease::{Class, Failure};
+use crate::text::outside;
+
+/// Where distributions keep what they trust, in one file.
+const BUNDLES: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/var/lib/ca-certificates/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// As curl has it: the file replaces the machine's own bundle, the folders
+/// (one or more, with `:` between them) are searched beside it.
+#[derive(Clone, Debug, Default)]
+pub struct Roots {
+    /// `SSL_CERT_FILE`.
+    pub file: Option<PathBuf>,
+    /// `SSL_CERT_DIR`.
+    pub dirs: Option<PathBuf>,
+}
+
+pub(super) async fn connect(wire: impl Io, host: &str, roots: &Roots) -> Result<Wire, Failure> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+        Failure::new(Class::Config, format!("{} is no name that a certificate could have", outside(host)))
+    })?;
+    let connector = TlsConnector::from(Arc::new(config(roots)?));
+    match connector.connect(name, wire).await {
+        Ok(wire) => Ok(Box::new(wire)),
+        Err(e) => Err(Failure::new(
+            Class::Tls,
+            format!(
+                "no TLS connection to {}: {}; if its certificate comes from your own \
+                 authority, name that in SSL_CERT_FILE",
+                outside(host),
+                outside(&e.to_string())
+            ),
+        )),
+    }
+}
+
+fn config(roots: &Roots) -> Result<ClientConfig, Failure> {
+    let tls = |what: String| Failure::new(Class::Tls, what);
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| tls(format!("no TLS version can be offered: {e}")))?;
+    let mut config = builder.with_root_certificates(store(roots)?).with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+fn store(roots: &Roots) -> Result<RootCertStore, Failure> {
+    let mut store = RootCertStore::empty();
+    let mut problem = None;
+    let file = roots.file.as_deref().or_else(|| {
+        let mut bundles = BUNDLES.iter().map(Path::new);
+        bundles.find(|bundle| bundle.is_file())
+    });
+    if let Some(file) = file {
+        add(&mut store, file).unwrap_or_else(|e| problem = Some((file.to_owned(), e)));
+    }
+    for dir in roots.dirs.iter().flat_map(std::env::split_paths) {
+        match dir.read_dir() {
+            Ok(entries) => {
+                for entry in entries.flatten().filter(|e| e.path().is_file()) {
+                    // Other things may lie there; what is no certificate is
+                    // nothing to trust.
+                    let _ = add(&mut store, &entry.path());
+                }
+            }
+            Err(e) => problem = Some((dir, e)),
+        }
+    }
+    if store.is_empty() {
+        return Err(Failure::new(
+            Class::Tls,
+            match problem {
+                Some((path, e)) => format!("no authority to trust: {}: {e}", path.display()),
+                None => "no authority to trust: install ca-certificates or set SSL_CERT_FILE".into(),
+            },
+        ));
+    }
+    Ok(store)
+}
+
+fn add(store: &mut RootCertStore, file: &Path) -> io::Result<()> {
+    let certificates = CertificateDer::pem_file_iter(file).map_err(io::Error::other)?;
+    // Bundles hold a few that no library of today takes: they are left out.
+    for certificate in certificates.flatten() {
+        let _ = store.add(certificate);
+    }
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! Tells when a file has changed, without waking up in between.
+//!
+//! What is watched is the file's folder: a watch on the file itself dies with
+//! the rename that replaces it. Where the folder doesn't exist, or can't be
+//! watched, [`Watch::look`] before every attempt is all there is, and it takes
+//! the watch up once it can.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::future::pending;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::readiness::watched;
+
+/// Every way in which new content can be complete. Not `IN_MODIFY`: that
+/// comes while a writer is still at it.
+const COMPLETE: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
+    .union(AddWatchFlags::IN_MOVED_TO)
+    .union(AddWatchFlags::IN_CREATE)
+    .union(AddWatchFlags::IN_ATTRIB);
+
+const FOLDER_GONE: AddWatchFlags = AddWatchFlags::IN_DELETE_SELF
+    .union(AddWatchFlags::IN_MOVE_SELF)
+    .union(AddWatchFlags::IN_UNMOUNT)
+    .union(AddWatchFlags::IN_IGNORED);
+
+pub struct Watch {
+    path: PathBuf,
+    seen: Option<Fingerprint>,
+    folder: Option<AsyncFd<Folder>>,
+}
+
+/// What differs after a file was written or replaced.
+#[derive(PartialEq, Eq)]
+struct Fingerprint {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Watch {
+    /// Must be called within the runtime.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        let mut watch = Self { seen: Fingerprint::of(&path), folder: None, path };
+        watch.arm();
+        watch
+    }
+
+    /// Whether the file has changed since the last look, or the last time that
+    /// [`Self::changed`] returned. Cheap; meant for before every attempt.
+    pub fn look(&mut self) -> bool {
+        if self.folder.is_none() {
+            self.arm();
+        }
+        let now = Fingerprint::of(&self.path);
+        let changed = now.is_some() && now != self.seen;
+        if changed {
+            self.seen = now;
+        }
+        changed
+    }
+
+    /// Returns when the file has changed. Where nothing can be watched it
+    /// never does, so wait for something else as well. Dropping the future
+    /// loses nothing.
+    pub async fn changed(&mut self) {
+        while self.folder.is_some() {
+            let Some(by_name) = self.event().await else {
+                self.folder = None;
+                // The folder may have been replaced by another at once.
+                if self.look() {
+                    return;
+                }
+                continue;
+            };
+            if self.look() || by_name {
+                return;
+            }
+        }
+        pending().await
+    }
+
+    /// Waits for the folder's next events: whether one named the file, or
+    /// `None` if the watch is over.
+    async fn event(&self) -> Option<bool> {
+        let folder = self.folder.as_ref()?;
+        let events = folder
+            .async_io(Interest::READABLE, |folder| folder.0.read_events().map_err(std::io::Error::from))
+            .await
+            .ok()?;
+        if events.iter().any(|e| e.mask.intersects(FOLDER_GONE)) {
+            return None;
+        }
+        let name = self.path.file_name();
+        // A write of the same size within one tick of the file system's clock
+        // leaves no other trace than its event.
+        Some(events.iter().any(|e| e.name.as_deref() == name))
+    }
+
+    fn arm(&mut self) {
+        self.folder = Folder::of(&self.path).ok();
+    }
+}
+
+impl Fingerprint {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+}
+
+struct Folder(Inotify);
+
+impl Folder {
+    fn of(file: &Path) -> Result<AsyncFd<Self>, Errno> {
+        let folder = match file.parent() {
+            Some(parent) if parent.as_os_str() != OsStr::new("") => parent,
+            _ => Path::new("."),
+        };
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+        let mask = COMPLETE | AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_ONLYDIR;
+        inotify.add_watch(folder, mask)?;
+        watched(Self(inotify)).map_err(|_| Errno::EIO)
+    }
+}
+
+impl AsRawFd for Folder {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    async fn notices(watch: &mut Watch) {
+        timeout(LONG, watch.changed()).await.expect("it is noticed");
+    }
+
+    #[tokio::test]
+    async fn a_file_is_seen_to_appear_to_be_rewritten_and_to_be_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let mut watch = Watch::new(path.clone());
+        fs::write(&path, "a").unwrap();
+        notices(&mut watch).await;
+        fs::write(&path, "b").unwrap();
+        notices(&mut watch).await;
+        fs::write(folder.path().join("new"), "c").unwrap();
+        fs::rename(folder.path().join("new"), &path).unwrap();
+        notices(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn a_change_behind_a_symbolic_link_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for version in ["v1", "v2"] {
+            fs::create_dir(at(version)).unwrap();
+            fs::write(at(version).join("token"), version).unwrap();
+        }
+        symlink("v1", at("data")).unwrap();
+        symlink("data/token", at("token")).unwrap();
+        let mut watch = Watch::new(at("token"));
+        symlink("v2", at("data.new")).unwrap();
+        fs::rename(at("data.new"), at("data")).unwrap();
+        notices(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn other_files_of_the_folder_are_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        fs::write(&path, "a").unwrap();
+        let mut watch = Watch::new(path.clone());
+        fs::write(folder.path().join("other"), "x").unwrap();
+        assert_eq!(watch.event().await, Some(false));
+        assert!(!watch.look());
+    }
+
+    #[tokio::test]
+    async fn without_a_folder_a_look_finds_the_file_and_takes_up_the_watch() {
+        let outer = tempfile::tempdir().unwrap();
+        let path = outer.path().join("configs/token");
+        let mut watch = Watch::new(path.clone());
+        assert!(!watch.look());
+        fs::create_dir(outer.path().join("configs")).unwrap();
+        fs::write(&path, "a").unwrap();
+        assert!(watch.look() && !watch.look());
+        fs::write(&path, "b").unwrap();
+        notices(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn a_replaced_folder_is_watched_anew() {
+        let outer = tempfile::tempdir().unwrap();
+        let at = |name: &str| outer.path().join(name);
+        fs::create_dir(at("configs")).unwrap();
+        let mut watch = Watch::new(at("configs/token"));
+        fs::create_dir(at("next")).unwrap();
+        fs::write(at("next/token"), "a").unwrap();
+        fs::rename(at("configs"), at("old")).unwrap();
+        fs::rename(at("next"), at("configs")).unwrap();
+        notices(&mut watch).await;
+        fs::write(at("configs/token"), "b").unwrap();
+        notices(&mut watch).await;
+    }
+}
