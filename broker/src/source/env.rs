@@ -59,7 +59,7 @@ impl Env {
                 "the provision-time token is dead: the container started more than 60 min ago",
             ));
         }
-        Ok(Fresh { username: None, secret, deadline: Some(deadline), origin: Provenance::Env })
+        Ok(Fresh { username: None, secret: self.token.clone(), deadline: Some(deadline), origin: Provenance::Env })
     }
 }
 
