@@ -8,7 +8,8 @@
 //! - [`certs`]: the city's own certificate authority;
 //! - [`world`]: one of each with a broker, the shims and an isolated git;
 //! - [`programs`]: finds or builds the real binaries;
-//! - [`wait`]: waiting for a condition, never for a time.
+//! - [`wait`]: waiting for a condition, never for a time;
+//! - [`fleet`]: thousands of refresh machines over simulated days.
 //!
 //! Stand-ins live on one runtime of their own ([`serve::runtime`]), so plain
 //! synchronous tests drive them by handle. Time is never faked: a test makes
@@ -16,6 +17,7 @@
 //! in proportion ([`world::config`]).
 
 pub mod certs;
+pub mod fleet;
 pub mod git_host;
 pub mod ledger;
 pub mod platform;

@@ -1,0 +1,236 @@
+//! A fleet in simulated time: the real refresh machine of each container, and
+//! one platform that counts what it is asked in each minute.
+//!
+//! Nothing sleeps and no wall or boot time is read; the same seed gives the
+//! same day. A token's name carries the instant at which it truly dies, so what
+//! a machine serves is checked against the platform and not against itself.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+use std::time::Duration;
+
+use molecule_broker::lease::{Class, Failure, Fresh, Provenance};
+use molecule_broker::moment::{Deadline, Moment};
+use molecule_broker::refresh::{Event, Machine, Policy, Serving, Start};
+use molecule_broker::secret::Secret;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const LIFE: Duration = Duration::from_secs(60 * 60);
+/// How long before its end the platform replaces the token that it caches.
+const RENEWED_BEFORE: Duration = Duration::from_secs(5 * 60);
+/// The longest cycle of the default policy.
+const CYCLE_MINUTES: u64 = 47;
+
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    pub policy: Policy,
+    /// All started within the first minute.
+    pub containers: u32,
+    pub minutes: u64,
+    pub upstream: Upstream,
+    /// The minutes in which the platform answers with an error.
+    pub outage: Option<Range<u64>>,
+    pub seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// A new token for each call.
+    MintsPerCall,
+    /// One token for all, renewed when it is asked for in its last five minutes.
+    SharesOne,
+}
+
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub containers: u32,
+    /// Requests that reached the platform in each minute.
+    pub load: Vec<u32>,
+    /// Container time after its first token in which it had no live one.
+    pub without: Duration,
+    /// How often a token was served that its platform knew to be dead.
+    pub dead_served: u64,
+}
+
+impl Fleet {
+    #[must_use]
+    pub fn of(containers: u32, upstream: Upstream) -> Self {
+        Self { policy: Policy::default(), containers, minutes: 24 * 60, upstream, outage: None, seed: 1 }
+    }
+
+    #[must_use]
+    pub fn with_outage(self, minutes: Range<u64>) -> Self {
+        Self { outage: Some(minutes), ..self }
+    }
+
+    /// The first minute from which the load is meant to be even: when all have
+    /// started or, after an outage, when the second cycle begins.
+    #[must_use]
+    pub fn even_from(&self) -> u64 {
+        self.outage.as_ref().map_or(2, |outage| outage.end + CYCLE_MINUTES)
+    }
+
+    #[must_use]
+    pub fn run(&self) -> Report {
+        let mut chance = Chance(self.seed);
+        let mut platform = Platform { minted: 0, shared: None };
+        let minutes = usize::try_from(self.minutes).expect("a day has fewer minutes than memory has bytes");
+        let mut report =
+            Report { containers: self.containers, load: vec![0; minutes], without: Duration::ZERO, dead_served: 0 };
+        let mut machines = Vec::new();
+        let mut timers = BinaryHeap::new();
+        for index in 0..self.containers as usize {
+            let now = at(MINUTE.mul_f64(chance.draw()));
+            let start = Start { refreshable: true, ..Start::default() };
+            let (machine, action) = Machine::new(self.policy.clone(), start, now, chance.draw());
+            machines.push(machine);
+            timers.extend(action.wake_at.map(|wake| Reverse((wake, index))));
+        }
+        let end = MINUTE * u32::try_from(self.minutes).expect("fits as a day does");
+        while let Some(Reverse((wake, index))) = timers.pop().filter(|Reverse((wake, _))| *wake < end) {
+            let (machine, now) = (&mut machines[index], at(wake));
+            report.dead_served += u64::from(serves_dead(machine, now));
+            let mut action = machine.on(now, chance.draw(), Event::Due);
+            if action.fetch {
+                let minute = wake.as_secs() / 60;
+                report.load[usize::try_from(minute).expect("below `minutes`")] += 1;
+                let down = self.outage.as_ref().is_some_and(|outage| outage.contains(&minute));
+                let answer = platform.answer(now, self.upstream, down);
+                let ended = machine.held().current.as_ref().and_then(|lease| lease.deadline);
+                let generation = machine.held().generation;
+                action = machine.on(now, chance.draw(), Event::Fetched(answer));
+                if machine.held().generation > generation {
+                    report.without += ended.map_or(Duration::ZERO, |ended| wake.saturating_sub(ended.boot));
+                }
+            }
+            timers.extend(action.wake_at.map(|wake| Reverse((wake, index))));
+        }
+        for machine in &machines {
+            report.dead_served += u64::from(serves_dead(machine, at(end)));
+            let ended = machine.held().current.as_ref().and_then(|lease| lease.deadline);
+            report.without += ended.map_or(end, |ended| end.saturating_sub(ended.boot));
+        }
+        report
+    }
+}
+
+impl Report {
+    /// The busiest minute against the mean one, from a minute on.
+    #[must_use]
+    pub fn peak_to_mean(&self, from: u64) -> f64 {
+        let load = &self.load[usize::try_from(from).expect("below the number of minutes")..];
+        let peak = load.iter().copied().max().unwrap_or_default();
+        let sum: u64 = load.iter().copied().map(u64::from).sum();
+        f64::from(peak) * load.len() as f64 / sum as f64
+    }
+
+    #[must_use]
+    pub fn asks_per_container_day(&self) -> f64 {
+        let asks: u64 = self.load.iter().copied().map(u64::from).sum();
+        let days = self.load.len() as f64 / (24.0 * 60.0);
+        asks as f64 / f64::from(self.containers) / days
+    }
+
+    /// The share of container time without a live token.
+    #[must_use]
+    pub fn share_without(&self) -> f64 {
+        let all = MINUTE.as_secs_f64() * self.load.len() as f64 * f64::from(self.containers);
+        self.without.as_secs_f64() / all
+    }
+}
+
+struct Platform {
+    minted: u64,
+    shared: Option<(u64, Duration)>,
+}
+
+impl Platform {
+    fn answer(&mut self, now: Moment, upstream: Upstream, down: bool) -> Result<Fresh, Failure> {
+        if down {
+            return Err(Failure::new(Class::Http5xx, "token refresh failed"));
+        }
+        let kept = self.shared.filter(|(_, end)| *end > now.boot + RENEWED_BEFORE);
+        let (number, end) = match (upstream, kept) {
+            (Upstream::SharesOne, Some(kept)) => kept,
+            _ => {
+                self.minted += 1;
+                (self.minted, now.boot + LIFE)
+            }
+        };
+        self.shared = Some((number, end));
+        Ok(Fresh {
+            username: None,
+            secret: Secret::token(&format!("ghs_{number}_{}", end.as_nanos())).expect("plain ASCII"),
+            deadline: Some(Deadline::after(now, end - now.boot)),
+            origin: Provenance::Platform,
+        })
+    }
+}
+
+/// Asks the token's name for the truth.
+fn serves_dead(machine: &Machine, now: Moment) -> bool {
+    let Serving::Live(lease) = machine.held().serving(now) else {
+        return false;
+    };
+    let end = lease.secret.expose().rsplit('_').next().and_then(|end| end.parse::<u128>().ok());
+    end.is_none_or(|end| end <= now.boot.as_nanos())
+}
+
+fn at(boot: Duration) -> Moment {
+    const MIDNIGHT: Duration = Duration::from_secs(1_776_000_000);
+    Moment { boot, wall: MIDNIGHT + boot }
+}
+
+/// SplitMix64: small, seeded, and even enough for a load of millions.
+struct Chance(u64);
+
+impl Chance {
+    fn draw(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits ^ (bits >> 31)) as f64 / 18_446_744_073_709_551_616.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small enough for every test run; the figures for 100,000 are printed by
+    /// `cargo run --bin fleet`.
+    const FEW: u32 = 1_000;
+
+    #[test]
+    fn no_container_is_ever_without_a_live_token_while_the_platform_answers() {
+        for upstream in [Upstream::MintsPerCall, Upstream::SharesOne] {
+            let report = Fleet::of(FEW, upstream).run();
+            assert_eq!((report.without, report.dead_served), (Duration::ZERO, 0), "{upstream:?}");
+        }
+    }
+
+    #[test]
+    fn a_fleet_that_started_together_does_not_stay_in_step() {
+        let fleet = Fleet::of(FEW, Upstream::MintsPerCall);
+        let ratio = fleet.run().peak_to_mean(fleet.even_from());
+        // 22 a minute, so chance alone makes the busiest of 1,400 nearly twice that.
+        assert!(ratio < 2.2, "{ratio}");
+    }
+
+    #[test]
+    fn a_shared_token_is_asked_for_about_52_times_a_day() {
+        let asks = Fleet::of(FEW, Upstream::SharesOne).run().asks_per_container_day();
+        assert!((45.0..60.0).contains(&asks), "{asks}");
+    }
+
+    #[test]
+    fn no_dead_token_is_served_over_an_outage() {
+        for upstream in [Upstream::MintsPerCall, Upstream::SharesOne] {
+            let report = Fleet::of(FEW, upstream).with_outage(600..630).run();
+            assert_eq!(report.dead_served, 0);
+            assert!(report.share_without() < 30.0 / (24.0 * 60.0), "{upstream:?}");
+        }
+    }
+}
