@@ -108,7 +108,7 @@ fn the_first_interval_is_spread_over_the_whole_and_the_second_is_the_usual_one()
     }
     for quarter in 0..4 {
         let (from, to) = (mins(45) * quarter / 4, mins(45) * (quarter + 1) / 4);
-        let hits = firsts.iter().filter(|d| (from..to).contains(d)).count();
+        let hits = firsts.iter().filter(|d| (from..to).contains(*d)).count();
         assert!((200..300).contains(&hits), "quarter {quarter}: {hits}");
     }
 }

@@ -186,3 +186,7 @@ fn retry_after(text: &str, now: Wall) -> Option<Duration> {
     let until = http_date(text)?.checked_sub(now)?;
     Some(until.min(LONGEST_WAIT))
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

@@ -34,18 +34,15 @@ impl Route {
         self.proxy.as_ref().map_or_else(String::new, |p| format!(" through proxy {}:{}", outside(p.host()), p.port()))
     }
 
-    /// What the platform's answer might repeat of ours.
-    pub(super) fn secrets(&self) -> Option<&str> {
-        self.forward()?.auth.as_ref()?.to_str().ok()
+    /// What an answer might repeat of ours, beside the bearer.
+    pub(super) fn secret(&self) -> Option<&str> {
+        let auth = self.proxy.as_ref()?.auth.as_ref()?.to_str().ok()?;
+        Some(auth.strip_prefix("Basic ").unwrap_or(auth))
     }
 
     /// The proxy that is handed the request itself, as it is for plain http.
     pub(super) fn plain(&self, endpoint: &Endpoint) -> Option<&Proxy> {
-        self.forward().filter(|_| !endpoint.is_https())
-    }
-
-    fn forward(&self) -> Option<&Proxy> {
-        self.proxy.as_ref()
+        self.proxy.as_ref().filter(|_| !endpoint.is_https())
     }
 }
 

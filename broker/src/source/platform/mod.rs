@@ -18,6 +18,8 @@ mod dial;
 mod endpoint;
 mod exchange;
 mod proxy;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::path::{Path, PathBuf};
@@ -134,7 +136,7 @@ impl Platform {
         let sent = clock::now();
         let reply = exchange::get(wire, &self.endpoint, &self.route, bearer).await?;
         let mut secrets = vec![bearer.expose()];
-        secrets.extend(self.route.secrets());
+        secrets.extend(self.route.secret());
         answer::parse(
             &reply.as_answer(),
             &answer::Asked {

@@ -39,6 +39,14 @@ impl Proxies {
     }
 }
 
+/// Whether `NO_PROXY` names the host. Beside commas curl takes blanks between
+/// entries, and a `*` for any host, also for one that is an address.
+fn is_excepted(uri: &Uri, no: &str) -> bool {
+    let entries: Vec<&str> = no.split([',', ' ', '\t']).filter(|entry| !entry.is_empty()).collect();
+    let matcher = Matcher::builder().all("http://any").no(entries.join(",")).build();
+    entries.contains(&"*") || matcher.intercept(uri).is_none()
+}
+
 /// An http or https proxy, with its credentials as it wants to see them.
 pub(super) struct Proxy {
     uri: Uri,
@@ -63,22 +71,13 @@ impl Proxy {
             _ if !proxies.all.is_empty() => ("ALL_PROXY", &proxies.all),
             _ => return Ok(None),
         };
+        if is_excepted(endpoint.uri(), &proxies.no) {
+            return Ok(None);
+        }
         // The library takes a URL that it can't read for no proxy; going
         // around a proxy that someone wants is not for us to decide.
-        let found = |no: &str| {
-            let matcher = Matcher::builder().all(url.trim()).no(no).build();
-            matcher.intercept(endpoint.uri())
-        };
-        if found("").is_none() && found("*").is_none() {
-            let excepted = Matcher::builder().all("http://proxy").no(&*proxies.no).build();
-            return match excepted.intercept(endpoint.uri()) {
-                None => Ok(None),
-                Some(_) => Err(bad(name)),
-            };
-        }
-        let Some(found) = found(&proxies.no) else {
-            return Ok(None);
-        };
+        let matcher = Matcher::builder().all(url.trim()).build();
+        let found = matcher.intercept(endpoint.uri()).ok_or_else(|| bad(name))?;
         if !matches!(found.uri().scheme_str(), Some("http" | "https")) {
             return Err(bad(name));
         }

@@ -1,0 +1,278 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const DATE: &str = "Fri, 17 Apr 2026 22:00:00 GMT";
+const EXPIRES: &str = "2026-04-17T22:50:00Z";
+const T0: u64 = 1_776_463_200; // DATE
+
+const fn at(boot: u64, wall: u64) -> Moment {
+    Moment { boot: Duration::from_secs(boot), wall: Duration::from_secs(wall) }
+}
+
+const ASKED: Asked<'_> = Asked {
+    place: "http://p/x",
+    bearer_path: "/configs/.auth_token",
+    secrets: &["plain-bearer"],
+    sent: at(1000, T0),
+    received: at(1000, T0),
+    allow_missing_expiry: false,
+};
+
+fn asked_at(wall: u64) -> Asked<'static> {
+    Asked { sent: at(1000, wall), received: at(1000, wall), ..ASKED }
+}
+
+fn answer(body: &str) -> Answer<'_> {
+    Answer { status: 200, date: Some(DATE), body: body.as_bytes(), ..Answer::default() }
+}
+
+fn token(expires_at: &str) -> String {
+    format!(r#"{{"token":"ghs_canary","expires_at":"{expires_at}"}}"#)
+}
+
+fn deadline_of(body: &str, asked: &Asked<'_>) -> Deadline {
+    parse(&answer(body), asked).unwrap().deadline.unwrap()
+}
+
+#[test]
+fn a_good_answer_is_a_token_and_the_sooner_of_two_deadlines() {
+    let body = r#"{"x":[1],"token":"ghs_canary","expires_at":"2026-04-17T22:50:00.5Z"}"#;
+    let fresh = parse(&answer(body), &ASKED).unwrap();
+    assert_eq!(fresh.secret.expose(), "ghs_canary");
+    assert_eq!(fresh.origin, Provenance::Platform);
+    let deadline = fresh.deadline.unwrap();
+    assert_eq!(deadline.boot, Duration::from_secs(1000 + 3000));
+    assert_eq!(deadline.wall, Duration::from_secs(T0 + 3000));
+}
+
+#[test]
+fn a22_tokens_of_no_use_are_refused_and_not_quoted() {
+    for token in [
+        "",
+        "canary canary",
+        "canary\\n",
+        "canary\\r",
+        "canary\\u0000",
+        "canary\\u001b",
+        "canaryö",
+        "\\ud800",
+        &"canary".repeat(100),
+    ] {
+        let body = format!(r#"{{"token":"{token}","expires_at":"{EXPIRES}"}}"#);
+        let failure = parse(&answer(&body), &ASKED).unwrap_err();
+        assert_eq!(failure.class, Class::Body, "{token}");
+        assert!(!failure.message.contains("canary"), "{failure}");
+    }
+}
+
+#[test]
+fn a22_expiries_that_are_past_absent_or_no_rfc_3339_are_refused() {
+    for (body, class) in [
+        (token("2026-04-17T22:00:00Z"), Class::Expired),
+        (token("2020-01-01T00:00:00Z"), Class::Expired),
+        (token("1960-01-01T00:00:00Z"), Class::Expired),
+        (token("2026-04-17 22:50:00"), Class::Body),
+        (token(""), Class::Body),
+        (r#"{"token":"ghs_canary"}"#.to_owned(), Class::Body),
+        (r#"{"token":"ghs_canary","expires_at":null}"#.to_owned(), Class::Body),
+        (r#"{"token":"ghs_canary","expires_at":1776466200}"#.to_owned(), Class::Body),
+    ] {
+        let failure = parse(&answer(&body), &ASKED).unwrap_err();
+        assert_eq!(failure.class, class, "{body}");
+        assert!(!failure.message.contains("canary"), "{failure}");
+    }
+}
+
+#[test]
+fn a22_an_absent_expiry_is_an_hour_only_where_that_is_configured() {
+    let asked = Asked { allow_missing_expiry: true, ..ASKED };
+    let deadline = deadline_of(r#"{"token":"ghs_canary"}"#, &asked);
+    assert_eq!(deadline, Deadline::after(ASKED.sent, Duration::from_secs(3600)));
+    assert!(parse(&answer(&token("soon")), &asked).is_err());
+}
+
+#[test]
+fn a42_what_is_no_token_answer_is_refused_and_not_quoted() {
+    let cut = &token(EXPIRES)[..30];
+    let huge = format!("{}{}", token(EXPIRES), " ".repeat(MAX_BODY));
+    for body in [
+        "",
+        cut,
+        "<html>canary</html>",
+        "\"canary\"",
+        "null",
+        "[]",
+        "{}",
+        "{\"canary\":1}",
+        r#"{"token":7,"expires_at":"canary"}"#,
+        r#"{"token":"canary","token":"canary"}"#,
+        &huge,
+        &"[".repeat(5000),
+    ] {
+        let failure = parse(&answer(body), &ASKED).unwrap_err();
+        assert_eq!(failure.class, Class::Body, "{body:.60}");
+        assert!(!failure.message.contains("canary"), "{failure}");
+    }
+}
+
+#[test]
+fn a44_a_wrong_wall_clock_neither_lengthens_a_life_nor_hides_that_it_is_wrong() {
+    // Two hours back: the answer's own date holds, less the second it was cut to.
+    let deadline = deadline_of(&token(EXPIRES), &asked_at(T0 - 7200));
+    assert_eq!(deadline.boot, Duration::from_secs(1000 + 2999));
+    // Two hours forth: dead by this clock, and the message says whose fault it is.
+    let failure = parse(&answer(&token(EXPIRES)), &asked_at(T0 + 7200)).unwrap_err();
+    assert_eq!(failure.class, Class::Expired);
+    assert!(failure.message.contains("set this machine's clock"), "{failure}");
+}
+
+#[test]
+fn a_wrong_date_header_gives_no_life_beyond_githubs_maximum() {
+    let answer = Answer { date: Some("Fri, 17 Apr 2026 12:00:00 GMT"), ..answer("") };
+    let body = token(EXPIRES);
+    let answer = Answer { body: body.as_bytes(), ..answer };
+    let deadline = parse(&answer, &ASKED).unwrap().deadline.unwrap();
+    assert_eq!(deadline.boot, Duration::from_secs(1000 + 3600));
+    assert_eq!(deadline.wall, Duration::from_secs(T0 + 3000));
+}
+
+#[test]
+fn without_a_date_header_the_wall_clock_counts() {
+    let body = token(EXPIRES);
+    for date in [None, Some("yesterday")] {
+        let answer = Answer { date, ..answer(&body) };
+        let deadline = parse(&answer, &ASKED).unwrap().deadline.unwrap();
+        assert_eq!(deadline.boot, Duration::from_secs(1000 + 3000));
+    }
+}
+
+#[test]
+fn a_slow_answer_counts_from_when_it_was_asked_for() {
+    let asked = Asked { received: at(1006, T0 + 6), ..ASKED };
+    let deadline = deadline_of(&token(EXPIRES), &asked);
+    assert_eq!(deadline.boot, Duration::from_secs(1000 + 3000));
+}
+
+#[test]
+fn each_status_has_its_class_and_a_remedy() {
+    for (status, class) in [
+        (401, Class::Http401),
+        (403, Class::Http403),
+        (404, Class::Http404),
+        (429, Class::Http429),
+        (500, Class::Http5xx),
+        (503, Class::Http5xx),
+        (599, Class::Http5xx),
+        (204, Class::HttpOther),
+        (302, Class::HttpOther),
+        (407, Class::HttpOther),
+        (418, Class::HttpOther),
+    ] {
+        let body = token(EXPIRES);
+        let failure = parse(&Answer { status, ..answer(&body) }, &ASKED).unwrap_err();
+        assert_eq!(failure.class, class);
+        assert!(failure.message.contains(&format!("http://p/x answered {status}")), "{failure}");
+        assert!(!failure.message.contains("canary"), "{failure}");
+    }
+}
+
+#[test]
+fn a23_the_words_of_an_error_are_quoted_without_its_secrets() {
+    for (body, quoted) in [
+        (r#"{"error":"token refresh failed"}"#, "answered 500 (token refresh failed): "),
+        (r#"{"error":"not plain-bearer\u001b[2J"}"#, "(not [redacted]\\u{1b}[2J)"),
+        ("no ghs_canary", "(no ghs_[redacted])"),
+        (r#"{"token":"canary"}"#, "answered 500: "),
+        ("", "answered 500: "),
+    ] {
+        let failure = parse(&Answer { status: 500, ..answer(body) }, &ASKED).unwrap_err();
+        assert!(failure.message.contains(quoted), "{failure}");
+        assert!(!failure.message.contains("canary"), "{failure}");
+    }
+}
+
+#[test]
+fn a13_a_redirect_says_where_to_but_not_what_its_query_carries() {
+    let answer = Answer { status: 302, location: Some("http://u:canary@q/x?canary"), ..answer("") };
+    let failure = parse(&answer, &ASKED).unwrap_err();
+    assert!(failure.message.contains("302 to http://[redacted]@q/x"), "{failure}");
+    assert!(!failure.message.contains("canary"), "{failure}");
+}
+
+#[test]
+fn a41_retry_after_is_seconds_or_a_date_and_never_garbage_or_an_age() {
+    let hour = Some(3600);
+    for (text, seconds) in [
+        ("120", Some(120)),
+        (" 0 ", Some(0)),
+        ("Fri, 17 Apr 2026 22:02:00 GMT", Some(120)),
+        ("Fri, 17 Apr 2026 21:00:00 GMT", None),
+        ("1000000000", hour),
+        ("99999999999999999999999999", hour),
+        ("Fri, 17 Apr 2099 22:02:00 GMT", hour),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+    ] {
+        for status in [429, 503] {
+            let answer = Answer { status, retry_after: Some(text), ..answer("") };
+            // The answer's own clock is what its date is measured by.
+            let failure = parse(&answer, &asked_at(T0 - 7200)).unwrap_err();
+            assert_eq!(failure.retry_after, seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_judged_without_a_panic_and_never_quoted_raw(
+        status in 100_u16..=999,
+        date in proptest::option::of("\\PC{0,40}"),
+        retry_after in proptest::option::of("\\PC{0,40}"),
+        location in proptest::option::of("\\PC{0,40}"),
+        body in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let answer = Answer {
+            status,
+            date: date.as_deref(),
+            retry_after: retry_after.as_deref(),
+            location: location.as_deref(),
+            body: &body,
+        };
+        let failure = parse(&answer, &ASKED).unwrap_err();
+        prop_assert!(failure.message.len() < 800);
+        prop_assert!(failure.message.bytes().all(|b| (0x20..0x7f).contains(&b)));
+    }
+
+    #[test]
+    fn no_skew_of_either_clock_makes_a_life_longer_than_it_is(
+        // In milliseconds: when it was truly sent, answered and received; how
+        // far the local clock is off; how long the token truly lives.
+        start in 0_u64..1000,
+        there in 0_u64..3000,
+        back in 0_u64..3000,
+        skew in -7_200_000_i64..7_200_000,
+        life in 1_u64..3_600,
+    ) {
+        let ms = Duration::from_millis;
+        let wall = |true_ms: u64| {
+            ms(u64::try_from(i64::try_from(T0 * 1000 + true_ms).unwrap() + skew).unwrap())
+        };
+        let end = T0 + life;
+        let date = ms(T0 * 1000 + start + there).as_secs();
+        let asked = Asked {
+            sent: Moment { boot: ms(start), wall: wall(start) },
+            received: Moment { boot: ms(start + there + back), wall: wall(start + there + back) },
+            ..ASKED
+        };
+        let deadline = deadline(Duration::from_secs(end), Some(Duration::from_secs(date)), &asked);
+        // The boot clock of this machine began at T0. Where the wall clock
+        // seems to agree with the date it is off by a round trip at most, and
+        // a second for the date's own cut.
+        let slack = if skew == 0 { Duration::ZERO } else { ms(there + back) + ms(1000) };
+        prop_assert!(deadline.boot <= Duration::from_secs(life) + slack);
+        prop_assert_eq!(deadline.wall, Duration::from_secs(end));
+    }
+}
