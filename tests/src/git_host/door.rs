@@ -17,7 +17,7 @@ use crate::serve::{Body, full};
 pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
     let (behaviour, welcome) = look(&mut shared.state(), &shared.ledger, &request);
     match (behaviour, welcome) {
-        (Behaviour::Redirects(base), _) => elsewhere(&base, &request),
+        (Behaviour::Redirects(base), _) | (Behaviour::RedirectsWelcome(base), Some(_)) => elsewhere(&base, &request),
         (Behaviour::Serves, Some(username)) => backend::run(&shared.exec_path, &shared.root, &username, request).await,
         _ => who_are_you(),
     }

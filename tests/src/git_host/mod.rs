@@ -27,6 +27,9 @@ pub enum Behaviour {
     Refuses,
     /// Sends everybody to the same path at this base address.
     Redirects(String),
+    /// Likewise, but only those whom it would let in: git has shown its
+    /// password by then.
+    RedirectsWelcome(String),
 }
 
 /// What a shown password was worth.

@@ -92,6 +92,7 @@ impl World {
         let backend = setup.host_git.clone().unwrap_or_else(|| PathBuf::from("/usr/bin/git"));
         let host = GitHost::start_with(&ledger, Some(&ca), &exec_path(&backend));
         link_programs(&dir.path().join("bin"));
+        write_git_configs(dir.path());
 
         let world = Self {
             broker: Broker::new(&programs().broker, dir.path(), &setup, &platform, &host),
@@ -149,19 +150,10 @@ impl World {
     /// This git in an environment of its own, wired as told, in [`Self::work`].
     pub fn git(&self, git: &Git, wiring: Wiring) -> Command {
         let mut command = self.command(&git.path);
-        let mut config = String::from(
-            "[user]\nname = Agent\nemail = agent@city.test\n[init]\ndefaultBranch = main\n\
-             [credential]\nhelper =\n[protocol \"file\"]\nallow = always\n",
-        );
-        if matches!(wiring, Wiring::Helper | Wiring::Both) {
-            config.push_str("[credential]\nhelper = molecule\n");
-        }
         if matches!(wiring, Wiring::Askpass | Wiring::Both) {
             command.env("GIT_ASKPASS", self.bin().join("molecule-askpass"));
         }
-        let file = self.dir.path().join(format!("gitconfig-{wiring:?}"));
-        fs::write(&file, config).expect("our own folder is writable");
-        command.env("GIT_CONFIG_GLOBAL", file);
+        command.env("GIT_CONFIG_GLOBAL", git_config(self.path(), wiring));
         command
     }
 
@@ -185,6 +177,24 @@ impl World {
     /// A shim by its name.
     pub fn shim(&self, name: &str) -> Command {
         self.command(&self.bin().join(name))
+    }
+}
+
+fn git_config(dir: &Path, wiring: Wiring) -> PathBuf {
+    dir.join(format!("gitconfig-{wiring:?}"))
+}
+
+/// Once and for all: git reads these while others are at work.
+fn write_git_configs(dir: &Path) {
+    for wiring in [Wiring::Helper, Wiring::Askpass, Wiring::Both, Wiring::Nothing] {
+        let mut config = String::from(
+            "[user]\nname = Agent\nemail = agent@city.test\n[init]\ndefaultBranch = main\n\
+             [credential]\nhelper =\n[protocol \"file\"]\nallow = always\n",
+        );
+        if matches!(wiring, Wiring::Helper | Wiring::Both) {
+            config.push_str("[credential]\nhelper = molecule\n");
+        }
+        fs::write(git_config(dir, wiring), config).expect("our own folder is writable");
     }
 }
 
