@@ -1,0 +1,43 @@
+//! `molecule-askpass`: answers git's and git-lfs's prompts, and nobody else's.
+//!
+//! Exit 0 with nothing printed would make git log in with an empty password,
+//! and ssh take it for a yes: every refusal is status 1.
+
+use crate::place::Place;
+use crate::protocol::answer::{Answer, Word};
+use crate::protocol::git::request_for_prompt;
+use crate::protocol::limits::{MAX_ANSWER, MAX_REQUEST};
+use crate::protocol::origin::Scheme;
+use crate::protocol::prompt::Prompt;
+use crate::round_trip::ask;
+use crate::speech::{complain, pass_on_refusal};
+use crate::sys::{self, Start};
+
+pub(crate) fn run(start: &Start<'_>) -> u8 {
+    let mut arguments = start.arguments();
+    let (Some(prompt), None) = (arguments.next(), arguments.next()) else { return 1 };
+    // Set, it asks for a yes or shows a message, whatever the prompt says:
+    // ssh(1), SSH_ASKPASS_PROMPT.
+    if start.variable(b"SSH_ASKPASS_PROMPT").is_some() {
+        return 1;
+    }
+    let Some(prompt) = Prompt::parse(prompt) else { return 1 };
+    let (mut frame, mut buffer) = ([0; MAX_REQUEST], [0; MAX_ANSWER]);
+    let Ok(request) = request_for_prompt(&prompt, &mut frame) else { return 1 };
+    let mut place = Place::of(start);
+    match ask(start, &mut place, request, &mut buffer) {
+        Ok(answer) => return give(&answer),
+        Err(failure) if prompt.scheme == Scheme::Https => complain(start, failure, &place),
+        Err(_) => {}
+    }
+    1
+}
+
+fn give(answer: &Answer<'_>) -> u8 {
+    pass_on_refusal(answer);
+    let Some(value) = answer.value("answer").filter(|value| answer.word == Word::Ok && !value.is_empty()) else {
+        return 1;
+    };
+    let printed = sys::write_output(value).and_then(|()| sys::write_output(b"\n"));
+    u8::from(printed.is_err())
+}

@@ -1,0 +1,176 @@
+//! One request, one answer, one deadline for all that it takes.
+//!
+//! A connection that is lost without a whole answer is what a `kill -9` of the
+//! daemon looks like: the same request is sent again. A socket that nobody
+//! listens on is knocked at for a moment, in case a daemon is on its way up.
+
+use core::time::Duration;
+
+use crate::fallback;
+use crate::place::Place;
+use crate::protocol::answer::Answer;
+use crate::protocol::limits::{CLIENT_DEADLINE, MAX_ANSWER, REFUSED_DEADLINE};
+use crate::sys::{self, Errno, Start};
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Nobody serves, and the fallback can't be run.
+    Nobody,
+    /// This process may not open Unix sockets at all.
+    NoSockets(Errno),
+    /// This process may not connect to this one.
+    NoEntry(Errno),
+    /// The server is this user, whom we don't trust.
+    Impostor(u32),
+    Late,
+    /// What came is longer than any answer.
+    Garbled,
+}
+
+/// The moment at which everything ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(Duration);
+
+impl Deadline {
+    #[must_use]
+    pub(crate) fn new() -> Self {
+        // The end of the process belongs into its ten seconds too.
+        const MARGIN: Duration = Duration::from_millis(150);
+        Self(sys::now() + CLIENT_DEADLINE - MARGIN)
+    }
+
+    #[must_use]
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_sub(sys::now())
+    }
+}
+
+impl Default for Deadline {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Asks the daemon, or where there is none, the fallback. `place` becomes the
+/// socket that was tried last.
+pub(crate) fn ask<'b>(
+    start: &Start<'_>,
+    place: &mut Place,
+    request: &[u8],
+    buffer: &'b mut [u8; MAX_ANSWER],
+) -> Result<Answer<'b>, Failure> {
+    let deadline = Deadline::new();
+    let length = match knock(start, place, request, deadline, buffer) {
+        Err(Failure::Nobody) => fallback::answer(start, request, deadline, buffer)?,
+        result => result?,
+    };
+    Answer::parse(&buffer[..length]).ok_or(Failure::Garbled)
+}
+
+/// Sends a request whose outcome nobody waits for.
+pub(crate) fn tell(start: &Start<'_>, place: &mut Place, request: &[u8]) {
+    let _ = attempt(start, place, request, None);
+}
+
+enum Trouble {
+    /// No socket there.
+    Absent,
+    /// A socket, and nobody listens.
+    Refused,
+    /// Busy, or gone without a whole answer.
+    Lost,
+    Final(Failure),
+}
+
+fn knock(
+    start: &Start<'_>,
+    place: &mut Place,
+    request: &[u8],
+    deadline: Deadline,
+    buffer: &mut [u8],
+) -> Result<usize, Failure> {
+    const LONGEST_PAUSE: Duration = Duration::from_millis(64);
+    let mut pause = Duration::from_millis(2);
+    let mut refused_at = None;
+    loop {
+        match attempt(start, place, request, Some((deadline, &mut *buffer))) {
+            Ok(length) => return Ok(length),
+            Err(Trouble::Final(failure)) => return Err(failure),
+            Err(Trouble::Absent) => {
+                *place = place.next(start).ok_or(Failure::Nobody)?;
+                continue;
+            }
+            Err(Trouble::Refused) => {
+                let now = sys::now();
+                if now - *refused_at.get_or_insert(now) >= REFUSED_DEADLINE {
+                    return Err(Failure::Nobody);
+                }
+            }
+            Err(Trouble::Lost) => refused_at = None,
+        }
+        if deadline.left() < pause {
+            return Err(Failure::Late);
+        }
+        sys::pause(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn attempt(
+    start: &Start<'_>,
+    place: &Place,
+    request: &[u8],
+    answer: Option<(Deadline, &mut [u8])>,
+) -> Result<usize, Trouble> {
+    let path = place.path().ok_or(Trouble::Absent)?;
+    let socket = sys::socket().map_err(|errno| Trouble::Final(Failure::NoSockets(errno)))?;
+    sys::connect(&socket, path).map_err(|errno| match errno {
+        Errno::ECONNREFUSED => Trouble::Refused,
+        Errno::EAGAIN | Errno::EINTR => Trouble::Lost,
+        Errno::EPERM | Errno::EACCES => Trouble::Final(Failure::NoEntry(errno)),
+        _ => Trouble::Absent,
+    })?;
+    let peer = sys::peer(&socket).map_err(|_| Trouble::Lost)?;
+    if !place.trusts(peer, start.euid) {
+        return Err(Trouble::Final(Failure::Impostor(peer.uid)));
+    }
+    // A user who may not ask is told so and the connection closed before the
+    // request is read: whatever becomes of the request, there may be an answer.
+    let _ = sys::send(&socket, request);
+    match answer {
+        None => Ok(0),
+        Some((deadline, buffer)) => receive(&socket, deadline, buffer),
+    }
+}
+
+fn receive(socket: &sys::Fd, deadline: Deadline, buffer: &mut [u8]) -> Result<usize, Trouble> {
+    match read_answer(socket, deadline, buffer) {
+        Ok(length) if Answer::parse(&buffer[..length]).is_some() => Ok(length),
+        Ok(_) => Err(Trouble::Lost),
+        Err(failure) => Err(Trouble::Final(failure)),
+    }
+}
+
+/// Reads until the answer is whole or nothing more comes.
+pub(crate) fn read_answer(from: &sys::Fd, deadline: Deadline, buffer: &mut [u8]) -> Result<usize, Failure> {
+    let mut used = 0;
+    while Answer::parse(&buffer[..used]).is_none() {
+        match sys::readable(from, deadline.left()) {
+            Ok(true) => {}
+            Ok(false) => return Err(Failure::Late),
+            Err(Errno::EINTR) => continue,
+            Err(_) => break,
+        }
+        if used == buffer.len() {
+            return Err(Failure::Garbled);
+        }
+        match sys::read(from, &mut buffer[used..]) {
+            Ok(0) => break,
+            Ok(count) => used += count,
+            Err(Errno::EAGAIN) => {}
+            Err(_) => break,
+        }
+    }
+    Ok(used)
+}

@@ -1,0 +1,322 @@
+//! The kernel, as far as the shim needs it: each call typed, each fault an
+//! [`Errno`]. With `start.rs` of the program this is the only unsafe code.
+//!
+//! Own calls, because the workspace builds the shim together with programs that
+//! switch on the standard library in every crate which offers it.
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+mod start;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+use core::time::Duration;
+
+#[cfg(target_arch = "aarch64")]
+use aarch64::{RawStat, call, number};
+pub use start::{Arg, Start};
+#[cfg(target_arch = "x86_64")]
+use x86_64::{RawStat, call, number};
+
+/// A fault of the kernel's: errno(3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    pub const EPERM: Self = Self(1);
+    pub const ENOENT: Self = Self(2);
+    pub const EINTR: Self = Self(4);
+    pub const EAGAIN: Self = Self(11);
+    pub const EACCES: Self = Self(13);
+    pub const ENOTDIR: Self = Self(20);
+    pub const EINVAL: Self = Self(22);
+    pub const EPIPE: Self = Self(32);
+    pub const ENAMETOOLONG: Self = Self(36);
+    pub const EAFNOSUPPORT: Self = Self(97);
+    pub const ECONNREFUSED: Self = Self(111);
+}
+
+/// An open file of ours, closed when it is dropped.
+#[derive(Debug)]
+pub struct Fd(i32);
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: `close` takes a number; nobody else has this one.
+        let _ = unsafe { call1(number::CLOSE, self.0 as usize) };
+    }
+}
+
+/// A connected server's identity: `struct ucred`, unix(7).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    pub pid: i32,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// What the shim wants to know of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Device and inode: the same pair is the same file.
+    pub identity: (u64, u64),
+    pub mode: u32,
+    pub uid: u32,
+}
+
+#[repr(C)]
+struct Address {
+    family: u16,
+    path: [u8; 108],
+}
+
+#[repr(C)]
+struct PollFd {
+    fd: i32,
+    events: i16,
+    revents: i16,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Timespec {
+    seconds: i64,
+    nanos: i64,
+}
+
+const AT_FDCWD: usize = -100_isize as usize;
+const O_CLOEXEC: usize = 0o2_000_000;
+const O_NONBLOCK: usize = 0o4_000;
+const O_RDWR: usize = 2;
+
+/// No core file, no `/proc/PID/mem`, no ptrace by others of the same uid. An
+/// exec undoes it: prctl(2), `PR_SET_DUMPABLE`.
+pub fn forbid_dumps() {
+    // SAFETY: `PR_SET_DUMPABLE` (4) takes a number.
+    let _ = unsafe { call2(number::PRCTL, 4, 0) };
+}
+
+pub fn exit(status: u8) -> ! {
+    loop {
+        // SAFETY: `exit_group` takes a number.
+        let _ = unsafe { call1(number::EXIT_GROUP, usize::from(status)) };
+    }
+}
+
+/// The time since some moment in the past, which nobody can set.
+#[must_use]
+pub fn now() -> Duration {
+    let mut time = Timespec::default();
+    // SAFETY: `CLOCK_MONOTONIC` (1) fills the timespec.
+    let _ = unsafe { call2(number::CLOCK_GETTIME, 1, &raw mut time as usize) };
+    Duration::new(time.seconds as u64, time.nanos as u32)
+}
+
+pub fn read_input(buffer: &mut [u8]) -> Result<usize, Errno> {
+    read_number(0, buffer)
+}
+
+pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    read_number(fd.0, buffer)
+}
+
+pub fn write_output(bytes: &[u8]) -> Result<(), Errno> {
+    write_number(1, bytes)
+}
+
+pub fn write_error(bytes: &[u8]) -> Result<(), Errno> {
+    write_number(2, bytes)
+}
+
+pub fn write(fd: &Fd, bytes: &[u8]) -> Result<(), Errno> {
+    write_number(fd.0, bytes)
+}
+
+/// An unconnected Unix stream socket that never blocks.
+pub fn socket() -> Result<Fd, Errno> {
+    const AF_UNIX: usize = 1;
+    const SOCK_STREAM: usize = 1;
+    // SAFETY: `socket` takes three numbers.
+    unsafe { call3(number::SOCKET, AF_UNIX, SOCK_STREAM | O_CLOEXEC | O_NONBLOCK, 0) }.map(fd)
+}
+
+/// `ENAMETOOLONG` for a path that no Unix socket can have.
+pub fn connect(socket: &Fd, path: &[u8]) -> Result<(), Errno> {
+    let mut address = Address { family: 1, path: [0; 108] };
+    let room = address.path[..107].get_mut(..path.len()).ok_or(Errno::ENAMETOOLONG)?;
+    room.copy_from_slice(path);
+    let length = 2 + path.len() + 1;
+    // SAFETY: the kernel reads `length` bytes, which lie within `address`.
+    unsafe { call3(number::CONNECT, socket.0 as usize, &raw const address as usize, length) }.map(drop)
+}
+
+/// Who called `listen` on the other side.
+pub fn peer(socket: &Fd) -> Result<Peer, Errno> {
+    const SOL_SOCKET: usize = 1;
+    const SO_PEERCRED: usize = 17;
+    let mut peer = Peer::default();
+    let mut length = size_of::<Peer>() as u32;
+    let args = [socket.0 as usize, SOL_SOCKET, SO_PEERCRED, &raw mut peer as usize, &raw mut length as usize, 0];
+    // SAFETY: the kernel writes at most `length` bytes to `peer`, and `length`.
+    check(unsafe { call(number::GETSOCKOPT, args) })?;
+    Ok(peer)
+}
+
+/// One send that raises no SIGPIPE. What the kernel didn't take is an error.
+pub fn send(socket: &Fd, bytes: &[u8]) -> Result<(), Errno> {
+    const MSG_NOSIGNAL: usize = 0x4000;
+    let args = [socket.0 as usize, bytes.as_ptr() as usize, bytes.len(), MSG_NOSIGNAL, 0, 0];
+    // SAFETY: the kernel reads `bytes`.
+    let sent = check(unsafe { call(number::SENDTO, args) })?;
+    if sent == bytes.len() { Ok(()) } else { Err(Errno::EAGAIN) }
+}
+
+/// Waits until there is something to read, or the end. `false`: it took too
+/// long.
+pub fn readable(fd: &Fd, patience: Duration) -> Result<bool, Errno> {
+    const POLLIN: i16 = 1;
+    let mut entry = PollFd { fd: fd.0, events: POLLIN, revents: 0 };
+    poll(&raw mut entry, 1, patience)
+}
+
+pub fn pause(length: Duration) {
+    let _ = poll(core::ptr::null_mut(), 0, length);
+}
+
+/// Follows links. `path` ends with its NUL.
+pub fn stat(path: Arg<'_>) -> Result<Stat, Errno> {
+    let mut raw = RawStat::default();
+    let args = [AT_FDCWD, path.address(), &raw mut raw as usize, 0, 0, 0];
+    // SAFETY: `path` ends with NUL; the kernel fills one `struct stat`.
+    check(unsafe { call(number::NEWFSTATAT, args) })?;
+    Ok(Stat { identity: (raw.dev, raw.ino), mode: raw.mode, uid: raw.uid })
+}
+
+pub fn read_link<'b>(path: Arg<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    let args = [AT_FDCWD, path.address(), buffer.as_mut_ptr() as usize, buffer.len(), 0, 0];
+    // SAFETY: `path` ends with NUL; the kernel writes into `buffer`.
+    let length = check(unsafe { call(number::READLINKAT, args) })?;
+    Ok(&buffer[..length])
+}
+
+/// A pipe: its reading and its writing end. Neither survives an exec.
+pub fn pipe() -> Result<(Fd, Fd), Errno> {
+    let mut ends = [0_i32; 2];
+    // SAFETY: the kernel fills both numbers.
+    unsafe { call2(number::PIPE2, &raw mut ends as usize, O_CLOEXEC) }?;
+    Ok((Fd(ends[0]), Fd(ends[1])))
+}
+
+/// Makes a full pipe an error instead of a wait.
+pub fn never_block(fd: &Fd) -> Result<(), Errno> {
+    const F_SETFL: usize = 4;
+    // SAFETY: `F_SETFL` takes a number.
+    unsafe { call3(number::FCNTL, fd.0 as usize, F_SETFL, O_NONBLOCK) }.map(drop)
+}
+
+pub fn open(path: Arg<'_>) -> Result<Fd, Errno> {
+    // SAFETY: `path` ends with NUL.
+    unsafe { call3(number::OPENAT, AT_FDCWD, path.address(), O_RDWR | O_CLOEXEC) }.map(fd)
+}
+
+/// Makes standard stream `number` another name of `fd`, which an exec keeps.
+pub fn become_standard(fd: &Fd, stream: i32) -> Result<(), Errno> {
+    // SAFETY: `dup3` takes three numbers; no `Fd` has the number of a standard
+    // stream here but one that stays open until the exec.
+    unsafe { call3(number::DUP3, fd.0 as usize, stream as usize, 0) }.map(drop)
+}
+
+/// `None` in the child.
+pub fn fork() -> Result<Option<i32>, Errno> {
+    const SIGCHLD: usize = 17;
+    // SAFETY: without `CLONE_VM` the child has memory of its own, and there is
+    // no other thread whose locks it could inherit.
+    let pid = unsafe { call1(number::CLONE, SIGCHLD) }?;
+    Ok((pid > 0).then_some(pid as i32))
+}
+
+/// Comes back only with what went wrong.
+pub fn exec(path: Arg<'_>, argv: &[Option<Arg<'_>>], envp: &[Option<Arg<'_>>]) -> Errno {
+    if !matches!(argv.last(), Some(None)) || !matches!(envp.last(), Some(None)) {
+        return Errno::EINVAL;
+    }
+    // SAFETY: every `Arg` ends with NUL, `Option<Arg>` is one pointer, and both
+    // arrays end with a null pointer.
+    let result = unsafe { call3(number::EXECVE, path.address(), argv.as_ptr() as usize, envp.as_ptr() as usize) };
+    result.err().unwrap_or(Errno::EINVAL)
+}
+
+/// Kills a child that is still running, and takes its end.
+pub fn end_child(pid: i32) {
+    const WNOHANG: usize = 1;
+    const SIGKILL: usize = 9;
+    let wait = |options| {
+        // SAFETY: `wait4` takes the pid, no status, options, no usage.
+        unsafe { call(number::WAIT4, [pid as usize, 0, options, 0, 0, 0]) }
+    };
+    if wait(WNOHANG) == 0 {
+        // SAFETY: `kill` takes two numbers; the child isn't reaped, so the pid
+        // is still its own.
+        let _ = unsafe { call2(number::KILL, pid as usize, SIGKILL) };
+        let _ = wait(0);
+    }
+}
+
+fn poll(entries: *mut PollFd, count: usize, patience: Duration) -> Result<bool, Errno> {
+    let mut time = Timespec { seconds: patience.as_secs() as i64, nanos: i64::from(patience.subsec_nanos()) };
+    let args = [entries as usize, count, &raw mut time as usize, 0, 0, 0];
+    // SAFETY: both callers pass `count` entries that live through the call.
+    check(unsafe { call(number::PPOLL, args) }).map(|ready| ready > 0)
+}
+
+fn read_number(fd: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
+    loop {
+        // SAFETY: the kernel writes into `buffer`.
+        match unsafe { call3(number::READ, fd as usize, buffer.as_mut_ptr() as usize, buffer.len()) } {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+fn write_number(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        // SAFETY: the kernel reads `bytes`.
+        match unsafe { call3(number::WRITE, fd as usize, bytes.as_ptr() as usize, bytes.len()) } {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(count) => bytes = &bytes[count..],
+        }
+    }
+    Ok(())
+}
+
+fn fd(number: usize) -> Fd {
+    Fd(number as i32)
+}
+
+fn check(result: isize) -> Result<usize, Errno> {
+    usize::try_from(result).map_err(|_| Errno(-result as i32))
+}
+
+/// # Safety
+/// As [`call`].
+unsafe fn call1(number: usize, a: usize) -> Result<usize, Errno> {
+    // SAFETY: as the caller promises.
+    unsafe { call3(number, a, 0, 0) }
+}
+
+/// # Safety
+/// As [`call`].
+unsafe fn call2(number: usize, a: usize, b: usize) -> Result<usize, Errno> {
+    // SAFETY: as the caller promises.
+    unsafe { call3(number, a, b, 0) }
+}
+
+/// # Safety
+/// As [`call`].
+unsafe fn call3(number: usize, a: usize, b: usize, c: usize) -> Result<usize, Errno> {
+    // SAFETY: as the caller promises.
+    check(unsafe { call(number, [a, b, c, 0, 0, 0]) })
+}

@@ -1,0 +1,125 @@
+//! What the kernel leaves on a new process's stack: arguments, environment,
+//! and a few facts (getauxval(3)).
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+/// A text that ends with NUL. `Option<Arg>` is one pointer, as `execve` wants
+/// it.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct Arg<'a>(NonNull<u8>, PhantomData<&'a [u8]>);
+
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    /// Ends with `None`.
+    pub argv: &'a [Option<Arg<'a>>],
+    /// Ends with `None`.
+    pub envp: &'a [Option<Arg<'a>>],
+    /// The path that this process was started by.
+    pub path: Option<Arg<'a>>,
+    pub euid: u32,
+}
+
+impl<'a> Arg<'a> {
+    /// `None` without a NUL: the text ends at the first.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        bytes.contains(&0).then(|| Self(NonNull::from(bytes).cast(), PhantomData))
+    }
+
+    /// Without its NUL.
+    #[must_use]
+    pub fn bytes(self) -> &'a [u8] {
+        let mut length = 0;
+        // SAFETY: an `Arg` points to bytes that end with NUL and live for 'a;
+        // only those up to the NUL are read.
+        unsafe {
+            while *self.0.as_ptr().add(length) != 0 {
+                length += 1;
+            }
+            core::slice::from_raw_parts(self.0.as_ptr(), length)
+        }
+    }
+
+    /// What follows `NAME=`.
+    #[must_use]
+    pub fn value_of(self, name: &[u8]) -> Option<&'a [u8]> {
+        // SAFETY: reads on only while all bytes before were equal to those of
+        // `name`, so none of them was the NUL.
+        let named = unsafe { name.iter().enumerate().all(|(at, &byte)| byte != 0 && *self.0.as_ptr().add(at) == byte) };
+        if !named {
+            return None;
+        }
+        self.bytes()[name.len()..].strip_prefix(b"=")
+    }
+
+    pub(super) fn address(self) -> usize {
+        self.0.as_ptr() as usize
+    }
+}
+
+impl Start<'static> {
+    /// # Safety
+    /// `stack` is the stack pointer that the kernel started this process with.
+    #[must_use]
+    pub unsafe fn of_process(stack: *const usize) -> Self {
+        const AT_EUID: usize = 12;
+        const AT_EXECFN: usize = 31;
+        // SAFETY: the layout of a new stack (System V ABI, "process
+        // initialization"): the count, that many pointers and a null, pointers
+        // to the environment and a null, pairs that end with a zero. It stays
+        // as it is until the process ends.
+        unsafe {
+            let argv_length = *stack + 1;
+            let argv: *const Option<Arg<'static>> = stack.add(1).cast();
+            let envp = argv.add(argv_length);
+            let mut envp_length = 1;
+            while (*envp.add(envp_length - 1)).is_some() {
+                envp_length += 1;
+            }
+            let mut pair = envp.add(envp_length).cast::<usize>();
+            let (mut path, mut euid) = (None, u32::MAX);
+            while *pair != 0 {
+                match *pair {
+                    AT_EUID => euid = *pair.add(1) as u32,
+                    AT_EXECFN => path = NonNull::new(*pair.add(1) as *mut u8).map(|p| Arg(p, PhantomData)),
+                    _ => {}
+                }
+                pair = pair.add(2);
+            }
+            Self {
+                argv: core::slice::from_raw_parts(argv, argv_length),
+                envp: core::slice::from_raw_parts(envp, envp_length),
+                path,
+                euid,
+            }
+        }
+    }
+}
+
+impl<'a> Start<'a> {
+    /// A variable's value, an empty one too.
+    #[must_use]
+    pub fn variable(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.envp.iter().flatten().find_map(|entry| entry.value_of(name))
+    }
+
+    /// A variable's value, unless it is empty.
+    #[must_use]
+    pub fn setting(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.variable(name).filter(|value| !value.is_empty())
+    }
+
+    /// The last part of the name that this process was called by.
+    #[must_use]
+    pub fn name(&self) -> &'a [u8] {
+        let whole = self.argv.iter().flatten().next().map_or(&b""[..], |arg| arg.bytes());
+        whole.rsplit(|&b| b == b'/').next().unwrap_or(whole)
+    }
+
+    /// The arguments after the name.
+    pub fn arguments(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
+        self.argv.iter().flatten().skip(1).map(|arg| arg.bytes())
+    }
+}

@@ -1,0 +1,115 @@
+//! Bounded text, for paths and for the one line on stderr.
+
+use crate::protocol::line::is_control;
+use crate::sys::Arg;
+
+/// A text that remembers that something didn't fit.
+#[derive(Clone, Copy)]
+pub(crate) struct Text<const N: usize> {
+    bytes: [u8; N],
+    used: usize,
+    cut: bool,
+}
+
+impl<const N: usize> Text<N> {
+    #[must_use]
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [0; N], used: 0, cut: false }
+    }
+
+    #[must_use]
+    pub(crate) fn of(pieces: &[&[u8]]) -> Self {
+        let mut text = Self::new();
+        for piece in pieces {
+            text.push(piece);
+        }
+        text
+    }
+
+    /// What doesn't fit is cut off.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        let length = bytes.len().min(N - self.used);
+        self.bytes[self.used..self.used + length].copy_from_slice(&bytes[..length]);
+        self.used += length;
+        self.cut |= length < bytes.len();
+    }
+
+    /// Somebody else's text: nothing in it may steer a terminal.
+    pub(crate) fn push_foreign(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.push(&[if is_control(byte) { b'?' } else { byte }]);
+        }
+    }
+
+    pub(crate) fn push_number(&mut self, number: u32) {
+        if number > 9 {
+            self.push_number(number / 10);
+        }
+        self.push(&[b'0' + (number % 10) as u8]);
+    }
+
+    #[must_use]
+    pub(crate) fn get(&self) -> &[u8] {
+        &self.bytes[..self.used]
+    }
+
+    /// `None` if some of it was lost.
+    #[must_use]
+    pub(crate) fn whole(&self) -> Option<&[u8]> {
+        (!self.cut).then(|| self.get())
+    }
+
+    /// For the kernel. `None` if it and its NUL don't fit.
+    #[must_use]
+    pub(crate) fn arg(&mut self) -> Option<Arg<'_>> {
+        if self.cut || self.used == N {
+            return None;
+        }
+        self.bytes[self.used] = 0;
+        Arg::new(&self.bytes[..=self.used])
+    }
+}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The folder of a path.
+#[must_use]
+pub(crate) fn folder(path: &[u8]) -> &[u8] {
+    match path.iter().rposition(|&b| b == b'/') {
+        None => b".",
+        Some(0) => b"/",
+        Some(at) => &path[..at],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_never_passed_on_as_if_it_were_whole() {
+        let mut text = Text::<4>::of(&[b"abc"]);
+        assert_eq!(text.arg().map(Arg::bytes), Some(&b"abc"[..]));
+        text.push(b"de");
+        assert_eq!((text.get(), text.whole()), (&b"abcd"[..], None));
+        assert!(text.arg().is_none());
+    }
+
+    #[test]
+    fn foreign_text_steers_no_terminal() {
+        let mut text = Text::<16>::new();
+        text.push_foreign(b"a\x1b[1m\n");
+        text.push_number(1000);
+        assert_eq!(text.get(), b"a?[1m?1000");
+    }
+
+    #[test]
+    fn a_path_has_a_folder() {
+        assert_eq!(folder(b"/run/x/broker.sock"), b"/run/x");
+        assert_eq!((folder(b"/x"), folder(b"x")), (&b"/"[..], &b"."[..]));
+    }
+}
