@@ -1,10 +1,80 @@
 //! Configuration: the command line, the environment and the file, in this
 //! order of precedence, made into one [`Config`] that can be trusted.
+//!
+//! - `reader`, `raw`: the file as it is written, every fault in it noted
+//! - [`Env`], [`Flags`]: the other two; nothing in here reads the process's own
+//! - `trust`: whether the file can be believed at all
+//! - `build`, with `policy`, `credentials`, `sources` and [`socket_path`]:
+//!   precedence, defaults, look-ups and checks
+//! - `valid`: what comes out
+//! - [`report`]: how the command `config` prints it
+//!
+//! All that is wrong is told in one run, each with its place. The reference is
+//! `docs/config.reference.toml`.
 
+mod build;
+mod credentials;
+mod env;
 mod place;
+mod policy;
+mod raw;
+mod reader;
+pub mod report;
+pub mod socket_path;
+mod sources;
+mod trust;
 mod valid;
 
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, Uid, access, geteuid};
+
+pub use build::{Flags, System};
+pub use env::Env;
 pub use place::{Place, Problem, Problems};
 pub use valid::{
-    Config, Credential, Hooks, Listen, Log, LogFormat, Network, Origin, Platform, Scope, Sinks, Socket, SourceConfig,
+    Config, Credential, Hooks, Listen, Log, LogFormat, Origin, Scope, Sinks, Socket, SourceConfig, TOKEN_USER,
 };
+
+use crate::users;
+
+/// Where the file is looked for if nobody says where it is.
+pub const DEFAULT_FILE: &str = "/etc/molecule-broker/config.toml";
+
+/// Finds and reads the file, if there is one, and makes the configuration out
+/// of all three.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(flags: &Flags, env: &Env) -> Result<Config, Problems> {
+    let us = geteuid();
+    let system = System {
+        uid: us,
+        user: &users::user,
+        user_of: &users::user_of,
+        group: &users::group,
+        owner: &|dir| dir.metadata().ok().map(|m| Uid::from_raw(m.uid())),
+        usable: &|dir| dir.is_dir() || dir.parent().is_some_and(|p| access(p, AccessFlags::W_OK).is_ok()),
+    };
+    let named = flags.config.clone().map(|path| (path, Place::CommandLine("--config")));
+    let variable =
+        || Some((PathBuf::from(env.os("MOLECULE_BROKER_CONFIG")?), Place::Environment("MOLECULE_BROKER_CONFIG")));
+    let (path, place) = match named.or_else(variable) {
+        Some(named) => named,
+        // "Can't be looked at" is not "isn't there": then reading says why.
+        None if matches!(Path::new(DEFAULT_FILE).try_exists(), Ok(false)) => {
+            return build::build(None, Default::default(), flags, env, &system);
+        }
+        None => (PathBuf::from(DEFAULT_FILE), Place::file(DEFAULT_FILE.as_ref())),
+    };
+    let text = trust::read(&path, us).map_err(|what| {
+        let what = if matches!(place, Place::File { .. }) { what } else { format!("{}: {what}", path.display()) };
+        Problems(vec![Problem { place, key: String::new(), what }])
+    })?;
+    let raw = raw::Raw::read(&path, &text);
+    build::build(Some(path), raw, flags, env, &system)
+}
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,13 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
+impl Place {
+    /// A file as a whole, by its beginning.
+    pub(super) fn file(path: &Path) -> Self {
+        Self::File { file: path.into(), line: 1, column: 1 }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -2,17 +2,24 @@
 //! checked again: whoever holds a [`Config`] can act on it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use molecule_protocol::origin::Pattern;
 use nix::unistd::{Gid, Uid};
 
 use super::place::Place;
-use crate::refresh::policy::Policy;
+use crate::refresh::Policy;
+use crate::scope::Scopes;
 use crate::secret::Secret;
+use crate::source::{self, Source, platform};
 use crate::users::User;
+
+/// The user name of an installation token.
+pub const TOKEN_USER: &str = "x-access-token";
 
 /// An origin that a credential may be given to, in lower case.
 pub type Origin = Pattern<Box<str>>;
@@ -29,6 +36,8 @@ pub struct Config {
     /// Origins that are spoken for though no credential here serves them: a
     /// credential with [`Scope::Any`] is never given there.
     pub claims: Vec<Origin>,
+    /// The numbers that a credential has unless it has its own.
+    pub refresh: Policy,
     pub sinks: Sinks,
     pub hooks: Hooks,
     /// What isn't wrong but should be known, for the log at the start.
@@ -95,39 +104,26 @@ pub enum Scope {
     Patterns(Vec<Origin>),
 }
 
-#[derive(Clone, Debug)]
+/// Where a credential comes from, with all that is needed to open it. It has no
+/// derived `Debug`: a proxy's URL may hold a password.
+#[derive(Clone)]
 pub enum SourceConfig {
-    Platform(Platform),
+    /// Known to make a [`source::Platform`].
+    Platform(platform::Settings),
     /// The provision-time token.
     Env(Secret),
     /// A password of long life, with the credential's user name.
     Persona(Secret),
+    /// The same, in a variable that the configuration names.
+    Variable { name: String, password: Secret },
     /// A file that holds the credential, read again when it changes.
     File(PathBuf),
-    /// A program that prints the credential. Never empty.
-    Command(Vec<String>),
+    /// A program that prints the credential: never empty, with its whole
+    /// environment.
+    Command { argv: Vec<String>, env: BTreeMap<String, String> },
     /// Configured, but what it needs isn't there: the state `unconfigured`.
     /// The text says what to set.
-    Missing(&'static str),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Platform {
-    /// `http://` or `https://`, without a slash at the end.
-    pub url: String,
-    pub workspace: Option<String>,
-    pub bearer_file: PathBuf,
-    pub network: Network,
-}
-
-/// Proxies and root certificates, as curl honours them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Network {
-    pub http_proxy: Option<String>,
-    pub https_proxy: Option<String>,
-    pub no_proxy: Option<String>,
-    pub ssl_cert_file: Option<PathBuf>,
-    pub ssl_cert_dir: Option<PathBuf>,
+    Missing(String),
 }
 
 /// Files and programs that are told of every new token.
@@ -151,6 +147,20 @@ pub struct Hooks {
 }
 
 impl Config {
+    /// Who claims what, for the one decision function.
+    #[must_use]
+    pub fn scopes(&self) -> Scopes {
+        let mut scopes = Scopes::default();
+        for (at, credential) in self.credentials.iter().enumerate() {
+            match &credential.scope {
+                Scope::Any => scopes.take_the_rest(at),
+                Scope::Patterns(patterns) => patterns.iter().for_each(|p| scopes.claim(at, p.clone())),
+            }
+        }
+        self.claims.iter().for_each(|p| scopes.reserve(p.clone()));
+        scopes
+    }
+
     #[must_use]
     pub fn credential(&self, name: &str) -> Option<&Credential> {
         self.credentials.iter().find(|c| &*c.name == name)
@@ -162,21 +172,47 @@ impl Credential {
     /// user name isn't for it. A token's user name is overridden instead.
     #[must_use]
     pub fn is_persona(&self) -> bool {
-        matches!(self.source, SourceConfig::Persona(_))
+        let is_token = matches!(self.source, SourceConfig::Platform(_) | SourceConfig::Env(_));
+        !is_token && &*self.username != TOKEN_USER
     }
 }
 
 impl SourceConfig {
+    /// Makes the source, each attempt of which ends within `timeout`. `None` if
+    /// what it needs is missing.
+    #[must_use]
+    pub fn open(&self, timeout: Duration) -> Option<Source> {
+        Some(match self {
+            Self::Platform(settings) => {
+                let opened = source::Platform::new(platform::Settings { timeout, ..settings.clone() });
+                Source::Platform(Box::new(opened.expect("these settings have made a platform before")))
+            }
+            Self::Env(token) => Source::Env(source::Env::new(token.clone())),
+            Self::Persona(password) | Self::Variable { password, .. } => {
+                Source::Persona(source::Persona::new(None, password.clone()))
+            }
+            Self::File(path) => Source::File(source::File::new(path.clone())),
+            Self::Command { argv, env } => Source::Command(source::Command::new(argv.clone(), env.clone(), timeout)),
+            Self::Missing(_) => return None,
+        })
+    }
+
     /// As `status` names it.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Platform(_) => "platform",
             Self::Env(_) => "env",
-            Self::Persona(_) => "persona",
+            Self::Persona(_) | Self::Variable { .. } => "persona",
             Self::File(_) => "file",
-            Self::Command(_) => "command",
+            Self::Command { .. } => "command",
             Self::Missing(_) => "unconfigured",
         }
+    }
+}
+
+impl fmt::Debug for SourceConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())
     }
 }

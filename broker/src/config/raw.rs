@@ -1,0 +1,292 @@
+//! The file as it is written: every key there is, its type checked, nothing
+//! looked up and no value judged.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::place::{Place, Problem};
+use super::reader::{At, Doc, Table, boolean, duration, fraction, mode, name_or_number, string};
+use crate::refresh::policy::Policy;
+
+pub(super) const ROOT: &[&str] = &["socket", "log", "metrics", "refresh", "credential", "sinks", "hooks"];
+pub(super) const SOCKET: &[&str] = &["path", "mode", "group", "allow_users"];
+pub(super) const LOG: &[&str] = &["filter", "format", "audit_file"];
+pub(super) const METRICS: &[&str] = &["listen"];
+pub(super) const CREDENTIAL: &[&str] = &["name", "origins", "username", "allow_users", "source", "fallback", "refresh"];
+pub(super) const SOURCE: &[&str] =
+    &["platform", "workspace", "bearer_file", "allow_missing_expiry", "variable", "file", "command"];
+const PLATFORM: &[&str] = &["platform", "workspace", "bearer_file", "allow_missing_expiry"];
+pub(super) const SINKS: &[&str] = &["gh", "file", "credential", "user"];
+pub(super) const HOOKS: &[&str] = &["on_refresh", "on_failure"];
+pub(super) const REFRESH: &[&str] = &[
+    "interval",
+    "jitter",
+    "lead_max",
+    "lead_min",
+    "lead_fraction",
+    "same_token_min",
+    "same_token_max",
+    "retry_base",
+    "retry_max",
+    "not_configured_interval",
+    "forced_min_gap",
+    "replication_lag",
+    "attempt_timeout",
+    "initial_delay",
+    "boot_spread",
+];
+
+pub(super) type List = At<Vec<At<String>>>;
+
+#[derive(Default)]
+pub(super) struct Raw {
+    pub socket: Socket,
+    pub log: Log,
+    pub metrics_listen: Option<At<String>>,
+    pub refresh: Refresh,
+    pub credentials: Vec<Credential>,
+    pub sinks: Sinks,
+    pub hooks: Hooks,
+}
+
+#[derive(Default)]
+pub(super) struct Socket {
+    pub path: Option<At<String>>,
+    pub mode: Option<At<u32>>,
+    pub group: Option<At<String>>,
+    pub allow_users: Option<List>,
+}
+
+#[derive(Default)]
+pub(super) struct Log {
+    pub filter: Option<At<String>>,
+    pub format: Option<At<String>>,
+    pub audit_file: Option<At<String>>,
+}
+
+/// The numbers of a `[refresh]` table that were written, by key.
+#[derive(Clone, Default)]
+pub(super) struct Refresh(pub Vec<(&'static str, At<Number>)>);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Number {
+    Span(Duration),
+    Part(f64),
+}
+
+pub(super) struct Credential {
+    pub name: At<String>,
+    pub origins: Option<Origins>,
+    pub username: Option<At<String>>,
+    pub allow_users: Option<List>,
+    pub source: Option<At<Source>>,
+    pub fallback: Option<At<Source>>,
+    pub refresh: Refresh,
+}
+
+pub(super) enum Origins {
+    /// A single word in place of the list; only `any` is one.
+    Word(At<String>),
+    List(List),
+}
+
+pub(super) enum Source {
+    /// `"platform"`, `"env"`, `"persona"`, `"none"`, or a mistake.
+    Word(String),
+    Platform(Platform),
+    Variable(At<String>),
+    File(At<String>),
+    Command(List),
+}
+
+#[derive(Default)]
+pub(super) struct Platform {
+    pub url: Option<At<String>>,
+    pub workspace: Option<At<String>>,
+    pub bearer_file: Option<At<String>>,
+    pub allow_missing_expiry: Option<At<bool>>,
+}
+
+#[derive(Default)]
+pub(super) struct Sinks {
+    pub gh: Option<At<bool>>,
+    pub file: Option<At<String>>,
+    pub credential: Option<At<String>>,
+    pub user: Option<At<String>>,
+}
+
+#[derive(Default)]
+pub(super) struct Hooks {
+    pub on_refresh: Option<List>,
+    pub on_failure: Option<List>,
+}
+
+impl Raw {
+    /// Reads a file's text. What is wrong is left out and told.
+    pub(super) fn read(file: &Path, text: &str) -> (Self, Vec<Problem>) {
+        let doc = Doc::new(file, text);
+        let mut root = doc.root(ROOT);
+        let mut raw = Self::default();
+        if let Some(mut table) = root.take_table("socket", SOCKET) {
+            raw.socket = Socket {
+                path: table.take("path", string),
+                mode: table.take("mode", mode),
+                group: table.take("group", name_or_number),
+                allow_users: users(&mut table),
+            };
+            table.finish();
+        }
+        if let Some(mut table) = root.take_table("log", LOG) {
+            raw.log = Log {
+                filter: table.take("filter", string),
+                format: table.take("format", string),
+                audit_file: table.take("audit_file", string),
+            };
+            table.finish();
+        }
+        if let Some(mut table) = root.take_table("metrics", METRICS) {
+            raw.metrics_listen = table.take("listen", string);
+            table.finish();
+        }
+        raw.refresh = refresh(&mut root);
+        let mut credentials = root.take_tables("credential", CREDENTIAL);
+        raw.credentials = credentials.drain(..).filter_map(credential).collect();
+        if let Some(mut table) = root.take_table("sinks", SINKS) {
+            raw.sinks = Sinks {
+                gh: table.take("gh", boolean),
+                file: table.take("file", string),
+                credential: table.take("credential", string),
+                user: table.take("user", name_or_number),
+            };
+            table.finish();
+        }
+        if let Some(mut table) = root.take_table("hooks", HOOKS) {
+            raw.hooks =
+                Hooks { on_refresh: argv(&mut table, "on_refresh"), on_failure: argv(&mut table, "on_failure") };
+            table.finish();
+        }
+        root.finish();
+        (raw, doc.into_problems())
+    }
+}
+
+impl Credential {
+    /// What the file doesn't mention: everything as the variables say.
+    pub(super) fn built_in(name: &str, variable: &'static str) -> Self {
+        let name = At { value: name.to_owned(), place: Place::Environment(variable) };
+        Self {
+            name,
+            origins: None,
+            username: None,
+            allow_users: None,
+            source: None,
+            fallback: None,
+            refresh: Refresh::default(),
+        }
+    }
+}
+
+impl Refresh {
+    /// Puts the numbers into a policy, and says of each where it stands.
+    pub(super) fn apply(&self, policy: &mut Policy, mut placed: impl FnMut(&'static str, &Place)) {
+        for (key, number) in &self.0 {
+            match number.value {
+                Number::Part(part) => policy.lead_fraction = part,
+                Number::Span(span) if *key == "initial_delay" => policy.initial_delay = Some(span),
+                Number::Span(span) => *span_of(policy, key) = span,
+            }
+            placed(key, &number.place);
+        }
+    }
+}
+
+/// A policy's duration by its key.
+pub(super) fn span_of<'p>(policy: &'p mut Policy, key: &str) -> &'p mut Duration {
+    match key {
+        "interval" => &mut policy.interval,
+        "jitter" => &mut policy.jitter,
+        "lead_max" => &mut policy.lead_max,
+        "lead_min" => &mut policy.lead_min,
+        "same_token_min" => &mut policy.same_token_min,
+        "same_token_max" => &mut policy.same_token_max,
+        "retry_base" => &mut policy.retry_base,
+        "retry_max" => &mut policy.retry_max,
+        "not_configured_interval" => &mut policy.not_configured_interval,
+        "forced_min_gap" => &mut policy.forced_min_gap,
+        "replication_lag" => &mut policy.replication_lag,
+        "attempt_timeout" => &mut policy.attempt_timeout,
+        "boot_spread" => &mut policy.boot_spread,
+        other => unreachable!("{other} is no key of a [refresh] table"),
+    }
+}
+
+fn refresh(parent: &mut Table<'_, '_>) -> Refresh {
+    let Some(mut table) = parent.take_table("refresh", REFRESH) else { return Refresh::default() };
+    let mut numbers = Vec::new();
+    for key in REFRESH.iter().copied() {
+        let number = match key {
+            "lead_fraction" => table.take(key, |v| fraction(v).map(Number::Part)),
+            _ => table.take(key, |v| duration(v).map(Number::Span)),
+        };
+        numbers.extend(number.map(|n| (key, n)));
+    }
+    table.finish();
+    Refresh(numbers)
+}
+
+fn credential(mut table: Table<'_, '_>) -> Option<Credential> {
+    let unnamed = !table.holds("name");
+    let name = table.take("name", string);
+    if unnamed {
+        table.wrong(table.place(), "name", "it is missing, expected a name such as \"github\"");
+    }
+    if let Some(name) = &name {
+        table.name = format!("credential.{}", name.value);
+    }
+    let origins = if table.holds_string("origins") {
+        table.take("origins", string).map(Origins::Word)
+    } else {
+        let expected = "a list of origins such as [\"github.com\"], or \"any\"";
+        table.take_list("origins", expected, string).map(Origins::List)
+    };
+    let username = table.take("username", string);
+    let allow_users = users(&mut table);
+    let (source, fallback) = (source(&mut table, "source"), source(&mut table, "fallback"));
+    let refresh = refresh(&mut table);
+    table.finish();
+    Some(Credential { name: name?, origins, username, allow_users, source, fallback, refresh })
+}
+
+fn source(table: &mut Table<'_, '_>, key: &'static str) -> Option<At<Source>> {
+    if !table.holds_table(key) {
+        let word = table.take(key, string)?;
+        return Some(At { value: Source::Word(word.value), place: word.place });
+    }
+    let mut table = table.take_table(key, SOURCE)?;
+    let place = table.place();
+    let is_platform = PLATFORM.iter().any(|key| table.holds(key));
+    let platform = Platform {
+        url: table.take("platform", string),
+        workspace: table.take("workspace", string),
+        bearer_file: table.take("bearer_file", string),
+        allow_missing_expiry: table.take("allow_missing_expiry", boolean),
+    };
+    let mut kinds = Vec::new();
+    kinds.extend(is_platform.then_some(Source::Platform(platform)));
+    kinds.extend(table.take("variable", string).map(Source::Variable));
+    kinds.extend(table.take("file", string).map(Source::File));
+    kinds.extend(argv(&mut table, "command").map(Source::Command));
+    if kinds.len() != 1 {
+        table.wrong(place.clone(), "", "expected exactly one of: platform, variable, file, command");
+    }
+    table.finish();
+    Some(At { value: kinds.into_iter().next()?, place })
+}
+
+fn users(table: &mut Table<'_, '_>) -> Option<List> {
+    table.take_list("allow_users", "a list of users such as [\"agent\"] or [1000]", name_or_number)
+}
+
+fn argv(table: &mut Table<'_, '_>, key: &'static str) -> Option<List> {
+    table.take_list(key, "a program and its arguments such as [\"/usr/bin/true\", \"-x\"]", string)
+}

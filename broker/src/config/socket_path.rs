@@ -1,0 +1,76 @@
+//! Where the socket is. The shims follow the same rule, so that neither side
+//! has to be told.
+
+use std::path::{Path, PathBuf};
+
+pub const DEFAULT: &str = "/run/molecule-broker/broker.sock";
+
+/// The longest path that fits into a socket address, whose last byte is a NUL.
+pub const MAX_PATH: usize = 107;
+
+/// Where the socket is unless somebody configured it: the usual folder if it
+/// is `usable` (to a daemon: there, or can be made; to its clients: there),
+/// else the session's own.
+///
+/// # Errors
+/// Neither is usable. The text says what to do.
+pub fn unconfigured(runtime_dir: Option<&Path>, usable: impl Fn(&Path) -> bool) -> Result<PathBuf, String> {
+    let usual = Path::new(DEFAULT);
+    if usual.parent().is_some_and(&usable) {
+        return Ok(usual.to_owned());
+    }
+    match runtime_dir.filter(|dir| dir.is_absolute()) {
+        Some(dir) if usable(&dir.join("molecule-broker")) => Ok(dir.join("molecule-broker/broker.sock")),
+        Some(dir) => Err(format!(
+            "neither /run/molecule-broker nor {} is there or can be made: \
+             make one of them, owned by the daemon's user, or set MOLECULE_BROKER_SOCKET",
+            dir.join("molecule-broker").display()
+        )),
+        None => Err("/run/molecule-broker isn't there and can't be made, and XDG_RUNTIME_DIR is not set: \
+             make that folder, owned by the daemon's user, or set MOLECULE_BROKER_SOCKET"
+            .to_owned()),
+    }
+}
+
+/// What is wrong with a configured path.
+pub(super) fn fault(path: &Path) -> Option<String> {
+    let bytes = path.as_os_str().len();
+    if !path.is_absolute() {
+        Some("a relative path, expected one that begins with /".to_owned())
+    } else if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        Some("a folder, expected the path of a file in it".to_owned())
+    } else if bytes > MAX_PATH {
+        Some(format!("{bytes} bytes long, expected at most {MAX_PATH}: the kernel takes no longer socket path"))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_folder_comes_first_then_the_sessions_own() {
+        let runtime = Path::new("/run/user/1000");
+        assert_eq!(unconfigured(Some(runtime), |_| true).unwrap(), Path::new(DEFAULT));
+        let own = unconfigured(Some(runtime), |dir| dir.starts_with(runtime)).unwrap();
+        assert_eq!(own, Path::new("/run/user/1000/molecule-broker/broker.sock"));
+    }
+
+    #[test]
+    fn without_a_usable_folder_the_error_says_what_to_do() {
+        for runtime in [None, Some(Path::new("/run/user/1000")), Some(Path::new("relative"))] {
+            let error = unconfigured(runtime, |_| false).unwrap_err();
+            assert!(error.contains("/run/molecule-broker") && error.contains("MOLECULE_BROKER_SOCKET"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a30_a_path_of_108_bytes_is_refused_and_one_of_107_is_not() {
+        let path = |bytes: usize| PathBuf::from(format!("/{}", "x".repeat(bytes - 1)));
+        assert_eq!(fault(&path(107)), None);
+        assert!(fault(&path(108)).unwrap().contains("108 bytes long, expected at most 107"));
+        assert!(fault(Path::new("broker.sock")).is_some() && fault(Path::new("/run/")).is_some());
+    }
+}

@@ -1,0 +1,217 @@
+//! What a credential comes from, and the images' variables for it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::build::Build;
+use super::place::Place;
+use super::raw;
+use super::reader::{At, nearest};
+use super::valid::SourceConfig;
+use crate::secret::Secret;
+use crate::source::Platform;
+use crate::source::platform::{Proxies, Roots, Settings};
+
+pub(super) const EXPECTED: &str = "\"platform\", \"env\", \"persona\", { platform = \"URL\" }, { variable = \"NAME\" }, \
+     { file = \"/PATH\" } or { command = [\"/PROGRAM\", …] }";
+
+const PROVISION: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
+const PERSONA_USER: [&str; 2] = ["GIT_HTTP_USERNAME", "GITEA_USER"];
+const PERSONA_PASSWORD: [&str; 2] = ["GIT_HTTP_PASSWORD", "GITEA_TOKEN"];
+
+/// What a configured command doesn't get to see: credentials, and the
+/// descriptors and sockets of the daemon's own supervision.
+const WITHHELD: [&str; 12] = [
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
+    "GH_ENTERPRISE_TOKEN",
+    "GITHUB_ENTERPRISE_TOKEN",
+    "GIT_HTTP_PASSWORD",
+    "GITEA_TOKEN",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
+/// `None` where it is wrong, and noted.
+pub(super) fn build(build: &mut Build<'_>, name: &str, field: &str, at: &At<raw::Source>) -> Option<SourceConfig> {
+    let key = format!("credential.{name}.{field}");
+    let missing = |what: &str| Some(SourceConfig::Missing(what.to_owned()));
+    match &at.value {
+        raw::Source::Word(word) => match word.as_str() {
+            "platform" if build.env.os("PLATFORM_URL").is_none() => missing("set PLATFORM_URL"),
+            "platform" => platform(build, name, &raw::Platform::default(), Some(&at.place)),
+            "env" => match provision_time_token(build) {
+                Some(token) => Some(SourceConfig::Env(token)),
+                None => missing("set GITHUB_TOKEN or GH_TOKEN"),
+            },
+            "persona" if build.env.first(&PERSONA_PASSWORD, &mut Vec::new()).is_none() => {
+                missing("set GIT_HTTP_PASSWORD or GITEA_TOKEN")
+            }
+            "persona" => persona(build),
+            "none" => {
+                let what = "only github and persona can be switched off, expected a source, or the entry to be removed";
+                build.wrong(at.place.clone(), &key, what);
+                None
+            }
+            unknown => {
+                let meant = nearest(unknown, &["platform", "env", "persona", "none"]);
+                let meant = meant.map(|m| format!(", did you mean {m:?}?")).unwrap_or_default();
+                build.wrong(at.place.clone(), &key, format!("unknown source{meant}; expected {EXPECTED}"));
+                None
+            }
+        },
+        raw::Source::Platform(written) => platform(build, name, written, Some(&at.place)),
+        raw::Source::Variable(variable) => secret_in(build, &key, variable),
+        raw::Source::File(path) => {
+            let path = At { value: path.value.clone(), place: path.place.clone() };
+            build.absolute(&format!("{key}.file"), path).map(SourceConfig::File)
+        }
+        raw::Source::Command(argv) => {
+            let argv = build.argv(&format!("{key}.command"), Some(argv.clone()))?;
+            Some(SourceConfig::Command { argv, env: command_env(build) })
+        }
+    }
+}
+
+/// The platform. Its variables are about the credential `github`, or about
+/// whichever names no URL of its own.
+pub(super) fn platform(
+    build: &mut Build<'_>,
+    name: &str,
+    written: &raw::Platform,
+    place: Option<&Place>,
+) -> Option<SourceConfig> {
+    let key = format!("credential.{name}.source");
+    let ours = name == super::credentials::GITHUB || written.url.is_none();
+    let mut pick = |variable: &'static str, own: &Option<At<String>>| {
+        let found = ours.then(|| build.env(variable)).flatten();
+        found.or_else(|| own.clone())
+    };
+    let (url, workspace) = (pick("PLATFORM_URL", &written.url), pick("WORKSPACE_ID", &written.workspace));
+    let Some(url) = url else { return Some(SourceConfig::Missing("set PLATFORM_URL".to_owned())) };
+    let bearer_path = match &written.bearer_file {
+        Some(at) => build.absolute(&format!("{key}.bearer_file"), at.clone())?,
+        None => build.configs_dir().join(".auth_token"),
+    };
+    let env = build.env;
+    let settings = Settings {
+        url: url.value.clone(),
+        workspace_id: workspace.as_ref().map(|at| at.value.clone()).unwrap_or_default(),
+        bearer_path,
+        proxies: Proxies::from_vars(|name| env.var(name)),
+        roots: Roots {
+            file: env.os("SSL_CERT_FILE").map(PathBuf::from),
+            dirs: env.os("SSL_CERT_DIR").map(PathBuf::from),
+        },
+        allow_missing_expiry: written.allow_missing_expiry.as_ref().is_some_and(|at| at.value),
+        timeout: crate::source::platform::ATTEMPT,
+    };
+    if let Err(failure) = Platform::new(settings.clone()) {
+        // What is wrong may be the proxy, which only the text names.
+        let place = place.filter(|_| matches!(url.place, Place::File { .. })).unwrap_or(&url.place).clone();
+        build.wrong(place, &key, failure.message);
+        return None;
+    }
+    build.places.insert(format!("{key}.platform"), url.place);
+    if let Some(at) = workspace {
+        build.places.insert(format!("{key}.workspace"), at.place);
+    }
+    Some(SourceConfig::Platform(settings))
+}
+
+/// A token that can't be one is no reason not to start: it would be dead within
+/// the hour anyway.
+pub(super) fn provision_time_token(build: &mut Build<'_>) -> Option<Secret> {
+    for name in PROVISION {
+        let Some(at) = build.env.at(name, &mut Vec::new()) else { continue };
+        match Secret::token(at.value.trim()) {
+            Ok(token) => return Some(token),
+            Err(unfit) => {
+                let warning = format!("environment {name}: {unfit}, so it is no token and not used");
+                if !build.warnings.contains(&warning) {
+                    build.warnings.push(warning);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Whether both halves of the persona are there; half of it is worth a word.
+pub(super) fn persona_is_whole(build: &mut Build<'_>) -> bool {
+    let set = |names: [&'static str; 2]| names.into_iter().find(|name| build.env.os(name).is_some());
+    let (user, password) = (set(PERSONA_USER), set(PERSONA_PASSWORD));
+    let (is, isnt) = match (user, password) {
+        (Some(_), Some(_)) => return true,
+        (None, None) => return false,
+        (Some(user), None) => (user, "GIT_HTTP_PASSWORD nor GITEA_TOKEN"),
+        (None, Some(password)) => (password, "GIT_HTTP_USERNAME nor GITEA_USER"),
+    };
+    build.warnings.push(format!("environment {is} is set but neither {isnt}: there is no credential persona"));
+    false
+}
+
+/// The images' password, without the line feed that mounted secrets end with.
+pub(super) fn persona(build: &mut Build<'_>) -> Option<SourceConfig> {
+    let password = build.env.first(&PERSONA_PASSWORD, &mut build.problems)?;
+    match Secret::password(password.value.trim_end_matches(['\r', '\n'])) {
+        Ok(secret) => Some(SourceConfig::Persona(secret)),
+        Err(unfit) => {
+            build.wrong(password.place, "", format!("{unfit}, expected a password of 1 to 512 bytes on one line"));
+            None
+        }
+    }
+}
+
+/// The user name: for the images' persona their variables come first.
+pub(super) fn username(
+    build: &mut Build<'_>,
+    key: &str,
+    written: Option<At<String>>,
+    from_persona: bool,
+) -> Option<String> {
+    let variable = from_persona.then(|| build.env.first(&PERSONA_USER, &mut build.problems)).flatten();
+    let Some(at) = variable.or(written) else {
+        if from_persona {
+            let what = "the persona has no user name, expected it in GIT_HTTP_USERNAME or GITEA_USER, or as username";
+            build.wrong(Place::Environment("GIT_HTTP_USERNAME"), key, what);
+        }
+        return None;
+    };
+    if at.value.is_empty() || at.value.len() > 256 || at.value.chars().any(char::is_control) {
+        build.wrong(at.place, key, "not a user name, expected 1 to 256 bytes without control characters");
+        return None;
+    }
+    Some(build.placed(key, at))
+}
+
+fn secret_in(build: &mut Build<'_>, key: &str, variable: &At<String>) -> Option<SourceConfig> {
+    let name = &variable.value;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(plain) {
+        build.wrong(
+            variable.place.clone(),
+            &format!("{key}.variable"),
+            "not the name of a variable, expected one such as \"GHES_TOKEN\"",
+        );
+        return None;
+    }
+    let Some(value) = build.env.var(name) else { return Some(SourceConfig::Missing(format!("set {name}"))) };
+    match Secret::password(value.trim_end_matches(['\r', '\n'])) {
+        Ok(password) => Some(SourceConfig::Variable { name: name.clone(), password }),
+        Err(unfit) => {
+            let what = format!("what the variable {name} holds can't be used: {unfit}");
+            build.wrong(variable.place.clone(), &format!("{key}.variable"), what);
+            None
+        }
+    }
+}
+
+fn command_env(build: &Build<'_>) -> BTreeMap<String, String> {
+    let withheld = |name: &str| WITHHELD.contains(&name) || build.withheld.iter().any(|w| w == name);
+    build.env.texts().filter(|(name, _)| !withheld(name)).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+}
