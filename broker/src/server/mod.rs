@@ -1,4 +1,13 @@
-//! The side of the socket.
+//! The side of the socket: from a connection to an answer.
+//!
+//! [`accept`] takes connections and answers at once what can be answered at
+//! once; [`slow`] is for the rest. Both go through [`Service`], which knows
+//! the verbs.
 
+pub mod accept;
 pub mod peer;
+pub mod service;
+mod slow;
 pub mod socket;
+
+pub use service::{Command, Service};

@@ -1,0 +1,233 @@
+//! From a request to what it may have: pure, and the same for every client.
+//!
+//! [`choose`] finds the credential, [`ready`] what can be given of it now, and
+//! the rest puts that into the client's words. Nothing here waits, logs or
+//! counts.
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use molecule_protocol::answer::Word;
+use molecule_protocol::encoding;
+use molecule_protocol::limits::{MAX_ANSWER, VERSION};
+use molecule_protocol::line::is_control;
+use molecule_protocol::origin::Origin;
+use molecule_protocol::prompt::Field;
+use molecule_protocol::request::{Client, Request};
+use nix::unistd::Uid;
+use zeroize::Zeroizing;
+
+use crate::lease::Lease;
+use crate::moment::Moment;
+use crate::refresh::{Held, Serving, State};
+use crate::table::{Credential, Table};
+
+/// The bytes of one answer. They may hold a secret, so they are overwritten
+/// when they were sent.
+pub type Bytes = Zeroizing<Vec<u8>>;
+
+/// Which credential a request is about.
+#[must_use]
+pub enum Choice<'t> {
+    /// None of ours: say nothing.
+    Silent,
+    /// Ours, but not for this user.
+    Forbidden(&'t Credential),
+    Of(Target<'t>),
+}
+
+/// A credential, and the origin that it is wanted for.
+pub struct Target<'t> {
+    pub credential: &'t Credential,
+    /// As configured or asked, in lower case, with its scheme.
+    pub origin: String,
+    pub host: String,
+}
+
+/// What can be given of a credential right now.
+#[must_use]
+pub enum Ready {
+    Answer(Bytes),
+    /// A lease is on its way.
+    Wait,
+    /// Nothing, and why.
+    Refused(String),
+}
+
+/// The credential that a request for an origin, or for a name, is about.
+pub fn choose<'t>(table: &'t Table, request: &Request<'_>, uid: Uid) -> Choice<'t> {
+    let target = match (request.protocol, request.host, request.name) {
+        (Some(protocol), Some(host), _) => by_origin(table, protocol, host),
+        (None, None, Some(name)) if request.client.may_name() => by_name(table, name),
+        _ => None,
+    };
+    let Some(target) = target else {
+        return Choice::Silent;
+    };
+    let wanted = request.username.filter(|name| !name.is_empty());
+    let someone_else = wanted.is_some_and(|name| name != target.credential.username.as_bytes());
+    if someone_else && !target.credential.is_token() {
+        Choice::Silent
+    } else if !table.may_have(target.credential, uid) {
+        Choice::Forbidden(target.credential)
+    } else {
+        Choice::Of(target)
+    }
+}
+
+fn by_origin<'t>(table: &'t Table, protocol: &[u8], host: &[u8]) -> Option<Target<'t>> {
+    let origin = Origin::parse(protocol, host)?;
+    let credential = table.get(table.scopes.resolve(&origin)?)?;
+    let text = origin.to_string().to_ascii_lowercase();
+    let host = text.split_once("://").map_or(&*text, |(_, host)| host).to_owned();
+    Some(Target { credential, origin: text, host })
+}
+
+/// A name stands for its credential's first origin.
+fn by_name<'t>(table: &'t Table, name: &str) -> Option<Target<'t>> {
+    let credential = table.named(name)?;
+    let first = credential.origins.first()?;
+    let (scheme, host) = first.split_once("://").unwrap_or(("https", first));
+    Some(Target { credential, origin: format!("{scheme}://{host}"), host: host.to_owned() })
+}
+
+/// What can be given, in the client's words.
+pub fn ready(request: &Request<'_>, target: &Target<'_>, held: &Held, now: Moment) -> Ready {
+    match held.serving(now) {
+        Serving::Live(lease) => Ready::Answer(give(request, target, lease, now)),
+        Serving::Wait => Ready::Wait,
+        Serving::Nothing(state) => Ready::Refused(why(target, held, state, now)),
+    }
+}
+
+/// The credential in the words that the client prints or reads.
+#[must_use]
+pub fn give(request: &Request<'_>, target: &Target<'_>, lease: &Lease, now: Moment) -> Bytes {
+    let username = lease.username.as_deref().unwrap_or(&target.credential.username);
+    let secret = lease.secret.expose();
+    let mut answer = Lines::new(Word::Ok);
+    match (request.client, request.field) {
+        (Client::Askpass, Some(Field::Username)) => answer.pair("answer", username),
+        (Client::Askpass, _) => answer.pair("answer", secret),
+        (Client::Helper, _) if request.authtype => {
+            // With user name and password beside it, git 2.47 hands those to
+            // every other helper to store; with `credential` alone, none gets it.
+            answer.pair("capability[]", "authtype");
+            answer.pair("authtype", "Basic");
+            answer.basic(username, secret);
+            answer.pair("ephemeral", "1");
+            answer.expiry(lease, now);
+        }
+        (Client::Helper, _) => {
+            answer.pair("username", username);
+            answer.pair("password", secret);
+            answer.expiry(lease, now);
+        }
+        (Client::Gh | Client::Token | Client::Exec | Client::Script, _) => {
+            answer.pair("username", username);
+            answer.pair("password", secret);
+            answer.expiry(lease, now);
+            answer.pair("host", &target.host);
+        }
+    }
+    target.credential.requests.fetch_add(1, Ordering::Relaxed);
+    answer.end()
+}
+
+/// One line for a person in front of a failed git call.
+#[must_use]
+pub fn why(target: &Target<'_>, held: &Held, state: State, now: Moment) -> String {
+    let (name, origin) = (&target.credential.name, &target.origin);
+    let mut text = format!("no credential for {origin}: ");
+    let _ = match state {
+        State::Unconfigured => write!(text, "nothing is configured to give '{name}' one"),
+        State::Expired => write!(text, "the last token of '{name}' has expired"),
+        State::Rejected => write!(text, "{origin} rejected the provision-time token of '{name}'"),
+        _ => write!(text, "'{name}' has none yet"),
+    };
+    if let Some(trouble) = held.last_error.as_deref() {
+        let ago = whole_seconds(now.boot.saturating_sub(trouble.at.boot));
+        let failures = held.consecutive_failures;
+        let _ = write!(text, "; refresh failed {failures} times, last {ago} ago: {}", trouble.failure);
+    }
+    if let Some(due) = held.next_due {
+        let _ = write!(text, "; next attempt in {}", whole_seconds(due.saturating_sub(now.boot)));
+    }
+    text.push_str("; see: molecule-broker status");
+    text
+}
+
+/// An answer without a credential.
+#[must_use]
+pub fn plain(word: Word, reason: Option<&str>) -> Bytes {
+    let mut answer = Lines::new(word);
+    for line in reason.into_iter().flat_map(str::lines) {
+        answer.pair("reason", line);
+    }
+    answer.end()
+}
+
+/// An answer of one line that is no pair: the JSON of `status`.
+#[must_use]
+pub fn document(line: &str) -> Bytes {
+    let mut answer = Lines::new(Word::Ok);
+    answer.0.extend_from_slice(line.as_bytes());
+    answer.0.push(b'\n');
+    answer.end()
+}
+
+/// Lengths in messages: nobody needs the milliseconds.
+#[must_use]
+pub fn whole_seconds(length: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(length.as_secs_f64().round() as u64))
+}
+
+struct Lines(Bytes);
+
+impl Lines {
+    fn new(word: Word) -> Self {
+        // Room for the longest answer with a secret: a buffer that grew would
+        // leave its old copy behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_ANSWER / 4));
+        for piece in [VERSION, " ", word.name(), "\n"] {
+            bytes.extend_from_slice(piece.as_bytes());
+        }
+        Self(bytes)
+    }
+
+    /// Nothing that comes here may hold a control byte; one that does anyway
+    /// must not forge a line.
+    fn pair(&mut self, key: &str, value: &str) {
+        self.0.extend_from_slice(key.as_bytes());
+        self.0.push(b'=');
+        self.0.extend(value.bytes().map(|b| if is_control(b) { b'?' } else { b }));
+        self.0.push(b'\n');
+    }
+
+    /// `user:password` in base64 (RFC 7617).
+    fn basic(&mut self, username: &str, secret: &str) {
+        let pair = Zeroizing::new([username, ":", secret].concat());
+        let mut out = Zeroizing::new(vec![0; pair.len().div_ceil(3) * 4]);
+        if let Some(text) = encoding::base64(pair.as_bytes(), &mut out) {
+            self.pair("credential", text);
+        }
+    }
+
+    /// Rounded up, so that it is in the future as long as the lease lives.
+    fn expiry(&mut self, lease: &Lease, now: Moment) {
+        if let Some(left) = lease.left(now) {
+            let end = now.wall + left;
+            let seconds = end.as_secs() + u64::from(end.subsec_nanos() > 0);
+            self.pair("password_expiry_utc", &seconds.to_string());
+        }
+    }
+
+    fn end(mut self) -> Bytes {
+        self.0.push(b'\n');
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

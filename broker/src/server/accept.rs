@@ -1,0 +1,171 @@
+//! Takes connections. Most bring their whole request with them and are
+//! answered on the spot, without a task, a timer or a registration of their
+//! own; whoever is slower gets those, and a deadline.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use molecule_protocol::answer::Word;
+use molecule_protocol::limits::MAX_REQUEST;
+use molecule_protocol::request::{self, Client, Request};
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt::PeerCredentials};
+use nix::unistd::Uid;
+use tokio::sync::Semaphore;
+
+use super::peer::{Peer, Verdict};
+use super::service::{First, Service};
+use super::slow::{self, Pending};
+use crate::answer::{self, Bytes};
+use crate::clock;
+use crate::metrics::Served;
+use crate::moment::Boot;
+use crate::readiness::watched;
+use crate::table::Table;
+
+/// How many connections may be waited for at a time. More stand in the
+/// kernel's line until one is done or has met its deadline.
+const SLOW_CONNECTIONS: usize = 1000;
+
+/// How many connections are taken before others of the daemon get their turn.
+const BATCH: usize = 64;
+
+/// How long to leave the line alone when there are no descriptors: long enough
+/// to cost nothing, short enough not to be noticed after.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(200);
+
+/// Serves until it is dropped.
+///
+/// # Errors
+/// The listening socket can't be polled.
+pub async fn serve(listener: UnixListener, service: Arc<Service>) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = watched(listener)?;
+    let permits = Arc::new(Semaphore::new(SLOW_CONNECTIONS));
+    let mut scratch = Box::new([0; MAX_REQUEST + 1]);
+    let mut young = Vec::with_capacity(BATCH);
+    loop {
+        let mut ready = listener.readable().await?;
+        let table = service.table();
+        let mut drained = false;
+        for _ in 0..BATCH {
+            match listener.get_ref().accept() {
+                Ok((stream, _)) => young.extend(admit(&service, &table, stream, &mut scratch[..])),
+                Err(error) => match after(&error) {
+                    Next::Another => {}
+                    Next::Wait => {
+                        drained = true;
+                        break;
+                    }
+                    Next::Rest => {
+                        tracing::warn!(%error, "no connection can be taken; trying again in {OUT_OF_DESCRIPTORS:?}");
+                        tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+                        break;
+                    }
+                },
+            }
+        }
+        // By now most of those that had sent nothing yet have.
+        for pending in young.drain(..) {
+            if let Some(pending) = proceed(&service, &table, pending, &mut scratch[..]) {
+                let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
+                tokio::spawn(slow::serve(Arc::clone(&service), Arc::clone(&table), pending, permit));
+            }
+        }
+        if drained {
+            ready.clear_ready();
+        } else {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+enum Next {
+    Another,
+    Wait,
+    Rest,
+}
+
+/// accept(2): an aborted connection is nobody's fault, and being out of
+/// descriptors or memory passes.
+fn after(error: &io::Error) -> Next {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EAGAIN) => Next::Wait,
+        Some(Errno::ECONNABORTED | Errno::EINTR | Errno::EPROTO | Errno::EPERM) => Next::Another,
+        _ => Next::Rest,
+    }
+}
+
+/// Decides on the peer, before a byte of it is read.
+fn admit(service: &Service, table: &Arc<Table>, stream: UnixStream, scratch: &mut [u8]) -> Option<Pending> {
+    let since = clock::now().boot;
+    let known = getsockopt(&stream, PeerCredentials).ok()?;
+    let peer = Peer { uid: Uid::from_raw(known.uid()), pid: known.pid() };
+    match table.admission.judge(peer.uid) {
+        Verdict::Refused => {
+            let _ = send_all(&stream, &answer::plain(Word::Denied, None));
+            service.refusals.note(peer, &table.admission, since);
+            service.metrics.request(Client::Helper, Served::Denied, Duration::ZERO);
+            None
+        }
+        Verdict::Admitted => proceed(service, table, Pending { stream, peer, since, bytes: Vec::new() }, scratch),
+    }
+}
+
+/// Answers a request that has come whole and needs no waiting. Gives back a
+/// connection that must be waited for.
+fn proceed(service: &Service, table: &Table, mut pending: Pending, scratch: &mut [u8]) -> Option<Pending> {
+    let read = match recv(pending.stream.as_raw_fd(), scratch, MsgFlags::MSG_DONTWAIT) {
+        Ok(read) => read,
+        Err(Errno::EAGAIN | Errno::EINTR) => return Some(pending),
+        Err(_) => return None,
+    };
+    let whole: &[u8] = if pending.bytes.is_empty() {
+        &scratch[..read]
+    } else {
+        pending.bytes.extend_from_slice(&scratch[..read]);
+        &pending.bytes
+    };
+    match request::end(whole, read == 0).map(|end| end.map(|end| Request::parse(&whole[..end]))) {
+        Err(fault) | Ok(Some(Err(fault))) => {
+            finish(service, &pending, Client::Helper, &answer::plain(Word::Malformed, Some(fault.reason())), Served::Malformed);
+            None
+        }
+        Ok(Some(Ok(request))) => match service.first(table, pending.peer, &request) {
+            First::Later => {
+                if pending.bytes.is_empty() {
+                    pending.bytes = scratch[..read].to_vec();
+                }
+                Some(pending)
+            }
+            First::Done(bytes, served) => {
+                finish(service, &pending, request.client, &bytes, served);
+                None
+            }
+        },
+        Ok(None) => {
+            if pending.bytes.is_empty() {
+                pending.bytes = scratch[..read].to_vec();
+            }
+            Some(pending)
+        }
+    }
+}
+
+fn finish(service: &Service, pending: &Pending, client: Client, bytes: &Bytes, served: Served) {
+    // A client that went away, or won't read, has lost its answer and no more.
+    let served = if send_all(&pending.stream, bytes) { served } else { Served::Lost };
+    service.metrics.request(client, served, since(pending.since));
+}
+
+pub(super) fn since(then: Boot) -> Duration {
+    clock::now().boot.saturating_sub(then)
+}
+
+/// An answer always fits into an empty socket buffer.
+fn send_all(stream: &UnixStream, bytes: &[u8]) -> bool {
+    send(stream.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) == Ok(bytes.len())
+}

@@ -1,0 +1,209 @@
+//! The verbs. What can be known at once is answered at once; the rest is a
+//! wait on the store or on the composition root.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use molecule_protocol::answer::Word;
+use molecule_protocol::limits::ANSWER_DEADLINE;
+use molecule_protocol::request::{Client, Request, Verb};
+use tokio::sync::{mpsc, oneshot};
+
+use super::peer::Peer;
+use crate::answer::{self, Bytes, Choice, Ready, Target};
+use crate::audit::{Audit, HandedOut};
+use crate::clock;
+use crate::metrics::{Metrics, Served};
+use crate::refresh::{Held, Outcome};
+use crate::status;
+use crate::store::Ask;
+use crate::table::{Credential, Table};
+
+pub struct Service {
+    table: RwLock<Arc<Table>>,
+    pub audit: Audit,
+    pub metrics: Arc<Metrics>,
+    pub about: status::About,
+    commands: mpsc::Sender<Command>,
+}
+
+/// What a request asks of the composition root.
+pub enum Command {
+    /// Read the configuration again, and say what is wrong with it.
+    Reload(oneshot::Sender<Result<(), String>>),
+}
+
+/// What became of a request at first sight.
+pub enum First {
+    Done(Bytes, Served),
+    /// Nothing live yet: [`Service::wait`].
+    Later,
+}
+
+impl Service {
+    #[must_use]
+    pub fn new(table: Table, audit: Audit, metrics: Arc<Metrics>, about: status::About, commands: mpsc::Sender<Command>) -> Self {
+        Self { table: RwLock::new(Arc::new(table)), audit, metrics, about, commands }
+    }
+
+    /// What a request sees, whatever is reloaded meanwhile.
+    #[must_use]
+    pub fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn replace_table(&self, table: Table) {
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+    }
+
+    /// Answers what needs no waiting.
+    pub fn first(&self, table: &Table, peer: Peer, request: &Request<'_>) -> First {
+        match request.verb {
+            Verb::Get => self.get(table, peer, request),
+            Verb::Erase => erase(table, peer, request),
+            Verb::Status => First::Done(answer::document(&status::json(self, table, clock::now())), Served::Ok),
+            Verb::Refresh | Verb::Reload => First::Later,
+        }
+    }
+
+    fn get(&self, table: &Table, peer: Peer, request: &Request<'_>) -> First {
+        match answer::choose(table, request, peer.uid) {
+            Choice::Silent => First::Done(answer::plain(Word::Silent, None), Served::Silent),
+            Choice::Forbidden(credential) => forbidden(credential, peer),
+            Choice::Of(target) => {
+                let held = target.credential.reader.held();
+                self.offer(peer, request, &target, &held).unwrap_or(First::Later)
+            }
+        }
+    }
+
+    /// An answer from what is held, unless waiting may bring a better one.
+    fn offer(&self, peer: Peer, request: &Request<'_>, target: &Target<'_>, held: &Held) -> Option<First> {
+        let now = clock::now();
+        match answer::ready(request, target, held, now) {
+            Ready::Wait => None,
+            Ready::Refused(reason) => Some(First::Done(answer::plain(Word::Refused, Some(&reason)), Served::Refused)),
+            Ready::Answer(bytes) => {
+                self.note(peer, request.client, target, held);
+                Some(First::Done(bytes, Served::Ok))
+            }
+        }
+    }
+
+    /// The audit line is written before the credential leaves.
+    fn note(&self, peer: Peer, client: Client, target: &Target<'_>, held: &Held) {
+        let now = clock::now();
+        if let Some(lease) = held.live(now) {
+            let credential = &target.credential.name;
+            self.audit.handed_out(&HandedOut { now, peer, client, origin: &target.origin, credential, lease });
+        }
+    }
+
+    /// Answers what [`Service::first`] could not, within the deadline.
+    pub async fn wait(&self, table: &Table, peer: Peer, request: &Request<'_>) -> (Bytes, Served) {
+        let patient = async {
+            match request.verb {
+                Verb::Refresh => refresh(table, peer, request).await,
+                Verb::Reload => self.reload(table, peer).await,
+                Verb::Get | Verb::Erase | Verb::Status => self.wait_for_lease(table, peer, request).await,
+            }
+        };
+        match tokio::time::timeout(ANSWER_DEADLINE, patient).await {
+            Ok(done) => done,
+            Err(_) => self.last_resort(table, peer, request),
+        }
+    }
+
+    async fn wait_for_lease(&self, table: &Table, peer: Peer, request: &Request<'_>) -> (Bytes, Served) {
+        let Choice::Of(target) = answer::choose(table, request, peer.uid) else {
+            return (answer::plain(Word::Silent, None), Served::Silent);
+        };
+        let mut reader = target.credential.reader.clone();
+        loop {
+            let held = reader.held();
+            if let Some(First::Done(bytes, served)) = self.offer(peer, request, &target, &held) {
+                return (bytes, served);
+            }
+            if !held.in_flight {
+                reader.tell(Ask::Demand);
+            }
+            if reader.changed().await.is_err() {
+                return refused("the broker is stopping or was just reconfigured; try again");
+            }
+        }
+    }
+
+    /// Time is up: what is live is better than nothing.
+    fn last_resort(&self, table: &Table, peer: Peer, request: &Request<'_>) -> (Bytes, Served) {
+        if let (Verb::Get, Choice::Of(target)) = (request.verb, answer::choose(table, request, peer.uid)) {
+            let (held, now) = (target.credential.reader.held(), clock::now());
+            if let Some(lease) = held.live(now) {
+                self.note(peer, request.client, &target, &held);
+                return (answer::give(request, &target, lease, now), Served::Ok);
+            }
+        }
+        refused("no answer from the credential's source in time; see: molecule-broker status")
+    }
+
+    async fn reload(&self, table: &Table, peer: Peer) -> (Bytes, Served) {
+        if !table.admission.is_operator(peer.uid) {
+            return refused("only root and the daemon's own user may reload it");
+        }
+        let (answer, done) = oneshot::channel();
+        let sent = self.commands.send(Command::Reload(answer)).await;
+        match (sent, done.await) {
+            (Ok(()), Ok(Ok(()))) => (answer::plain(Word::Ok, None), Served::Ok),
+            (Ok(()), Ok(Err(faults))) => refused(&faults),
+            _ => refused("the daemon is stopping"),
+        }
+    }
+}
+
+fn refused(reason: &str) -> (Bytes, Served) {
+    (answer::plain(Word::Refused, Some(reason)), Served::Refused)
+}
+
+fn forbidden(credential: &Credential, peer: Peer) -> First {
+    let reason = format!("uid {} may not have the credential '{}'; see allow_users in its configuration", peer.uid, credential.name);
+    First::Done(answer::plain(Word::Refused, Some(&reason)), Served::Refused)
+}
+
+/// Whatever it is about, the client learns nothing from the answer.
+fn erase(table: &Table, peer: Peer, request: &Request<'_>) -> First {
+    if let (Choice::Of(target), Some(sha256)) = (answer::choose(table, request, peer.uid), request.sha256) {
+        target.credential.reader.tell(Ask::Rejected { sha256 });
+    }
+    First::Done(answer::plain(Word::Ok, None), Served::Ok)
+}
+
+/// Refreshes the one named, or all that can be; fails if any fails.
+async fn refresh(table: &Table, peer: Peer, request: &Request<'_>) -> (Bytes, Served) {
+    let wanted: Vec<&Credential> = match request.name {
+        None => table.credentials.iter().filter(|c| c.refreshable && table.may_have(c, peer.uid)).collect(),
+        Some(name) => match table.named(name).filter(|c| table.may_have(c, peer.uid)) {
+            Some(credential) => vec![credential],
+            None => return refused(&format!("there is no credential '{}' for you to refresh", crate::text::outside(name))),
+        },
+    };
+    if wanted.is_empty() {
+        return refused("no credential has a source that can be asked again");
+    }
+    let mut faults = String::new();
+    for credential in wanted {
+        if let Err(fault) = refresh_one(credential).await {
+            faults.push_str(&format!("{}: {fault}\n", credential.name));
+        }
+    }
+    if faults.is_empty() { (answer::plain(Word::Ok, None), Served::Ok) } else { refused(&faults) }
+}
+
+async fn refresh_one(credential: &Credential) -> Result<(), String> {
+    let outcome = credential.reader.force().await.map_err(|_| "the daemon is stopping".to_owned())?;
+    let held = credential.reader.held();
+    let last_error = || held.last_error.as_deref().map_or_else(String::new, |t| t.failure.to_string());
+    match outcome {
+        Outcome::Refreshed { .. } | Outcome::SameToken | Outcome::Shorter => Ok(()),
+        Outcome::NoSource => Err("its source can't be asked again".into()),
+        Outcome::Holding => Err(format!("its source asked to be left alone for now: {}", last_error())),
+        _ => Err(last_error()),
+    }
+}

@@ -1,0 +1,80 @@
+//! A connection that must be waited for: because its request isn't whole yet,
+//! or because its answer isn't there yet.
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use molecule_protocol::answer::Word;
+use molecule_protocol::limits::{MAX_REQUEST, READ_DEADLINE};
+use molecule_protocol::line::Fault;
+use molecule_protocol::request::{self, Client, Request};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+use super::accept::since;
+use super::peer::Peer;
+use super::service::{First, Service};
+use crate::answer::{self, Bytes};
+use crate::metrics::Served;
+use crate::moment::Boot;
+use crate::table::Table;
+
+/// A connection, and what came over it so far.
+pub struct Pending {
+    pub stream: UnixStream,
+    pub peer: Peer,
+    pub since: Boot,
+    pub bytes: Vec<u8>,
+}
+
+/// Reads the rest within the deadline, waits for the answer, sends it.
+pub async fn serve(service: Arc<Service>, table: Arc<Table>, pending: Pending, _permit: OwnedSemaphorePermit) {
+    let Pending { stream, peer, since: began, bytes } = pending;
+    let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(stream)) else {
+        return;
+    };
+    // Silence, or a request that never ends, is not worth an answer.
+    let Ok(read) = timeout(READ_DEADLINE, read(&mut stream, bytes)).await else {
+        service.metrics.request(Client::Helper, Served::Late, since(began));
+        return;
+    };
+    let request = read.as_deref().map_err(|fault| *fault).and_then(Request::parse);
+    let (client, bytes, served) = match &request {
+        Err(fault) => (Client::Helper, answer::plain(Word::Malformed, Some(fault.reason())), Served::Malformed),
+        Ok(request) => {
+            let (bytes, served) = match service.first(&table, peer, request) {
+                First::Done(bytes, served) => (bytes, served),
+                First::Later => service.wait(&table, peer, request).await,
+            };
+            (request.client, bytes, served)
+        }
+    };
+    let served = if send(&mut stream, &bytes).await { served } else { Served::Lost };
+    service.metrics.request(client, served, since(began));
+}
+
+async fn read(stream: &mut tokio::net::UnixStream, mut bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    let mut at_end = false;
+    loop {
+        match request::end(&bytes, at_end)? {
+            Some(end) => {
+                bytes.truncate(end);
+                return Ok(bytes);
+            }
+            None => {
+                let mut piece = [0; 1024];
+                // A connection that broke ends like one that was closed: what
+                // came is judged, and the answer finds nobody.
+                let got = stream.read(&mut piece).await.unwrap_or(0);
+                at_end = got == 0;
+                bytes.extend_from_slice(&piece[..got]);
+                debug_assert!(bytes.len() <= MAX_REQUEST + piece.len());
+            }
+        }
+    }
+}
+
+async fn send(stream: &mut tokio::net::UnixStream, bytes: &Bytes) -> bool {
+    matches!(timeout(READ_DEADLINE, stream.write_all(bytes)).await, Ok(Ok(())))
+}

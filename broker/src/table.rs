@@ -1,0 +1,66 @@
+//! What the socket side knows: the credentials, who may have them, and which
+//! origin belongs to which. Replaced as a whole by a reload.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use nix::unistd::Uid;
+
+use crate::scope::{Index, Scopes};
+use crate::server::peer::Admission;
+use crate::store::Reader;
+
+/// GitHub's user name for an installation token, a stand-in for no user at all
+/// ("Authenticating as a GitHub App installation", GitHub docs).
+pub const TOKEN_USERNAME: &str = "x-access-token";
+
+pub struct Table {
+    pub admission: Admission,
+    pub scopes: Scopes,
+    pub credentials: Vec<Credential>,
+}
+
+pub struct Credential {
+    pub name: Arc<str>,
+    pub username: Arc<str>,
+    /// The origins as they were configured; empty where it takes what is left.
+    pub origins: Vec<String>,
+    /// Whether it was told its origins.
+    pub scoped: bool,
+    /// Who may have it, beside root and the daemon's user; `None` for whoever
+    /// is admitted.
+    pub allow: Option<Vec<Uid>>,
+    /// Its source, as `status` names it while nothing is held.
+    pub source: &'static str,
+    pub refreshable: bool,
+    pub reader: Reader,
+    /// How often it was handed out.
+    pub requests: AtomicU64,
+}
+
+impl Table {
+    #[must_use]
+    pub fn get(&self, index: Index) -> Option<&Credential> {
+        self.credentials.get(index)
+    }
+
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Credential> {
+        self.credentials.iter().find(|c| &*c.name == name)
+    }
+
+    /// Whether an admitted user may have this credential.
+    #[must_use]
+    pub fn may_have(&self, credential: &Credential, uid: Uid) -> bool {
+        credential.allow.as_ref().is_none_or(|uids| uids.contains(&uid)) || self.admission.is_operator(uid)
+    }
+}
+
+impl Credential {
+    /// Whether its user name stands for nobody, so that another one in the
+    /// request is overridden rather than another account's.
+    #[must_use]
+    pub fn is_token(&self) -> bool {
+        &*self.username == TOKEN_USERNAME
+    }
+}
