@@ -1,15 +1,42 @@
-//! The daemon, in the order in which data flows through it.
+//! One daemon per container that owns the refresh of git credentials and
+//! serves them over a Unix socket.
+//!
+//! In the order in which data flows:
+//!
+//! | modules | what they do |
+//! | --- | --- |
+//! | [`moment`], [`clock`], [`secret`], [`lease`], [`text`] | the data: instants, secrets, credentials for a time, strangers' words |
+//! | [`config`], [`users`] | from command line, environment and file to a configuration that can be trusted |
+//! | [`source`] | where credentials come from: one fetch each |
+//! | [`refresh`] | when to fetch: a pure machine, and the driver that performs what it decides |
+//! | [`store`] | where the two halves meet: a writer for the refresh side, readers for the other |
+//! | [`scope`], [`table`], [`answer`] | which credential an origin belongs to, and what may be given of it: pure |
+//! | [`server`] | the socket, who may ask, the verbs |
+//! | [`audit`], [`metrics`], [`status`] | who got what; what is counted; how things stand |
+//! | [`assemble`], [`serve`] | the composition root: the only place that knows both sides |
+//! | [`client`], [`cli`] | the control commands, which are clients like any other |
 
+#![forbid(unsafe_code)]
+
+pub mod answer;
+pub mod assemble;
+pub mod audit;
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod lease;
+pub mod metrics;
 pub mod moment;
 pub mod readiness;
 pub mod refresh;
 pub mod scope;
 pub mod secret;
+pub mod serve;
 pub mod server;
 pub mod source;
+pub mod status;
 pub mod store;
+pub mod table;
 pub mod text;
 pub mod users;

@@ -4,8 +4,9 @@
 //! present [`Moment`](crate::moment::Moment), and answers with an [`Action`].
 //! All that others may see of it is [`Held`], a plain value that is published
 //! after every event. The numbers stand in [`Policy`], the draws in
-//! [`schedule`].
+//! [`schedule`]. [`driver`] performs.
 
+pub mod driver;
 pub mod event;
 pub mod held;
 pub mod machine;

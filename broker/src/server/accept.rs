@@ -131,7 +131,13 @@ fn proceed(service: &Service, table: &Table, mut pending: Pending, scratch: &mut
     };
     match request::end(whole, read == 0).map(|end| end.map(|end| Request::parse(&whole[..end]))) {
         Err(fault) | Ok(Some(Err(fault))) => {
-            finish(service, &pending, Client::Helper, &answer::plain(Word::Malformed, Some(fault.reason())), Served::Malformed);
+            finish(
+                service,
+                &pending,
+                Client::Helper,
+                &answer::plain(Word::Malformed, Some(fault.reason())),
+                Served::Malformed,
+            );
             None
         }
         Ok(Some(Ok(request))) => match service.first(table, pending.peer, &request) {

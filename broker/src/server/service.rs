@@ -9,6 +9,7 @@ use molecule_protocol::request::{Client, Request, Verb};
 use tokio::sync::{mpsc, oneshot};
 
 use super::peer::Peer;
+use super::refusals::Refusals;
 use crate::answer::{self, Bytes, Choice, Ready, Target};
 use crate::audit::{Audit, HandedOut};
 use crate::clock;
@@ -23,6 +24,7 @@ pub struct Service {
     pub audit: Audit,
     pub metrics: Arc<Metrics>,
     pub about: status::About,
+    pub refusals: Refusals,
     commands: mpsc::Sender<Command>,
 }
 
@@ -41,8 +43,14 @@ pub enum First {
 
 impl Service {
     #[must_use]
-    pub fn new(table: Table, audit: Audit, metrics: Arc<Metrics>, about: status::About, commands: mpsc::Sender<Command>) -> Self {
-        Self { table: RwLock::new(Arc::new(table)), audit, metrics, about, commands }
+    pub fn new(
+        table: Table,
+        audit: Audit,
+        metrics: Arc<Metrics>,
+        about: status::About,
+        commands: mpsc::Sender<Command>,
+    ) -> Self {
+        Self { table: RwLock::new(Arc::new(table)), audit, metrics, about, refusals: Refusals::default(), commands }
     }
 
     /// What a request sees, whatever is reloaded meanwhile.
@@ -163,7 +171,10 @@ fn refused(reason: &str) -> (Bytes, Served) {
 }
 
 fn forbidden(credential: &Credential, peer: Peer) -> First {
-    let reason = format!("uid {} may not have the credential '{}'; see allow_users in its configuration", peer.uid, credential.name);
+    let reason = format!(
+        "uid {} may not have the credential '{}'; see allow_users in its configuration",
+        peer.uid, credential.name
+    );
     First::Done(answer::plain(Word::Refused, Some(&reason)), Served::Refused)
 }
 
@@ -181,7 +192,9 @@ async fn refresh(table: &Table, peer: Peer, request: &Request<'_>) -> (Bytes, Se
         None => table.credentials.iter().filter(|c| c.refreshable && table.may_have(c, peer.uid)).collect(),
         Some(name) => match table.named(name).filter(|c| table.may_have(c, peer.uid)) {
             Some(credential) => vec![credential],
-            None => return refused(&format!("there is no credential '{}' for you to refresh", crate::text::outside(name))),
+            None => {
+                return refused(&format!("there is no credential '{}' for you to refresh", crate::text::outside(name)));
+            }
         },
     };
     if wanted.is_empty() {

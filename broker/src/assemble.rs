@@ -1,0 +1,156 @@
+//! From a configuration to the parts that run: for every credential a source,
+//! a machine with what is already known of it, and the two halves of its place
+//! in the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use nix::unistd::Uid;
+
+use crate::clock;
+use crate::config::{self, Config, Scope, SourceConfig};
+use crate::lease::{Failure, Fresh, Lease, Provenance};
+use crate::moment::{Deadline, Moment};
+use crate::refresh::driver::{Driver, Observer};
+use crate::refresh::{Machine, Start};
+use crate::scope::Scopes;
+use crate::server::peer::Admission;
+use crate::source::platform::{self, Platform, Proxies, Roots};
+use crate::source::{Command, Env, File, Persona, Source};
+use crate::store;
+use crate::table::{Credential, Table};
+
+/// What is already known of each credential, by name: from before a reload, or
+/// from the daemon before this one.
+pub type Carried = BTreeMap<Arc<str>, Kept>;
+
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    pub leases: Vec<Lease>,
+    /// SHA-256 of secrets that a host rejected.
+    pub rejected: Vec<[u8; 32]>,
+}
+
+pub struct Assembled {
+    pub table: Table,
+    pub drivers: Vec<Driver>,
+}
+
+/// # Errors
+/// The first credential whose source can't be made, and why.
+pub fn assemble(config: &Config, carried: &Carried, observer: &Observer) -> Result<Assembled, Failure> {
+    let now = clock::now();
+    let mut table = Table {
+        admission: Admission { own: Some(Uid::effective()), listed: config.socket.allow.clone() },
+        scopes: Scopes::default(),
+        credentials: Vec::new(),
+    };
+    config.claims.iter().cloned().for_each(|pattern| table.scopes.reserve(pattern));
+    let mut drivers = Vec::new();
+    for (index, credential) in config.credentials.iter().enumerate() {
+        match &credential.scope {
+            Scope::Any => table.scopes.take_the_rest(index),
+            Scope::Patterns(patterns) => patterns.iter().cloned().for_each(|p| table.scopes.claim(index, p)),
+        }
+        let kept = carried.get(&credential.name).cloned().unwrap_or_default();
+        let (source, start) = begin(credential, kept, now)?;
+        let refreshable = start.refreshable;
+        let (machine, first) = Machine::new(credential.policy.clone(), start, now, clock::jitter());
+        let (writer, reader) = store::cell(machine.held().clone());
+        table.credentials.push(entry(credential, refreshable, reader));
+        let (name, observer) = (Arc::clone(&credential.name), Arc::clone(observer));
+        drivers.push(Driver { name, machine, first, source, writer, observer });
+    }
+    Ok(Assembled { table, drivers })
+}
+
+fn entry(credential: &config::Credential, refreshable: bool, reader: store::Reader) -> Credential {
+    let (origins, scoped) = match &credential.scope {
+        Scope::Any => (Vec::new(), false),
+        Scope::Patterns(patterns) => (patterns.iter().map(ToString::to_string).collect(), true),
+    };
+    Credential {
+        name: Arc::clone(&credential.name),
+        username: Arc::clone(&credential.username),
+        origins,
+        scoped,
+        allow: credential.allow.clone(),
+        source: credential.source.kind(),
+        refreshable,
+        reader,
+        requests: AtomicU64::new(0),
+    }
+}
+
+/// The source that will be asked, and what the machine starts from.
+fn begin(credential: &config::Credential, kept: Kept, now: Moment) -> Result<(Option<Arc<Source>>, Start), Failure> {
+    let mut start = Start { leases: kept.leases, rejected: kept.rejected, ..Start::default() };
+    let source = match &credential.source {
+        // Both are all there will ever be of them, whatever was kept.
+        SourceConfig::Persona(password) => {
+            start.leases = vec![lease(Persona::new(None, password.clone()).fetch(), now)];
+            None
+        }
+        SourceConfig::Env(_) | SourceConfig::Missing(_) => {
+            start.leases.clear();
+            None
+        }
+        refreshable => {
+            start.refreshable = true;
+            Some(Arc::new(make(refreshable, credential)?))
+        }
+    };
+    let frozen = [&credential.source].into_iter().chain(&credential.fallback).find_map(|source| match source {
+        SourceConfig::Env(token) => Some(token),
+        _ => None,
+    });
+    start.fallback = frozen.map(|token| match Env::new(token.clone()).fetch() {
+        Ok(fresh) => lease(fresh, now),
+        Err(failure) => {
+            tracing::info!(credential = &*credential.name, "{}", failure.message);
+            let dead = Some(Deadline { boot: now.boot, wall: now.wall });
+            lease(Fresh { username: None, secret: token.clone(), deadline: dead, origin: Provenance::Env }, now)
+        }
+    });
+    Ok((source, start))
+}
+
+fn make(source: &SourceConfig, credential: &config::Credential) -> Result<Source, Failure> {
+    Ok(match source {
+        SourceConfig::Platform(platform) => Source::Platform(Box::new(Platform::new(platform::Settings {
+            url: platform.url.clone(),
+            workspace_id: platform.workspace.clone().unwrap_or_default(),
+            bearer_path: platform.bearer_file.clone(),
+            proxies: Proxies {
+                http: platform.network.http_proxy.clone().unwrap_or_default(),
+                https: platform.network.https_proxy.clone().unwrap_or_default(),
+                all: String::new(),
+                no: platform.network.no_proxy.clone().unwrap_or_default(),
+            },
+            roots: Roots { file: platform.network.ssl_cert_file.clone(), dirs: platform.network.ssl_cert_dir.clone() },
+            allow_missing_expiry: false,
+            timeout: credential.policy.attempt_timeout,
+        })?)),
+        SourceConfig::File(path) => Source::File(File::new(path.clone())),
+        SourceConfig::Command(argv) => {
+            Source::Command(Command::new(argv.clone(), BTreeMap::new(), credential.policy.attempt_timeout))
+        }
+        SourceConfig::Persona(password) => Source::Persona(Persona::new(None, password.clone())),
+        SourceConfig::Env(token) => Source::Env(Env::new(token.clone())),
+        SourceConfig::Missing(what) => return Err(Failure::new(crate::lease::Class::Config, *what)),
+    })
+}
+
+/// A lease that comes from the configuration itself.
+fn lease(fresh: Fresh, now: Moment) -> Lease {
+    Lease {
+        username: fresh.username,
+        sha256: fresh.secret.sha256(),
+        secret: Arc::new(fresh.secret),
+        deadline: fresh.deadline,
+        generation: 1,
+        received: now,
+        origin: fresh.origin,
+    }
+}

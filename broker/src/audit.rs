@@ -1,0 +1,254 @@
+//! One line for every credential handed out: when, to whom, for what, and
+//! which one, so that it can be joined with the git host's own log.
+//!
+//! A line is written before the credential leaves, with one write(2), and
+//! never holds more of an installation token than its SHA-256 (what GitHub's
+//! audit log shows as `hashed_token`); of a password not even that.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use molecule_protocol::encoding;
+use molecule_protocol::request::Client;
+
+use crate::config::LogFormat;
+use crate::lease::{Lease, Provenance};
+use crate::moment::{Boot, Moment};
+use crate::server::peer::Peer;
+use crate::text;
+
+/// For how long a process's name is taken to be what it was. A busy client
+/// asks many times as one process; a pid isn't used again so soon.
+const NAME_HOLDS: Duration = Duration::from_secs(1);
+
+pub struct Audit {
+    format: LogFormat,
+    state: Mutex<State>,
+}
+
+struct State {
+    to: To,
+    line: Vec<u8>,
+    names: Vec<Named>,
+    lost: u64,
+}
+
+enum To {
+    Log,
+    File { path: PathBuf, file: Option<File> },
+}
+
+struct Named {
+    pid: i32,
+    until: Boot,
+    name: String,
+}
+
+/// What one line tells.
+pub struct HandedOut<'a> {
+    pub now: Moment,
+    pub peer: Peer,
+    pub client: Client,
+    pub origin: &'a str,
+    pub credential: &'a str,
+    pub lease: &'a Lease,
+}
+
+impl Audit {
+    /// # Errors
+    /// The file can't be opened for appending.
+    pub fn new(format: LogFormat, file: Option<&Path>) -> io::Result<Self> {
+        let to = match file {
+            None => To::Log,
+            Some(path) => To::File { path: path.to_owned(), file: Some(open(path)?) },
+        };
+        let state = State { to, line: Vec::with_capacity(512), names: Vec::new(), lost: 0 };
+        Ok(Self { format, state: Mutex::new(state) })
+    }
+
+    /// Opens the file again, after it was moved away.
+    ///
+    /// # Errors
+    /// It can't be opened: then the old one is written on.
+    pub fn reopen(&self) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let To::File { path, file } = &mut state.to {
+            *file = Some(open(path)?);
+        }
+        Ok(())
+    }
+
+    pub fn handed_out(&self, event: &HandedOut<'_>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &mut *state;
+        let command = command_name(&mut state.names, event.peer.pid, event.now.boot);
+        state.line.clear();
+        let written = write_line(&mut state.line, self.format, event, command);
+        let sent = written.and_then(|()| match &mut state.to {
+            To::Log => io::stderr().lock().write_all(&state.line),
+            To::File { file: Some(file), .. } => file.write_all(&state.line),
+            To::File { file: None, .. } => Ok(()),
+        });
+        // Service goes on: a full disk must not take the credentials away. The
+        // first lost line says so, and the first one after says how many.
+        match sent {
+            Ok(()) if state.lost > 0 => {
+                tracing::warn!(lost = state.lost, "the audit file takes lines again");
+                state.lost = 0;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if state.lost == 0 {
+                    tracing::error!(%error, "an audit line was lost: make room where the audit file is");
+                }
+                state.lost += 1;
+            }
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+fn write_line(to: &mut Vec<u8>, format: LogFormat, event: &HandedOut<'_>, command: Option<&str>) -> io::Result<()> {
+    let HandedOut { now, peer, client, origin, credential, lease } = event;
+    let time = Timestamp::new(now.wall.as_secs() as i64, 0).map_err(io::Error::other)?;
+    let millis = now.wall.subsec_millis();
+    // `…T12:00:00Z` without its Z, then the milliseconds.
+    let time = time.to_string();
+    let time = time.trim_end_matches('Z');
+    let (uid, client, generation) = (peer.uid, client.name(), lease.generation);
+    let digest = joinable(lease).then(|| encoding::base64_digest(&lease.sha256));
+    let digest = digest.as_ref().and_then(|d| std::str::from_utf8(d).ok());
+    match format {
+        LogFormat::Text => {
+            write!(to, "{time}.{millis:03}Z AUDIT uid={uid} pid={} client={client} command=", peer.pid)?;
+            write!(to, "{} origin={origin} credential={credential} generation={generation}", command.unwrap_or("-"))?;
+            writeln!(to, " token_sha256={}", digest.unwrap_or("-"))
+        }
+        LogFormat::Json => {
+            let null_or = |text: Option<&str>| text.map_or_else(|| "null".into(), |t| format!("\"{t}\""));
+            write!(to, r#"{{"timestamp":"{time}.{millis:03}Z","level":"AUDIT","uid":{uid},"pid":{},"#, peer.pid)?;
+            write!(to, r#""client":"{client}","command":{},"origin":"{origin}","#, null_or(command))?;
+            write!(to, r#""credential":"{credential}","generation":{generation},"#)?;
+            writeln!(to, r#""token_sha256":{}}}"#, null_or(digest))
+        }
+    }
+}
+
+/// Whether its hash may be logged: a token of short life can't be guessed from
+/// it, a password that a person chose can.
+pub(crate) fn joinable(lease: &Lease) -> bool {
+    match lease.origin {
+        Provenance::Platform | Provenance::Env => true,
+        Provenance::Persona => false,
+        Provenance::File | Provenance::Command => lease.secret.expose().starts_with("ghs_"),
+    }
+}
+
+fn command_name(names: &mut Vec<Named>, pid: i32, now: Boot) -> Option<&str> {
+    const REMEMBERED: usize = 16;
+    names.retain(|n| now < n.until);
+    let at = match names.iter().position(|n| n.pid == pid) {
+        Some(at) => at,
+        None => {
+            let raw = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+            let name = plain(&String::from_utf8_lossy(&raw));
+            if names.len() == REMEMBERED {
+                names.remove(0);
+            }
+            names.push(Named { pid, until: now + NAME_HOLDS, name });
+            names.len() - 1
+        }
+    };
+    Some(&names[at].name)
+}
+
+/// A process chooses its own name (prctl(2), `PR_SET_NAME`): nothing of it may
+/// end the line or the field.
+fn plain(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_graphic() && !"\"\\=".contains(c) { c } else { '?' };
+    text::outside(name.trim_end_matches('\n')).chars().map(safe).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use nix::unistd::Uid;
+
+    use super::*;
+    use crate::moment::Deadline;
+    use crate::secret::Secret;
+
+    fn line(format: LogFormat, origin: Provenance, command: Option<&str>) -> String {
+        let now = Moment { boot: Duration::from_secs(10), wall: Duration::from_millis(1_776_466_200_042) };
+        let secret = Secret::token("ghs_canary").unwrap();
+        let lease = Lease {
+            username: None,
+            sha256: secret.sha256(),
+            secret: Arc::new(secret),
+            deadline: Some(Deadline::after(now, Duration::from_secs(60))),
+            generation: 3,
+            received: now,
+            origin,
+        };
+        let peer = Peer { uid: Uid::from_raw(1000), pid: 42 };
+        let event = HandedOut {
+            now,
+            peer,
+            client: Client::Helper,
+            origin: "https://github.com",
+            credential: "github",
+            lease: &lease,
+        };
+        let mut to = Vec::new();
+        write_line(&mut to, format, &event, command).unwrap();
+        String::from_utf8(to).unwrap()
+    }
+
+    #[test]
+    fn a_line_tells_who_got_which_token_and_not_the_token() {
+        // printf ghs_canary | openssl dgst -sha256 -binary | base64
+        let digest =
+            String::from_utf8(encoding::base64_digest(&molecule_protocol::digest::sha256(b"ghs_canary")).to_vec())
+                .unwrap();
+        assert_eq!(
+            line(LogFormat::Text, Provenance::Platform, Some("git")),
+            format!(
+                "2026-04-17T22:50:00.042Z AUDIT uid=1000 pid=42 client=helper command=git origin=https://github.com \
+                 credential=github generation=3 token_sha256={digest}\n"
+            )
+        );
+        let json: serde_json::Value = serde_json::from_str(&line(LogFormat::Json, Provenance::Platform, None)).unwrap();
+        assert_eq!(json["token_sha256"], digest);
+        assert_eq!((json["uid"].as_u64(), json["command"].is_null()), (Some(1000), true));
+    }
+
+    #[test]
+    fn a_personas_password_is_not_even_hashed() {
+        assert!(line(LogFormat::Text, Provenance::Persona, None).ends_with("token_sha256=-\n"));
+    }
+
+    #[test]
+    fn a23_a_process_cannot_forge_a_line_by_its_name() {
+        let name = plain("x\nAUDIT uid=0 \u{1b}[31m");
+        assert!(name.bytes().all(|b| b.is_ascii_graphic()) && !name.contains('='), "{name}");
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_opened_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let audit = Audit::new(LogFormat::Text, Some(&path)).unwrap();
+        std::fs::rename(&path, folder.path().join("audit.log.1")).unwrap();
+        audit.reopen().unwrap();
+        assert!(path.exists());
+    }
+}

@@ -1,0 +1,95 @@
+//! Performs what the machine of one credential decides: starts its fetches,
+//! sets its alarm, publishes what is held.
+
+use std::future::{Future, pending};
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Action, Event, Held, Machine, Outcome};
+use crate::clock::{self, Alarm};
+use crate::lease::{Failure, Fresh};
+use crate::source::{Source, Watch};
+use crate::store::{Ask, Writer};
+
+/// Told of everything that came of an event, after it was published.
+pub type Observer = Arc<dyn Fn(&str, Outcome, &Held) + Send + Sync>;
+
+pub struct Driver {
+    pub name: Arc<str>,
+    pub machine: Machine,
+    /// What the machine said when it was made.
+    pub first: Action,
+    /// `None` where there is nothing to ask: then it only keeps the rejections.
+    pub source: Option<Arc<Source>>,
+    pub writer: Writer,
+    pub observer: Observer,
+}
+
+type Fetch = Pin<Box<dyn Future<Output = Result<Fresh, Failure>> + Send>>;
+
+impl Driver {
+    /// Runs until nobody reads any more, or it is dropped.
+    ///
+    /// # Errors
+    /// Out of descriptors for its alarm.
+    pub async fn run(self) -> io::Result<()> {
+        let Self { name, mut machine, first, source, mut writer, observer } = self;
+        let alarm = Alarm::new()?;
+        let mut watch = source.as_deref().and_then(Source::watched).map(|path| Watch::new(PathBuf::from(path)));
+        let mut fetch: Option<Fetch> = None;
+        let mut waiting: Vec<oneshot::Sender<Outcome>> = Vec::new();
+        let mut action = first;
+        loop {
+            if action.fetch
+                && let Some(source) = source.clone()
+            {
+                if let Some(watch) = &mut watch {
+                    watch.look();
+                }
+                fetch = Some(Box::pin(async move { source.fetch().await }));
+            }
+            alarm.set(action.wake_at)?;
+            let event = tokio::select! {
+                ask = writer.ask() => match ask {
+                    None => return Ok(()),
+                    Some(Ask::Demand) => Event::Demand,
+                    Some(Ask::Rejected { sha256 }) => Event::Rejected { sha256 },
+                    Some(Ask::Force(answer)) => {
+                        waiting.push(answer);
+                        Event::Force
+                    }
+                },
+                result = ready(&mut fetch) => {
+                    fetch = None;
+                    Event::Fetched(result)
+                }
+                rang = alarm.ring() => rang.map(|()| Event::Due)?,
+                () = changed(&mut watch) => Event::SourceChanged,
+            };
+            action = machine.on(clock::now(), clock::jitter(), event);
+            writer.publish(machine.held());
+            observer(&name, action.outcome, machine.held());
+            if fetch.is_none() && !action.fetch {
+                waiting.drain(..).for_each(|answer| drop(answer.send(action.outcome)));
+            }
+        }
+    }
+}
+
+async fn ready(fetch: &mut Option<Fetch>) -> Result<Fresh, Failure> {
+    match fetch {
+        Some(fetch) => fetch.await,
+        None => pending().await,
+    }
+}
+
+async fn changed(watch: &mut Option<Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,197 @@
+//! The composition root: from a configuration to a running daemon, and from a
+//! signal to its next configuration or its end.
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::assemble::{Assembled, Carried, Kept, assemble};
+use crate::audit::Audit;
+use crate::clock;
+use crate::config::Config;
+use crate::lease::{Failure, Lease};
+use crate::metrics::Metrics;
+use crate::refresh::driver::{Driver, Observer};
+use crate::refresh::{Held, Outcome};
+use crate::server::{Command, Service, accept};
+use crate::status::About;
+use crate::table::Table;
+
+/// What the daemon is started with.
+pub struct Serve {
+    pub config: Config,
+    pub listener: UnixListener,
+    /// Reads the configuration again, for a reload: its faults in words.
+    pub reread: Box<dyn Fn() -> Result<Config, String>>,
+    /// Makes another log filter hold.
+    pub refilter: Box<dyn Fn(&str)>,
+    /// From the daemon before this one.
+    pub carried: Carried,
+    pub sandbox: String,
+}
+
+#[derive(Debug)]
+pub enum ServeError {
+    Io(io::Error),
+    Source(Failure),
+}
+
+impl Serve {
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// What keeps it from starting, or from going on.
+    pub async fn run(self) -> Result<(), ServeError> {
+        let mut signals = Signals::new()?;
+        let metrics = Arc::new(Metrics::new(0));
+        let observer = observer(Arc::clone(&metrics));
+        let Assembled { table, drivers } = assemble(&self.config, &self.carried, &observer)?;
+        let audit = Audit::new(self.config.log.format, self.config.log.audit_file.as_deref())?;
+        let about = About { started: clock::now().boot, sandbox: self.sandbox };
+        let (commands, mut orders) = mpsc::channel(8);
+        let service = Arc::new(Service::new(table, audit, metrics, about, commands));
+        let mut refreshing = start(drivers);
+        let accepting = accept::serve(self.listener, Arc::clone(&service));
+        tokio::pin!(accepting);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %self.config.socket.path.display(), "serving");
+        loop {
+            let reload = tokio::select! {
+                ended = &mut accepting => return Ok(ended?),
+                Some(ended) = refreshing.join_next() => {
+                    // Only a reload ends one, by taking its readers away.
+                    if let Ok(Err(error)) = ended {
+                        return Err(error.into());
+                    }
+                    continue;
+                }
+                asked = signals.next() => match asked {
+                    Asked::Stop => {
+                        tracing::info!("stopping");
+                        return Ok(());
+                    }
+                    Asked::Reload => None,
+                },
+                Some(Command::Reload(answer)) = orders.recv() => Some(answer),
+            };
+            let outcome = (self.reread)().and_then(|config| {
+                (self.refilter)(&config.log.filter);
+                service.audit.reopen().map_err(|error| format!("the audit file can't be opened again: {error}"))?;
+                let carried = carry(&service.table());
+                let next = assemble(&config, &carried, &observer).map_err(|failure| failure.message)?;
+                service.replace_table(next.table);
+                Ok(next.drivers)
+            });
+            let told = match outcome {
+                Ok(drivers) => {
+                    tracing::info!("configuration reloaded");
+                    refreshing.detach_all();
+                    refreshing = start(drivers);
+                    Ok(())
+                }
+                Err(faults) => {
+                    tracing::error!("configuration not reloaded, the running one stays: {faults}");
+                    Err(faults)
+                }
+            };
+            if let Some(answer) = reload {
+                let _ = answer.send(told);
+            }
+        }
+    }
+}
+
+fn start(drivers: Vec<Driver>) -> JoinSet<io::Result<()>> {
+    drivers.into_iter().map(Driver::run).collect()
+}
+
+/// What a reload takes along: a credential keeps its leases by its name.
+fn carry(table: &Table) -> Carried {
+    let kept = |held: Arc<Held>| {
+        let leases = [&held.previous, &held.current].into_iter().flatten();
+        Kept { leases: leases.map(|lease| Lease::clone(lease)).collect(), rejected: held.rejected.to_vec() }
+    };
+    table.credentials.iter().map(|c| (Arc::clone(&c.name), kept(c.reader.held()))).collect()
+}
+
+/// Log and metrics of everything that the refresh side does.
+fn observer(metrics: Arc<Metrics>) -> Observer {
+    Arc::new(move |credential, outcome, held| {
+        metrics.refreshed(credential, true, outcome);
+        match outcome {
+            Outcome::Refreshed { generation } => {
+                let left = held.current.as_deref().and_then(|lease| lease.left(clock::now()));
+                let expires_in =
+                    left.map_or_else(|| "never".into(), |left| crate::answer::whole_seconds(left).to_string());
+                tracing::info!(credential, generation, expires_in, "refreshed");
+            }
+            Outcome::SameToken => tracing::debug!(credential, "the source repeated its token"),
+            Outcome::Shorter => {
+                tracing::info!(credential, "a token that dies sooner than the one in hand was put aside")
+            }
+            Outcome::Failed(_) => {
+                let failure = held.last_error.as_deref().map(|t| t.failure.to_string()).unwrap_or_default();
+                let (failures, live) = (held.consecutive_failures, held.live(clock::now()).is_some());
+                tracing::warn!(credential, failures, still_serving = live, "refresh failed: {failure}");
+            }
+            Outcome::Rejected | Outcome::FallbackRejected => tracing::warn!(credential, "a host rejected the token"),
+            Outcome::TooFresh => tracing::info!(credential, "a host doesn't know the new token yet"),
+            Outcome::Idle | Outcome::Asking | Outcome::Joined | Outcome::Holding | Outcome::NoSource => {}
+        }
+    })
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.term.recv() => Asked::Stop,
+            _ = self.int.recv() => Asked::Stop,
+            _ = self.reload.recv() => Asked::Reload,
+        }
+    }
+}
+
+enum Asked {
+    Stop,
+    Reload,
+}
+
+impl From<io::Error> for ServeError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Failure> for ServeError {
+    fn from(failure: Failure) -> Self {
+        Self::Source(failure)
+    }
+}
+
+impl std::fmt::Display for ServeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "the daemon can't go on: {error}"),
+            Self::Source(failure) => write!(f, "{}", failure.message),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
