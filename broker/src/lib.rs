@@ -25,6 +25,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod harden;
 pub mod lease;
 pub mod metrics;
 pub mod moment;

@@ -1,1 +1,118 @@
+//! The commands. Each is a function from its arguments to an exit status; what
+//! goes wrong is printed once, in `main`.
 
+mod answer;
+mod config;
+mod exec;
+mod launch;
+mod refresh;
+mod serve;
+mod status;
+mod token;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps git credentials fresh and hands them to git, gh and scripts over a
+/// Unix socket.
+#[derive(Debug, Parser)]
+#[command(name = "molecule-broker", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Configuration file [env: MOLECULE_BROKER_CONFIG] [default: /etc/molecule-broker/config.toml, if there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Socket of the daemon [env: MOLECULE_BROKER_SOCKET] [default: /run/molecule-broker/broker.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Log filter [env: MOLECULE_BROKER_LOG] [default: info]
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground
+    #[command(after_help = "Stops on SIGTERM and SIGINT; reads its configuration again on SIGHUP.\n\nExit status: 0 stopped, 2 bad configuration.")]
+    Serve,
+    /// Make the running daemon read its configuration again
+    Reload,
+    /// Say how things stand
+    #[command(after_help = "Examples:\n  molecule-broker status\n  molecule-broker status --wait 30s --strict\n  molecule-broker status --json | jq '.credentials[].state'\n\nExit status: 0 nothing is wrong that someone should act on, 1 a credential is expired, rejected or unavailable, 3 no broker answers.")]
+    Status(status::Options),
+    /// Ask for a refresh now and wait for what comes of it
+    Refresh(refresh::Options),
+    /// Print a token, for scripts
+    #[command(after_help = "Examples:\n  curl -H \"Authorization: Bearer $(molecule-broker token)\" https://api.github.com/…\n  molecule-broker token --host git.example.com --format json\n\nExit status: 0, or 1 with nothing printed.")]
+    Token(token::Options),
+    /// Run a command with a fresh token in its environment
+    #[command(after_help = "Example:\n  molecule-broker exec -- gh api /user\n\nExit status: the command's own; 125 if there is no token, and the command isn't run.")]
+    Exec(exec::Options),
+    /// Print the effective configuration and where each value came from
+    Config,
+    /// Answer one request from environment and configuration alone (used by the shim where no daemon serves)
+    #[command(hide = true)]
+    Answer,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Format {
+    #[default]
+    Raw,
+    Json,
+    Env,
+}
+
+/// Runs what the arguments say.
+///
+/// # Errors
+/// One text for a person, and the exit status that goes with it.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fault> {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, and aren't errors.
+            let _ = error.print();
+            return Ok(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)));
+        }
+    };
+    match cli.command {
+        Command::Serve => serve::run(&cli.global),
+        Command::Reload => refresh::reload(&cli.global),
+        Command::Status(options) => status::run(&cli.global, &options),
+        Command::Refresh(options) => refresh::run(&cli.global, &options),
+        Command::Token(options) => token::run(&cli.global, &options),
+        Command::Exec(options) => exec::run(&cli.global, &options),
+        Command::Config => config::run(&cli.global),
+        Command::Answer => answer::run(&cli.global),
+    }
+}
+
+/// What ends a command before its time.
+#[derive(Debug)]
+pub struct Fault {
+    pub message: String,
+    pub status: u8,
+}
+
+impl Fault {
+    pub fn new(status: u8, message: impl ToString) -> Self {
+        Self { message: message.to_string(), status }
+    }
+}
+
+/// A length of time as people write it: `45m`, `2m 30s`.
+fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+    humantime::parse_duration(text)
+}

@@ -74,7 +74,10 @@ impl Driver {
             writer.publish(machine.held());
             observer(&name, action.outcome, machine.held());
             if fetch.is_none() && !action.fetch {
-                waiting.drain(..).for_each(|answer| drop(answer.send(action.outcome)));
+                for answer in waiting.drain(..) {
+                    // Whoever asked may have gone away.
+                    let _ = answer.send(action.outcome);
+                }
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::moment::Boot;
 use crate::table::Table;
 
 /// A connection, and what came over it so far.
-pub struct Pending {
+pub(super) struct Pending {
     pub stream: UnixStream,
     pub peer: Peer,
     pub since: Boot,
@@ -29,7 +29,7 @@ pub struct Pending {
 }
 
 /// Reads the rest within the deadline, waits for the answer, sends it.
-pub async fn serve(service: Arc<Service>, table: Arc<Table>, pending: Pending, _permit: OwnedSemaphorePermit) {
+pub(super) async fn serve(service: Arc<Service>, table: Arc<Table>, pending: Pending, _permit: OwnedSemaphorePermit) {
     let Pending { stream, peer, since: began, bytes } = pending;
     let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(stream)) else {
         return;

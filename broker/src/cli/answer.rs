@@ -1,0 +1,75 @@
+//! `answer`: one request from stdin, one answer to stdout, from environment
+//! and configuration alone. The shim runs it where no daemon serves, so that a
+//! container whose entrypoint never started one works as the old scripts did.
+//! It never asks the platform.
+
+use std::io::{Read, Write};
+use std::mem;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use molecule_protocol::answer::Word;
+use molecule_protocol::limits::MAX_REQUEST;
+use molecule_protocol::request::{self, Request, Verb};
+use nix::unistd::Uid;
+
+use super::{Fault, Global, launch};
+use crate::answer::{self, Bytes, Choice, Ready};
+use crate::assemble::{Carried, assemble};
+use crate::clock;
+use crate::config::{Config, SourceConfig};
+
+/// # Errors
+/// Stdin or stdout can't be used.
+pub fn run(global: &Global) -> Result<ExitCode, Fault> {
+    let mut bytes = Vec::with_capacity(1024);
+    let io = |error: std::io::Error| Fault::new(1, error);
+    std::io::stdin().take(MAX_REQUEST as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+    let answer = match request::end(&bytes, true).and_then(|end| Request::parse(&bytes[..end.unwrap_or_default()])) {
+        Ok(request) => answer_once(global, &request),
+        Err(fault) => answer::plain(Word::Malformed, Some(fault.reason())),
+    };
+    std::io::stdout().lock().write_all(&answer).map_err(io)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
+    let refused = |reason: &str| answer::plain(Word::Refused, Some(reason));
+    if request.verb == Verb::Erase {
+        // Nobody is there to remember it.
+        return answer::plain(Word::Ok, None);
+    }
+    let config = match launch::config(global) {
+        Ok(config) => without_platform(config),
+        Err(problems) => return refused(&format!("no broker is running, and its configuration is bad: {problems}")),
+    };
+    let table = match assemble(&config, &Carried::new(), &(Arc::new(|_: &str, _, _: &_| {}) as _)) {
+        Ok(assembled) => assembled.table,
+        Err(failure) => return refused(&failure.message),
+    };
+    if request.verb != Verb::Get {
+        return refused("no broker is running; start one with: molecule-broker serve");
+    }
+    match answer::choose(&table, request, Uid::effective()) {
+        Choice::Silent => answer::plain(Word::Silent, None),
+        Choice::Forbidden(credential) => refused(&format!("this user may not have the credential '{}'", credential.name)),
+        Choice::Of(target) => match answer::ready(request, &target, &target.credential.reader.held(), clock::now()) {
+            Ready::Answer(bytes) => bytes,
+            Ready::Refused(reason) => {
+                refused(&format!("{reason} (no broker is running: start one with molecule-broker supervise or serve)"))
+            }
+            Ready::Wait => refused("no broker is running; start one with: molecule-broker serve"),
+        },
+    }
+}
+
+/// What is left of each credential without anything to ask.
+fn without_platform(mut config: Config) -> Config {
+    for credential in &mut config.credentials {
+        if matches!(credential.source, SourceConfig::Platform(_) | SourceConfig::Command { .. } | SourceConfig::File(_)) {
+            let fallback = mem::take(&mut credential.fallback);
+            credential.source = fallback.unwrap_or_else(|| SourceConfig::Missing("a running broker".into()));
+        }
+    }
+    config
+}

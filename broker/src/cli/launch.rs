@@ -1,0 +1,43 @@
+//! What every command needs from its surroundings, read in one place.
+
+use std::path::PathBuf;
+
+use molecule_protocol::limits::{DEFAULT_SOCKET, RUNTIME_SOCKET};
+use molecule_protocol::request::Request;
+
+use super::{Fault, Global};
+use crate::client::{self, Reply};
+use crate::config::{self, Config, Env, Flags, Problems};
+
+/// The configuration that the command line, the environment and the file make.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn config(global: &Global) -> Result<Config, Problems> {
+    let flags = Flags { config: global.config.clone(), socket: global.socket.clone(), log: global.log.clone(), user: None };
+    config::load(&flags, &Env::from_os(std::env::vars_os()))
+}
+
+/// Where clients look for the socket: the same places as the shim.
+#[must_use]
+pub fn client_socket(global: &Global) -> PathBuf {
+    let chosen = global.socket.clone().or_else(|| std::env::var_os("MOLECULE_BROKER_SOCKET").map(PathBuf::from));
+    if let Some(path) = chosen.filter(|p| !p.as_os_str().is_empty()) {
+        return path;
+    }
+    let usual = PathBuf::from(DEFAULT_SOCKET);
+    match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+        Some(runtime) if !usual.parent().is_some_and(|folder| folder.is_dir()) => {
+            let mut path = runtime;
+            path.push(RUNTIME_SOCKET);
+            PathBuf::from(path)
+        }
+        _ => usual,
+    }
+}
+
+/// # Errors
+/// With the given status, where nobody answers.
+pub fn ask(global: &Global, request: &Request<'_>, status: u8) -> Result<Reply, Fault> {
+    client::ask(&client_socket(global), request).map_err(|error| Fault::new(status, error))
+}

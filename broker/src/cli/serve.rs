@@ -1,0 +1,62 @@
+//! `serve`: the daemon in the foreground.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{EnvFilter, fmt, reload};
+
+use super::{Fault, Global, launch};
+use crate::assemble::Carried;
+use crate::config::{Config, LogFormat};
+use crate::harden;
+use crate::serve::Serve;
+use crate::server::socket::Plan;
+
+const BAD_CONFIGURATION: u8 = 2;
+const FAILED: u8 = 1;
+
+/// # Errors
+/// Status 2 for a bad configuration, 1 for what keeps the daemon from running.
+pub fn run(global: &Global) -> Result<ExitCode, Fault> {
+    let config = launch::config(global).map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
+    let refilter = log_to_stderr(&config);
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    harden::raise_descriptor_limit();
+    let plan = Plan {
+        path: config.socket.path.clone(),
+        mode: config.socket.mode,
+        group: config.socket.group,
+        make_folder: !config.places.contains_key("socket.path"),
+    };
+    let (listener, _bound) = plan.bind().map_err(|error| Fault::new(FAILED, error))?;
+    let again = global.clone();
+    let serve = Serve {
+        config,
+        listener,
+        reread: Box::new(move || launch::config(&again).map_err(|problems| problems.to_string())),
+        refilter,
+        carried: Carried::new(),
+        sandbox: "not dumpable".into(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Fault::new(FAILED, error))?;
+    runtime.block_on(serve.run()).map_err(|error| Fault::new(FAILED, error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts the log, and gives what changes its filter later.
+fn log_to_stderr(config: &Config) -> Box<dyn Fn(&str)> {
+    let filter = |text: &str| EnvFilter::try_new(text).unwrap_or_else(|_| EnvFilter::new("info"));
+    let (layer, handle) = reload::Layer::new(filter(&config.log.filter));
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let registry = tracing_subscriber::registry().with(layer);
+    // A second start in one process can only be a test's; the first log stays.
+    let _ = match config.log.format {
+        LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    };
+    Box::new(move |text| {
+        let _ = handle.reload(filter(text));
+    })
+}

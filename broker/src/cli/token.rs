@@ -1,0 +1,90 @@
+//! `token`: one credential, printed for a script.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+use jiff::Timestamp;
+use molecule_protocol::answer::Word;
+use molecule_protocol::origin::Pattern;
+use molecule_protocol::request::{Client, Request, Verb};
+use zeroize::Zeroizing;
+
+use super::{Fault, Format, Global, launch};
+use crate::client::Reply;
+
+/// The credential meant where no host is named.
+const DEFAULT: &str = "github";
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Host or origin it is for [default: the first origin of the credential 'github']
+    #[arg(long)]
+    pub host: Option<String>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// # Errors
+/// Status 1, and nothing was printed.
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+    let reply = fetch(global, Client::Token, options.host.as_deref(), 1)?;
+    let text = printed(&reply, options.format).ok_or_else(|| Fault::new(1, "the broker's answer lacks a part"))?;
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| Fault::new(1, error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The credential for a host, or the default one.
+///
+/// # Errors
+/// With the given status and the broker's reason.
+pub fn fetch(global: &Global, client: Client, host: Option<&str>, status: u8) -> Result<Reply, Fault> {
+    let mut request = Request::new(Verb::Get);
+    request.client = client;
+    let (scheme, rest) = match host.map(|h| h.split_once("://").unwrap_or(("https", h))) {
+        None => {
+            request.name = Some(DEFAULT);
+            (None, None)
+        }
+        Some((scheme, rest)) => (Some(scheme), Some(rest.trim_end_matches('/'))),
+    };
+    request.protocol = scheme.map(str::as_bytes);
+    request.host = rest.map(str::as_bytes);
+    let reply = launch::ask(global, &request, status)?;
+    match reply.answer().word {
+        Word::Ok => Ok(reply),
+        Word::Silent => Err(Fault::new(status, unknown(host))),
+        _ => Err(Fault::new(status, reply.reasons())),
+    }
+}
+
+fn unknown(host: Option<&str>) -> String {
+    match host {
+        None => format!("no credential '{DEFAULT}' with an origin of its own is configured; name a host with --host"),
+        Some(host) if Pattern::parse(host).is_err() => format!("--host: '{}' is no host or origin", crate::text::outside(host)),
+        Some(host) => format!(
+            "no credential is configured for '{}'; its origins are in MOLECULE_BROKER_HOSTS, MOLECULE_BROKER_PERSONA_HOSTS, or the \
+             configuration file",
+            crate::text::outside(host)
+        ),
+    }
+}
+
+fn printed(reply: &Reply, format: Format) -> Option<Zeroizing<String>> {
+    let token = reply.text("password")?;
+    Some(Zeroizing::new(match format {
+        Format::Raw => format!("{token}\n"),
+        Format::Env => format!("GH_TOKEN={token}\nGITHUB_TOKEN={token}\n"),
+        Format::Json => {
+            let expires_at = reply.text("password_expiry_utc").and_then(|s| Timestamp::from_second(s.parse().ok()?).ok());
+            let json = serde_json::json!({
+                "host": reply.text("host")?,
+                "username": reply.text("username")?,
+                "token": token,
+                "expires_at": expires_at.map(|t| t.to_string()),
+            });
+            format!("{json}\n")
+        }
+    }))
+}
