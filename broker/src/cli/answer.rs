@@ -52,7 +52,9 @@ fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
     }
     match answer::choose(&table, request, Uid::effective()) {
         Choice::Silent => answer::plain(Word::Silent, None),
-        Choice::Forbidden(credential) => refused(&format!("this user may not have the credential '{}'", credential.name)),
+        Choice::Forbidden(credential) => {
+            refused(&format!("this user may not have the credential '{}'", credential.name))
+        }
         Choice::Of(target) => match answer::ready(request, &target, &target.credential.reader.held(), clock::now()) {
             Ready::Answer(bytes) => bytes,
             Ready::Refused(reason) => {
@@ -66,7 +68,8 @@ fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
 /// What is left of each credential without anything to ask.
 fn without_platform(mut config: Config) -> Config {
     for credential in &mut config.credentials {
-        if matches!(credential.source, SourceConfig::Platform(_) | SourceConfig::Command { .. } | SourceConfig::File(_)) {
+        if matches!(credential.source, SourceConfig::Platform(_) | SourceConfig::Command { .. } | SourceConfig::File(_))
+        {
             let fallback = mem::take(&mut credential.fallback);
             credential.source = fallback.unwrap_or_else(|| SourceConfig::Missing("a running broker".into()));
         }

@@ -14,7 +14,8 @@ use crate::config::{self, Config, Env, Flags, Problems};
 /// # Errors
 /// All that is wrong with it.
 pub fn config(global: &Global) -> Result<Config, Problems> {
-    let flags = Flags { config: global.config.clone(), socket: global.socket.clone(), log: global.log.clone(), user: None };
+    let flags =
+        Flags { config: global.config.clone(), socket: global.socket.clone(), log: global.log.clone(), user: None };
     config::load(&flags, &Env::from_os(std::env::vars_os()))
 }
 

@@ -44,20 +44,28 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the daemon in the foreground
-    #[command(after_help = "Stops on SIGTERM and SIGINT; reads its configuration again on SIGHUP.\n\nExit status: 0 stopped, 2 bad configuration.")]
+    #[command(
+        after_help = "Stops on SIGTERM and SIGINT; reads its configuration again on SIGHUP.\n\nExit status: 0 stopped, 2 bad configuration."
+    )]
     Serve,
     /// Make the running daemon read its configuration again
     Reload,
     /// Say how things stand
-    #[command(after_help = "Examples:\n  molecule-broker status\n  molecule-broker status --wait 30s --strict\n  molecule-broker status --json | jq '.credentials[].state'\n\nExit status: 0 nothing is wrong that someone should act on, 1 a credential is expired, rejected or unavailable, 3 no broker answers.")]
+    #[command(
+        after_help = "Examples:\n  molecule-broker status\n  molecule-broker status --wait 30s --strict\n  molecule-broker status --json | jq '.credentials[].state'\n\nExit status: 0 nothing is wrong that someone should act on, 1 a credential is expired, rejected or unavailable, 3 no broker answers."
+    )]
     Status(status::Options),
     /// Ask for a refresh now and wait for what comes of it
     Refresh(refresh::Options),
     /// Print a token, for scripts
-    #[command(after_help = "Examples:\n  curl -H \"Authorization: Bearer $(molecule-broker token)\" https://api.github.com/…\n  molecule-broker token --host git.example.com --format json\n\nExit status: 0, or 1 with nothing printed.")]
+    #[command(
+        after_help = "Examples:\n  curl -H \"Authorization: Bearer $(molecule-broker token)\" https://api.github.com/…\n  molecule-broker token --host git.example.com --format json\n\nExit status: 0, or 1 with nothing printed."
+    )]
     Token(token::Options),
     /// Run a command with a fresh token in its environment
-    #[command(after_help = "Example:\n  molecule-broker exec -- gh api /user\n\nExit status: the command's own; 125 if there is no token, and the command isn't run.")]
+    #[command(
+        after_help = "Example:\n  molecule-broker exec -- gh api /user\n\nExit status: the command's own; 125 if there is no token, and the command isn't run."
+    )]
     Exec(exec::Options),
     /// Print the effective configuration and where each value came from
     Config,

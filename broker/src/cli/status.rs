@@ -56,7 +56,10 @@ fn fetch(global: &Global) -> Result<(Status, String), Fault> {
     let line = answer.lines().next().unwrap_or_default();
     match (answer.word, serde_json::from_slice(line)) {
         (Word::Ok, Ok(status)) => Ok((status, String::from_utf8_lossy(line).into_owned())),
-        _ => Err(Fault::new(NO_ANSWER, "the broker's status can't be read; install broker and daemon of the same version")),
+        _ => Err(Fault::new(
+            NO_ANSWER,
+            "the broker's status can't be read; install broker and daemon of the same version",
+        )),
     }
 }
 
@@ -72,12 +75,8 @@ fn is_good(status: &Status, options: &Options) -> bool {
 
 fn table(status: &Status) -> String {
     let health = if status.healthy { "healthy" } else { "UNHEALTHY" };
-    let mut out = format!(
-        "molecule-broker {} (pid {}), up {}: {health}\n",
-        status.version,
-        status.pid,
-        seconds(status.uptime_s)
-    );
+    let mut out =
+        format!("molecule-broker {} (pid {}), up {}: {health}\n", status.version, status.pid, seconds(status.uptime_s));
     let _ = writeln!(out, "  sandbox: {}", status.sandbox);
     for credential in &status.credentials {
         describe(&mut out, credential);

@@ -62,7 +62,9 @@ pub fn fetch(global: &Global, client: Client, host: Option<&str>, status: u8) ->
 fn unknown(host: Option<&str>) -> String {
     match host {
         None => format!("no credential '{DEFAULT}' with an origin of its own is configured; name a host with --host"),
-        Some(host) if Pattern::parse(host).is_err() => format!("--host: '{}' is no host or origin", crate::text::outside(host)),
+        Some(host) if Pattern::parse(host).is_err() => {
+            format!("--host: '{}' is no host or origin", crate::text::outside(host))
+        }
         Some(host) => format!(
             "no credential is configured for '{}'; its origins are in MOLECULE_BROKER_HOSTS, MOLECULE_BROKER_PERSONA_HOSTS, or the \
              configuration file",
@@ -77,7 +79,8 @@ fn printed(reply: &Reply, format: Format) -> Option<Zeroizing<String>> {
         Format::Raw => format!("{token}\n"),
         Format::Env => format!("GH_TOKEN={token}\nGITHUB_TOKEN={token}\n"),
         Format::Json => {
-            let expires_at = reply.text("password_expiry_utc").and_then(|s| Timestamp::from_second(s.parse().ok()?).ok());
+            let expires_at =
+                reply.text("password_expiry_utc").and_then(|s| Timestamp::from_second(s.parse().ok()?).ok());
             let json = serde_json::json!({
                 "host": reply.text("host")?,
                 "username": reply.text("username")?,
