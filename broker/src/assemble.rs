@@ -10,14 +10,13 @@ use nix::unistd::Uid;
 
 use crate::clock;
 use crate::config::{self, Config, Scope, SourceConfig};
-use crate::lease::{Failure, Fresh, Lease, Provenance};
+use crate::lease::{Class, Failure, Fresh, Lease, Provenance};
 use crate::moment::{Deadline, Moment};
 use crate::refresh::driver::{Driver, Observer};
 use crate::refresh::{Machine, Start};
 use crate::scope::Scopes;
 use crate::server::peer::Admission;
-use crate::source::platform::{self, Platform, Proxies, Roots};
-use crate::source::{Command, Env, File, Persona, Source};
+use crate::source::{Command, Env, File, Persona, Platform, Source};
 use crate::store;
 use crate::table::{Credential, Table};
 
@@ -88,7 +87,7 @@ fn begin(credential: &config::Credential, kept: Kept, now: Moment) -> Result<(Op
     let mut start = Start { leases: kept.leases, rejected: kept.rejected, ..Start::default() };
     let source = match &credential.source {
         // Both are all there will ever be of them, whatever was kept.
-        SourceConfig::Persona(password) => {
+        SourceConfig::Persona(password) | SourceConfig::Variable { password, .. } => {
             start.leases = vec![lease(Persona::new(None, password.clone()).fetch(), now)];
             None
         }
@@ -118,27 +117,16 @@ fn begin(credential: &config::Credential, kept: Kept, now: Moment) -> Result<(Op
 
 fn make(source: &SourceConfig, credential: &config::Credential) -> Result<Source, Failure> {
     Ok(match source {
-        SourceConfig::Platform(platform) => Source::Platform(Box::new(Platform::new(platform::Settings {
-            url: platform.url.clone(),
-            workspace_id: platform.workspace.clone().unwrap_or_default(),
-            bearer_path: platform.bearer_file.clone(),
-            proxies: Proxies {
-                http: platform.network.http_proxy.clone().unwrap_or_default(),
-                https: platform.network.https_proxy.clone().unwrap_or_default(),
-                all: String::new(),
-                no: platform.network.no_proxy.clone().unwrap_or_default(),
-            },
-            roots: Roots { file: platform.network.ssl_cert_file.clone(), dirs: platform.network.ssl_cert_dir.clone() },
-            allow_missing_expiry: false,
-            timeout: credential.policy.attempt_timeout,
-        })?)),
+        SourceConfig::Platform(settings) => Source::Platform(Box::new(Platform::new(settings.clone())?)),
         SourceConfig::File(path) => Source::File(File::new(path.clone())),
-        SourceConfig::Command(argv) => {
-            Source::Command(Command::new(argv.clone(), BTreeMap::new(), credential.policy.attempt_timeout))
+        SourceConfig::Command { argv, env } => {
+            Source::Command(Command::new(argv.clone(), env.clone(), credential.policy.attempt_timeout))
         }
-        SourceConfig::Persona(password) => Source::Persona(Persona::new(None, password.clone())),
+        SourceConfig::Persona(password) | SourceConfig::Variable { password, .. } => {
+            Source::Persona(Persona::new(None, password.clone()))
+        }
         SourceConfig::Env(token) => Source::Env(Env::new(token.clone())),
-        SourceConfig::Missing(what) => return Err(Failure::new(crate::lease::Class::Config, *what)),
+        SourceConfig::Missing(what) => return Err(Failure::new(Class::Config, what.clone())),
     })
 }
 

@@ -240,8 +240,10 @@ impl Machine {
         }
         if let Some(old) = old_live
             && !self.held.is_rejected(old)
-            && let (Some(new), Some(in_hand)) = (fresh.deadline, old.left(now))
-            && new.left(now) < in_hand
+            // By what their source wrote down: what was measured at receipt has
+            // the answer's travel in it.
+            && let (Some(new), Some(in_hand)) = (fresh.deadline, old.deadline)
+            && new.wall < in_hand.wall
         {
             return Ok(Outcome::Shorter);
         }

@@ -83,7 +83,7 @@ impl Policy {
         let rules = [
             (within(SECOND, self.interval), "interval", "from 1s to 1y"),
             (self.jitter <= YEAR, "jitter", "at most 1y"),
-            (within(SECOND, self.lead_max), "lead_max", "from 1s to 1y"),
+            (within(TICK, self.lead_max), "lead_max", "from 10ms to 1y"),
             (within(TICK, self.lead_min) && self.lead_min <= self.lead_max, "lead_min", "from 10ms to lead_max"),
             (
                 self.lead_fraction > 0.0 && self.lead_fraction < 1.0,
