@@ -146,16 +146,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hanging_command_is_killed_with_its_children() {
+    async fn a_hanging_command_ends_with_its_time() {
+        let fetch = sh("sleep 600", Duration::from_millis(100));
+        let failure = timeout(LONG, fetch).await.expect("it ends").unwrap_err();
+        assert_eq!(failure.class, Class::Timeout);
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_ends_early_takes_the_commands_children_along() {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
         let script = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", pid_file.display());
-        // The time must do for the shell to start its child, however slowly.
-        let failure = sh(&script, Duration::from_secs(2)).await.unwrap_err();
-        assert_eq!(failure.class, Class::Timeout);
+        let begun = async {
+            while !pid_file.exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            outcome = sh(&script, LONG) => panic!("it hangs until it is dropped: {outcome:?}"),
+            () = begun => {}
+        }
         let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+        let stat = format!("/proc/{pid}/stat");
         let gone = async {
-            while std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+            while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
                 tokio::task::yield_now().await;
             }
         };

@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn an_unknown_age_serves_nothing_and_says_why() {
-        for content in ["", &stat("init", "18446744073709551615")] {
+        for content in ["", &stat("init", "1844674406893")] {
             let failure = with_stat(content, "ghs_canary").unwrap_err();
             assert_eq!(failure.class, Class::Config);
             assert!(failure.message.contains("PID 1 started"), "{failure}");

@@ -13,7 +13,7 @@ use crate::source::expiry::{http_date, rfc3339};
 use crate::text::{outside, outside_without};
 
 /// The most that is read of a body, in bytes.
-pub(super) const MAX_BODY: usize = 64 * 1024;
+pub const MAX_BODY: usize = 64 * 1024;
 
 /// GitHub lets no installation token live longer.
 const LONGEST_LIFE: Duration = Duration::from_secs(60 * 60);
@@ -23,27 +23,27 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// The parts of an answer that count.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Answer<'a> {
-    pub(super) status: u16,
-    pub(super) date: Option<&'a str>,
-    pub(super) retry_after: Option<&'a str>,
-    pub(super) location: Option<&'a str>,
-    pub(super) body: &'a [u8],
+pub struct Answer<'a> {
+    pub status: u16,
+    pub date: Option<&'a str>,
+    pub retry_after: Option<&'a str>,
+    pub location: Option<&'a str>,
+    pub body: &'a [u8],
 }
 
 /// What was asked, and when.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) place: &'a str,
-    pub(super) bearer_path: &'a str,
+pub struct Asked<'a> {
+    pub place: &'a str,
+    pub bearer_path: &'a str,
     /// What no message may quote, should the answer repeat it.
-    pub(super) secrets: &'a [&'a str],
-    pub(super) sent: Moment,
-    pub(super) received: Moment,
-    pub(super) allow_missing_expiry: bool,
+    pub secrets: &'a [&'a str],
+    pub sent: Moment,
+    pub received: Moment,
+    pub allow_missing_expiry: bool,
 }
 
-/// Only this much of the body is looked at; whatever else is there may change.
+/// Only this much of a good body is looked at; whatever else is there may change.
 #[derive(Deserialize)]
 struct Body<'a> {
     #[serde(borrow)]
@@ -51,7 +51,9 @@ struct Body<'a> {
     expires_at: Option<String>,
 }
 
-pub(super) fn parse(answer: &Answer<'_>, asked: &Asked<'_>) -> Result<Fresh, Failure> {
+/// # Errors
+/// Whatever is not a live token is a [`Failure`] that says so.
+pub fn parse(answer: &Answer<'_>, asked: &Asked<'_>) -> Result<Fresh, Failure> {
     if answer.status != 200 {
         return Err(refusal(answer, asked));
     }

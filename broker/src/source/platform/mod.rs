@@ -6,13 +6,13 @@
 //! no pool, no task, no trust store. A fetch happens every 45 min, so what a
 //! warm connection would save isn't worth the memory that it would hold.
 //!
-//! - [`endpoint`](Endpoint): what is asked, from the configured URL
-//! - [`bearer`](Bearers): with what proof
+//! - `endpoint`: what is asked, from the configured URL
+//! - `bearer`: with what proof
 //! - [`proxy`](Proxies): by what way
 //! - `dial`, `tls`: the connection; `exchange`: one GET over it
-//! - `answer`: what the platform's words mean, without IO
+//! - [`answer`]: what the platform's words mean, without IO
 
-mod answer;
+pub mod answer;
 mod bearer;
 mod dial;
 mod endpoint;
@@ -141,7 +141,7 @@ impl Platform {
         answer::parse(
             &reply.as_answer(),
             &answer::Asked {
-                place: self.place(),
+                place: &format!("{}{}", self.place(), self.route.via()),
                 bearer_path: &self.bearer_path.display().to_string(),
                 secrets: &secrets,
                 sent,

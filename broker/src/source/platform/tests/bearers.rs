@@ -104,10 +104,9 @@ async fn both_tries_share_the_time_of_one_attempt() {
     let (address, log) =
         server(vec![Act::Say(good(TOKEN)), Act::Say(reply("401 No", "", "")), Act::Hold(String::new())]).await;
     let configs = Configs::new();
-    let settings =
-        Settings { timeout: Duration::from_millis(500), ..settings(&format!("http://{address}"), &configs.path()) };
-    let platform = Platform::new(settings).unwrap();
+    let mut platform = platform(&address, &configs);
     platform.fetch().await.unwrap();
+    platform.timeout = Duration::from_secs(2);
     configs.write("new");
     let failure = timeout(LONG, platform.fetch()).await.expect("it ends").unwrap_err();
     assert_eq!(failure.class, Class::Timeout);
