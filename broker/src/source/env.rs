@@ -26,14 +26,6 @@ impl Env {
         Self { token, stat: PathBuf::from("/proc/1/stat") }
     }
 
-    /// The token that the values of `GITHUB_TOKEN` and `GH_TOKEN` hold: the
-    /// first that can be one at all.
-    #[must_use]
-    pub fn token_of(github_token: Option<&str>, gh_token: Option<&str>) -> Option<Secret> {
-        let mut values = [github_token, gh_token].into_iter().flatten();
-        values.find_map(|value| Secret::token(value.trim()).ok())
-    }
-
     /// # Errors
     /// Once the token must be dead, or where its age can't be known.
     pub fn fetch(&self) -> Result<Fresh, Failure> {
@@ -145,18 +137,5 @@ mod tests {
         }
         let failure = with_stat(&stat("init", &ticks(3601)), "ghs_a").unwrap_err();
         assert_eq!(failure.class, Class::Expired);
-    }
-
-    #[test]
-    fn the_second_variable_counts_where_the_first_holds_no_token() {
-        let token_of = |first, second| {
-            let token = Env::token_of(first, second);
-            token.map(|t| t.expose().to_owned())
-        };
-        for first in [None, Some(""), Some("two words")] {
-            assert_eq!(token_of(first, Some("ghs_b\n")).unwrap(), "ghs_b");
-        }
-        assert_eq!(token_of(Some("ghs_a"), Some("ghs_b")).unwrap(), "ghs_a");
-        assert_eq!(token_of(None, Some("")), None);
     }
 }
