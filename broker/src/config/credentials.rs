@@ -58,7 +58,7 @@ pub(super) fn build(
     let mut uses = Uses::default();
     for (at, entry) in entries.into_iter().enumerate().filter_map(|(at, e)| Some((at, e?))) {
         uses.note(&entry);
-        drafts.extend(listed(build, entry, base).map(|draft| (at, draft)));
+        drafts.push((at, listed(build, entry, base)));
     }
     let reserved = match github_draft(build, github.map(|g| g.1), base, &uses, only_built_in, &drafts) {
         Github::Serves(draft) => {
@@ -112,7 +112,7 @@ fn without_doubles(build: &mut Build<'_>, entries: Vec<raw::Credential>) -> Vec<
     kept
 }
 
-fn listed(build: &mut Build<'_>, entry: raw::Credential, base: &Base) -> Option<Draft> {
+fn listed(build: &mut Build<'_>, entry: raw::Credential, base: &Base) -> Draft {
     let (name, place) = (entry.name.value.clone(), entry.name.place.clone());
     if entry.origins.is_none() && !build.has_problem(&format!("credential.{name}.origins")) {
         let what = "origins is missing, expected a list such as [\"git.example.com\"]";
@@ -123,7 +123,7 @@ fn listed(build: &mut Build<'_>, entry: raw::Credential, base: &Base) -> Option<
         build.wrong(place.clone(), &format!("credential.{name}"), what);
     }
     let source = entry.source.as_ref().and_then(|at| sources::build(build, &name, "source", at));
-    draft(build, entry, base, source?, None, None, place)
+    draft(build, entry, base, source.unwrap_or_else(refused), None, None, place)
 }
 
 enum Github {
@@ -178,13 +178,10 @@ fn github_draft(
             SourceConfig::Env,
         )),
     };
-    let Some(source) = source else { return reserve(claims) };
+    let source = source.unwrap_or_else(refused);
     let behind = matches!(source, SourceConfig::Platform(_)).then_some(token).flatten().map(SourceConfig::Env);
     let place = entry.name.place.clone();
-    match draft(build, entry, base, source, behind, Some(claims), place) {
-        Some(draft) => Github::Serves(Box::new(draft)),
-        None => Github::Claims(Vec::new()),
-    }
+    Github::Serves(Box::new(draft(build, entry, base, source, behind, Some(claims), place)))
 }
 
 /// The variable of newer images. Unset means on: to run a broker is the opt-in.
@@ -212,11 +209,12 @@ fn persona_draft(build: &mut Build<'_>, entry: Option<raw::Credential>, base: &B
     let hosts = build.env("MOLECULE_BROKER_PERSONA_HOSTS").map(comma_list);
     let claims = hosts.map(|list| build.origins("credential.persona.origins", list));
     let source = match &entry.source {
-        Some(at) => sources::build(build, PERSONA, "source", at)?,
-        None => sources::persona(build)?,
+        Some(at) => sources::build(build, PERSONA, "source", at),
+        None => sources::persona(build),
     };
+    let source = source.unwrap_or_else(refused);
     let place = entry.name.place.clone();
-    let draft = draft(build, entry, base, source, None, claims, place)?;
+    let draft = draft(build, entry, base, source, None, claims, place);
     if draft.credential.scope == Scope::Any {
         build.warnings.push(
             "the credential persona is unscoped: its password goes to any https host that asks and that no other \
@@ -235,7 +233,7 @@ fn draft(
     default_fallback: Option<SourceConfig>,
     claims: Option<Vec<At<Origin>>>,
     place: Place,
-) -> Option<Draft> {
+) -> Draft {
     let name = entry.name.value;
     let key = |field: &str| format!("credential.{name}.{field}");
     if let Some(at) = &entry.source {
@@ -279,7 +277,13 @@ fn draft(
         fallback,
         policy,
     };
-    Some(Draft { credential, claims, place })
+    Draft { credential, claims, place }
+}
+
+/// Stands in for a source that was noted as wrong, so that what else is wrong
+/// comes to light too.
+fn refused() -> SourceConfig {
+    SourceConfig::Missing(String::new())
 }
 
 /// Holds that nobody claims what another one has.

@@ -1,1 +1,112 @@
+//! What the file's credentials do to the two that are there without it.
 
+use super::*;
+use crate::config::SourceConfig;
+
+const PLATFORM: (&str, &str) = ("PLATFORM_URL", "https://platform.example");
+const PERSONA: [(&str, &str); 2] = [("GITEA_USER", "bot"), ("GITEA_TOKEN", "hunter2")];
+const GITEA: &str = "[[credential]]\nname = \"gitea\"\norigins = [\"git.example.com\"]\nsource = \"persona\"\n";
+
+#[test]
+fn an_entry_of_another_name_stands_beside_the_built_in_ones() {
+    let entry = "[[credential]]\nname = \"mine\"\norigins = [\"m.example\"]\nusername = \"me\"\nsource = { variable = \"MINE\" }";
+    let config = from_file(entry, &[PLATFORM, PERSONA[0], PERSONA[1], ("MINE", "pw")]);
+    assert_eq!(names(&config), ["github", "mine", "persona"]);
+    assert!(config.credential("mine").unwrap().is_persona());
+    assert_eq!(owner_of(&config, "m.example"), Some("mine"));
+}
+
+#[test]
+fn an_entry_named_like_a_built_in_changes_what_it_mentions_and_keeps_the_rest() {
+    let entry = "[[credential]]\nname = \"github\"\norigins = [\"ghe.example\"]\nrefresh = { interval = \"30m\" }";
+    let config = from_file(entry, &[PLATFORM, ("GH_TOKEN", "ghs_x")]);
+    let github = config.credential("github").unwrap();
+    assert_eq!(origins(github), ["ghe.example"]);
+    assert_eq!(github.policy.interval.as_secs(), 1800);
+    assert_eq!(config.refresh.interval.as_secs(), 2700);
+    assert!(matches!((&github.source, &github.fallback), (SourceConfig::Platform(_), Some(SourceConfig::Env(_)))));
+    let entry = "[[credential]]\nname = \"persona\"\norigins = [\"git.example.com\"]";
+    let config = from_file(entry, &PERSONA);
+    assert_eq!(origins(config.credential("persona").unwrap()), ["git.example.com"]);
+}
+
+#[test]
+fn the_personas_password_goes_nowhere_else_once_an_entry_has_scoped_it() {
+    let config = from_file(GITEA, &[PLATFORM, PERSONA[0], PERSONA[1]]);
+    assert_eq!(names(&config), ["github", "gitea"]);
+    assert_eq!(&*config.credential("gitea").unwrap().username, "bot");
+    assert_eq!(owner_of(&config, "elsewhere.example"), None);
+}
+
+#[test]
+fn an_entry_that_takes_github_com_takes_it_from_the_built_in() {
+    let entry =
+        "[[credential]]\nname = \"main\"\norigins = [\"github.com\"]\nsource = \"platform\"\nfallback = \"env\"";
+    let config = from_file(entry, &[PLATFORM, ("GH_TOKEN", "ghs_x")]);
+    assert_eq!(owner_of(&config, "github.com"), Some("main"));
+    assert!(config.credential("main").unwrap().fallback.is_some());
+}
+
+#[test]
+fn a_file_of_other_credentials_alone_brings_no_unconfigured_github_but_keeps_its_hosts_claimed() {
+    let config = from_file(&GITEA.replace("[\"git.example.com\"]", "\"any\""), &PERSONA);
+    assert_eq!(names(&config), ["gitea"]);
+    assert_eq!(owner_of(&config, "git.example.com"), Some("gitea"));
+    assert_eq!(owner_of(&config, "github.com"), None);
+}
+
+#[test]
+fn a51_a_built_in_that_is_switched_off_in_the_file_keeps_its_hosts_from_the_persona() {
+    let entry = "[[credential]]\nname = \"github\"\nsource = \"none\"";
+    let config = from_file(entry, &[PLATFORM, PERSONA[0], PERSONA[1]]);
+    assert_eq!(names(&config), ["persona"]);
+    assert_eq!(owner_of(&config, "github.com"), None);
+}
+
+#[test]
+fn a_listed_credential_without_what_it_needs_is_unconfigured_not_wrong() {
+    let text =
+        format!("{GITEA}[[credential]]\nname = \"x\"\norigins = [\"x.example\"]\nsource = {{ variable = \"X\" }}");
+    let config = from_file(&text.replace("source = \"persona\"", "username = \"u\"\nsource = \"persona\""), &[]);
+    for name in ["gitea", "x"] {
+        assert!(
+            matches!(&config.credential(name).unwrap().source, SourceConfig::Missing(what) if what.contains("set "))
+        );
+    }
+}
+
+#[test]
+fn a_command_sees_the_environment_without_the_credentials_in_it() {
+    let text = "[[credential]]\nname = \"c\"\norigins = [\"c.example\"]\nsource = { command = [\"/bin/c\", \"-x\"] }\n\
+                [[credential]]\nname = \"v\"\norigins = [\"v.example\"]\nsource = { variable = \"MINE\" }";
+    let config = from_file(text, &[("PATH", "/bin"), ("MINE", "pw"), ("GH_TOKEN", "ghs_x"), ("NOTIFY_SOCKET", "@s")]);
+    let SourceConfig::Command { argv, env } = &config.credential("c").unwrap().source else { panic!() };
+    assert_eq!(argv, &["/bin/c", "-x"]);
+    assert_eq!(env.keys().collect::<Vec<_>>(), ["PATH"]);
+}
+
+#[test]
+fn a_platform_of_its_own_is_not_touched_by_the_variables_of_the_images() {
+    let text = "[[credential]]\nname = \"other\"\norigins = [\"o.example\"]\n\
+                source = { platform = \"http://o\", bearer_file = \"/run/b\", allow_missing_expiry = true }";
+    let config = from_file(text, &[PLATFORM, ("WORKSPACE_ID", "w")]);
+    let SourceConfig::Platform(other) = &config.credential("other").unwrap().source else { panic!() };
+    assert_eq!((&*other.url, &*other.workspace_id, other.allow_missing_expiry), ("http://o", "", true));
+    assert_eq!(other.bearer_path, Path::new("/run/b"));
+}
+
+#[test]
+fn a_file_mode_is_octal_with_and_without_quotes() {
+    for mode in ["\"0660\"", "\"660\"", "0o660"] {
+        assert_eq!(from_file(&format!("[socket]\nmode = {mode}"), &[]).socket.mode, 0o660);
+    }
+}
+
+#[test]
+fn a_user_that_only_one_credential_allows_is_told_of_since_it_can_not_ask() {
+    let text = "[[credential]]\nname = \"github\"\nallow_users = [0, \"agent\", 4000]";
+    let config = from_file(text, &[]);
+    assert_eq!(uids(config.credentials[0].allow.as_ref().unwrap()), [0, AGENT, 4000]);
+    assert_eq!(config.warnings.len(), 1);
+    assert!(config.warnings[0].contains("uid 4000"));
+}

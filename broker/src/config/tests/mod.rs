@@ -28,7 +28,7 @@ fn read(text: Option<&str>, flags: &Flags, env: &[(&str, &str)]) -> Result<Confi
             other => users::user(other),
         },
         user_of: &|uid| if uid.as_raw() == AGENT { agent() } else { users::user_of(uid) },
-        group: &users::group,
+        group: &|text| if text == "agent" { Ok(Gid::from_raw(AGENT)) } else { users::group(text) },
         owner: &|dir| (dir == Path::new("/configs")).then(|| Uid::from_raw(AGENT)),
         usable: &|dir| dir == Path::new("/run/molecule-broker"),
     };
