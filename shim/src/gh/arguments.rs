@@ -1,0 +1,192 @@
+//! What gh's arguments say about the token that it needs.
+
+use super::environment::is_plain;
+
+/// Commands that log gh in or out, or only talk about gh. `auth status` is not
+/// among them: it should report the login that works.
+pub(super) fn need_no_token<'a>(arguments: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
+    let mut words = arguments.clone().filter(|word| !word.starts_with(b"-"));
+    let asks_help = arguments.clone().take_while(|word| *word != b"--").any(|word| word == b"--help");
+    let by_word = match words.next() {
+        None | Some(b"version" | b"help" | b"completion") => true,
+        Some(b"auth") => words.next() != Some(b"status"),
+        Some(_) => false,
+    };
+    asks_help || by_word
+}
+
+/// Whether any argument, or `GH_REPO`, names a host that `matters`.
+///
+/// A token too few makes gh ask for a login; one too many goes to a stranger.
+/// So a text that could be a host is taken for one.
+pub(super) fn named_hosts<'a>(
+    arguments: impl Iterator<Item = &'a [u8]> + Clone,
+    repository: Option<&'a [u8]>,
+    matters: impl Fn(&[u8]) -> bool,
+) -> bool {
+    let bare = arguments.clone().filter(|word| !word.starts_with(b"-")).take(1);
+    let repositories = bare.clone().any(|word| [&b"repo"[..], b"extension", b"extensions", b"ext"].contains(&word));
+    let mut previous: &[u8] = b"";
+    for argument in arguments {
+        let (flag, value) = match flag_and_value(argument) {
+            Some(pair) => pair,
+            None => (core::mem::take(&mut previous), argument),
+        };
+        if value.is_empty() {
+            previous = flag;
+            continue;
+        }
+        let host = match kind(flag) {
+            Kind::Host => Some(value),
+            Kind::Repository => host_of_repository(value, true),
+            Kind::Other => host_of_repository(value, repositories && flag.is_empty()),
+        };
+        if host.is_some_and(&matters) {
+            return true;
+        }
+        previous = b"";
+    }
+    repository.and_then(|text| host_of_repository(text, true)).is_some_and(&matters)
+}
+
+enum Kind {
+    Host,
+    Repository,
+    Other,
+}
+
+/// By pflag's rules a short flag may be the last of a cluster, as in `-wR`.
+fn kind(flag: &[u8]) -> Kind {
+    let short = flag.starts_with(b"-") && !flag.starts_with(b"--");
+    match flag {
+        b"--hostname" | b"--host" => Kind::Host,
+        b"--repo" => Kind::Repository,
+        _ if short && flag.ends_with(b"h") => Kind::Host,
+        _ if short && flag.ends_with(b"R") => Kind::Repository,
+        _ => Kind::Other,
+    }
+}
+
+/// Splits `--flag=value`, `-Fvalue` and `-F=value`. `None` for what is no flag.
+fn flag_and_value(argument: &[u8]) -> Option<(&[u8], &[u8])> {
+    if !argument.starts_with(b"-") {
+        return None;
+    }
+    if argument.starts_with(b"--") {
+        let end = argument.iter().position(|&b| b == b'=').unwrap_or(argument.len());
+        return Some((&argument[..end], argument.get(end + 1..).unwrap_or_default()));
+    }
+    let end = argument.iter().position(|b| b"Rh=".contains(b)).unwrap_or(argument.len());
+    let flag_end = if argument.get(end) == Some(&b'=') { end } else { argument.len().min(end + 1) };
+    let value = argument.get(end + 1..).unwrap_or_default();
+    Some((&argument[..flag_end], value.strip_prefix(b"=").unwrap_or(value)))
+}
+
+/// The host in a URL, in `user@host:path`, or in `HOST/OWNER/REPO`: there, if
+/// it is not `sure` to be a repository, only one with a dot or a port.
+fn host_of_repository(text: &[u8], sure: bool) -> Option<&[u8]> {
+    let scheme_end = text.iter().position(|b| !(b.is_ascii_alphanumeric() || b"+-.".contains(b))).unwrap_or(0);
+    if let Some(rest) = text[scheme_end..].strip_prefix(b"://") {
+        let end = rest.iter().position(|b| b"/?#\\".contains(b)).unwrap_or(rest.len());
+        return Some(after_user(&rest[..end]));
+    }
+    let slash = text.iter().position(|&b| b == b'/').unwrap_or(text.len());
+    let head = &text[..slash];
+    if let (Some(at), Some(colon)) = (head.iter().position(|&b| b == b'@'), head.iter().rposition(|&b| b == b':')) {
+        return head.get(at + 1..colon);
+    }
+    let three_parts = text.get(slash + 1..).is_some_and(|rest| rest.contains(&b'/'));
+    let like_a_host = is_plain(head) && head.iter().any(|b| b".:".contains(b)) && !head.starts_with(b".");
+    (three_parts && !head.is_empty() && (sure || like_a_host)).then_some(head)
+}
+
+fn after_user(authority: &[u8]) -> &[u8] {
+    let start = authority.iter().rposition(|&b| b == b'@').map_or(0, |at| at + 1);
+    &authority[start..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<&[u8]> {
+        line.split_whitespace().map(str::as_bytes).collect()
+    }
+
+    fn hosts(line: &str) -> Vec<String> {
+        let found = std::cell::RefCell::new(Vec::new());
+        named_hosts(words(line).into_iter(), None, |host| {
+            found.borrow_mut().push(String::from_utf8(host.to_vec()).unwrap());
+            false
+        });
+        found.into_inner()
+    }
+
+    #[test]
+    fn logging_in_and_talking_about_gh_need_no_token() {
+        for line in [
+            "auth login --with-token",
+            "auth logout",
+            "auth setup-git",
+            "auth refresh",
+            "auth switch",
+            "auth token",
+            "auth",
+            "--version",
+            "version",
+            "help pr",
+            "pr create --help",
+            "completion -s bash",
+            "",
+        ] {
+            assert!(need_no_token(words(line).into_iter()), "{line}");
+        }
+        for line in ["auth status", "pr list", "api user", "alias-of-mine", "pr create -b -- --help"] {
+            assert!(!need_no_token(words(line).into_iter()), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_name_a_host_is_seen() {
+        for line in [
+            "api --hostname other.corp user",
+            "api --hostname=other.corp user",
+            "config get editor -h other.corp",
+            "pr list -R other.corp/o/r",
+            "pr list --repo other.corp/o/r",
+            "pr list --repo=other.corp/o/r",
+            "pr list -R=other.corp/o/r",
+            "pr list -Rother.corp/o/r",
+            "pr view -wR other.corp/o/r",
+            "pr view https://other.corp/o/r/pull/1",
+            "api https://user@other.corp/x",
+            "api https://other.corp?x",
+            "repo clone git@other.corp:o/r",
+            "repo clone ssh://git@other.corp/o/r",
+            "repo clone other.corp/o/r",
+            "secret set X --repos=a --body=https://other.corp",
+        ] {
+            assert_eq!(hosts(line), ["other.corp"], "{line}");
+        }
+        assert_eq!(hosts("pr list -R ghe/o/r"), ["ghe"]);
+        assert_eq!(hosts("repo view ghe/o/r"), ["ghe"]);
+        assert_eq!(hosts("api https://good.corp:8443/x"), ["good.corp:8443"]);
+    }
+
+    #[test]
+    fn what_names_no_host_is_no_host() {
+        for line in ["api repos/o/r/pulls", "pr list -R o/r", "repo clone o/r", "pr checkout feature/a/b", "pr view 1"]
+        {
+            assert!(hosts(line).is_empty(), "{line}: {:?}", hosts(line));
+        }
+        assert!(hosts("pr comment 1 -b=see(https://other.corp/x)").is_empty());
+        assert!(hosts("api /repos/o/r").is_empty());
+        assert!(hosts("release upload v1 ./dist/a/b").is_empty());
+    }
+
+    #[test]
+    fn gh_repo_names_a_host_too() {
+        assert!(named_hosts(words("pr list").into_iter(), Some(b"other.corp/o/r"), |host| host == b"other.corp"));
+        assert!(!named_hosts(words("pr list").into_iter(), Some(b"o/r"), |_| true));
+    }
+}

@@ -1,0 +1,164 @@
+//! gh's token variables (`gh help environment`): which are the user's own,
+//! which are dead, and the environment that the real gh gets.
+
+use crate::sys::Arg;
+
+/// For github.com and tenants of ghe.com, the first wins; then for enterprise
+/// hosts.
+const TOKENS: [&[u8]; 4] = [b"GH_TOKEN", b"GITHUB_TOKEN", b"GH_ENTERPRISE_TOKEN", b"GITHUB_ENTERPRISE_TOKEN"];
+
+/// Variables, at most.
+pub(super) const MOST: usize = 2048;
+
+/// The host that gh is pointed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Host<'a> {
+    pub(super) name: &'a [u8],
+    enterprise: bool,
+}
+
+/// An environment that ends with `None`.
+pub(super) struct Table<'a> {
+    entries: [Option<Arg<'a>>; MOST],
+    used: usize,
+}
+
+impl<'a> Host<'a> {
+    /// From `GH_HOST`. `None` for what is no host.
+    pub(super) fn of(said: Option<&'a [u8]>) -> Option<Self> {
+        let name = normal(said.unwrap_or(b"github.com"));
+        is_plain(name).then_some(Self { name, enterprise: !takes_gh_token(name) })
+    }
+
+    pub(super) fn variable(&self) -> &'static [u8] {
+        if self.enterprise { b"GH_ENTERPRISE_TOKEN" } else { b"GH_TOKEN" }
+    }
+
+    /// Whether gh, told to talk to `named`, would send it this host's token.
+    pub(super) fn would_leak_to(&self, named: &[u8]) -> bool {
+        let named = normal(named);
+        !named.eq_ignore_ascii_case(self.name) && takes_gh_token(named) != self.enterprise
+    }
+}
+
+impl<'a> Table<'a> {
+    /// What was there, without dead tokens, and with this `NAME=value`. `None`
+    /// if it doesn't fit.
+    pub(super) fn of(envp: &[Option<Arg<'a>>], token: Option<Arg<'a>>) -> Option<Self> {
+        let mut table = Self { entries: [None; MOST], used: 0 };
+        for entry in envp.iter().flatten().copied().filter(|entry| !is_dead(*entry)).chain(token) {
+            *table.entries[..MOST - 1].get_mut(table.used)? = Some(entry);
+            table.used += 1;
+        }
+        Some(table)
+    }
+
+    pub(super) fn get(&self) -> &[Option<Arg<'a>>] {
+        &self.entries[..=self.used]
+    }
+}
+
+/// Whether a token variable holds what no broker gave: the user's own.
+pub(super) fn has_own_token(envp: &[Option<Arg<'_>>]) -> bool {
+    envp.iter().flatten().any(|entry| token(*entry).is_some_and(|value| !value.is_empty() && !is_installation(value)))
+}
+
+fn is_dead(entry: Arg<'_>) -> bool {
+    token(entry).is_some_and(is_installation)
+}
+
+fn token(entry: Arg<'_>) -> Option<&[u8]> {
+    TOKENS.iter().find_map(|name| entry.value_of(name))
+}
+
+fn is_installation(value: &[u8]) -> bool {
+    value.starts_with(b"ghs_")
+}
+
+/// Hosts that gh takes for github.com: any name below it.
+fn normal(host: &[u8]) -> &[u8] {
+    if is_plain(host) && ends_with(host, b".github.com") { b"github.com" } else { host }
+}
+
+/// Whether every byte can stand in a host.
+pub(super) fn is_plain(host: &[u8]) -> bool {
+    host.iter().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(b))
+}
+
+/// gh's own split (go-gh, `auth.IsEnterprise`): the others get the enterprise
+/// variables.
+fn takes_gh_token(host: &[u8]) -> bool {
+    let local = host.eq_ignore_ascii_case(b"github.localhost") || ends_with(host, b".github.localhost");
+    host.eq_ignore_ascii_case(b"github.com") || ends_with(host, b".ghe.com") || local
+}
+
+fn ends_with(host: &[u8], end: &[u8]) -> bool {
+    host.len() > end.len() && host[host.len() - end.len()..].eq_ignore_ascii_case(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(text: &'static str) -> Option<Arg<'static>> {
+        Arg::new(text.as_bytes())
+    }
+
+    fn after(envp: &[&'static str], token: &'static str) -> Vec<&'static [u8]> {
+        let envp: Vec<_> = envp.iter().map(|e| entry(e)).chain([None]).collect();
+        let table = Table::of(&envp, entry(token)).unwrap();
+        assert!(table.get().last().unwrap().is_none());
+        table.get().iter().flatten().map(|e| e.bytes()).collect()
+    }
+
+    #[test]
+    fn dead_tokens_go_and_the_fresh_one_comes() {
+        let envp = ["A=1\0", "GH_TOKEN=ghs_old\0", "GITHUB_TOKEN=ghs_old\0", "GH_TOKENS=ghs_x\0"];
+        assert_eq!(after(&envp, "GH_TOKEN=ghs_new\0"), [&b"A=1"[..], b"GH_TOKENS=ghs_x", b"GH_TOKEN=ghs_new"]);
+    }
+
+    #[test]
+    fn the_users_own_token_is_left_alone() {
+        let envp = [entry("GH_TOKEN=ghs_old\0"), entry("GITHUB_TOKEN=ghp_own\0"), None];
+        assert!(has_own_token(&envp));
+        assert_eq!(after(&["GH_TOKEN=ghs_old\0", "GITHUB_TOKEN=ghp_own\0"], ""), [b"GITHUB_TOKEN=ghp_own"]);
+        assert!(!has_own_token(&[entry("GH_TOKEN=\0"), entry("GITHUB_TOKEN=ghs_\0"), None]));
+    }
+
+    #[test]
+    fn more_variables_than_fit_are_no_table() {
+        let envp = vec![entry("A=1\0"); MOST - 1];
+        assert!(Table::of(&envp, None).is_some());
+        assert!(Table::of(&envp, entry("B=1\0")).is_none());
+    }
+
+    #[test]
+    fn a_host_has_the_variable_that_gh_reads_for_it() {
+        for (said, name, variable) in [
+            (None, "github.com", "GH_TOKEN"),
+            (Some("GitHub.com"), "GitHub.com", "GH_TOKEN"),
+            (Some("api.github.com"), "github.com", "GH_TOKEN"),
+            (Some("tenant.ghe.com"), "tenant.ghe.com", "GH_TOKEN"),
+            (Some("ghe.corp"), "ghe.corp", "GH_ENTERPRISE_TOKEN"),
+            (Some("github.com.evil.example"), "github.com.evil.example", "GH_ENTERPRISE_TOKEN"),
+        ] {
+            let host = Host::of(said.map(str::as_bytes)).unwrap();
+            assert_eq!((host.name, host.variable()), (name.as_bytes(), variable.as_bytes()));
+        }
+        for said in [&b"evil/.github.com"[..], b"evil\n.github.com", b"a/b", b"a%2f.github.com"] {
+            assert_eq!(Host::of(Some(said)), None);
+        }
+    }
+
+    #[test]
+    fn a_token_leaks_only_to_another_host_of_its_own_kind() {
+        let enterprise = Host::of(Some(b"ghe.corp")).unwrap();
+        assert!(enterprise.would_leak_to(b"other.corp"));
+        assert!(!enterprise.would_leak_to(b"GHE.corp"));
+        assert!(!enterprise.would_leak_to(b"github.com"));
+        let github = Host::of(None).unwrap();
+        assert!(github.would_leak_to(b"tenant.ghe.com"));
+        assert!(!github.would_leak_to(b"gist.github.com"));
+        assert!(!github.would_leak_to(b"ghe.corp"));
+    }
+}

@@ -1,0 +1,58 @@
+//! The file that images get.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::*;
+
+/// From `MOLECULE_BIN_DIR`, else built here.
+fn release() -> PathBuf {
+    if let Some(folder) = std::env::var_os("MOLECULE_BIN_DIR") {
+        return Path::new(&folder).join("molecule-shim");
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--release", "--quiet", "--package", "molecule-shim", "--target-dir"]).arg(target);
+    assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+    target.join("release/molecule-shim")
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+#[test]
+fn the_file_is_static_and_at_most_64_kib() {
+    const PROGRAM: u64 = 2;
+    const DYNAMIC: u64 = 2;
+    const INTERPRETER: u64 = 3;
+    let file = fs::read(release()).unwrap();
+    assert!(file.len() <= 64 * 1024, "{} bytes", file.len());
+    assert_eq!(number(&file[16..18]), PROGRAM, "fixed addresses: nothing to relocate");
+    // elf(5): the program headers' place, their size and count.
+    let (start, size, count) = (number(&file[32..40]), number(&file[54..56]), number(&file[56..58]));
+    for header in 0..count {
+        let at = (start + header * size) as usize;
+        let kind = number(&file[at..at + 4]);
+        assert!(kind != DYNAMIC && kind != INTERPRETER, "header {header} is of kind {kind}");
+    }
+}
+
+#[test]
+fn the_file_runs_where_there_is_nothing_else() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let _server = place.serve("molecule/1 ok\nusername=u\n\n");
+    let root = place.folder.join("root");
+    fs::create_dir(&root).unwrap();
+    fs::rename(place.socket(), root.join("broker.sock")).unwrap();
+    let said = run(Command::new("install").arg(release()).arg(root.join(HELPER)), b"");
+    assert_eq!(said.status, Some(0), "{said:?}");
+    let mut chroot = Command::new("/usr/sbin/chroot");
+    chroot.arg(&root).arg(format!("/{HELPER}")).arg("get");
+    chroot.env_clear().env("MOLECULE_BROKER_SOCKET", "/broker.sock");
+    assert_eq!(run(&mut chroot, GET.as_bytes()), says("username=u\n"));
+}

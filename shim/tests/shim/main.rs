@@ -1,0 +1,10 @@
+//! The real shim against a fake broker: literal input, literal output.
+
+mod askpass;
+mod fallback;
+mod file;
+mod gh;
+mod helper;
+mod round_trip;
+mod support;
+mod trust;

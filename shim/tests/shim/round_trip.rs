@@ -1,0 +1,126 @@
+//! Daemons that are slow, stopped, killed, or not there yet.
+
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use crate::support::*;
+
+unsafe extern "C" {
+    fn listen(fd: i32, backlog: i32) -> i32;
+}
+
+/// The numbers of `ppoll`: asm/unistd.h.
+const PPOLL: &str = if cfg!(target_arch = "x86_64") { "271 " } else { "73 " };
+
+/// Whether the shim is between two attempts: in a `ppoll` of no descriptors.
+fn pauses(child: &Child) -> bool {
+    let call = fs::read_to_string(format!("/proc/{}/syscall", child.id())).unwrap_or_default();
+    call.strip_prefix(PPOLL).is_some_and(|rest| rest.starts_with("0x0 0x0 "))
+}
+
+fn late(said: &Said) {
+    assert_eq!((said.out.as_str(), said.status), ("quit=1\n", Some(0)));
+    assert!(said.err.contains("in time") && said.err.lines().count() == 1, "{said:?}");
+}
+
+#[test]
+fn f37_a_broker_that_accepts_and_never_answers_costs_ten_seconds_at_most() {
+    let place = Place::new();
+    let mut held = Vec::new();
+    let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), move |_, stream| held.push(stream));
+    let start = Instant::now();
+    late(&place.get(GET));
+    assert!(start.elapsed() <= Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
+fn f37_a_full_backlog_costs_ten_seconds_at_most() {
+    let place = Place::new();
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    // SAFETY: takes two numbers; on a listening socket it sets the backlog.
+    assert_eq!(unsafe { listen(listener.as_raw_fd(), 0) }, 0);
+    let _first = UnixStream::connect(place.socket()).unwrap();
+    let start = Instant::now();
+    late(&place.get(GET));
+    assert!(start.elapsed() <= Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_backlog_that_empties_in_time_is_no_fault() {
+    let place = Place::new();
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    // SAFETY: as above.
+    assert_eq!(unsafe { listen(listener.as_raw_fd(), 0) }, 0);
+    let first = UnixStream::connect(place.socket()).unwrap();
+    let child = start(place.shim(HELPER).arg("get"), GET.as_bytes());
+    until("a pause", || pauses(&child));
+    drop(first);
+    let _server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));
+    assert_eq!(finish(child), says("username=u\n"));
+}
+
+#[test]
+fn a_connection_lost_without_an_answer_is_tried_again() {
+    let place = Place::new();
+    let server = Server::on(UnixListener::bind(place.socket()).unwrap(), |number, stream| match number {
+        0 => drop(stream),
+        1 => give(stream, "molecule/1 ok\nusername=cut"),
+        2 => give(stream, "molecule/1 ok\nusername=cut\n"),
+        _ => give(stream, "molecule/1 ok\nusername=whole\n\n"),
+    });
+    assert_eq!(place.get(GET), says("username=whole\n"));
+    assert_eq!(server.requests().len(), 4);
+}
+
+#[test]
+fn an_answer_in_pieces_is_one_answer() {
+    let place = Place::new();
+    let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), |_, stream| {
+        for piece in "molecule/1 ok\nusername=u\n\n".split_inclusive(|_: char| true) {
+            give(stream.try_clone().unwrap(), piece);
+        }
+    });
+    assert_eq!(place.get(GET), says("username=u\n"));
+}
+
+#[test]
+fn a_socket_that_nobody_listens_on_is_knocked_at_until_somebody_does() {
+    let place = Place::new();
+    // A server's socket file outlives it.
+    drop(UnixListener::bind(place.socket()).unwrap());
+    let child = start(place.shim(HELPER).arg("get"), GET.as_bytes());
+    until("a pause", || pauses(&child));
+    let new = place.folder.join("new.sock");
+    let listener = UnixListener::bind(&new).unwrap();
+    fs::rename(&new, place.socket()).unwrap();
+    let _server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));
+    assert_eq!(finish(child), says("username=u\n"));
+}
+
+#[test]
+fn what_is_longer_than_any_answer_is_none() {
+    let place = Place::new();
+    let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), |_, stream| {
+        give(stream, &format!("molecule/1 ok\nusername={}\n\n", "u".repeat(9000)));
+    });
+    let said = place.get(GET);
+    assert_eq!((said.out.as_str(), said.status), ("quit=1\n", Some(0)));
+}
+
+#[test]
+fn the_runtime_folder_is_used_where_the_systems_was_never_made() {
+    if fs::exists("/run/molecule-broker").unwrap() {
+        println!("SKIP: /run/molecule-broker is there");
+        return;
+    }
+    let place = Place::new();
+    fs::create_dir(place.folder.join("molecule-broker")).unwrap();
+    let listener = UnixListener::bind(place.folder.join("molecule-broker/broker.sock")).unwrap();
+    let _server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));
+    let mut shim = place.shim(HELPER);
+    shim.arg("get").env_remove("MOLECULE_BROKER_SOCKET").env("XDG_RUNTIME_DIR", &place.folder);
+    assert_eq!(run(&mut shim, GET.as_bytes()), says("username=u\n"));
+}
