@@ -40,7 +40,7 @@ pub(super) fn build(
     base: &Base,
 ) -> (Vec<Credential>, Vec<Origin>) {
     let mut entries: Vec<_> = without_doubles(build, entries).into_iter().map(Some).collect();
-    for source in entries.iter().flatten().flat_map(|e| [&e.source, &e.fallback]).flatten() {
+    for source in entries.iter().flatten().filter_map(|e| e.source.as_ref()) {
         if let raw::Source::Variable(name) = &source.value {
             build.withheld.push(name.value.clone());
         }
@@ -84,12 +84,10 @@ struct Uses {
 
 impl Uses {
     fn note(&mut self, entry: &raw::Credential) {
-        for source in [&entry.source, &entry.fallback].into_iter().flatten() {
-            match &source.value {
-                raw::Source::Word(word) if word == "platform" => self.platform = true,
-                raw::Source::Word(word) if word == "persona" => self.persona = true,
-                _ => {}
-            }
+        match entry.source.as_ref().map(|at| &at.value) {
+            Some(raw::Source::Word(word)) if word == "platform" => self.platform = true,
+            Some(raw::Source::Word(word)) if word == "persona" => self.persona = true,
+            _ => {}
         }
     }
 }
@@ -122,7 +120,7 @@ fn listed(build: &mut Build<'_>, entry: raw::Credential, base: &Base) -> Draft {
         let what = format!("source is missing, expected {}", sources::EXPECTED);
         build.wrong(place.clone(), &format!("credential.{name}"), what);
     }
-    let source = entry.source.as_ref().and_then(|at| sources::build(build, &name, "source", at));
+    let source = entry.source.as_ref().and_then(|at| sources::build(build, &name, at));
     draft(build, entry, base, source.unwrap_or_else(refused), None, None, place)
 }
 
@@ -171,7 +169,7 @@ fn github_draft(
     }
     let entry = entry.unwrap_or_else(|| raw::Credential::built_in(GITHUB, "PLATFORM_URL"));
     let source = match &entry.source {
-        Some(at) => sources::build(build, GITHUB, "source", at),
+        Some(at) => sources::build(build, GITHUB, at),
         None if has_platform => sources::platform(build, GITHUB, &raw::Platform::default(), None),
         None => Some(token.clone().map_or_else(
             || SourceConfig::Missing("set PLATFORM_URL, or GITHUB_TOKEN for the first hour".to_owned()),
@@ -209,7 +207,7 @@ fn persona_draft(build: &mut Build<'_>, entry: Option<raw::Credential>, base: &B
     let hosts = build.env("MOLECULE_BROKER_PERSONA_HOSTS").map(comma_list);
     let claims = hosts.map(|list| build.origins("credential.persona.origins", list));
     let source = match &entry.source {
-        Some(at) => sources::build(build, PERSONA, "source", at),
+        Some(at) => sources::build(build, PERSONA, at),
         None => sources::persona(build),
     };
     let source = source.unwrap_or_else(refused);
@@ -229,7 +227,7 @@ fn draft(
     build: &mut Build<'_>,
     entry: raw::Credential,
     base: &Base,
-    source: SourceConfig,
+    mut source: SourceConfig,
     default_fallback: Option<SourceConfig>,
     claims: Option<Vec<At<Origin>>>,
     place: Place,
@@ -255,18 +253,24 @@ fn draft(
     let from_persona = |s: &SourceConfig| matches!(s, SourceConfig::Persona(_));
     let username = sources::username(build, &key("username"), entry.username, from_persona(&source));
     let allow = entry.allow_users.map(|list| build.users(&key("allow_users"), list));
-    let fallback = match &entry.fallback {
+    let fallback = match entry.fallback {
         None => default_fallback,
-        Some(at) if matches!(&at.value, raw::Source::Word(word) if word == "none") => {
-            build.places.insert(key("fallback"), at.place.clone());
-            None
-        }
         Some(at) => {
-            build.places.insert(key("fallback"), at.place.clone());
-            sources::build(build, &name, "fallback", at)
+            let token = match at.value.as_str() {
+                "env" => sources::provision_time_token(build).map(SourceConfig::Env),
+                "none" => None,
+                _ => {
+                    build.wrong(at.place.clone(), &key("fallback"), "not a fallback, expected \"env\" or \"none\"");
+                    None
+                }
+            };
+            build.placed(&key("fallback"), At { value: token, place: at.place })
         }
     };
     let policy = policy::of_credential(build, &name, base, &entry.refresh);
+    if let SourceConfig::Platform(settings) = &mut source {
+        settings.timeout = policy.attempt_timeout;
+    }
     let patterns = claims.iter().map(|at| at.value.clone()).collect();
     let credential = Credential {
         scope: if scope_is_any { Scope::Any } else { Scope::Patterns(patterns) },

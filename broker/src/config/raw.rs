@@ -80,7 +80,7 @@ pub(super) struct Credential {
     pub username: Option<At<String>>,
     pub allow_users: Option<List>,
     pub source: Option<At<Source>>,
-    pub fallback: Option<At<Source>>,
+    pub fallback: Option<At<String>>,
     pub refresh: Refresh,
 }
 
@@ -251,18 +251,18 @@ fn credential(mut table: Table<'_, '_>) -> Option<Credential> {
     };
     let username = table.take("username", string);
     let allow_users = users(&mut table);
-    let (source, fallback) = (source(&mut table, "source"), source(&mut table, "fallback"));
+    let (source, fallback) = (source(&mut table), table.take("fallback", string));
     let refresh = refresh(&mut table);
     table.finish();
     Some(Credential { name: name?, origins, username, allow_users, source, fallback, refresh })
 }
 
-fn source(table: &mut Table<'_, '_>, key: &'static str) -> Option<At<Source>> {
-    if !table.holds_table(key) {
-        let word = table.take(key, string)?;
+fn source(table: &mut Table<'_, '_>) -> Option<At<Source>> {
+    if !table.holds_table("source") {
+        let word = table.take("source", string)?;
         return Some(At { value: Source::Word(word.value), place: word.place });
     }
-    let mut table = table.take_table(key, SOURCE)?;
+    let mut table = table.take_table("source", SOURCE)?;
     let place = table.place();
     let is_platform = PLATFORM.iter().any(|key| table.holds(key));
     let platform = Platform {

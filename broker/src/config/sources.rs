@@ -37,8 +37,8 @@ const WITHHELD: [&str; 12] = [
 ];
 
 /// `None` where it is wrong, and noted.
-pub(super) fn build(build: &mut Build<'_>, name: &str, field: &str, at: &At<raw::Source>) -> Option<SourceConfig> {
-    let key = format!("credential.{name}.{field}");
+pub(super) fn build(build: &mut Build<'_>, name: &str, at: &At<raw::Source>) -> Option<SourceConfig> {
+    let key = format!("credential.{name}.source");
     let missing = |what: &str| Some(SourceConfig::Missing(what.to_owned()));
     match &at.value {
         raw::Source::Word(word) => match word.as_str() {

@@ -6,7 +6,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use molecule_protocol::origin::Pattern;
 use nix::unistd::{Gid, Uid};
@@ -15,7 +14,7 @@ use super::place::Place;
 use crate::refresh::Policy;
 use crate::scope::Scopes;
 use crate::secret::Secret;
-use crate::source::{self, Source, platform};
+use crate::source::platform;
 use crate::users::User;
 
 /// The user name of an installation token.
@@ -91,7 +90,8 @@ pub struct Credential {
     /// of them.
     pub allow: Option<Vec<Uid>>,
     pub source: SourceConfig,
-    /// Asked while `source` has nothing.
+    /// Serves while `source` has had nothing yet. Only ever the provision-time
+    /// token.
     pub fallback: Option<SourceConfig>,
     pub policy: Policy,
 }
@@ -108,7 +108,7 @@ pub enum Scope {
 /// derived `Debug`: a proxy's URL may hold a password.
 #[derive(Clone)]
 pub enum SourceConfig {
-    /// Known to make a [`source::Platform`].
+    /// Known to make a [`Platform`](crate::source::Platform).
     Platform(platform::Settings),
     /// The provision-time token.
     Env(Secret),
@@ -178,25 +178,6 @@ impl Credential {
 }
 
 impl SourceConfig {
-    /// Makes the source, each attempt of which ends within `timeout`. `None` if
-    /// what it needs is missing.
-    #[must_use]
-    pub fn open(&self, timeout: Duration) -> Option<Source> {
-        Some(match self {
-            Self::Platform(settings) => {
-                let opened = source::Platform::new(platform::Settings { timeout, ..settings.clone() });
-                Source::Platform(Box::new(opened.expect("these settings have made a platform before")))
-            }
-            Self::Env(token) => Source::Env(source::Env::new(token.clone())),
-            Self::Persona(password) | Self::Variable { password, .. } => {
-                Source::Persona(source::Persona::new(None, password.clone()))
-            }
-            Self::File(path) => Source::File(source::File::new(path.clone())),
-            Self::Command { argv, env } => Source::Command(source::Command::new(argv.clone(), env.clone(), timeout)),
-            Self::Missing(_) => return None,
-        })
-    }
-
     /// As `status` names it.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -1,5 +1,7 @@
 //! What is wrong, where, and what is expected; never a secret.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// One faulty file, and the beginning of each line that it must bring.
@@ -104,6 +106,14 @@ fn an_entry_says_where_it_goes_and_what_it_comes_from() {
 }
 
 #[test]
+fn only_the_provision_time_token_is_a_fallback() {
+    expect(
+        "[[credential]]\nname = \"github\"\nfallback = \"persona\"",
+        &["/etc/m.toml:3:12: credential.github.fallback: not a fallback, expected \"env\" or \"none\""],
+    );
+}
+
+#[test]
 fn a_tokens_scope_can_not_be_any() {
     expect(
         "[[credential]]\nname = \"github\"\norigins = \"any\"",
@@ -204,5 +214,13 @@ fn no_fault_quotes_a_secret() {
                 }
             }
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_whatever_makes_it_panic(text in "(\\[{0,2}(socket|log|refresh|credential|sinks|hooks)\\]{0,2}\n|\
+        (path|mode|name|origins|source|interval|file|on_refresh) = (\"[a-z0-9/~*:.]{0,5}\"|[0-9]{1,3}|\\[\\]|\\{ file = 1 \\})\n|\\PC){0,12}") {
+        let _ = read(Some(&text), &Flags::default(), &[]);
     }
 }

@@ -1,5 +1,8 @@
 //! What the file's credentials do to the two that are there without it.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 use crate::config::SourceConfig;
 
@@ -93,6 +96,29 @@ fn a_platform_of_its_own_is_not_touched_by_the_variables_of_the_images() {
     let SourceConfig::Platform(other) = &config.credential("other").unwrap().source else { panic!() };
     assert_eq!((&*other.url, &*other.workspace_id, other.allow_missing_expiry), ("http://o", "", true));
     assert_eq!(other.bearer_path, Path::new("/run/b"));
+}
+
+#[test]
+fn the_time_of_an_attempt_reaches_the_platform() {
+    let config = from_file("[refresh]\nattempt_timeout = \"3s\"", &[PLATFORM]);
+    let SourceConfig::Platform(settings) = &config.credentials[0].source else { panic!() };
+    assert_eq!(settings.timeout.as_secs(), 3);
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there_and_believable() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.toml");
+    let named: Env =
+        [("MOLECULE_BROKER_CONFIG", path.as_os_str()), ("MOLECULE_BROKER_SOCKET", "/s".as_ref())].into_iter().collect();
+    let load = || crate::config::load(&Flags::default(), &named);
+    let missing = load().unwrap_err().to_string();
+    assert!(missing.starts_with("environment MOLECULE_BROKER_CONFIG: ") && missing.contains("m.toml"), "{missing}");
+    fs::write(&path, "[log]\nfilter = \"warn\"").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(load().unwrap().log.filter, "warn");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(load().unwrap_err().to_string().contains("chmod go-w"));
 }
 
 #[test]
