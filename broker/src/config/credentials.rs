@@ -250,8 +250,11 @@ fn draft(
         }
         (None, None) => (name == PERSONA, Vec::new()),
     };
-    let from_persona = |s: &SourceConfig| matches!(s, SourceConfig::Persona(_));
-    let username = sources::username(build, &key("username"), entry.username, from_persona(&source));
+    let from_persona = matches!(source, SourceConfig::Persona(_));
+    let username = sources::username(build, &key("username"), entry.username, from_persona);
+    if from_persona && username.is_none() {
+        source = SourceConfig::Missing("set GIT_HTTP_USERNAME or GITEA_USER, or username in the file".to_owned());
+    }
     let allow = entry.allow_users.map(|list| build.users(&key("allow_users"), list));
     let fallback = match entry.fallback {
         None => default_fallback,
@@ -270,6 +273,11 @@ fn draft(
     let policy = policy::of_credential(build, &name, base, &entry.refresh);
     if let SourceConfig::Platform(settings) = &mut source {
         settings.timeout = policy.attempt_timeout;
+    }
+    for (field, source) in [("source", Some(&source)), ("fallback", fallback.as_ref())] {
+        if let Some(place) = source.and_then(|source| sources::variable_of(build, source)) {
+            build.places.entry(key(field)).or_insert(place);
+        }
     }
     let patterns = claims.iter().map(|at| at.value.clone()).collect();
     let credential = Credential {

@@ -6,10 +6,10 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::place::Place;
 use super::raw::{self, span_of};
 use super::valid::{Config, Credential, Listen, LogFormat, Scope, SourceConfig};
 use crate::refresh::Policy;
+use crate::source::platform;
 use crate::users;
 
 /// Prints all of it.
@@ -86,7 +86,8 @@ impl Report<'_> {
     }
 
     fn note(&mut self, text: String) {
-        self.push(format_args!("# {}\n", text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")));
+        let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.push(format_args!("# {line}\n"));
     }
 
     fn table(&mut self, name: &str) {
@@ -95,11 +96,11 @@ impl Report<'_> {
     }
 
     fn line(&mut self, key: &str, value: String) {
-        let place = self.config.places.get(&format!("{}.{key}", self.table));
+        let place = self.config.places.get(&format!("{}.{key}", self.table)).map(ToString::to_string);
         self.placed(key, value, place);
     }
 
-    fn placed(&mut self, key: &str, value: String, place: Option<&Place>) {
+    fn placed(&mut self, key: &str, value: String, place: Option<String>) {
         match place {
             Some(place) => self.push(format_args!("{key} = {value}  # from {place}\n")),
             None => self.push(format_args!("{key} = {value}  # default\n")),
@@ -134,10 +135,6 @@ impl Report<'_> {
     }
 
     fn source(&mut self, key: &str, source: &SourceConfig) {
-        let place = |config: &Config, table: &str| {
-            let keys = [format!("{table}.{key}"), format!("{table}.{key}.platform")];
-            keys.iter().find_map(|key| config.places.get(key)).cloned()
-        };
         let value = match source {
             SourceConfig::Platform(settings) => format!(
                 "{{ platform = {}, workspace = {}, bearer_file = {}, allow_missing_expiry = {} }}",
@@ -158,8 +155,33 @@ impl Report<'_> {
                 return;
             }
         };
-        let place = place(self.config, &self.table);
-        self.placed(key, value, place.as_ref());
+        if let SourceConfig::Platform(settings) = source {
+            self.network(settings);
+        }
+        let keys = ["", ".platform", ".workspace", ".bearer_file"].map(|part| format!("{}.{key}{part}", self.table));
+        let mut places: Vec<String> = Vec::new();
+        for place in keys.iter().filter_map(|key| self.config.places.get(key)).map(ToString::to_string) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        self.placed(key, value, (!places.is_empty()).then(|| places.join(", ")));
+    }
+
+    /// By which way the platform is asked, without a proxy's URL: it may hold a
+    /// password.
+    fn network(&mut self, settings: &platform::Settings) {
+        let platform::Settings { proxies, roots, .. } = settings;
+        for (kind, url) in [("http", &proxies.http), ("https", &proxies.https), ("all", &proxies.all)] {
+            if !url.is_empty() {
+                self.note(format!("{kind}_proxy is set in the environment"));
+            }
+        }
+        for (name, path) in [("SSL_CERT_FILE", &roots.file), ("SSL_CERT_DIR", &roots.dirs)] {
+            if let Some(path) = path {
+                self.note(format!("{name} = {}", path.display()));
+            }
+        }
     }
 
     /// All numbers, or those that are otherwise than in `base`.

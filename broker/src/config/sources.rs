@@ -48,9 +48,6 @@ pub(super) fn build(build: &mut Build<'_>, name: &str, at: &At<raw::Source>) -> 
                 Some(token) => Some(SourceConfig::Env(token)),
                 None => missing("set GITHUB_TOKEN or GH_TOKEN"),
             },
-            "persona" if build.env.first(&PERSONA_PASSWORD, &mut Vec::new()).is_none() => {
-                missing("set GIT_HTTP_PASSWORD or GITEA_TOKEN")
-            }
             "persona" => persona(build),
             "none" => {
                 let what = "only github and persona can be switched off, expected a source, or the entry to be removed";
@@ -117,6 +114,11 @@ pub(super) fn platform(
         return None;
     }
     build.places.insert(format!("{key}.platform"), url.place);
+    let bearer_place = written.bearer_file.as_ref().map(|at| at.place.clone());
+    let configs = || build.env.os("CONFIGS_DIR").map(|_| Place::Environment("CONFIGS_DIR"));
+    if let Some(place) = bearer_place.or_else(configs) {
+        build.places.insert(format!("{key}.bearer_file"), place);
+    }
     if let Some(at) = workspace {
         build.places.insert(format!("{key}.workspace"), at.place);
     }
@@ -157,6 +159,9 @@ pub(super) fn persona_is_whole(build: &mut Build<'_>) -> bool {
 
 /// The images' password, without the line feed that mounted secrets end with.
 pub(super) fn persona(build: &mut Build<'_>) -> Option<SourceConfig> {
+    if !PERSONA_PASSWORD.iter().any(|name| build.env.os(name).is_some()) {
+        return Some(SourceConfig::Missing("set GIT_HTTP_PASSWORD or GITEA_TOKEN".to_owned()));
+    }
     let password = build.env.first(&PERSONA_PASSWORD, &mut build.problems)?;
     match Secret::password(password.value.trim_end_matches(['\r', '\n'])) {
         Ok(secret) => Some(SourceConfig::Persona(secret)),
@@ -175,18 +180,26 @@ pub(super) fn username(
     from_persona: bool,
 ) -> Option<String> {
     let variable = from_persona.then(|| build.env.first(&PERSONA_USER, &mut build.problems)).flatten();
-    let Some(at) = variable.or(written) else {
-        if from_persona {
-            let what = "the persona has no user name, expected it in GIT_HTTP_USERNAME or GITEA_USER, or as username";
-            build.wrong(Place::Environment("GIT_HTTP_USERNAME"), key, what);
-        }
-        return None;
-    };
+    let at = variable.or(written)?;
     if at.value.is_empty() || at.value.len() > 256 || at.value.chars().any(char::is_control) {
         build.wrong(at.place, key, "not a user name, expected 1 to 256 bytes without control characters");
         return None;
     }
     Some(build.placed(key, at))
+}
+
+/// Which variable holds the secret of such a source.
+pub(super) fn variable_of(build: &Build<'_>, source: &SourceConfig) -> Option<Place> {
+    let set = |names: [&'static str; 2]| names.into_iter().find(|name| build.env.os(name).is_some());
+    let name = match source {
+        SourceConfig::Env(token) => {
+            let holds = |name: &&str| build.env.var(name).is_some_and(|v| v.trim() == token.expose());
+            PROVISION.into_iter().find(holds)
+        }
+        SourceConfig::Persona(_) => set(PERSONA_PASSWORD),
+        _ => None,
+    };
+    name.map(Place::Environment)
 }
 
 fn secret_in(build: &mut Build<'_>, key: &str, variable: &At<String>) -> Option<SourceConfig> {

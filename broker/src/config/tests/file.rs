@@ -71,6 +71,12 @@ fn a_listed_credential_without_what_it_needs_is_unconfigured_not_wrong() {
     let text =
         format!("{GITEA}[[credential]]\nname = \"x\"\norigins = [\"x.example\"]\nsource = {{ variable = \"X\" }}");
     let config = from_file(&text.replace("source = \"persona\"", "username = \"u\"\nsource = \"persona\""), &[]);
+    let persona = "[[credential]]\nname = \"persona\"\norigins = [\"p.example\"]";
+    for (env, what) in [(&[][..], "set GIT_HTTP_PASSWORD"), (&[PERSONA[1]], "set GIT_HTTP_USERNAME")] {
+        let config = from_file(persona, env);
+        let SourceConfig::Missing(text) = &config.credential("persona").unwrap().source else { panic!() };
+        assert!(text.starts_with(what), "{text}");
+    }
     for name in ["gitea", "x"] {
         assert!(
             matches!(&config.credential(name).unwrap().source, SourceConfig::Missing(what) if what.contains("set "))

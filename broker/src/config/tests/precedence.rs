@@ -81,6 +81,9 @@ fn the_report_never_shows_a_secret_and_can_be_read_back() {
                 [hooks]\non_failure = [\"/bin/tell\", \"a \\\" b\"]\n";
     let config = from_file(text, &env);
     let first = report(&config);
+    assert!(first.contains("fallback = \"env\"  # from environment GITHUB_TOKEN"), "{first}");
+    assert!(first.contains("source = \"persona\"  # from environment GITEA_TOKEN"), "{first}");
+    assert!(first.contains("# https_proxy is set in the environment"), "{first}");
     assert!(!format!("{first}{config:?}").contains("canary"), "{first}");
     let values = |report: &str| -> Vec<String> {
         let lines = report.lines().filter(|l| !l.starts_with('#'));
