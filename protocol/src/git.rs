@@ -13,14 +13,18 @@ use crate::line::{self, Fault, is_control};
 use crate::request::{Client, Request, Verb};
 
 /// Reads git's lines and builds the request from them.
+///
+/// In this order, what every request touches lies in its first few hundred
+/// bytes.
+#[repr(C)]
 pub struct Scanner {
-    frame: Buffer<MAX_REQUEST>,
-    key: Buffer<MAX_KEY>,
-    secret: Buffer<MAX_PASSWORD>,
     fate: Fate,
     rejected: Option<[u8; 32]>,
     verb: Verb,
     ended: bool,
+    key: Buffer<MAX_KEY>,
+    frame: Buffer<MAX_REQUEST>,
+    secret: Buffer<MAX_PASSWORD>,
 }
 
 /// What becomes of the value that is being read.
@@ -36,23 +40,39 @@ enum Fate {
 }
 
 impl Scanner {
-    /// # Errors
-    /// None for the verbs that git knows: their heads fit.
-    pub fn new(verb: Verb) -> Result<Self, Fault> {
-        let mut scanner = Self {
+    /// All zeros, so that a static one costs no page before it is used.
+    #[must_use]
+    pub const fn blank() -> Self {
+        Self {
             frame: Buffer::new(),
             key: Buffer::new(),
             secret: Buffer::new(),
             fate: Fate::Undecided,
             rejected: None,
-            verb,
+            verb: Verb::Get,
             ended: false,
-        };
-        let mut writer = line::Writer::new(&mut scanner.frame.bytes);
+        }
+    }
+
+    /// # Errors
+    /// None for the verbs that git knows: their heads fit.
+    pub fn new(verb: Verb) -> Result<Self, Fault> {
+        let mut scanner = Self::blank();
+        scanner.open(verb)?;
+        Ok(scanner)
+    }
+
+    /// Makes a blank one ready for this verb.
+    ///
+    /// # Errors
+    /// As [`Scanner::new`].
+    pub fn open(&mut self, verb: Verb) -> Result<(), Fault> {
+        let mut writer = line::Writer::new(&mut self.frame.bytes);
         writer.head(verb.name())?;
         writer.pair("client", Client::Helper.name().as_bytes())?;
-        scanner.frame.used = writer.written().len();
-        Ok(scanner)
+        self.frame.used = writer.written().len();
+        self.verb = verb;
+        Ok(())
     }
 
     /// Takes the next bytes of git's. `true` once its empty line came: what
@@ -169,10 +189,11 @@ pub const CAPABILITIES: &str = "version 0\ncapability authtype\n";
 
 /// A buffer that remembers that something didn't fit.
 #[derive(Clone, Copy)]
+#[repr(C)]
 struct Buffer<const N: usize> {
-    bytes: [u8; N],
     used: usize,
     overflow: bool,
+    bytes: [u8; N],
 }
 
 impl<const N: usize> Buffer<N> {

@@ -3,16 +3,17 @@
 //! Exit 0 with nothing printed would make git log in with an empty password,
 //! and ssh take it for a yes: every refusal is status 1.
 
+use crate::memory;
 use crate::place::Place;
 use crate::protocol::answer::{Answer, Word};
 use crate::protocol::git::request_for_prompt;
-use crate::protocol::limits::{MAX_ANSWER, MAX_REQUEST};
 use crate::protocol::origin::Scheme;
 use crate::protocol::prompt::Prompt;
 use crate::round_trip::ask;
 use crate::speech::{complain, pass_on_refusal};
 use crate::sys::{self, Start};
 
+#[inline(never)]
 pub(crate) fn run(start: &Start<'_>) -> u8 {
     let mut arguments = start.arguments();
     let (Some(prompt), None) = (arguments.next(), arguments.next()) else { return 1 };
@@ -22,10 +23,10 @@ pub(crate) fn run(start: &Start<'_>) -> u8 {
         return 1;
     }
     let Some(prompt) = Prompt::parse(prompt) else { return 1 };
-    let (mut frame, mut buffer) = ([0; MAX_REQUEST], [0; MAX_ANSWER]);
-    let Ok(request) = request_for_prompt(&prompt, &mut frame) else { return 1 };
+    let (Some(frame), Some(buffer)) = (memory::REQUEST.take(), memory::ANSWER.take()) else { return 1 };
+    let Ok(request) = request_for_prompt(&prompt, frame) else { return 1 };
     let mut place = Place::of(start);
-    match ask(start, &mut place, request, &mut buffer) {
+    match ask(start, &mut place, request, buffer) {
         Ok(answer) => return give(&answer),
         Err(failure) if prompt.scheme == Scheme::Https => complain(start, failure, &place),
         Err(_) => {}

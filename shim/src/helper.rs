@@ -6,10 +6,10 @@
 //! actions, which scripts call, have statuses that mean something.
 
 use crate::fallback;
+use crate::memory;
 use crate::place::Place;
 use crate::protocol::answer::{Answer, Word};
 use crate::protocol::git::{CAPABILITIES, Scanner};
-use crate::protocol::limits::MAX_ANSWER;
 use crate::protocol::line::Writer;
 use crate::protocol::request::{Client, Request, Verb};
 use crate::round_trip::{Failure, ask, tell};
@@ -74,14 +74,13 @@ fn act(start: &Start<'_>, action: Action) -> u8 {
 }
 
 fn answer_git(start: &Start<'_>, verb: Verb) {
-    let Ok(mut scanner) = Scanner::new(verb) else { return };
-    if read_git(&mut scanner).is_none() {
+    let (Some(scanner), Some(buffer)) = (memory::SCANNER.take(), memory::ANSWER.take()) else { return };
+    if scanner.open(verb).is_err() || read_git(scanner, buffer).is_none() {
         return;
     }
     let Ok(Some(request)) = scanner.finish() else { return };
     let mut place = Place::of(start);
-    let mut buffer = [0; MAX_ANSWER];
-    let outcome = ask(start, &mut place, request, &mut buffer);
+    let outcome = ask(start, &mut place, request, buffer);
     // A rejected password is news for the daemon, and its fate none for git.
     if verb != Verb::Get {
         return;
@@ -97,10 +96,9 @@ fn answer_git(start: &Start<'_>, verb: Verb) {
 }
 
 /// Reads up to git's empty line, or to the end of its input.
-fn read_git(scanner: &mut Scanner) -> Option<()> {
-    let mut chunk = [0; 2048];
+fn read_git(scanner: &mut Scanner, chunk: &mut [u8]) -> Option<()> {
     loop {
-        match sys::read_input(&mut chunk).ok()? {
+        match sys::read_input(chunk).ok()? {
             0 => return Some(()),
             count if scanner.push(&chunk[..count]).ok()? => return Some(()),
             _ => {}
@@ -125,6 +123,7 @@ fn output<'a>(outcome: &Result<Answer<'a>, Failure>, request: &[u8]) -> Option<&
 
 /// Whether the request is one that a broker could have answered: without one,
 /// anything else stays silence.
+#[inline(never)]
 fn is_https(request: &[u8]) -> bool {
     Request::parse(request).is_ok_and(|request| {
         request.protocol.is_some_and(|name| name.eq_ignore_ascii_case(b"https"))
@@ -132,16 +131,18 @@ fn is_https(request: &[u8]) -> bool {
     })
 }
 
+#[inline(never)]
 fn fetch_token(start: &Start<'_>) -> u8 {
     let mut request = Request::new(Verb::Get);
     request.client = Client::Script;
     request.name = Some("github");
-    let (mut place, mut frame, mut buffer) = (Place::of(start), [0; 128], [0; MAX_ANSWER]);
+    let Some(buffer) = memory::ANSWER.take() else { return 1 };
+    let (mut place, mut frame) = (Place::of(start), [0; 128]);
     let mut writer = Writer::new(&mut frame);
     if request.write(&mut writer).is_err() {
         return 1;
     }
-    match ask(start, &mut place, writer.written(), &mut buffer) {
+    match ask(start, &mut place, writer.written(), buffer) {
         Err(failure) => complain(start, failure, &place),
         Ok(answer) if is_refusal(&answer) => pass_on_refusal(&answer),
         Ok(answer) => match answer.value("password").filter(|_| answer.word == Word::Ok) {
@@ -155,6 +156,7 @@ fn fetch_token(start: &Start<'_>) -> u8 {
     1
 }
 
+#[inline(never)]
 fn refresh_gh(start: &Start<'_>) -> u8 {
     let words: [&[u8]; 4] = [b"molecule-broker\0", b"refresh\0", b"--login\0", b"github\0"];
     let mut arguments = [None; 5];
@@ -166,6 +168,7 @@ fn refresh_gh(start: &Start<'_>) -> u8 {
     1
 }
 
+#[inline(never)]
 fn invalidate_cache(start: &Start<'_>) {
     tell(start, &mut Place::of(start), b"molecule/1 refresh\nclient=script\nname=github\n\n");
 }

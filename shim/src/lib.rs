@@ -8,7 +8,8 @@
 //! - [`round_trip`]: one request, one answer, one deadline; [`place`] says where
 //!   the socket is and whose answer counts; [`fallback`] answers when nobody
 //!   serves.
-//! - [`speech`], [`text`]: the one line on stderr, and bounded text.
+//! - [`speech`], [`text`]: the one line on stderr, and bounded text; [`memory`]:
+//!   the large buffers.
 
 #![cfg_attr(not(test), no_std)]
 
@@ -18,6 +19,7 @@ mod askpass;
 mod fallback;
 mod gh;
 mod helper;
+mod memory;
 mod place;
 mod round_trip;
 mod speech;

@@ -9,9 +9,10 @@ mod arguments;
 mod environment;
 mod real;
 
+use crate::memory;
 use crate::place::Place;
 use crate::protocol::answer::Word;
-use crate::protocol::limits::{MAX_ANSWER, MAX_REQUEST};
+use crate::protocol::limits::MAX_ANSWER;
 use crate::protocol::line::Writer;
 use crate::protocol::request::{Client, Request, Verb};
 use crate::round_trip::{Failure, ask};
@@ -20,6 +21,7 @@ use crate::sys::{Arg, Start};
 use crate::text::Text;
 use environment::{Host, Table};
 
+#[inline(never)]
 pub(crate) fn run(start: &Start<'_>) -> u8 {
     let mut pair = Text::<MAX_ANSWER>::new();
     let token = wanted(start).and_then(|host| fetch(start, host, &mut pair));
@@ -47,10 +49,11 @@ fn fetch<'p>(start: &Start<'_>, host: Host<'_>, pair: &'p mut Text<MAX_ANSWER>) 
     request.client = Client::Gh;
     request.protocol = Some(b"https");
     request.host = Some(host.name);
-    let (mut place, mut frame, mut buffer) = (Place::of(start), [0; MAX_REQUEST], [0; MAX_ANSWER]);
-    let mut writer = Writer::new(&mut frame);
+    let (frame, buffer) = (memory::REQUEST.take()?, memory::ANSWER.take()?);
+    let mut place = Place::of(start);
+    let mut writer = Writer::new(frame);
     request.write(&mut writer).ok()?;
-    match ask(start, &mut place, writer.written(), &mut buffer) {
+    match ask(start, &mut place, writer.written(), buffer) {
         Ok(answer) => {
             pass_on_refusal(&answer);
             let token = answer.value("password").filter(|t| answer.word == Word::Ok && !t.is_empty())?;

@@ -6,6 +6,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod once;
 mod start;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
@@ -14,6 +15,7 @@ use core::time::Duration;
 
 #[cfg(target_arch = "aarch64")]
 use aarch64::{RawStat, call, number};
+pub use once::Once;
 pub use start::{Arg, Start};
 #[cfg(target_arch = "x86_64")]
 use x86_64::{RawStat, call, number};
