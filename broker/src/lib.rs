@@ -14,6 +14,7 @@
 //! | [`server`] | the socket, who may ask, the verbs |
 //! | [`audit`], [`metrics`], [`status`] | who got what; what is counted; how things stand |
 //! | [`assemble`], [`serve`] | the composition root: the only place that knows both sides |
+//! | [`git_config`] | what leads git to the helper: pure |
 //! | [`client`], [`cli`] | the control commands, which are clients like any other |
 
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod git_config;
 pub mod harden;
 pub mod lease;
 pub mod metrics;
