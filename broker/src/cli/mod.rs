@@ -7,6 +7,7 @@ mod exec;
 mod launch;
 mod refresh;
 mod serve;
+mod setup_git;
 mod status;
 mod token;
 
@@ -67,6 +68,11 @@ pub enum Command {
         after_help = "Example:\n  molecule-broker exec -- gh api /user\n\nExit status: the command's own; 125 if there is no token, and the command isn't run."
     )]
     Exec(exec::Options),
+    /// Lead git to the credential helper
+    #[command(
+        after_help = "For each host an empty helper is set first, which drops what was configured before, then ours. Run twice it changes nothing.\n\nExamples:\n  molecule-broker setup-git --system\n  molecule-broker setup-git --host github.com --host git.example.com:8443\n  eval \"$(molecule-broker setup-git --env)\""
+    )]
+    SetupGit(setup_git::Options),
     /// Print the effective configuration and where each value came from
     Config,
     /// Answer one request from environment and configuration alone (used by the shim where no daemon serves)
@@ -102,6 +108,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fault> 
         Command::Refresh(options) => refresh::run(&cli.global, &options),
         Command::Token(options) => token::run(&cli.global, &options),
         Command::Exec(options) => exec::run(&cli.global, &options),
+        Command::SetupGit(options) => setup_git::run(&cli.global, &options),
         Command::Config => config::run(&cli.global),
         Command::Answer => answer::run(&cli.global),
     }
