@@ -141,6 +141,7 @@ impl Bench {
         let end = self.now.plus(length);
         while let Some(wake) = self.wake.filter(|wake| *wake <= end.boot) {
             self.now = self.now.plus(wake.saturating_sub(self.now.boot));
+            assert!(self.asks.len() < 100_000, "a hot loop");
             if self.send(Event::Due).fetch {
                 let answer = source(self.now);
                 self.answer(answer);

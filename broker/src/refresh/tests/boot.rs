@@ -54,7 +54,7 @@ fn a_carried_lease_that_is_overdue_is_renewed_soon() {
     let lease = lease("ghs_a", Some(Deadline::after(received, mins(60))), 7, received);
     let start = Start { refreshable: true, leases: vec![lease], ..Start::default() };
     let mut bench = Bench::with(Policy::default(), start, received.plus(mins(50)), 0.5);
-    assert!(bench.sleep() <= secs(5));
+    assert!(bench.sleep() <= secs(5) && bench.sleep() > secs(0), "and not all containers at once");
     bench.run_for(secs(5), minting());
     assert_eq!((bench.held().generation, bench.live()), (8, Some("ghs_minted1")));
 }
@@ -133,4 +133,10 @@ fn an_env_token_without_any_platform_is_served_at_once() {
     assert_eq!((bench.live(), bench.state()), (Some("ghs_env"), State::Ok));
     assert_eq!(bench.reject("ghs_env").outcome, Outcome::FallbackRejected);
     assert_eq!(bench.refused(), Some(State::Rejected));
+}
+
+#[test]
+fn rejections_of_what_is_no_longer_held_are_forgotten() {
+    let bench = Bench::new(Start { rejected: vec![[7; 32]; 3], ..from_platform() });
+    assert_eq!(bench.held().rejected.len(), 0);
 }

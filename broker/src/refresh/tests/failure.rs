@@ -224,3 +224,11 @@ fn a_recovery_clears_the_count_and_keeps_the_last_error() {
     assert_eq!((bench.state(), bench.held().consecutive_failures), (State::Ok, 0));
     assert!(bench.held().last_error.is_some());
 }
+
+#[test]
+fn a_new_bearer_is_tried_although_the_old_one_was_told_to_wait() {
+    let mut bench = Bench::new(from_platform());
+    bench.ask(Event::Demand, told_to_wait(Class::Http401, mins(5)));
+    bench.wait(secs(2));
+    assert!(bench.send(Event::SourceChanged).fetch);
+}

@@ -185,3 +185,11 @@ fn a_rejected_persona_is_only_marked() {
     assert_eq!((bench.live(), bench.state()), (Some("hunter2"), State::Ok));
     assert!(bench.held().suspect());
 }
+
+#[test]
+fn doubt_about_a_fresh_token_ends_with_the_token() {
+    let mut bench = Bench::served();
+    bench.reject("ghs_first");
+    bench.ask(Event::Force, token(bench.now, "ghs_next", mins(60)));
+    assert_eq!(bench.live(), Some("ghs_next"));
+}

@@ -172,3 +172,11 @@ fn a_changed_file_is_read_at_once_and_a_changed_bearer_only_when_it_matters() {
     }
     assert_eq!(bench.sleep(), secs(1));
 }
+
+#[test]
+fn a_repeated_token_that_is_now_said_to_die_earlier_does_die_earlier() {
+    let mut bench = Bench::served();
+    bench.ask(Event::Force, token(bench.now, "ghs_first", mins(20)));
+    bench.wait(mins(20));
+    assert_eq!(bench.live(), None);
+}
