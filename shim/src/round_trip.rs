@@ -78,7 +78,7 @@ enum Trouble {
     Absent,
     /// A socket, and nobody listens.
     Refused,
-    /// Busy, or gone without a whole answer.
+    /// Busy, or gone without a whole answer: worth another attempt.
     Lost,
     Final(Failure),
 }
@@ -124,7 +124,11 @@ fn attempt(
     answer: Option<(Deadline, &mut [u8])>,
 ) -> Result<usize, Trouble> {
     let path = place.path().ok_or(Trouble::Absent)?;
-    let socket = sys::socket().map_err(|errno| Trouble::Final(Failure::NoSockets(errno)))?;
+    let socket = sys::socket().map_err(|errno| match errno {
+        Errno::EPERM | Errno::EACCES | Errno::EAFNOSUPPORT => Trouble::Final(Failure::NoSockets(errno)),
+        // Out of descriptors or memory: that passes.
+        _ => Trouble::Lost,
+    })?;
     sys::connect(&socket, path).map_err(|errno| match errno {
         Errno::ECONNREFUSED => Trouble::Refused,
         Errno::EAGAIN | Errno::EINTR => Trouble::Lost,

@@ -1,7 +1,9 @@
 //! What a C library would bring: the entry point, the functions that compilers
 //! call by themselves, and an end for panics.
 
-use core::arch::{asm, global_asm};
+#[cfg(target_arch = "x86_64")]
+use core::arch::asm;
+use core::arch::global_asm;
 use core::panic::PanicInfo;
 
 use molecule_shim::sys::{Start, exit};

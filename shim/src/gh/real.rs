@@ -1,16 +1,16 @@
 //! Finds the real gh, and becomes it.
 //!
 //! A wrapper of the image's may sit earlier on `PATH` and run us by our full
-//! path. So a gh counts only if it first comes up on `PATH` after us: however
-//! many wrappers and copies there are, each step goes further down the list.
+//! path. So a gh that first comes up on `PATH` after us is taken before all
+//! others: however many wrappers and copies there are, each step goes further
+//! down the list. Only where there is none are the others tried, and once.
 
 use crate::fallback::{Path, search_path};
 use crate::speech::say;
 use crate::sys::{self, Arg, Start};
 use crate::text::Text;
 
-/// Set where we aren't on `PATH` ourselves, and nothing tells how far down the
-/// list we are.
+/// Set where the next step doesn't go down the list.
 const GUARD: &[u8] = b"MOLECULE_BROKER_GH_SHIM";
 
 /// Comes back only if there is no real gh.
@@ -31,26 +31,27 @@ pub(super) fn become_gh(start: &Start<'_>, envp: &[Option<Arg<'_>>]) -> u8 {
 
 fn try_path(start: &Start<'_>, envp: &[Option<Arg<'_>>]) {
     let Some(own) = own_identity(start) else { return };
-    let place = search_path(start).position(|folder| identity(folder) == Some(own));
-    let mut guarded = Text::<64>::of(&[GUARD, b"=1"]);
-    let mut longer = [None; super::environment::MOST + 1];
-    let envp = match place {
-        Some(_) => envp,
-        None if start.variable(GUARD).is_some() => return,
-        None => match with(envp, guarded.arg(), &mut longer) {
-            Some(envp) => envp,
-            None => return,
-        },
-    };
-    let first_ours = place.map_or(0, |at| at + 1);
-    for (at, folder) in search_path(start).enumerate().skip(first_ours) {
-        let Some(found) = identity(folder) else { continue };
-        let first = search_path(start).position(|folder| identity(folder) == Some(found));
-        if found != own && first == Some(at) {
-            let mut path = gh_in(folder);
-            if let Some(path) = path.arg() {
-                sys::exec(path, start.argv, envp);
-            }
+    let first = |wanted| search_path(start).position(|folder| identity(folder) == Some(wanted));
+    if let Some(ours) = first(own) {
+        let further = |found, at| at > ours && first(found) == Some(at);
+        try_each(start, envp, |found, at| found != own && further(found, at));
+    }
+    // Before us, or we aren't on it: whoever that is may come back to us, once.
+    let mut guard = Text::<64>::of(&[GUARD, b"=1"]);
+    let mut room = [None; super::environment::MOST + 1];
+    if start.variable(GUARD).is_none()
+        && let Some(envp) = with(envp, guard.arg(), &mut room)
+    {
+        try_each(start, envp, |found, _| found != own);
+    }
+}
+
+fn try_each(start: &Start<'_>, envp: &[Option<Arg<'_>>], may_be: impl Fn((u64, u64), usize) -> bool) {
+    for (at, folder) in search_path(start).enumerate() {
+        if identity(folder).is_some_and(|found| may_be(found, at))
+            && let Some(path) = gh_in(folder).arg()
+        {
+            sys::exec(path, start.argv, envp);
         }
     }
 }

@@ -130,9 +130,18 @@ fn a_wrapper_before_us_that_runs_us_is_never_run_in_turn() {
         run(&mut command, b"")
     };
     assert!(wrapped(&["zero", "one", "two", "zero"]).out.starts_with("real pr\n"));
+    // With nothing further down, the wrapper is tried once, and comes back to us.
     assert_eq!(wrapped(&["zero", "one", "zero"]).status, Some(127));
-    // Not on PATH ourselves: the wrapper is tried once, and comes back to us.
+    // Not on PATH ourselves: likewise.
     assert_eq!(wrapped(&["zero"]).status, Some(127));
+}
+
+#[test]
+fn a_gh_before_us_is_better_than_none() {
+    let (place, _server) = image();
+    let mut command = Command::new(place.folder.join("one/gh"));
+    command.env_clear().env("MOLECULE_BROKER_SOCKET", place.socket()).env("PATH", path(&place, &["two", "one"]));
+    assert_eq!(run(command.arg("pr"), b""), real("real pr\nGH_TOKEN=ghs_new\n"));
 }
 
 #[test]
