@@ -1,0 +1,69 @@
+//! The main job: real git works through every token rotation.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, and says where")]
+
+use std::time::{Duration, Instant};
+
+use molecule_tests::git_host::Worth;
+use molecule_tests::platform::Policy;
+use molecule_tests::programs::{Git, gits};
+use molecule_tests::world::{Setup, Wiring, World, run};
+
+const LIFE: Duration = Duration::from_secs(4);
+const LENGTH: Duration = Duration::from_secs(10);
+
+#[test]
+fn git_works_through_rotations_by_the_helper() {
+    for git in gits() {
+        work_through_rotations(&git, Wiring::Helper, Policy::MintPerCall);
+    }
+}
+
+#[test]
+fn git_works_through_rotations_by_askpass() {
+    for git in gits() {
+        work_through_rotations(&git, Wiring::Askpass, Policy::MintPerCall);
+    }
+}
+
+#[test]
+fn git_works_through_rotations_of_a_platform_that_caches() {
+    let policy = Policy::cached_like_the_real_one(LIFE);
+    work_through_rotations(&gits()[0], Wiring::Both, policy);
+}
+
+#[test]
+fn git_works_with_a_platform_behind_tls() {
+    let world = World::started(Setup { platform_tls: true, ..Setup::default() });
+    world.host.create_repository("acme/app.git");
+    let mut clone = world.git(&gits()[0], Wiring::Helper);
+    clone.args(["clone", "--quiet", &world.host.url("acme/app.git"), "app"]);
+    run(&mut clone, Duration::from_secs(20)).ok();
+}
+
+fn work_through_rotations(git: &Git, wiring: Wiring, policy: Policy) {
+    let world = World::started(Setup { life: LIFE, policy, ..Setup::default() });
+    world.host.create_repository("acme/app.git");
+    let folder = world.work().join("app").display().to_string();
+    let git = |arguments: &[&str]| {
+        let ran = run(world.git(git, wiring).args(arguments), Duration::from_secs(20));
+        assert!(ran.success(), "{arguments:?}: {ran:?}\nthe broker's log:\n{}", world.broker.log());
+    };
+    let end = Instant::now() + LENGTH;
+    git(&["clone", "--quiet", &world.host.url("acme/app.git"), &folder]);
+    while Instant::now() < end {
+        git(&["-C", &folder, "commit", "--quiet", "--allow-empty", "-m", "Work"]);
+        git(&["-C", &folder, "push", "--quiet", "origin", "HEAD:main"]);
+        git(&["-C", &folder, "fetch", "--quiet", "origin"]);
+    }
+
+    assert_eq!(world.host.dead_shown(), 0, "dead tokens were shown to the host");
+    assert!(world.host.shown_count(Worth::Live) > 10);
+    let mut tokens: Vec<_> = world.platform.asked().into_iter().filter_map(|one| one.token).collect();
+    let asked = tokens.len();
+    tokens.dedup();
+    assert!(tokens.len() >= 3, "only {} tokens in {LENGTH:?}", tokens.len());
+    let rotations = tokens.len() - 1;
+    // The boot fetch is no rotation, and the last rotation may be under way.
+    assert!(asked <= rotations * 22 / 10 + 2, "asked {asked} times for {rotations} rotations");
+}
