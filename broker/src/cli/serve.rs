@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{EnvFilter, fmt, reload};
@@ -39,7 +40,12 @@ pub fn run(global: &Global) -> Result<ExitCode, Fault> {
         carried: Carried::new(),
         sandbox: "not dumpable".into(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // The thread that resolves a name ends with its refresh. It would else
+        // wake up ten seconds later, only to end.
+        .thread_keep_alive(Duration::from_millis(100))
+        .build();
     let runtime = runtime.map_err(|error| Fault::new(FAILED, error))?;
     runtime.block_on(serve.run()).map_err(|error| Fault::new(FAILED, error))?;
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,5 @@
 //! The two ways in which instants arrive: RFC 3339 in bodies, HTTP dates in
-//! headers. Fractions are dropped, so that no life is rounded up.
+//! headers. Fractions are cut to the nanosecond, so that no life is rounded up.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,19 +18,24 @@ pub(super) fn rfc3339(text: &str) -> Option<Wall> {
         13 | 16 => b == b':',
         _ => b.is_ascii_digit(),
     });
-    let offset = match rest.strip_prefix('.') {
-        Some(fraction) => {
-            let offset = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
-            (offset.len() < fraction.len()).then_some(offset)?
+    let (fraction, offset) = match rest.strip_prefix('.') {
+        Some(rest) => {
+            let offset = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            let digits = rest.strip_suffix(offset).filter(|digits| !digits.is_empty())?;
+            (digits, offset)
         }
-        None => rest,
+        None => ("", rest),
     };
     if !shaped || !is_offset(offset) {
         return None;
     }
     let whole = format!("{moment}{offset}").to_ascii_uppercase();
     let seconds = whole.parse::<Timestamp>().ok()?.as_second();
-    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    let nanos = (0..9).fold(0, |nanos, at| {
+        let digit = fraction.as_bytes().get(at).map_or(0, |digit| digit - b'0');
+        nanos * 10 + u32::from(digit)
+    });
+    Some(u64::try_from(seconds).map_or(Duration::ZERO, |seconds| Duration::new(seconds, nanos)))
 }
 
 fn is_offset(text: &str) -> bool {
@@ -57,15 +62,16 @@ mod tests {
 
     #[test]
     fn a22_only_rfc_3339_is_an_expiry() {
-        for (text, seconds) in [
-            ("2026-04-17T22:50:00Z", 1_776_466_200),
-            ("2026-04-17t22:50:00z", 1_776_466_200),
-            ("2026-04-17T22:50:00.999999999999Z", 1_776_466_200),
-            ("2026-04-18T00:50:00+02:00", 1_776_466_200),
-            ("2026-04-17T22:50:00-00:00", 1_776_466_200),
-            ("1960-01-01T00:00:00Z", 0),
+        for (text, seconds, nanos) in [
+            ("2026-04-17T22:50:00Z", 1_776_466_200, 0),
+            ("2026-04-17t22:50:00z", 1_776_466_200, 0),
+            ("2026-04-17T22:50:00.25Z", 1_776_466_200, 250_000_000),
+            ("2026-04-17T22:50:00.999999999999Z", 1_776_466_200, 999_999_999),
+            ("2026-04-18T00:50:00+02:00", 1_776_466_200, 0),
+            ("2026-04-17T22:50:00-00:00", 1_776_466_200, 0),
+            ("1960-01-01T00:00:00.5Z", 0, 0),
         ] {
-            assert_eq!(rfc3339(text), Some(Duration::from_secs(seconds)), "{text}");
+            assert_eq!(rfc3339(text), Some(Duration::new(seconds, nanos)), "{text}");
         }
         for text in [
             "",

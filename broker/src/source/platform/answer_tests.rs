@@ -42,8 +42,8 @@ fn a_good_answer_is_a_token_and_the_sooner_of_two_deadlines() {
     assert_eq!(fresh.secret.expose(), "ghs_canary");
     assert_eq!(fresh.origin, Provenance::Platform);
     let deadline = fresh.deadline.unwrap();
-    assert_eq!(deadline.boot, Duration::from_secs(1000 + 3000));
-    assert_eq!(deadline.wall, Duration::from_secs(T0 + 3000));
+    assert_eq!(deadline.boot, Duration::from_millis(1_000_000 + 3_000_500));
+    assert_eq!(deadline.wall, Duration::from_millis(T0 * 1000 + 3_000_500));
 }
 
 #[test]
