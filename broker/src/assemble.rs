@@ -16,6 +16,7 @@ use crate::refresh::driver::{Driver, Observer};
 use crate::refresh::{Machine, Start};
 use crate::scope::Scopes;
 use crate::server::peer::Admission;
+use crate::sinks::Errands;
 use crate::source::{Command, Env, File, Persona, Platform, Source};
 use crate::store;
 use crate::table::{Credential, Table};
@@ -38,7 +39,12 @@ pub struct Assembled {
 
 /// # Errors
 /// The first credential whose source can't be made, and why.
-pub fn assemble(config: &Config, carried: &Carried, observer: &Observer) -> Result<Assembled, Failure> {
+pub fn assemble(
+    config: &Config,
+    carried: &Carried,
+    observer: &Observer,
+    errands: Option<&Errands>,
+) -> Result<Assembled, Failure> {
     let now = clock::now();
     let mut table = Table {
         admission: Admission { own: Some(Uid::effective()), listed: config.socket.allow.clone() },
@@ -53,7 +59,7 @@ pub fn assemble(config: &Config, carried: &Carried, observer: &Observer) -> Resu
             Scope::Patterns(patterns) => patterns.iter().cloned().for_each(|p| table.scopes.claim(index, p)),
         }
         let kept = carried.get(&credential.name).cloned().unwrap_or_default();
-        let (source, start) = begin(credential, kept, now)?;
+        let (source, start) = begin(credential, kept, now, errands)?;
         let refreshable = start.refreshable;
         let (machine, first) = Machine::new(credential.policy.clone(), start, now, clock::jitter());
         let (writer, reader) = store::cell(machine.held().clone());
@@ -83,7 +89,12 @@ fn entry(credential: &config::Credential, refreshable: bool, reader: store::Read
 }
 
 /// The source that will be asked, and what the machine starts from.
-fn begin(credential: &config::Credential, kept: Kept, now: Moment) -> Result<(Option<Arc<Source>>, Start), Failure> {
+fn begin(
+    credential: &config::Credential,
+    kept: Kept,
+    now: Moment,
+    errands: Option<&Errands>,
+) -> Result<(Option<Arc<Source>>, Start), Failure> {
     let mut start = Start { leases: kept.leases, rejected: kept.rejected, ..Start::default() };
     let source = match &credential.source {
         // Both are all there will ever be of them, whatever was kept.
@@ -97,7 +108,7 @@ fn begin(credential: &config::Credential, kept: Kept, now: Moment) -> Result<(Op
         }
         refreshable => {
             start.refreshable = true;
-            Some(Arc::new(make(refreshable, credential)?))
+            Some(Arc::new(make(refreshable, credential, errands)?))
         }
     };
     let frozen = [&credential.source].into_iter().chain(&credential.fallback).find_map(|source| match source {
@@ -115,12 +126,16 @@ fn begin(credential: &config::Credential, kept: Kept, now: Moment) -> Result<(Op
     Ok((source, start))
 }
 
-fn make(source: &SourceConfig, credential: &config::Credential) -> Result<Source, Failure> {
+fn make(source: &SourceConfig, credential: &config::Credential, errands: Option<&Errands>) -> Result<Source, Failure> {
     Ok(match source {
         SourceConfig::Platform(settings) => Source::Platform(Box::new(Platform::new(settings.clone())?)),
         SourceConfig::File(path) => Source::File(File::new(path.clone())),
         SourceConfig::Command { argv, env } => {
-            Source::Command(Command::new(argv.clone(), env.clone(), credential.policy.attempt_timeout))
+            let command = Command::new(argv.clone(), env.clone(), credential.policy.attempt_timeout);
+            Source::Command(match errands {
+                Some(errands) => command.by(errands.clone(), Arc::clone(&credential.name)),
+                None => command,
+            })
         }
         SourceConfig::Persona(password) | SourceConfig::Variable { password, .. } => {
             Source::Persona(Persona::new(None, password.clone()))

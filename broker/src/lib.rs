@@ -13,6 +13,7 @@
 //! | [`scope`], [`table`], [`answer`] | which credential an origin belongs to, and what may be given of it: pure |
 //! | [`server`] | the socket, who may ask, the verbs |
 //! | [`audit`], [`metrics`], [`status`] | who got what; what is counted; how things stand |
+//! | [`sinks`] | what is told of a refresh, and the helper process that starts programs |
 //! | [`assemble`], [`serve`] | the composition root: the only place that knows both sides |
 //! | [`git_config`] | what leads git to the helper: pure |
 //! | [`client`], [`cli`] | the control commands, which are clients like any other |
@@ -37,6 +38,7 @@ pub mod scope;
 pub mod secret;
 pub mod serve;
 pub mod server;
+pub mod sinks;
 pub mod source;
 pub mod status;
 pub mod store;

@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::refresh::driver::{Driver, Observer};
 use crate::refresh::{Held, Outcome};
 use crate::server::{Command, Service, accept};
+use crate::sinks::{Errands, Outlet};
 use crate::status::About;
 use crate::table::Table;
 
@@ -31,6 +32,8 @@ pub struct Serve {
     pub refilter: Box<dyn Fn(&str)>,
     /// From the daemon before this one.
     pub carried: Carried,
+    /// The line to the helper process, if one was needed.
+    pub errands: Option<std::os::unix::net::UnixStream>,
     pub sandbox: String,
 }
 
@@ -48,8 +51,10 @@ impl Serve {
     pub async fn run(self) -> Result<(), ServeError> {
         let mut signals = Signals::new()?;
         let metrics = Arc::new(Metrics::new(0));
-        let observer = observer(Arc::clone(&metrics));
-        let Assembled { table, drivers } = assemble(&self.config, &self.carried, &observer)?;
+        let errands = self.errands.map(Errands::over).transpose()?;
+        let outlet = Arc::new(Outlet::new(errands, &self.config));
+        let observer = observer(Arc::clone(&metrics), Arc::clone(&outlet));
+        let Assembled { table, drivers } = assemble(&self.config, &self.carried, &observer, outlet.errands())?;
         let audit = Audit::new(self.config.log.format, self.config.log.audit_file.as_deref())?;
         let about = About { started: clock::now().boot, sandbox: self.sandbox };
         let (commands, mut orders) = mpsc::channel(8);
@@ -81,7 +86,9 @@ impl Serve {
                 (self.refilter)(&config.log.filter);
                 service.audit.reopen().map_err(|error| format!("the audit file can't be opened again: {error}"))?;
                 let carried = carry(&service.table());
-                let next = assemble(&config, &carried, &observer).map_err(|failure| failure.message)?;
+                let next =
+                    assemble(&config, &carried, &observer, outlet.errands()).map_err(|failure| failure.message)?;
+                outlet.reload(&config);
                 service.replace_table(next.table);
                 Ok(next.drivers)
             });
@@ -117,10 +124,11 @@ fn carry(table: &Table) -> Carried {
     table.credentials.iter().map(|c| (Arc::clone(&c.name), kept(c.reader.held()))).collect()
 }
 
-/// Log and metrics of everything that the refresh side does.
-fn observer(metrics: Arc<Metrics>) -> Observer {
+/// Log, metrics, sinks and hooks of everything that the refresh side does.
+fn observer(metrics: Arc<Metrics>, outlet: Arc<Outlet>) -> Observer {
     Arc::new(move |credential, outcome, held| {
         metrics.refreshed(credential, true, outcome);
+        outlet.observe(credential, outcome, held);
         match outcome {
             Outcome::Refreshed { generation } => {
                 let left = held.current.as_deref().and_then(|lease| lease.left(clock::now()));

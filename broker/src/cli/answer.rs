@@ -43,7 +43,7 @@ fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
         Ok(config) => without_platform(config),
         Err(problems) => return refused(&format!("no broker is running, and its configuration is bad: {problems}")),
     };
-    let table = match assemble(&config, &Carried::new(), &(Arc::new(|_: &str, _, _: &_| {}) as _)) {
+    let table = match assemble(&config, &Carried::new(), &(Arc::new(|_: &str, _, _: &_| {}) as _), None) {
         Ok(assembled) => assembled.table,
         Err(failure) => return refused(&failure.message),
     };

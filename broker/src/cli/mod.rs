@@ -3,6 +3,7 @@
 
 mod answer;
 mod config;
+mod errands;
 mod exec;
 mod launch;
 mod refresh;
@@ -78,6 +79,12 @@ pub enum Command {
     /// Answer one request from environment and configuration alone (used by the shim where no daemon serves)
     #[command(hide = true)]
     Answer,
+    /// Start programs for the daemon at the other end of stdin (used by serve)
+    #[command(hide = true)]
+    Errands,
+    /// Write what stands on stdin to a file of one's own (used by the sinks)
+    #[command(hide = true)]
+    Keep(errands::Keep),
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -111,6 +118,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fault> 
         Command::SetupGit(options) => setup_git::run(&cli.global, &options),
         Command::Config => config::run(&cli.global),
         Command::Answer => answer::run(&cli.global),
+        Command::Errands => errands::run(&cli.global),
+        Command::Keep(options) => errands::keep(&options),
     }
 }
 

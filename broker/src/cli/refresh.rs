@@ -4,14 +4,20 @@ use std::process::ExitCode;
 
 use clap::Args;
 use molecule_protocol::answer::Word;
-use molecule_protocol::request::{Request, Verb};
+use molecule_protocol::request::{Client, Request, Verb};
+use nix::unistd::Uid;
+use zeroize::Zeroizing;
 
-use super::{Fault, Global, launch};
+use super::{Fault, Global, launch, token};
+use crate::{sinks, users};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// The credential's name; without it, all that have a source to ask
     pub name: Option<String>,
+    /// Then log gh in and write ~/.gh_token, as the old scripts' _refresh_gh did
+    #[arg(long, hide = true)]
+    pub login: bool,
 }
 
 /// # Errors
@@ -19,7 +25,21 @@ pub struct Options {
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     let mut request = Request::new(Verb::Refresh);
     request.name = options.name.as_deref();
-    done(global, &request)
+    let done = done(global, &request)?;
+    if options.login { log_in(global) } else { Ok(done) }
+}
+
+/// As whoever calls: it is their gh and their home.
+fn log_in(global: &Global) -> Result<ExitCode, Fault> {
+    let reply = token::fetch(global, Client::Script, None, 1)?;
+    let missing = || Fault::new(1, "the broker's answer lacks a part");
+    let (secret, host) = (reply.text("password").ok_or_else(missing)?, reply.text("host").ok_or_else(missing)?);
+    let mut user = users::user_of(Uid::effective());
+    if let Some(home) = std::env::var_os("HOME").filter(|home| !home.is_empty()) {
+        user.home = Some(home.into());
+    }
+    sinks::log_in_here(&Zeroizing::new(secret.to_owned()), host, &user).map_err(|faults| Fault::new(1, faults))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// # Errors

@@ -13,6 +13,7 @@ use crate::config::{Config, LogFormat};
 use crate::harden;
 use crate::serve::Serve;
 use crate::server::socket::Plan;
+use crate::sinks::{self, needed};
 
 const BAD_CONFIGURATION: u8 = 2;
 const FAILED: u8 = 1;
@@ -24,6 +25,9 @@ pub fn run(global: &Global) -> Result<ExitCode, Fault> {
     let refilter = log_to_stderr(&config);
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     harden::raise_descriptor_limit();
+    let errands = needed(&config).then(|| sinks::start(config.file.as_deref())).transpose();
+    let errands =
+        errands.map_err(|error| Fault::new(FAILED, format!("the helper process can't be started: {error}")))?;
     let plan = Plan {
         path: config.socket.path.clone(),
         mode: config.socket.mode,
@@ -38,6 +42,7 @@ pub fn run(global: &Global) -> Result<ExitCode, Fault> {
         reread: Box::new(move || launch::config(&again).map_err(|problems| problems.to_string())),
         refilter,
         carried: Carried::new(),
+        errands,
         sandbox: "not dumpable".into(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

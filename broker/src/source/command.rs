@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -13,12 +14,15 @@ use zeroize::Zeroizing;
 use super::note::{self, MAX_NOTE};
 use crate::clock;
 use crate::lease::{Class, Failure, Fresh, Provenance};
+use crate::sinks::{Errand, Errands};
 use crate::text::outside;
 
 pub struct Command {
     argv: Vec<String>,
     env: BTreeMap<String, String>,
     timeout: Duration,
+    /// Who runs it in our place, and under what name it is known there.
+    by: Option<(Errands, Arc<str>)>,
 }
 
 /// What a command did.
@@ -33,13 +37,37 @@ impl Command {
     /// credentials.
     #[must_use]
     pub fn new(argv: Vec<String>, env: BTreeMap<String, String>, timeout: Duration) -> Self {
-        Self { argv, env, timeout }
+        Self { argv, env, timeout, by: None }
+    }
+
+    /// The same, run by the helper process, which finds it in the
+    /// configuration under this credential's name.
+    #[must_use]
+    pub fn by(self, errands: Errands, credential: Arc<str>) -> Self {
+        Self { by: Some((errands, credential)), ..self }
     }
 
     /// # Errors
     /// If it can't be started, fails, takes too long, or prints no credential.
     pub async fn fetch(&self) -> Result<Fresh, Failure> {
-        let name = format!("command {}", outside(self.argv.first().map_or("", |n| n)));
+        let printed = match &self.by {
+            None => self.print().await?,
+            Some((errands, credential)) => errand(errands, credential).await?,
+        };
+        let place = format!("what {} printed", self.name());
+        note::parse(printed.as_bytes(), &place, clock::now(), Provenance::Command)
+    }
+
+    fn name(&self) -> String {
+        format!("command {}", outside(self.argv.first().map_or("", |n| n)))
+    }
+
+    /// Runs it here.
+    ///
+    /// # Errors
+    /// If it can't be started, fails, takes too long, or prints what is no text.
+    pub async fn print(&self) -> Result<Zeroizing<String>, Failure> {
+        let name = self.name();
         let outcome = timeout(self.timeout, self.run(&name)).await.map_err(|_| {
             Failure::new(Class::Timeout, format!("{name} took longer than {:?} and was killed", self.timeout))
         })??;
@@ -53,8 +81,10 @@ impl Command {
         if outcome.stdout.len() > MAX_NOTE {
             return Err(Failure::new(Class::Body, format!("{name} printed more than {MAX_NOTE} bytes")));
         }
-        let place = format!("what {name} printed");
-        note::parse(&outcome.stdout, &place, clock::now(), Provenance::Command)
+        let text = std::str::from_utf8(&outcome.stdout).map_err(|_| {
+            Failure::new(Class::Body, format!("what {name} printed holds bytes that are no UTF-8 text"))
+        })?;
+        Ok(Zeroizing::new(text.to_owned()))
     }
 
     /// The one place that starts a process. Whenever this future ends, so does
@@ -78,6 +108,14 @@ impl Command {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr) = tokio::join!(read_capped(stdout), read_capped(stderr));
         Ok(Outcome { stdout, stderr: stderr.to_vec(), status: child.wait().await.map_err(|e| failed("was lost", e))? })
+    }
+}
+
+async fn errand(errands: &Errands, credential: &str) -> Result<Zeroizing<String>, Failure> {
+    let class = |name: &str| [Class::Timeout, Class::Body].into_iter().find(|c| c.name() == name);
+    match errands.run(Errand::Fetch { credential: credential.to_owned() }).await {
+        Ok(printed) => Ok(printed.map(|p| p.0).unwrap_or_default()),
+        Err(trouble) => Err(Failure::new(class(&trouble.class).unwrap_or(Class::Config), trouble.message)),
     }
 }
 

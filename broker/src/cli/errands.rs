@@ -1,0 +1,53 @@
+//! The processes that the daemon starts of itself: the helper that starts all
+//! others, and the one that writes a token into somebody's home.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use zeroize::Zeroizing;
+
+use super::{Fault, Global, launch};
+use crate::secret::MAX_SECRET;
+use crate::sinks::{file, runner};
+
+#[derive(Clone, Debug, Args)]
+pub struct Keep {
+    /// The file
+    pub path: PathBuf,
+}
+
+/// # Errors
+/// Status 1; the daemon has said the same of its own configuration before.
+pub fn run(global: &Global) -> Result<ExitCode, Fault> {
+    close_what_was_inherited();
+    let config = launch::config(global).map_err(|problems| Fault::new(1, problems))?;
+    let again = global.clone();
+    let reread = Box::new(move || launch::config(&again).map_err(|problems| problems.to_string()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Fault::new(1, error))?;
+    runtime.block_on(runner::serve(config, reread)).map_err(|error| Fault::new(1, error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// # Errors
+/// Status 1 where it can't be written.
+pub fn keep(options: &Keep) -> Result<ExitCode, Fault> {
+    let mut token = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
+    let read = std::io::stdin().lock().take(MAX_SECRET as u64 + 1).read_to_end(&mut token);
+    read.map_err(|error| Fault::new(1, error))?;
+    file::write(&options.path, &token).map_err(|fault| Fault::new(1, fault))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A supervisor may have given the daemon its listening socket and its leases;
+/// no program that is started from here shall come by them.
+fn close_what_was_inherited() {
+    let Ok(folder) = std::fs::read_dir("/proc/self/fd") else { return };
+    let numbers: Vec<i32> = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        // The folder's own is among them, and closed by now.
+        let _ = nix::unistd::close(number);
+    }
+}

@@ -1,0 +1,52 @@
+//! Logs the real gh in, as the old refresher did: the token on stdin, and
+//! neither of the variables that gh would take for it (gh help auth login).
+
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::child::{self, Job};
+use crate::users::User;
+
+/// gh asks GitHub once who the token is.
+const TIME: Duration = Duration::from_secs(30);
+
+/// Where the shim keeps the gh whose place it took.
+const MOVED: &str = "gh.distrib";
+
+/// # Errors
+/// There is no gh, or it says no.
+pub async fn log_in(token: &Zeroizing<String>, host: &str, user: &User) -> Result<(), String> {
+    let gh = find(env::var_os("PATH"))
+        .ok_or("gh isn't on PATH, so it can't be logged in; install it or drop the sink gh")?;
+    let home = user.home.as_ref().ok_or_else(|| format!("user {} has no home folder for gh's login", user.name))?;
+    let mut env = super::environment(&["GH_CONFIG_DIR", "XDG_CONFIG_HOME"]);
+    env.insert("HOME".into(), home.display().to_string());
+    env.insert("USER".into(), user.name.clone());
+    env.insert("GH_NO_UPDATE_NOTIFIER".into(), "1".into());
+    env.insert("GH_PROMPT_DISABLED".into(), "1".into());
+    let words = ["auth", "login", "--with-token", "--hostname", host].map(OsString::from);
+    let argv: Vec<OsString> = [gh.into_os_string()].into_iter().chain(words).collect();
+    child::run(Job { argv: &argv, env, stdin: Some(token), user: Some(user), time: TIME }).await
+}
+
+#[must_use]
+pub fn is_there() -> bool {
+    find(env::var_os("PATH")).is_some()
+}
+
+/// The one that was moved aside comes first. The shim under the name gh would
+/// do as well: it passes `auth login` on.
+fn find(path: Option<OsString>) -> Option<PathBuf> {
+    let folders: Vec<PathBuf> = env::split_paths(&path?).filter(|folder| folder.is_absolute()).collect();
+    let moved = folders.iter().map(|folder| folder.join(MOVED));
+    moved.chain(folders.iter().map(|folder| folder.join("gh"))).find(|file| can_run(file))
+}
+
+fn can_run(file: &Path) -> bool {
+    file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}

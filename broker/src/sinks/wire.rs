@@ -1,0 +1,105 @@
+//! What daemon and helper say to each other: a line of JSON each. The daemon
+//! names what is to be done; what that is stands in the configuration.
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use zeroize::Zeroizing;
+
+use crate::lease::Class;
+
+/// The longest line: what a command printed, escaped.
+const MAX_LINE: usize = 512 * 1024;
+
+#[derive(Serialize, Deserialize)]
+pub struct Request {
+    pub id: u64,
+    pub errand: Errand,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Errand {
+    /// Bring the token to the configured sinks.
+    Sink {
+        #[serde(with = "text")]
+        token: Zeroizing<String>,
+    },
+    /// Run the program that is configured for the event.
+    Hook(Happened),
+    /// Run the command of the credential with this name.
+    Fetch { credential: String },
+    /// Read the configuration again.
+    Reload,
+}
+
+/// What a hook is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Happened {
+    pub credential: String,
+    pub outcome: String,
+    pub class: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Report {
+    pub id: u64,
+    pub result: Result<Option<Printed>, Trouble>,
+}
+
+/// What a command brought: a credential, as it was printed.
+#[derive(Serialize, Deserialize)]
+pub struct Printed(#[serde(with = "text")] pub Zeroizing<String>);
+
+/// Why an errand failed. Fit to be shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Trouble {
+    pub message: String,
+    /// The name of its [`Class`](crate::lease::Class).
+    pub class: String,
+}
+
+impl Trouble {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), class: Class::Config.name().into() }
+    }
+}
+
+/// # Errors
+/// The other side is gone.
+pub async fn send(to: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) -> std::io::Result<()> {
+    let mut line = Zeroizing::new(serde_json::to_vec(what)?);
+    line.push(b'\n');
+    to.write_all(&line).await
+}
+
+/// A secret on its way: overwritten when done with, on both sides.
+mod text {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use zeroize::Zeroizing;
+
+    pub fn serialize<S: Serializer>(text: &Zeroizing<String>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
+        String::deserialize(from).map(Zeroizing::new)
+    }
+}
+
+/// The lines of the other side.
+pub struct Lines<R>(BufReader<R>);
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub fn new(from: R) -> Self {
+        Self(BufReader::new(from))
+    }
+
+    /// `None` at the end. May be dropped while it waits, between lines only.
+    pub async fn next<T: for<'a> Deserialize<'a>>(&mut self) -> Option<T> {
+        use tokio::io::AsyncReadExt;
+        let mut line = Zeroizing::new(Vec::with_capacity(1024));
+        let mut bounded = (&mut self.0).take(MAX_LINE as u64);
+        bounded.read_until(b'\n', &mut line).await.ok()?;
+        serde_json::from_slice(&line).ok()
+    }
+}

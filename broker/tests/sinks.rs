@@ -1,0 +1,161 @@
+//! What is told of every refresh, with the real daemon and its helper process.
+
+mod kit;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+
+use kit::{World, set_mode, text, wait_for};
+
+/// A world whose configuration file ends like this.
+fn world(config: &str) -> World {
+    let mut world = World::new();
+    fs::write(world.path("config.toml"), config).unwrap();
+    world.set("MOLECULE_BROKER_CONFIG", world.path("config.toml").display().to_string());
+    world
+}
+
+/// A gh that notes how it was called.
+fn note_gh(world: &World) {
+    let notes = world.path("notes");
+    fs::create_dir(&notes).unwrap();
+    set_mode(&notes, 0o777);
+    let script = format!(
+        "cd {}; {{ echo \"args $*\"; echo \"uid $(id -u)\"; echo \"groups $(id -G)\"; echo \"stdin $(cat)\"; env; }} > draft; mv draft gh",
+        notes.display()
+    );
+    world.script("bin/gh", &script);
+}
+
+#[test]
+fn gh_is_logged_in_after_each_refresh_with_the_token_on_stdin_alone() {
+    let mut world = world("[sinks]\nuser = \"daemon\"\n");
+    note_gh(&world);
+    world.set("MOLECULE_BROKER_SINKS", "gh");
+    world.set("GH_TOKEN", "ghs_frozen");
+    world.start();
+    assert!(world.broker(&["refresh"]).status.success());
+    let note = wait_for("gh's call", || fs::read_to_string(world.path("notes/gh")).ok());
+    assert!(note.contains("args auth login --with-token --hostname github.com\n"), "{note}");
+    assert!(note.contains("stdin ghs_minted_") && note.contains("uid 1\n") && note.contains("groups 1\n"), "{note}");
+    assert!(
+        !note.contains("GH_TOKEN") && !note.contains("GITHUB_TOKEN") && note.matches("ghs_").count() == 1,
+        "{note}"
+    );
+    assert!(note.contains("HOME=/usr/sbin"), "{note}");
+}
+
+#[test]
+fn the_token_file_is_the_agents_own_and_closed_to_others() {
+    let mut world = world("");
+    let home = world.path("agent");
+    fs::create_dir(&home).unwrap();
+    set_mode(&home, 0o700);
+    chown(&home, Some(12345), Some(12345)).unwrap();
+    let file = home.join(".gh_token");
+    let config = format!("[sinks]\nuser = \"12345\"\nfile = \"{}\"\n", file.display());
+    fs::write(world.path("config.toml"), config).unwrap();
+    world.start();
+    assert!(world.broker(&["refresh"]).status.success());
+    let token = wait_for("the file", || fs::read_to_string(&file).ok());
+    assert!(token.starts_with("ghs_minted_"), "{token}");
+    let there = fs::metadata(&file).unwrap();
+    assert_eq!((there.uid(), there.gid(), there.mode() & 0o7777), (12345, 12345, 0o600));
+    assert!(world.broker(&["refresh"]).status.success());
+    wait_for("the newer token", || fs::read_to_string(&file).ok().filter(|newer| *newer != token));
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn a_sink_that_fails_is_logged_without_the_token_and_serving_goes_on() {
+    let mut world = world("[sinks]\nfile = \"/nonexistent/token\"\ngh = true\nuser = \"0\"\n");
+    world.script("bin/gh", "echo \"bad token $(cat)\" >&2; exit 1");
+    world.start();
+    assert!(world.broker(&["refresh"]).status.success());
+    wait_for("the warning", || world.log().contains("gh failed").then_some(()));
+    let log = world.log();
+    assert!(log.contains("/nonexistent/token") && log.contains("bad token [redacted]"), "{log}");
+    assert!(!log.contains("ghs_minted"), "{log}");
+    assert!(text(&world.broker(&["token"]).stdout).starts_with("ghs_minted_"));
+}
+
+#[test]
+fn hooks_are_told_what_happened_and_never_the_token() {
+    let mut world = world("");
+    let notes = world.path("notes");
+    let hook = world.script(
+        "hook",
+        &format!(
+            "{{ echo \"event $1 $MOLECULE_CREDENTIAL $MOLECULE_OUTCOME $MOLECULE_CLASS\"; env; }} >> {}",
+            notes.display()
+        ),
+    );
+    let config =
+        format!("[hooks]\non_refresh = [\"{0}\", \"good\"]\non_failure = [\"{0}\", \"bad\"]\n", hook.display());
+    fs::write(world.path("config.toml"), config).unwrap();
+    world.set("GITHUB_TOKEN", "ghs_frozen");
+    world.start();
+    assert!(world.broker(&["refresh"]).status.success());
+    let seen = || fs::read_to_string(&notes).unwrap_or_default();
+    wait_for("the refresh hook", || seen().contains("event good github refreshed \n").then_some(()));
+    world.platform.answer(500);
+    assert_eq!(world.broker(&["refresh"]).status.code(), Some(1));
+    wait_for("the failure hook", || seen().contains("event bad github failed http_5xx\n").then_some(()));
+    assert!(!seen().contains("ghs_"), "{}", seen());
+}
+
+#[test]
+fn a_commands_credential_comes_through_the_helper_and_a_reload_reaches_it() {
+    let mut world = world("");
+    let command = |word: &str| {
+        format!(
+            "[[credential]]\nname = \"forge\"\norigins = [\"git.example.com\"]\nusername = \"u\"\n[credential.source]\ncommand = [\"/bin/echo\", \"{word}\"]\n"
+        )
+    };
+    fs::write(world.path("config.toml"), command("first")).unwrap();
+    world.start();
+    let token = || text(&world.broker(&["token", "--host", "git.example.com"]).stdout);
+    assert_eq!(token(), "first\n");
+    fs::write(world.path("config.toml"), command("second")).unwrap();
+    assert!(world.broker(&["reload"]).status.success(), "{}", world.log());
+    wait_for("the new command's word", || {
+        world.broker(&["refresh", "forge"]);
+        (token() == "second\n").then_some(())
+    });
+}
+
+#[test]
+fn no_helper_process_is_started_where_nothing_needs_one_and_it_ends_with_the_daemon() {
+    let mut plain = World::new();
+    plain.start();
+    assert_eq!(children(plain.pid()), Vec::<u32>::new());
+    let mut world = world("[sinks]\nuser = \"0\"\ngh = true\n");
+    world.start();
+    let helper = children(world.pid());
+    assert_eq!(helper.len(), 1);
+    world.stop();
+    wait_for("its end", || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", helper[0]));
+        stat.map_or(Some(()), |stat| stat.contains(") Z ").then_some(()))
+    });
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+#[test]
+fn refresh_with_login_does_in_the_callers_home_what_the_old_script_did() {
+    let mut world = World::new();
+    note_gh(&world);
+    world.start();
+    let done = world.broker(&["refresh", "--login"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let kept = fs::read_to_string(world.path("home/.gh_token")).unwrap();
+    assert!(fs::read_to_string(world.path("notes/gh")).unwrap().contains(&format!("stdin {kept}")));
+    world.platform.answer(500);
+    let failed = world.broker(&["refresh", "--login"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(text(&failed.stderr).contains("http_5xx"), "{}", text(&failed.stderr));
+}
