@@ -141,7 +141,10 @@ pub fn why(target: &Target<'_>, held: &Held, state: State, now: Moment) -> Strin
     let (name, origin) = (&target.credential.name, &target.origin);
     let mut text = format!("no credential for {origin}: ");
     let _ = match state {
-        State::Unconfigured => write!(text, "nothing is configured to give '{name}' one"),
+        State::Unconfigured => match &target.credential.missing {
+            Some(missing) => write!(text, "'{name}' has no source ({missing})"),
+            None => write!(text, "the source of '{name}' isn't configured"),
+        },
         State::Expired => write!(text, "the last token of '{name}' has expired"),
         State::Rejected => write!(text, "{origin} rejected the provision-time token of '{name}'"),
         _ => write!(text, "'{name}' has none yet"),

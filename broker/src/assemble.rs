@@ -14,7 +14,6 @@ use crate::lease::{Class, Failure, Fresh, Lease, Provenance};
 use crate::moment::{Deadline, Moment};
 use crate::refresh::driver::{Driver, Observer};
 use crate::refresh::{Machine, Start};
-use crate::scope::Scopes;
 use crate::server::peer::Admission;
 use crate::sinks::Errands;
 use crate::source::{Command, Env, File, Persona, Platform, Source};
@@ -48,16 +47,11 @@ pub fn assemble(
     let now = clock::now();
     let mut table = Table {
         admission: Admission { own: Some(Uid::effective()), listed: config.socket.allow.clone() },
-        scopes: Scopes::default(),
+        scopes: config.scopes(),
         credentials: Vec::new(),
     };
-    config.claims.iter().cloned().for_each(|pattern| table.scopes.reserve(pattern));
     let mut drivers = Vec::new();
-    for (index, credential) in config.credentials.iter().enumerate() {
-        match &credential.scope {
-            Scope::Any => table.scopes.take_the_rest(index),
-            Scope::Patterns(patterns) => patterns.iter().cloned().for_each(|p| table.scopes.claim(index, p)),
-        }
+    for credential in &config.credentials {
         let kept = carried.get(&credential.name).cloned().unwrap_or_default();
         let (source, start) = begin(credential, kept, now, errands)?;
         let refreshable = start.refreshable;
@@ -82,6 +76,10 @@ fn entry(credential: &config::Credential, refreshable: bool, reader: store::Read
         scoped,
         allow: credential.allow.clone(),
         source: credential.source.kind(),
+        missing: match &credential.source {
+            SourceConfig::Missing(what) => Some(what.as_str().into()),
+            _ => None,
+        },
         refreshable,
         reader,
         requests: AtomicU64::new(0),

@@ -32,6 +32,8 @@ pub struct Credential {
     pub allow: Option<Vec<Uid>>,
     /// Its source, as `status` names it while nothing is held.
     pub source: &'static str,
+    /// What to set, where it has no source at all.
+    pub missing: Option<Box<str>>,
     pub refreshable: bool,
     pub reader: Reader,
     /// How often it was handed out.

@@ -42,6 +42,7 @@ fn credential(name: &str, username: &str, origins: &[&str], current: Option<Leas
         scoped: !origins.is_empty(),
         allow: None,
         source: "platform",
+        missing: None,
         refreshable: true,
         reader,
         requests: AtomicU64::new(0),

@@ -71,7 +71,8 @@ fn without_platform(mut config: Config) -> Config {
         if matches!(credential.source, SourceConfig::Platform(_) | SourceConfig::Command { .. } | SourceConfig::File(_))
         {
             let fallback = mem::take(&mut credential.fallback);
-            credential.source = fallback.unwrap_or_else(|| SourceConfig::Missing("a running broker".into()));
+            credential.source =
+                fallback.unwrap_or_else(|| SourceConfig::Missing("only a running broker has one".into()));
         }
     }
     config

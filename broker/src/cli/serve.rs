@@ -52,7 +52,10 @@ pub fn run(global: &Global) -> Result<ExitCode, Fault> {
         .thread_keep_alive(Duration::from_millis(100))
         .build();
     let runtime = runtime.map_err(|error| Fault::new(FAILED, error))?;
-    runtime.block_on(serve.run()).map_err(|error| Fault::new(FAILED, error))?;
+    let ended = runtime.block_on(serve.run());
+    // A name look-up that hangs must not hold up the end.
+    runtime.shutdown_background();
+    ended.map_err(|error| Fault::new(FAILED, error))?;
     Ok(ExitCode::SUCCESS)
 }
 
