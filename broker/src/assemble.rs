@@ -11,6 +11,7 @@ use nix::unistd::Uid;
 use crate::clock;
 use crate::config::{self, Config, Scope, SourceConfig};
 use crate::lease::{Class, Failure, Fresh, Lease, Provenance};
+use crate::lease_memory::fingerprint;
 use crate::moment::{Deadline, Moment};
 use crate::refresh::driver::{Driver, Observer};
 use crate::refresh::{Machine, Start};
@@ -29,6 +30,8 @@ pub struct Kept {
     pub leases: Vec<Lease>,
     /// SHA-256 of secrets that a host rejected.
     pub rejected: Vec<[u8; 32]>,
+    /// Of the source that the leases came from; no other may take them over.
+    pub fingerprint: [u8; 32],
 }
 
 pub struct Assembled {
@@ -52,19 +55,29 @@ pub fn assemble(
     };
     let mut drivers = Vec::new();
     for credential in &config.credentials {
-        let kept = carried.get(&credential.name).cloned().unwrap_or_default();
+        let fingerprint = fingerprint::of(credential);
+        let mut kept = carried.get(&credential.name).cloned().unwrap_or_default();
+        if kept.fingerprint != fingerprint && !kept.leases.is_empty() {
+            tracing::info!(credential = &*credential.name, "its source is another one now: what it gave is dropped");
+            kept.leases.clear();
+        }
         let (source, start) = begin(credential, kept, now, errands)?;
         let refreshable = start.refreshable;
         let (machine, first) = Machine::new(credential.policy.clone(), start, now, clock::jitter());
         let (writer, reader) = store::cell(machine.held().clone());
-        table.credentials.push(entry(credential, refreshable, reader));
+        table.credentials.push(entry(credential, fingerprint, refreshable, reader));
         let (name, observer) = (Arc::clone(&credential.name), Arc::clone(observer));
         drivers.push(Driver { name, machine, first, source, writer, observer });
     }
     Ok(Assembled { table, drivers })
 }
 
-fn entry(credential: &config::Credential, refreshable: bool, reader: store::Reader) -> Credential {
+fn entry(
+    credential: &config::Credential,
+    fingerprint: [u8; 32],
+    refreshable: bool,
+    reader: store::Reader,
+) -> Credential {
     let (origins, scoped) = match &credential.scope {
         Scope::Any => (Vec::new(), false),
         Scope::Patterns(patterns) => (patterns.iter().map(ToString::to_string).collect(), true),
@@ -80,6 +93,7 @@ fn entry(credential: &config::Credential, refreshable: bool, reader: store::Read
             SourceConfig::Missing(what) => Some(what.as_str().into()),
             _ => None,
         },
+        fingerprint,
         refreshable,
         reader,
         requests: AtomicU64::new(0),

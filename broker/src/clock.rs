@@ -20,6 +20,27 @@ pub fn now() -> Moment {
     Moment { boot: read(ClockId::CLOCK_BOOTTIME), wall: read(ClockId::CLOCK_REALTIME) }
 }
 
+/// How long the machine has been awake: a clock that stops while it is
+/// suspended, for judging whether somebody else had time to act.
+#[must_use]
+pub fn awake() -> Duration {
+    read(ClockId::CLOCK_MONOTONIC)
+}
+
+/// By how many nanoseconds this process's boot clock is ahead of the initial
+/// time namespace's (time_namespaces(7)); 0 where there are no such
+/// namespaces.
+#[must_use]
+pub fn boot_offset() -> i128 {
+    let offsets = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    let line = offsets.lines().find_map(|line| line.strip_prefix("boottime"));
+    let mut numbers = line.unwrap_or_default().split_ascii_whitespace().map(str::parse::<i128>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(seconds)), Some(Ok(nanos))) => seconds * 1_000_000_000 + nanos,
+        _ => 0,
+    }
+}
+
 /// A number in [0, 1) that no two containers share.
 #[must_use]
 pub fn jitter() -> f64 {

@@ -14,8 +14,10 @@
 //! | [`server`] | the socket, who may ask, the verbs |
 //! | [`audit`], [`metrics`], [`status`] | who got what; what is counted; how things stand |
 //! | [`sinks`] | what is told of a refresh, and the helper process that starts programs |
+//! | [`service_manager`], [`lease_memory`] | what systemd or `supervise` holds for the next daemon |
 //! | [`assemble`], [`serve`] | the composition root: the only place that knows both sides |
 //! | [`git_config`] | what leads git to the helper: pure |
+//! | [`supervise`] | the container's entrypoint: what holds all that while daemons come and go |
 //! | [`client`], [`cli`] | the control commands, which are clients like any other |
 
 #![forbid(unsafe_code)]
@@ -30,6 +32,7 @@ pub mod config;
 pub mod git_config;
 pub mod harden;
 pub mod lease;
+pub mod lease_memory;
 pub mod metrics;
 pub mod moment;
 pub mod readiness;
@@ -38,10 +41,12 @@ pub mod scope;
 pub mod secret;
 pub mod serve;
 pub mod server;
+pub mod service_manager;
 pub mod sinks;
 pub mod source;
 pub mod status;
 pub mod store;
+pub mod supervise;
 pub mod table;
 pub mod text;
 pub mod users;

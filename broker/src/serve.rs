@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::assemble::{Assembled, Carried, Kept, assemble};
@@ -14,10 +14,12 @@ use crate::audit::Audit;
 use crate::clock;
 use crate::config::Config;
 use crate::lease::{Failure, Lease};
+use crate::lease_memory::{Inherited, Keeper};
 use crate::metrics::Metrics;
 use crate::refresh::driver::{Driver, Observer};
 use crate::refresh::{Held, Outcome};
 use crate::server::{Command, Service, accept};
+use crate::service_manager::ServiceManager;
 use crate::sinks::{Errands, Outlet};
 use crate::status::About;
 use crate::table::Table;
@@ -31,10 +33,14 @@ pub struct Serve {
     /// Makes another log filter hold.
     pub refilter: Box<dyn Fn(&str)>,
     /// From the daemon before this one.
-    pub carried: Carried,
+    pub inherited: Inherited,
     /// The line to the helper process, if one was needed.
     pub errands: Option<std::os::unix::net::UnixStream>,
     pub sandbox: String,
+    /// Who started this daemon, and holds its leases for the next.
+    pub manager: ServiceManager,
+    /// How often a daemon was started again before this one.
+    pub restarts: u64,
 }
 
 #[derive(Debug)]
@@ -50,11 +56,12 @@ impl Serve {
     /// What keeps it from starting, or from going on.
     pub async fn run(self) -> Result<(), ServeError> {
         let mut signals = Signals::new()?;
-        let metrics = Arc::new(Metrics::new(0));
+        let metrics = Arc::new(Metrics::new(self.restarts));
         let errands = self.errands.map(Errands::over).transpose()?;
         let outlet = Arc::new(Outlet::new(errands, &self.config));
         let observer = observer(Arc::clone(&metrics), Arc::clone(&outlet));
-        let Assembled { table, drivers } = assemble(&self.config, &self.carried, &observer, outlet.errands())?;
+        let Assembled { table, drivers } =
+            assemble(&self.config, &self.inherited.carried, &observer, outlet.errands())?;
         let audit = Audit::new(self.config.log.format, self.config.log.audit_file.as_deref())?;
         let about = About { started: clock::now().boot, sandbox: self.sandbox };
         let (commands, mut orders) = mpsc::channel(8);
@@ -62,6 +69,12 @@ impl Serve {
         let mut refreshing = start(drivers);
         let accepting = accept::serve(self.listener, Arc::clone(&service));
         tokio::pin!(accepting);
+        let (manager, reloaded) = (Arc::new(self.manager), Arc::new(Notify::new()));
+        let keeper = Keeper::new(Arc::clone(&manager), self.inherited, carry);
+        let keeping = keeper.run(Arc::clone(&service), Arc::clone(&reloaded));
+        let living = manager.live();
+        tokio::pin!(keeping, living);
+        manager.ready();
         tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %self.config.socket.path.display(), "serving");
         loop {
             let reload = tokio::select! {
@@ -75,13 +88,17 @@ impl Serve {
                 }
                 asked = signals.next() => match asked {
                     Asked::Stop => {
+                        manager.stopping();
                         tracing::info!("stopping");
                         return Ok(());
                     }
                     Asked::Reload => None,
                 },
                 Some(Command::Reload(answer)) = orders.recv() => Some(answer),
+                () = &mut keeping => continue,
+                () = &mut living => continue,
             };
+            manager.reloading();
             let outcome = (self.reread)().and_then(|config| {
                 (self.refilter)(&config.log.filter);
                 service.audit.reopen().map_err(|error| format!("the audit file can't be opened again: {error}"))?;
@@ -90,6 +107,7 @@ impl Serve {
                     assemble(&config, &carried, &observer, outlet.errands()).map_err(|failure| failure.message)?;
                 outlet.reload(&config);
                 service.replace_table(next.table);
+                reloaded.notify_one();
                 Ok(next.drivers)
             });
             let told = match outcome {
@@ -104,6 +122,7 @@ impl Serve {
                     Err(faults)
                 }
             };
+            manager.ready();
             if let Some(answer) = reload {
                 let _ = answer.send(told);
             }
@@ -115,13 +134,19 @@ fn start(drivers: Vec<Driver>) -> JoinSet<io::Result<()>> {
     drivers.into_iter().map(Driver::run).collect()
 }
 
-/// What a reload takes along: a credential keeps its leases by its name.
+/// What a reload or the next daemon takes along: a credential keeps its leases
+/// by its name.
 fn carry(table: &Table) -> Carried {
-    let kept = |held: Arc<Held>| {
-        let leases = [&held.previous, &held.current].into_iter().flatten();
-        Kept { leases: leases.map(|lease| Lease::clone(lease)).collect(), rejected: held.rejected.to_vec() }
+    let kept = |held: Arc<Held>, fingerprint| {
+        // The others are whole in the configuration.
+        let leases = [&held.previous, &held.current].into_iter().flatten().filter(|_| held.refreshable);
+        Kept {
+            leases: leases.map(|lease| Lease::clone(lease)).collect(),
+            rejected: held.rejected.to_vec(),
+            fingerprint,
+        }
     };
-    table.credentials.iter().map(|c| (Arc::clone(&c.name), kept(c.reader.held()))).collect()
+    table.credentials.iter().map(|c| (Arc::clone(&c.name), kept(c.reader.held(), c.fingerprint))).collect()
 }
 
 /// Log, metrics, sinks and hooks of everything that the refresh side does.

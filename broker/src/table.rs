@@ -34,6 +34,8 @@ pub struct Credential {
     pub source: &'static str,
     /// What to set, where it has no source at all.
     pub missing: Option<Box<str>>,
+    /// [`crate::lease_memory::fingerprint`]
+    pub fingerprint: [u8; 32],
     pub refreshable: bool,
     pub reader: Reader,
     /// How often it was handed out.

@@ -43,6 +43,7 @@ fn credential(name: &str, username: &str, origins: &[&str], current: Option<Leas
         allow: None,
         source: "platform",
         missing: None,
+        fingerprint: [0; 32],
         refreshable: true,
         reader,
         requests: AtomicU64::new(0),

@@ -14,8 +14,16 @@ use crate::config::{self, Config, Env, Flags, Problems};
 /// # Errors
 /// All that is wrong with it.
 pub fn config(global: &Global) -> Result<Config, Problems> {
-    let flags =
-        Flags { config: global.config.clone(), socket: global.socket.clone(), log: global.log.clone(), user: None };
+    config_for(global, None)
+}
+
+/// The same, where somebody said whom to serve.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn config_for(global: &Global, user: Option<&str>) -> Result<Config, Problems> {
+    let (config, socket, log) = (global.config.clone(), global.socket.clone(), global.log.clone());
+    let flags = Flags { config, socket, log, user: user.map(str::to_owned) };
     config::load(&flags, &Env::from_os(std::env::vars_os()))
 }
 

@@ -10,6 +10,7 @@ mod refresh;
 mod serve;
 mod setup_git;
 mod status;
+mod supervise;
 mod token;
 
 use std::ffi::OsString;
@@ -49,7 +50,15 @@ pub enum Command {
     #[command(
         after_help = "Stops on SIGTERM and SIGINT; reads its configuration again on SIGHUP.\n\nExit status: 0 stopped, 2 bad configuration."
     )]
-    Serve,
+    Serve(serve::Options),
+    /// Run a container: hold socket and leases, keep a daemon running, and run a command beside it
+    #[command(
+        after_help = "Examples:\n  molecule-broker supervise --user agent -- python main.py\n  molecule-broker supervise &    (for an entrypoint that goes on by itself)\n\nExit status: the command's own, 128+N if signal N ended it; 125 if supervise itself failed, 126 if the command can't be run, 127 if it isn't found."
+    )]
+    Supervise(supervise::Options),
+    /// Say what supervise must know of the configuration (used by it)
+    #[command(hide = true)]
+    Plan(supervise::PlanOptions),
     /// Make the running daemon read its configuration again
     Reload,
     /// Say how things stand
@@ -100,6 +109,10 @@ pub enum Format {
 /// # Errors
 /// One text for a person, and the exit status that goes with it.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fault> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(stage) = crate::supervise::stage(&args) {
+        return stage;
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -109,7 +122,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fault> 
         }
     };
     match cli.command {
-        Command::Serve => serve::run(&cli.global),
+        Command::Serve(options) => serve::run(&cli.global, &options),
+        Command::Supervise(options) => supervise::run(&cli.global, &options),
+        Command::Plan(options) => supervise::plan(&cli.global, &options),
         Command::Reload => refresh::reload(&cli.global),
         Command::Status(options) => status::run(&cli.global, &options),
         Command::Refresh(options) => refresh::run(&cli.global, &options),

@@ -7,42 +7,68 @@ use std::time::Duration;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{EnvFilter, fmt, reload};
 
+use clap::Args;
+
 use super::{Fault, Global, launch};
-use crate::assemble::Carried;
 use crate::config::{Config, LogFormat};
 use crate::harden;
+use crate::lease_memory::Inherited;
 use crate::serve::Serve;
 use crate::server::socket::Plan;
+use crate::service_manager::{Handed, ServiceManager};
 use crate::sinks::{self, needed};
+
+/// What `supervise` has to tell its daemon beyond systemd's protocol.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Whom to serve and to act for, unless configured otherwise
+    #[arg(long, hide = true, value_name = "NAME")]
+    pub user: Option<String>,
+    /// How often a daemon was started before
+    #[arg(long, hide = true, value_name = "N", default_value_t = 0)]
+    pub restarts: u64,
+    /// The process without which to end
+    #[arg(long, hide = true, value_name = "PID")]
+    pub supervisor: Option<i32>,
+}
 
 const BAD_CONFIGURATION: u8 = 2;
 const FAILED: u8 = 1;
 
 /// # Errors
 /// Status 2 for a bad configuration, 1 for what keeps the daemon from running.
-pub fn run(global: &Global) -> Result<ExitCode, Fault> {
-    let config = launch::config(global).map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+    harden::no_core();
+    if let Some(supervisor) = options.supervisor {
+        harden::take_name();
+        harden::end_with(supervisor).map_err(|error| Fault::new(FAILED, error))?;
+    }
+    let config = launch::config_for(global, options.user.as_deref())
+        .map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
     let refilter = log_to_stderr(&config);
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     harden::raise_descriptor_limit();
+    let Handed { listener, leases } = Handed::take().map_err(|error| Fault::new(FAILED, error))?;
+    let (listener, _bound) = match listener {
+        Some(listener) => (listener, None),
+        None => {
+            let (listener, bound) = Plan::of(&config).bind().map_err(|error| Fault::new(FAILED, error))?;
+            (listener, Some(bound))
+        }
+    };
     let errands = needed(&config).then(|| sinks::start(config.file.as_deref())).transpose();
     let errands =
         errands.map_err(|error| Fault::new(FAILED, format!("the helper process can't be started: {error}")))?;
-    let plan = Plan {
-        path: config.socket.path.clone(),
-        mode: config.socket.mode,
-        group: config.socket.group,
-        make_folder: !config.places.contains_key("socket.path"),
-    };
-    let (listener, _bound) = plan.bind().map_err(|error| Fault::new(FAILED, error))?;
-    let again = global.clone();
+    let (again, user) = (global.clone(), options.user.clone());
     let serve = Serve {
         config,
         listener,
-        reread: Box::new(move || launch::config(&again).map_err(|problems| problems.to_string())),
+        reread: Box::new(move || launch::config_for(&again, user.as_deref()).map_err(|problems| problems.to_string())),
         refilter,
-        carried: Carried::new(),
         errands,
+        inherited: Inherited::read(leases),
+        manager: ServiceManager::from_env(),
+        restarts: options.restarts,
         sandbox: "not dumpable".into(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

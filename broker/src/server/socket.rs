@@ -19,6 +19,8 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bin
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, chown};
 
+use crate::config::{Config, Socket};
+
 /// How many clients may stand in line (listen(2) cuts it at `somaxconn`).
 const BACKLOG: i32 = 4096;
 
@@ -54,6 +56,13 @@ pub enum SocketError {
 }
 
 impl Plan {
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let Socket { path, mode, group, .. } = &config.socket;
+        let make_folder = !config.places.contains_key("socket.path");
+        Self { path: path.clone(), mode: *mode, group: *group, make_folder }
+    }
+
     /// Makes the socket and listens on it.
     ///
     /// # Errors

@@ -1,0 +1,52 @@
+//! `supervise`: the container's entrypoint, and `plan`, by which it learns what
+//! it must know of the configuration without ever holding it.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{Fault, Global, launch};
+use crate::supervise::{self, Plan, plan};
+
+const BAD_CONFIGURATION: u8 = 2;
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Run the command as this user, and serve credentials to it
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// The command and its arguments; without one, supervise until SIGTERM
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct PlanOptions {
+    #[arg(long)]
+    pub user: Option<String>,
+}
+
+/// # Errors
+/// 125 for what keeps it from running at all.
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+    let mut daemon: Vec<OsString> = Vec::new();
+    let mut flag = |name: &str, value: Option<OsString>| {
+        daemon.extend(value.into_iter().flat_map(|value| [OsString::from(name), value]));
+    };
+    flag("--config", global.config.clone().map(Into::into));
+    flag("--socket", global.socket.clone().map(Into::into));
+    flag("--log", global.log.clone().map(Into::into));
+    flag("--user", options.user.clone().map(Into::into));
+    supervise::begin(&daemon, options.user.as_deref(), &options.command)
+        .map_err(|error| Fault::new(supervise::FAILED, error))
+}
+
+/// # Errors
+/// Status 2 for a bad configuration.
+pub fn plan(global: &Global, options: &PlanOptions) -> Result<ExitCode, Fault> {
+    let user = options.user.as_deref();
+    let config = launch::config_for(global, user).map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
+    print!("{}", Plan::of(&config, plan::daemon_user(&config, user)));
+    Ok(ExitCode::SUCCESS)
+}

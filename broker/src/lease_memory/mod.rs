@@ -1,0 +1,52 @@
+//! What outlives the daemon: its leases, in sealed memory that its service
+//! manager holds. Never a file.
+//!
+//! - [`Snapshot`], [`format`]: what is kept, and its bytes; pure
+//! - [`fingerprint`]: which configuration a lease belongs to
+//! - [`sealed`]: bytes that nobody can change any more
+//! - [`Keeper`]: hands the service manager a new memory after every change
+
+pub mod fingerprint;
+pub mod format;
+mod keeper;
+mod sealed;
+
+use crate::assemble::Carried;
+use crate::clock;
+use crate::service_manager::Kept;
+
+pub use format::{Snapshot, Unreadable};
+pub use keeper::Keeper;
+pub use sealed::{is_sealed, seal};
+
+/// What the daemon before this one left behind.
+#[derive(Default)]
+pub struct Inherited {
+    pub carried: Carried,
+    /// The number of the newest memory, so that the next is newer.
+    pub sequence: u64,
+    /// The names of all, to be forgotten once a newer one is kept.
+    pub names: Vec<String>,
+}
+
+impl Inherited {
+    /// The newest memory that verifies; any other isn't believed in part
+    /// either.
+    #[must_use]
+    pub fn read(memories: Vec<Kept>) -> Self {
+        let mut inherited = Self::default();
+        for Kept { name, memory } in memories {
+            let read = sealed::read(memory).and_then(|bytes| Ok(format::decode(&bytes)?));
+            match read {
+                Ok(snapshot) if snapshot.sequence >= inherited.sequence => {
+                    inherited.sequence = snapshot.sequence;
+                    inherited.carried = snapshot.here(clock::boot_offset());
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(name, "a kept lease doesn't verify and is dropped: {error}"),
+            }
+            inherited.names.push(name);
+        }
+        inherited
+    }
+}

@@ -1,0 +1,39 @@
+//! The container's entrypoint: it holds the listening socket and the sealed
+//! leases, keeps a daemon running, runs the command beside it, and as PID 1
+//! buries orphans. Small on purpose: it must outlive everything, so it reads
+//! no configuration, no token and no message but short ones of its own child.
+//!
+//! - [`begin`]: leaves the command line behind and becomes [`Supervisor`],
+//!   one loop around poll(2)
+//! - [`plan`]: what it has to know of the configuration, told by a child
+//! - [`daemon`]: one daemon's life; [`pace`]: when the next one starts
+//! - [`watchdog`], [`inbox`], [`kept`]: its signs of life, its messages, the
+//!   descriptors it wants kept: systemd's protocol from the other side
+//! - [`command`]: the command and its environment
+//! - [`stage`]: the last steps in a child, before it becomes another program
+
+mod command;
+mod daemon;
+mod inbox;
+mod kept;
+mod pace;
+pub mod plan;
+mod run;
+mod say;
+mod signals;
+mod stage;
+mod watchdog;
+
+pub use plan::Plan;
+pub use run::Supervisor;
+pub use stage::{begin, stage};
+
+/// supervise's own failure, as docker-run(1) has it.
+pub const FAILED: u8 = 125;
+
+/// How this very program is started again: under this name the kernel finds
+/// it even if its file was replaced or removed meanwhile.
+const OURSELVES: &str = "/proc/self/exe";
+
+/// Its name for people.
+const NAME: &str = "molecule-broker";

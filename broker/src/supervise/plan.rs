@@ -1,0 +1,155 @@
+//! What the supervisor must know of the configuration. A child reads it, tells
+//! this much in lines of text, and takes its memory along.
+
+use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use molecule_protocol::limits::DEFAULT_SOCKET;
+use nix::unistd::{Gid, Uid, geteuid};
+
+use super::stage::take_on;
+use crate::config::{Config, SourceConfig};
+use crate::git_config::Wiring;
+use crate::server::socket;
+use crate::users;
+
+/// The user that exists for the daemon alone.
+const OWN_USER: &str = "molecule-broker";
+
+const ASKPASS: &str = "molecule-askpass";
+const USUAL_ASKPASS: &str = "/usr/local/bin/molecule-askpass";
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub socket: socket::Plan,
+    /// Whom the daemon runs as; empty for whoever the supervisor is.
+    pub user: String,
+    /// What the command finds in its environment.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Plan {
+    #[must_use]
+    pub fn of(config: &Config, user: String) -> Self {
+        let mut environment = wired(&Wiring::of(config));
+        if config.socket.path != Path::new(DEFAULT_SOCKET) {
+            environment.push(("MOLECULE_BROKER_SOCKET".into(), config.socket.path.display().to_string()));
+        }
+        Self { socket: socket::Plan::of(config), user, environment }
+    }
+
+    /// # Errors
+    /// It lacks something, so that it isn't one.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let values = |key: &'static str| text.lines().filter_map(move |line| line.strip_prefix(key)?.strip_prefix('='));
+        let value = |key| values(key).next();
+        let number = |key| value(key).and_then(|text| text.parse().ok());
+        Ok(Self {
+            socket: socket::Plan {
+                path: value("socket").filter(|path| path.starts_with('/')).map(PathBuf::from).ok_or("no socket")?,
+                mode: number("mode").ok_or("no mode")?,
+                group: number("group").map(Gid::from_raw),
+                make_folder: value("make-folder") == Some("yes"),
+            },
+            user: value("user").unwrap_or_default().to_owned(),
+            environment: values("env")
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        })
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let socket::Plan { path, mode, group, make_folder } = &self.socket;
+        writeln!(f, "socket={}\nmode={mode}\nuser={}", path.display(), self.user)?;
+        writeln!(f, "make-folder={}", if *make_folder { "yes" } else { "no" })?;
+        group.map_or(Ok(()), |group| writeln!(f, "group={group}"))?;
+        self.environment.iter().try_for_each(|(name, value)| writeln!(f, "env={name}={value}"))
+    }
+}
+
+/// The command's environment where no configuration could be had: it leads to
+/// the socket that a mended one will most likely serve.
+#[must_use]
+pub fn usual_environment() -> Vec<(String, String)> {
+    let key = |host| format!("credential.https://{host}.helper");
+    wired(&Wiring { keys: ["github.com", "gist.github.com"].map(key).into(), open: false })
+}
+
+fn wired(wiring: &Wiring) -> Vec<(String, String)> {
+    let existing = wiring.existing(|name| std::env::var(name).ok());
+    let mut environment = wiring.variables(existing);
+    let beside = std::fs::read_link(super::OURSELVES).ok().and_then(|us| Some(us.parent()?.join(ASKPASS)));
+    let askpass = beside.filter(|path| path.exists()).unwrap_or_else(|| USUAL_ASKPASS.into());
+    environment.push(("GIT_ASKPASS".into(), askpass.display().to_string()));
+    environment
+}
+
+/// Whom the daemon runs as: its own user if that one can read what it must,
+/// else the one it serves, who can. Changes this process's user for good, to
+/// see with its eyes, so it must be the last thing that is done.
+#[must_use]
+pub fn daemon_user(config: &Config, served: Option<&str>) -> String {
+    if !geteuid().is_root() {
+        return String::new();
+    }
+    let agent = served.map(str::to_owned).or_else(owner_of_configs).unwrap_or_default();
+    let Ok(own) = users::user(OWN_USER) else { return agent };
+    let sources = config.credentials.iter().filter_map(|credential| match &credential.source {
+        SourceConfig::Platform(settings) => Some(&settings.bearer_path),
+        SourceConfig::File(path) => Some(path),
+        _ => None,
+    });
+    let needed: Vec<&PathBuf> = sources.chain(&config.file).collect();
+    let told = |why: String| {
+        super::say::info(&format!("the daemon doesn't run as {OWN_USER}: {why}"));
+        agent.clone()
+    };
+    if config.sinks.user.as_ref().is_some_and(|user| user.name != own.name) {
+        return told("only the agent's own user, or root, can act for it as the sinks must".into());
+    }
+    if let Err(error) = take_on(&own) {
+        return told(format!("it can't be that user: {error}"));
+    }
+    match needed.iter().find_map(|path| Some((path, File::open(path).err()?))) {
+        Some((path, error)) => told(format!("that user can't read {} ({error})", path.display())),
+        None => OWN_USER.to_owned(),
+    }
+}
+
+fn owner_of_configs() -> Option<String> {
+    let folder = std::env::var_os("CONFIGS_DIR").filter(|dir| !dir.is_empty()).unwrap_or_else(|| "/configs".into());
+    let uid = Path::new(&folder).metadata().ok()?.uid();
+    Some(users::user_of(Uid::from_raw(uid)).name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_read_as_it_was_written() {
+        let plan = Plan {
+            socket: socket::Plan {
+                path: "/run/a b/s".into(),
+                mode: 0o660,
+                group: Some(Gid::from_raw(7)),
+                make_folder: true,
+            },
+            user: "agent".into(),
+            environment: vec![("A".into(), "b=c".into()), ("EMPTY".into(), String::new())],
+        };
+        assert_eq!(format!("{:?}", Plan::parse(&plan.to_string()).unwrap()), format!("{plan:?}"));
+    }
+
+    #[test]
+    fn half_a_plan_is_none() {
+        for text in ["", "mode=438\n", "socket=relative\nmode=438\n", "socket=/s\nmode=x\n"] {
+            assert!(Plan::parse(text).is_err(), "{text:?}");
+        }
+    }
+}
