@@ -5,7 +5,6 @@
 //! counts.
 
 use std::fmt::Write as _;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use molecule_protocol::answer::Word;
@@ -47,8 +46,8 @@ pub struct Target<'t> {
 
 /// What can be given of a credential right now.
 #[must_use]
-pub enum Ready {
-    Answer(Bytes),
+pub enum Ready<'h> {
+    Give(&'h Lease),
     /// A lease is on its way.
     Wait,
     /// Nothing, and why.
@@ -92,10 +91,10 @@ fn by_name<'t>(table: &'t Table, name: &str) -> Option<Target<'t>> {
     Some(Target { credential, origin: format!("{scheme}://{host}"), host: host.to_owned() })
 }
 
-/// What can be given, in the client's words.
-pub fn ready(request: &Request<'_>, target: &Target<'_>, held: &Held, now: Moment) -> Ready {
+/// What can be given of what is held.
+pub fn ready<'h>(target: &Target<'_>, held: &'h Held, now: Moment) -> Ready<'h> {
     match held.serving(now) {
-        Serving::Live(lease) => Ready::Answer(give(request, target, lease, now)),
+        Serving::Live(lease) => Ready::Give(lease),
         Serving::Wait => Ready::Wait,
         Serving::Nothing(state) => Ready::Refused(why(target, held, state, now)),
     }
@@ -131,7 +130,6 @@ pub fn give(request: &Request<'_>, target: &Target<'_>, lease: &Lease, now: Mome
             answer.pair("host", &target.host);
         }
     }
-    target.credential.requests.fetch_add(1, Ordering::Relaxed);
     answer.end()
 }
 

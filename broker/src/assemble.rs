@@ -95,6 +95,7 @@ fn entry(
         },
         fingerprint,
         refreshable,
+        forced_min_gap: credential.policy.forced_min_gap,
         reader,
         requests: AtomicU64::new(0),
     }

@@ -12,10 +12,11 @@ use tokio::task::JoinSet;
 use crate::assemble::{Assembled, Carried, Kept, assemble};
 use crate::audit::Audit;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::lease::{Failure, Lease};
 use crate::lease_memory::{Inherited, Keeper};
 use crate::metrics::Metrics;
+use crate::metrics::listen::{ListenError, Listener};
 use crate::refresh::driver::{Driver, Observer};
 use crate::refresh::{Held, Outcome};
 use crate::server::{Command, Service, accept};
@@ -47,6 +48,7 @@ pub struct Serve {
 pub enum ServeError {
     Io(io::Error),
     Source(Failure),
+    Metrics(ListenError),
 }
 
 impl Serve {
@@ -66,6 +68,10 @@ impl Serve {
         let about = About { started: clock::now().boot, sandbox: self.sandbox };
         let (commands, mut orders) = mpsc::channel(8);
         let service = Arc::new(Service::new(table, audit, metrics, about, commands));
+        let mut scraping = JoinSet::new();
+        if let Some(at) = &self.config.metrics {
+            scraping.spawn(Listener::new(at).await?.serve(Arc::clone(&service)));
+        }
         let mut refreshing = start(drivers);
         let accepting = accept::serve(self.listener, Arc::clone(&service));
         tokio::pin!(accepting);
@@ -100,11 +106,12 @@ impl Serve {
             };
             manager.reloading();
             let outcome = (self.reread)().and_then(|config| {
-                (self.refilter)(&config.log.filter);
-                service.audit.reopen().map_err(|error| format!("the audit file can't be opened again: {error}"))?;
                 let carried = carry(&service.table());
                 let next =
                     assemble(&config, &carried, &observer, outlet.errands()).map_err(|failure| failure.message)?;
+                service.audit.reopen().map_err(|error| format!("the audit file can't be opened again: {error}"))?;
+                (self.refilter)(&config.log.filter);
+                only_at_start(&self.config, &config);
                 outlet.reload(&config);
                 service.replace_table(next.table);
                 reloaded.notify_one();
@@ -132,6 +139,26 @@ impl Serve {
 
 fn start(drivers: Vec<Driver>) -> JoinSet<io::Result<()>> {
     drivers.into_iter().map(Driver::run).collect()
+}
+
+/// Says what a reload can't change.
+fn only_at_start(running: &Config, read: &Config) {
+    for (key, differs) in [
+        ("[socket] path, mode, group", changed(&running.socket, &read.socket)),
+        ("[metrics] listen", running.metrics != read.metrics),
+        (
+            "[log] format, audit_file",
+            (running.log.format, &running.log.audit_file) != (read.log.format, &read.log.audit_file),
+        ),
+    ] {
+        if differs {
+            tracing::warn!("{key}: another value was read, and holds from the next start on");
+        }
+    }
+}
+
+fn changed(running: &config::Socket, read: &config::Socket) -> bool {
+    (&running.path, running.mode, running.group) != (&read.path, read.mode, read.group)
 }
 
 /// What a reload or the next daemon takes along: a credential keeps its leases
@@ -212,6 +239,12 @@ impl From<io::Error> for ServeError {
     }
 }
 
+impl From<ListenError> for ServeError {
+    fn from(error: ListenError) -> Self {
+        Self::Metrics(error)
+    }
+}
+
 impl From<Failure> for ServeError {
     fn from(failure: Failure) -> Self {
         Self::Source(failure)
@@ -222,6 +255,7 @@ impl std::fmt::Display for ServeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Io(error) => write!(f, "the daemon can't go on: {error}"),
+            Self::Metrics(error) => write!(f, "{error}"),
             Self::Source(failure) => write!(f, "{}", failure.message),
         }
     }

@@ -84,13 +84,13 @@ impl Reader {
         let _ = self.asks.try_send(ask);
     }
 
-    /// Asks for a refresh and waits for its outcome.
+    /// Asks for a refresh, and gives what will hold its outcome.
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn force(&self) -> Result<Outcome, Gone> {
+    pub async fn force(&self) -> Result<oneshot::Receiver<Outcome>, Gone> {
         let (answer, outcome) = oneshot::channel();
         self.asks.send(Ask::Force(answer)).await.map_err(|_| Gone)?;
-        outcome.await.map_err(|_| Gone)
+        Ok(outcome)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use nix::unistd::Uid;
 
@@ -37,6 +38,8 @@ pub struct Credential {
     /// [`crate::lease_memory::fingerprint`]
     pub fingerprint: [u8; 32],
     pub refreshable: bool,
+    /// The least time between two refreshes that an agent asked for.
+    pub forced_min_gap: Duration,
     pub reader: Reader,
     /// How often it was handed out.
     pub requests: AtomicU64,

@@ -44,6 +44,7 @@ fn credential(name: &str, username: &str, origins: &[&str], current: Option<Leas
         source: "platform",
         missing: None,
         fingerprint: [0; 32],
+        forced_min_gap: Duration::from_secs(30),
         refreshable: true,
         reader,
         requests: AtomicU64::new(0),
@@ -80,8 +81,8 @@ fn ask(table: &Table, text: &str) -> String {
     match choose(table, &request, AGENT) {
         Choice::Silent => "silent".into(),
         Choice::Forbidden(_) => "forbidden".into(),
-        Choice::Of(target) => match ready(&request, &target, &target.credential.reader.held(), NOW) {
-            Ready::Answer(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+        Choice::Of(target) => match ready(&target, &target.credential.reader.held(), NOW) {
+            Ready::Give(lease) => String::from_utf8(give(&request, &target, lease, NOW).to_vec()).unwrap(),
             Ready::Wait => "wait".into(),
             Ready::Refused(reason) => format!("refused: {reason}"),
         },

@@ -50,13 +50,14 @@ fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
     if request.verb != Verb::Get {
         return refused("no broker is running; start one with: molecule-broker serve");
     }
+    let now = clock::now();
     match answer::choose(&table, request, Uid::effective()) {
         Choice::Silent => answer::plain(Word::Silent, None),
         Choice::Forbidden(credential) => {
             refused(&format!("this user may not have the credential '{}'", credential.name))
         }
-        Choice::Of(target) => match answer::ready(request, &target, &target.credential.reader.held(), clock::now()) {
-            Ready::Answer(bytes) => bytes,
+        Choice::Of(target) => match answer::ready(&target, &target.credential.reader.held(), now) {
+            Ready::Give(lease) => answer::give(request, &target, lease, now),
             Ready::Refused(reason) => {
                 refused(&format!("{reason} (no broker is running: start one with molecule-broker supervise or serve)"))
             }

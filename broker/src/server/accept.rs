@@ -26,8 +26,8 @@ use crate::moment::Boot;
 use crate::readiness::watched;
 use crate::table::Table;
 
-/// How many connections may be waited for at a time. More stand in the
-/// kernel's line until one is done or has met its deadline.
+/// How many connections may be waited for at a time. One more is closed, and
+/// its client asks again; whoever brings a whole request is still served.
 const SLOW_CONNECTIONS: usize = 1000;
 
 /// How many connections are taken before others of the daemon get their turn.
@@ -71,7 +71,10 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>) -> io::Result<
         // By now most of those that had sent nothing yet have.
         for pending in young.drain(..) {
             if let Some(pending) = proceed(&service, &table, pending, &mut scratch[..]) {
-                let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
+                let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+                    service.metrics.request(Client::Helper, Served::Late, Duration::ZERO);
+                    continue;
+                };
                 tokio::spawn(slow::serve(Arc::clone(&service), Arc::clone(&table), pending, permit));
             }
         }
@@ -110,6 +113,16 @@ fn admit(service: &Service, table: &Arc<Table>, stream: UnixStream, scratch: &mu
             service.refusals.note(peer, &table.admission, since);
             service.metrics.request(Client::Helper, Served::Denied, Duration::ZERO);
             None
+        }
+        Verdict::Admitted if service.rates.is_unusual(peer.uid, since) => {
+            service.metrics.unusual_rate(peer.uid.as_raw());
+            tracing::warn!(
+                uid = peer.uid.as_raw(),
+                pid = peer.pid,
+                "this user asks unusually often: over {} times in a minute; something may be asking again and again",
+                super::rates::USUAL
+            );
+            proceed(service, table, Pending { stream, peer, since, bytes: Vec::new() }, scratch)
         }
         Verdict::Admitted => proceed(service, table, Pending { stream, peer, since, bytes: Vec::new() }, scratch),
     }

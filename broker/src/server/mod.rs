@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod peer;
+pub mod rates;
 pub mod refusals;
 pub mod service;
 mod slow;

@@ -1,22 +1,26 @@
 //! The verbs. What can be known at once is answered at once; the rest is a
 //! wait on the store or on the composition root.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use molecule_protocol::answer::Word;
 use molecule_protocol::limits::ANSWER_DEADLINE;
-use molecule_protocol::request::{Client, Request, Verb};
+use molecule_protocol::request::{Request, Verb};
 use tokio::sync::{mpsc, oneshot};
 
 use super::peer::Peer;
+use super::rates::Rates;
 use super::refusals::Refusals;
 use crate::answer::{self, Bytes, Choice, Ready, Target};
 use crate::audit::{Audit, HandedOut};
 use crate::clock;
+use crate::lease::Lease;
 use crate::metrics::{Metrics, Served};
+use crate::moment::Moment;
 use crate::refresh::{Held, Outcome};
 use crate::status;
-use crate::store::Ask;
+use crate::store::{Ask, Gone};
 use crate::table::{Credential, Table};
 
 pub struct Service {
@@ -25,6 +29,7 @@ pub struct Service {
     pub metrics: Arc<Metrics>,
     pub about: status::About,
     pub refusals: Refusals,
+    pub rates: Rates,
     commands: mpsc::Sender<Command>,
 }
 
@@ -50,7 +55,15 @@ impl Service {
         about: status::About,
         commands: mpsc::Sender<Command>,
     ) -> Self {
-        Self { table: RwLock::new(Arc::new(table)), audit, metrics, about, refusals: Refusals::default(), commands }
+        Self {
+            table: RwLock::new(Arc::new(table)),
+            audit,
+            metrics,
+            about,
+            refusals: Refusals::default(),
+            rates: Rates::default(),
+            commands,
+        }
     }
 
     /// What a request sees, whatever is reloaded meanwhile.
@@ -87,23 +100,19 @@ impl Service {
     /// An answer from what is held, unless waiting may bring a better one.
     fn offer(&self, peer: Peer, request: &Request<'_>, target: &Target<'_>, held: &Held) -> Option<First> {
         let now = clock::now();
-        match answer::ready(request, target, held, now) {
+        match answer::ready(target, held, now) {
             Ready::Wait => None,
             Ready::Refused(reason) => Some(First::Done(answer::plain(Word::Refused, Some(&reason)), Served::Refused)),
-            Ready::Answer(bytes) => {
-                self.note(peer, request.client, target, held);
-                Some(First::Done(bytes, Served::Ok))
-            }
+            Ready::Give(lease) => Some(First::Done(self.hand_out(now, peer, request, target, lease), Served::Ok)),
         }
     }
 
     /// The audit line is written before the credential leaves.
-    fn note(&self, peer: Peer, client: Client, target: &Target<'_>, held: &Held) {
-        let now = clock::now();
-        if let Some(lease) = held.live(now) {
-            let credential = &target.credential.name;
-            self.audit.handed_out(&HandedOut { now, peer, client, origin: &target.origin, credential, lease });
-        }
+    fn hand_out(&self, now: Moment, peer: Peer, request: &Request<'_>, target: &Target<'_>, lease: &Lease) -> Bytes {
+        let (client, origin, credential) = (request.client, &target.origin, &target.credential.name);
+        self.audit.handed_out(&HandedOut { now, peer, client, origin, credential, lease });
+        target.credential.requests.fetch_add(1, Ordering::Relaxed);
+        answer::give(request, target, lease, now)
     }
 
     /// Answers what [`Service::first`] could not, within the deadline.
@@ -145,8 +154,7 @@ impl Service {
         if let (Verb::Get, Choice::Of(target)) = (request.verb, answer::choose(table, request, peer.uid)) {
             let (held, now) = (target.credential.reader.held(), clock::now());
             if let Some(lease) = held.live(now) {
-                self.note(peer, request.client, &target, &held);
-                return (answer::give(request, &target, lease, now), Served::Ok);
+                return (self.hand_out(now, peer, request, &target, lease), Served::Ok);
             }
         }
         refused("no answer from the credential's source in time; see: molecule-broker status")
@@ -200,23 +208,59 @@ async fn refresh(table: &Table, peer: Peer, request: &Request<'_>) -> (Bytes, Se
     if wanted.is_empty() {
         return refused("no credential has a source that can be asked again");
     }
-    let mut faults = String::new();
+    let mut outcomes = Vec::new();
     for credential in wanted {
-        if let Err(fault) = refresh_one(credential).await {
+        if let Some(known) = without_asking(table, peer, credential) {
+            outcomes.push((credential, Known::Already(known)));
+        } else {
+            outcomes.push((credential, Known::Later(credential.reader.force().await)));
+        }
+    }
+    let mut faults = String::new();
+    for (credential, known) in outcomes {
+        let outcome = match known {
+            Known::Already(result) => result,
+            Known::Later(Ok(outcome)) => judge(credential, outcome.await.ok()),
+            Known::Later(Err(_)) => judge(credential, None),
+        };
+        if let Err(fault) = outcome {
             faults.push_str(&format!("{}: {fault}\n", credential.name));
         }
     }
     if faults.is_empty() { (answer::plain(Word::Ok, None), Served::Ok) } else { refused(&faults) }
 }
 
-async fn refresh_one(credential: &Credential) -> Result<(), String> {
-    let outcome = credential.reader.force().await.map_err(|_| "the daemon is stopping".to_owned())?;
-    let held = credential.reader.held();
-    let last_error = || held.last_error.as_deref().map_or_else(String::new, |t| t.failure.to_string());
-    match outcome {
-        Outcome::Refreshed { .. } | Outcome::SameToken | Outcome::Shorter => Ok(()),
-        Outcome::NoSource => Err("its source can't be asked again".into()),
-        Outcome::Holding => Err(format!("its source asked to be left alone for now: {}", last_error())),
-        _ => Err(last_error()),
+enum Known {
+    Already(Result<(), String>),
+    Later(Result<oneshot::Receiver<Outcome>, Gone>),
+}
+
+/// What an agent that asks again and again is told: an operator's word reaches
+/// the source at once, an agent's only so often, and never through a back-off.
+fn without_asking(table: &Table, peer: Peer, credential: &Credential) -> Option<Result<(), String>> {
+    if table.admission.is_operator(peer.uid) {
+        return None;
     }
+    let (held, now) = (credential.reader.held(), clock::now().boot);
+    let just_refreshed = held.last_success.is_some_and(|then| now < then.boot + credential.forced_min_gap);
+    let backing_off = held.next_due.is_some_and(|due| now < due);
+    match held.consecutive_failures {
+        0 => just_refreshed.then_some(Ok(())),
+        _ => backing_off.then(|| Err(last_error(&held))),
+    }
+}
+
+fn judge(credential: &Credential, outcome: Option<Outcome>) -> Result<(), String> {
+    let held = credential.reader.held();
+    match outcome {
+        Some(Outcome::Refreshed { .. } | Outcome::SameToken | Outcome::Shorter) => Ok(()),
+        Some(Outcome::NoSource) => Err("its source can't be asked again".into()),
+        Some(Outcome::Holding) => Err(format!("its source asked to be left alone for now: {}", last_error(&held))),
+        Some(_) => Err(last_error(&held)),
+        None => Err("the daemon is stopping".into()),
+    }
+}
+
+fn last_error(held: &Held) -> String {
+    held.last_error.as_deref().map_or_else(String::new, |trouble| trouble.failure.to_string())
 }
