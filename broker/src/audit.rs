@@ -6,7 +6,7 @@
 //! audit log shows as `hashed_token`); of a password not even that.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -158,8 +158,10 @@ fn command_name(names: &mut Vec<Named>, pid: i32, now: Boot) -> Option<&str> {
     let at = match names.iter().position(|n| n.pid == pid) {
         Some(at) => at,
         None => {
-            let raw = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
-            let name = plain(&String::from_utf8_lossy(&raw));
+            // One read: the kernel gives at most 16 bytes (proc_pid_comm(5)).
+            let mut raw = [0; 32];
+            let read = File::open(format!("/proc/{pid}/comm")).and_then(|mut file| file.read(&mut raw)).ok()?;
+            let name = plain(&String::from_utf8_lossy(&raw[..read]));
             if names.len() == REMEMBERED {
                 names.remove(0);
             }
