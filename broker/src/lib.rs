@@ -18,6 +18,7 @@
 //! | [`assemble`], [`serve`] | the composition root: the only place that knows both sides |
 //! | [`git_config`] | what leads git to the helper: pure |
 //! | [`supervise`] | the container's entrypoint: what holds all that while daemons come and go |
+//! | [`doctor`] | the wiring, checked end to end |
 //! | [`client`], [`cli`] | the control commands, which are clients like any other |
 
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod git_config;
 pub mod harden;
 pub mod lease;

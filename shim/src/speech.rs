@@ -7,6 +7,9 @@ use crate::round_trip::Failure;
 use crate::sys::{self, Errno, Start};
 use crate::text::Text;
 
+/// `doctor` finds it in the shim's own file.
+const OWN_VERSION: &[u8] = concat!(" (this one: molecule-shim/", env!("CARGO_PKG_VERSION"), ")").as_bytes();
+
 const LONGEST_REASON: usize = 400;
 
 /// Says why there is no answer.
@@ -52,6 +55,7 @@ pub(crate) fn complain(start: &Start<'_>, failure: Failure, place: &Place) {
             b"what serves ",
             place.shown(),
             b" gave no answer of this version; install broker and shim of the same version",
+            OWN_VERSION,
         ]),
     }
 }

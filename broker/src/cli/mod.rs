@@ -3,6 +3,7 @@
 
 mod answer;
 mod config;
+mod doctor;
 mod errands;
 mod exec;
 mod launch;
@@ -83,6 +84,11 @@ pub enum Command {
         after_help = "For each host an empty helper is set first, which drops what was configured before, then ours. Run twice it changes nothing.\n\nExamples:\n  molecule-broker setup-git --system\n  molecule-broker setup-git --host github.com --host git.example.com:8443\n  eval \"$(molecule-broker setup-git --env)\""
     )]
     SetupGit(setup_git::Options),
+    /// Check the wiring end to end, and say what to do about each fault
+    #[command(
+        after_help = "Checks the socket, the configuration, the programs on PATH, git's configuration (of the folder it is run in, too), what old tools left behind, and asks the platform once. Run it as the user whose git fails.\n\nExamples:\n  molecule-broker doctor\n  molecule-broker doctor --json | jq '.[] | select(.level != \"ok\")'\n\nExit status: 0 all good, 1 otherwise."
+    )]
+    Doctor(doctor::Options),
     /// Print the effective configuration and where each value came from
     Config,
     /// Answer one request from environment and configuration alone (used by the shim where no daemon serves)
@@ -131,6 +137,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fault> 
         Command::Token(options) => token::run(&cli.global, &options),
         Command::Exec(options) => exec::run(&cli.global, &options),
         Command::SetupGit(options) => setup_git::run(&cli.global, &options),
+        Command::Doctor(options) => doctor::run(&cli.global, &options),
         Command::Config => config::run(&cli.global),
         Command::Answer => answer::run(&cli.global),
         Command::Errands => errands::run(&cli.global),

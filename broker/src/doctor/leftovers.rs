@@ -1,0 +1,111 @@
+//! Tokens that the scripts, the provisioner and gh left behind: each is dead
+//! or soon will be, and each is found by some tool before the broker is asked.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use molecule_protocol::{digest, encoding};
+
+use super::{Finding, Scene};
+use crate::status::Status;
+
+/// A GitHub App's installation token, which lives an hour at most.
+const INSTALLATION: &str = "ghs_";
+
+pub(super) fn check(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
+    let mut findings = variables(scene, status);
+    if let Some(home) = scene.home() {
+        findings.extend(caches(scene, &home));
+        findings.extend(hosts_yml(scene, &home));
+        findings.extend(netrc(scene, &home));
+    }
+    findings
+}
+
+fn variables(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
+    let current: Vec<&String> =
+        status.iter().flat_map(|s| &s.credentials).filter_map(|c| c.token_sha256.as_ref()).collect();
+    let is_current = |token: &str| {
+        let digest = encoding::base64_digest(&digest::sha256(token.as_bytes()));
+        current.iter().any(|known| known.as_bytes() == digest)
+    };
+    let mut findings = Vec::new();
+    for name in ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN"] {
+        let value = scene.env.var(name).filter(|value| value.starts_with(INSTALLATION));
+        if value.is_some_and(|value| !is_current(&value)) {
+            let what = format!(
+                "{name} in this environment holds an installation token that isn't the current one: gh and others use it and fail"
+            );
+            let remedy = format!("unset {name}; for a command that needs one: molecule-broker exec -- CMD");
+            findings.push(Finding::warn("variables", what, remedy));
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok("variables", "no stale token in this environment"));
+    }
+    findings
+}
+
+fn caches(scene: &Scene, home: &Path) -> Vec<Finding> {
+    let kept: Option<&PathBuf> = scene.config.as_ref().ok().and_then(|config| config.sinks.file.as_ref());
+    let files = [home.join(".gh_token"), home.join(".molecule-token-cache")];
+    let left = files.into_iter().filter(|file| fs::symlink_metadata(file).is_ok() && Some(file) != kept);
+    let mut findings: Vec<Finding> = left
+        .map(|file| {
+            let shown = file.display().to_string();
+            let what = format!("{shown} is an old script's cache, which nothing renews any more");
+            Finding::warn(
+                "caches",
+                what,
+                format!("rm -r {shown}; for tools that read ~/.gh_token: MOLECULE_BROKER_SINKS=file"),
+            )
+        })
+        .collect();
+    if findings.is_empty() {
+        findings.push(Finding::ok("caches", "no old token cache"));
+    }
+    findings
+}
+
+/// gh's stored login. The sink keeps it fresh; without it, it is as old as the
+/// last login.
+fn hosts_yml(scene: &Scene, home: &Path) -> Option<Finding> {
+    if scene.config.as_ref().is_ok_and(|config| config.sinks.gh) {
+        return None;
+    }
+    let folder = scene.env.os("GH_CONFIG_DIR").map(PathBuf::from);
+    let folder = folder.or_else(|| scene.env.os("XDG_CONFIG_HOME").map(|dir| Path::new(dir).join("gh")));
+    let file = folder.unwrap_or_else(|| home.join(".config/gh")).join("hosts.yml");
+    let text = fs::read_to_string(&file).ok()?;
+    // A host stands at the start of its line, its settings are indented.
+    let mut host = "";
+    for line in text.lines() {
+        if !line.starts_with([' ', '#']) {
+            host = line.trim_end().trim_end_matches(':');
+        }
+        let token = line.trim().strip_prefix("oauth_token:").map(|t| t.trim().trim_matches('"'));
+        if token.is_some_and(|t| t.starts_with(INSTALLATION)) && scene.manages(host) {
+            let what = format!(
+                "gh is logged in to {host} with an installation token ({}), which nothing renews",
+                file.display()
+            );
+            return Some(Finding::warn(
+                "gh-login",
+                what,
+                format!("gh auth logout --hostname {host}, or MOLECULE_BROKER_SINKS=gh"),
+            ));
+        }
+    }
+    Some(Finding::ok("gh-login", "gh keeps no installation token"))
+}
+
+/// git's HTTP library reads it before git asks anybody.
+fn netrc(scene: &Scene, home: &Path) -> Option<Finding> {
+    let file = home.join(".netrc");
+    let Ok(text) = fs::read_to_string(&file) else { return Some(Finding::ok("netrc", "no ~/.netrc")) };
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let machine = words.windows(2).find(|pair| pair[0] == "machine" && scene.manages(pair[1])).map(|pair| pair[1]);
+    let Some(machine) = machine else { return Some(Finding::ok("netrc", "no entry for a managed host")) };
+    let what = format!("{} has a login for {machine}, which git uses before it asks the broker", file.display());
+    Some(Finding::fail("netrc", what, format!("remove the lines of `machine {machine}` from {}", file.display())))
+}
