@@ -2,6 +2,8 @@
 //! gone once the remedy was applied. With the real git, the real daemon, and a
 //! platform on a thread.
 
+#![allow(clippy::unwrap_used, reason = "this is all test")]
+
 mod kit;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! `setup-git` against the real git, of every version that is installed here.
 
+#![allow(clippy::unwrap_used, reason = "this is all test")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

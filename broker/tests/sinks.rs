@@ -1,5 +1,7 @@
 //! What is told of every refresh, with the real daemon and its helper process.
 
+#![allow(clippy::unwrap_used, reason = "this is all test")]
+
 mod kit;
 
 use std::fs;

@@ -1,13 +1,16 @@
 //! `doctor`: every check on a line, and what to do about what isn't good.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Args;
 
+use super::terminal::{Colour, Look};
 use super::{Fault, Global, launch};
 use crate::config::Env;
 use crate::doctor::{Finding, Level, Scene, examine};
+
+/// Where the words begin.
+const COLUMN: usize = 19;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -29,21 +32,21 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
         let json = serde_json::to_string(&findings).map_err(|error| Fault::new(1, error))?;
         println!("{json}");
     } else {
-        let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        findings.iter().for_each(|finding| println!("{}", line(finding, colours)));
+        let look = Look::of_stdout();
+        findings.iter().for_each(|finding| println!("{}", line(finding, look)));
     }
     let good = findings.iter().all(|finding| finding.level == Level::Ok);
     Ok(ExitCode::from(u8::from(!good)))
 }
 
-fn line(finding: &Finding, colours: bool) -> String {
+fn line(finding: &Finding, look: Look) -> String {
     let (word, colour) = match finding.level {
-        Level::Ok => ("ok  ", 32),
-        Level::Warn => ("WARN", 33),
-        Level::Fail => ("FAIL", 31),
+        Level::Ok => ("ok  ", Colour::Good),
+        Level::Warn => ("WARN", Colour::Doubtful),
+        Level::Fail => ("FAIL", Colour::Bad),
     };
-    let word = if colours { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.into() };
+    let word = look.paint(colour, word);
     let Finding { check, what, remedy, .. } = finding;
     let remedy = if remedy.is_empty() { String::new() } else { format!("; remedy: {remedy}") };
-    format!("{word} {check:<13} {what}{remedy}")
+    format!("{word} {check:<13} {}", look.fold(&format!("{what}{remedy}"), COLUMN))
 }

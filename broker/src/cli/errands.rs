@@ -13,6 +13,13 @@ use crate::secret::MAX_SECRET;
 use crate::sinks::{file, runner};
 
 #[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// As for serve
+    #[arg(long)]
+    pub user: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct Keep {
     /// The file
     pub path: PathBuf,
@@ -20,14 +27,14 @@ pub struct Keep {
 
 /// # Errors
 /// Status 1; the daemon has said the same of its own configuration before.
-pub fn run(global: &Global) -> Result<ExitCode, Fault> {
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     close_what_was_inherited();
-    let config = launch::config(global).map_err(|problems| Fault::new(1, problems))?;
-    let again = global.clone();
-    let reread = Box::new(move || launch::config(&again).map_err(|problems| problems.to_string()));
+    let (global, user) = (global.clone(), options.user.clone());
+    let read = move || launch::config_for(&global, user.as_deref()).map_err(|problems| problems.to_string());
+    let config = read().map_err(|problems| Fault::new(1, problems))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Fault::new(1, error))?;
-    runtime.block_on(runner::serve(config, reread)).map_err(|error| Fault::new(1, error))?;
+    runtime.block_on(runner::serve(config, Box::new(read))).map_err(|error| Fault::new(1, error))?;
     Ok(ExitCode::SUCCESS)
 }
 

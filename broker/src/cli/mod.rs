@@ -12,6 +12,8 @@ mod serve;
 mod setup_git;
 mod status;
 mod supervise;
+mod table;
+mod terminal;
 mod token;
 
 use std::ffi::OsString;
@@ -49,7 +51,7 @@ pub struct Global {
 pub enum Command {
     /// Run the daemon in the foreground
     #[command(
-        after_help = "Stops on SIGTERM and SIGINT; reads its configuration again on SIGHUP.\n\nExit status: 0 stopped, 2 bad configuration."
+        after_help = "Stops on SIGTERM and SIGINT; reads its configuration again on SIGHUP.\n\nExamples:\n  molecule-broker serve\n  molecule-broker --log debug serve\n\nExit status: 0 stopped, 2 bad configuration."
     )]
     Serve(serve::Options),
     /// Run a container: hold socket and leases, keep a daemon running, and run a command beside it
@@ -61,13 +63,19 @@ pub enum Command {
     #[command(hide = true)]
     Plan(supervise::PlanOptions),
     /// Make the running daemon read its configuration again
+    #[command(
+        after_help = "The same as SIGHUP, but it says what is wrong with the new configuration; the running one then stays. Only root and the daemon's own user may.\n\nExample:\n  molecule-broker reload && molecule-broker status\n\nExit status: 0, or 1 with the configuration's errors."
+    )]
     Reload,
     /// Say how things stand
     #[command(
-        after_help = "Examples:\n  molecule-broker status\n  molecule-broker status --wait 30s --strict\n  molecule-broker status --json | jq '.credentials[].state'\n\nExit status: 0 nothing is wrong that someone should act on, 1 a credential is expired, rejected or unavailable, 3 no broker answers."
+        after_help = "Examples:\n  molecule-broker status\n  molecule-broker status --wait 30s --strict\n  molecule-broker status --watch\n  molecule-broker status --json | jq '.credentials[].state'\n\nExit status: 0 nothing is wrong that someone should act on, 1 a credential is expired, rejected or unavailable, 3 no broker answers."
     )]
     Status(status::Options),
     /// Ask for a refresh now and wait for what comes of it
+    #[command(
+        after_help = "Examples:\n  molecule-broker refresh\n  molecule-broker refresh github\n\nExit status: 0 refreshed, 1 failed."
+    )]
     Refresh(refresh::Options),
     /// Print a token, for scripts
     #[command(
@@ -81,7 +89,7 @@ pub enum Command {
     Exec(exec::Options),
     /// Lead git to the credential helper
     #[command(
-        after_help = "For each host an empty helper is set first, which drops what was configured before, then ours. Run twice it changes nothing.\n\nExamples:\n  molecule-broker setup-git --system\n  molecule-broker setup-git --host github.com --host git.example.com:8443\n  eval \"$(molecule-broker setup-git --env)\""
+        after_help = "For each host an empty helper is set first, which drops what was configured before, then ours. Run twice it changes nothing.\n\nExamples:\n  molecule-broker setup-git --system\n  molecule-broker setup-git --host github.com --host git.example.com:8443\n  eval \"$(molecule-broker setup-git --env)\"\n\nExit status: 0; 1 if git can't write, 2 on a bad configuration or host."
     )]
     SetupGit(setup_git::Options),
     /// Check the wiring end to end, and say what to do about each fault
@@ -90,13 +98,16 @@ pub enum Command {
     )]
     Doctor(doctor::Options),
     /// Print the effective configuration and where each value came from
+    #[command(
+        after_help = "Secrets are redacted. Example:\n  molecule-broker --config /tmp/new.toml config && mv /tmp/new.toml /etc/molecule-broker/config.toml\n\nExit status: 0, or 2 on a bad configuration."
+    )]
     Config,
     /// Answer one request from environment and configuration alone (used by the shim where no daemon serves)
     #[command(hide = true)]
     Answer,
     /// Start programs for the daemon at the other end of stdin (used by serve)
     #[command(hide = true)]
-    Errands,
+    Errands(errands::Options),
     /// Write what stands on stdin to a file of one's own (used by the sinks)
     #[command(hide = true)]
     Keep(errands::Keep),
@@ -140,7 +151,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fault> 
         Command::Doctor(options) => doctor::run(&cli.global, &options),
         Command::Config => config::run(&cli.global),
         Command::Answer => answer::run(&cli.global),
-        Command::Errands => errands::run(&cli.global),
+        Command::Errands(options) => errands::run(&cli.global, &options),
         Command::Keep(options) => errands::keep(&options),
     }
 }

@@ -1,7 +1,7 @@
 //! `status`: the table for people, the JSON for programs, and the exit status
 //! for whoever restarts containers.
 
-use std::fmt::Write as _;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,15 +9,19 @@ use clap::Args;
 use molecule_protocol::answer::Word;
 use molecule_protocol::request::{Request, Verb};
 
-use super::{Fault, Global, launch};
+use super::terminal::Look;
+use super::{Fault, Global, launch, table::table};
 use crate::clock;
-use crate::status::{Credential, Status};
+use crate::status::Status;
 
 const UNHEALTHY: u8 = 1;
 const NO_ANSWER: u8 = 3;
 
 /// How often `--wait` looks.
 const PERIOD: Duration = Duration::from_millis(100);
+
+/// How often `--watch` looks.
+const WATCH: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -27,6 +31,9 @@ pub struct Options {
     /// Wait up to this long for it to be healthy (with --strict: for every credential to be served)
     #[arg(long, value_name = "DURATION", value_parser = super::duration)]
     pub wait: Option<Duration>,
+    /// Show it again and again, until interrupted
+    #[arg(long, conflicts_with_all = ["json", "wait", "strict"])]
+    pub watch: bool,
     /// Exit with 1 unless every configured credential can be served now
     #[arg(long)]
     pub strict: bool,
@@ -35,6 +42,9 @@ pub struct Options {
 /// # Errors
 /// Status 3 where no broker answers.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+    if options.watch {
+        return watch(global);
+    }
     let until = clock::now().boot + options.wait.unwrap_or_default();
     loop {
         let status = fetch(global);
@@ -44,9 +54,26 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
             continue;
         }
         let (status, json) = status?;
-        let text = if options.json { json + "\n" } else { table(&status) };
-        print!("{text}");
+        let text = if options.json { json + "\n" } else { table(&status, Look::of_stdout()) };
+        // Nobody may be reading any more; the exit status says it all.
+        let _ = io::stdout().lock().write_all(text.as_bytes());
         return Ok(ExitCode::from(if good { 0 } else { UNHEALTHY }));
+    }
+}
+
+/// Until it is interrupted, or nobody reads any more.
+fn watch(global: &Global) -> Result<ExitCode, Fault> {
+    loop {
+        let look = Look::of_stdout();
+        let text = fetch(global).map_or_else(|fault| fault.message + "\n", |(status, _)| table(&status, look));
+        // On a terminal each takes the place of the one before.
+        let page = if look.is_plain() { text + "\n" } else { format!("\x1b[H\x1b[2J{text}") };
+        let mut out = io::stdout().lock();
+        if out.write_all(page.as_bytes()).and_then(|()| out.flush()).is_err() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        drop(out);
+        std::thread::sleep(WATCH);
     }
 }
 
@@ -71,58 +98,4 @@ fn is_good(status: &Status, options: &Options) -> bool {
         (false, Some(_)) => status.healthy && configured.clone().all(|c| c.state != "starting"),
         (false, None) => status.healthy,
     }
-}
-
-fn table(status: &Status) -> String {
-    let health = if status.healthy { "healthy" } else { "UNHEALTHY" };
-    let mut out =
-        format!("molecule-broker {} (pid {}), up {}: {health}\n", status.version, status.pid, seconds(status.uptime_s));
-    let _ = writeln!(out, "  sandbox: {}", status.sandbox);
-    for credential in &status.credentials {
-        describe(&mut out, credential);
-    }
-    out
-}
-
-fn describe(out: &mut String, c: &Credential) {
-    let _ = writeln!(out, "\n{}: {}", c.name, c.state);
-    let mut line = |label: &str, value: String| {
-        let _ = writeln!(out, "  {label:<13}{value}");
-    };
-    line("source", c.source.clone());
-    line("origins", if c.scoped { c.origins.join(", ") } else { open_scope() });
-    if c.serving {
-        line("expires in", c.expires_in_s.map_or_else(|| "no expiry known".into(), seconds));
-        line("generation", c.generation.to_string());
-    }
-    if let Some(next) = c.next_refresh_in_s {
-        line("next refresh", format!("in {}", seconds(next)));
-    }
-    if let Some(ago) = c.last_success_ago_s {
-        line("last success", format!("{} ago", seconds(ago)));
-    }
-    if let Some(error) = &c.last_error {
-        line("last error", format!("{} ago, {}: {}", seconds(error.ago_s), error.class, error.message));
-    }
-    if c.consecutive_failures > 0 {
-        line("failures", format!("{} in a row", c.consecutive_failures));
-    }
-    if c.upstream_cached {
-        line("note", "the platform repeats a cached token; a newer one comes when it renews its own".into());
-    }
-    if c.suspect {
-        line("note", "suspect: a host rejected it, and its source has no other".into());
-    }
-    if let Some(digest) = &c.token_sha256 {
-        line("token sha256", format!("{}…", digest.chars().take(12).collect::<String>()));
-    }
-    line("requests", c.requests.to_string());
-}
-
-fn open_scope() -> String {
-    "any https origin that no other credential claims (unscoped: set MOLECULE_BROKER_PERSONA_HOSTS)".into()
-}
-
-fn seconds(n: u64) -> String {
-    humantime::format_duration(Duration::from_secs(n)).to_string()
 }

@@ -26,13 +26,17 @@ const GONE: &str = "the helper process that starts programs has ended; restart t
 ///
 /// # Errors
 /// It can't be started.
-pub fn start(config: Option<&Path>) -> io::Result<Socket> {
+pub fn start(config: Option<&Path>, user: Option<&str>) -> io::Result<Socket> {
     let (ours, theirs) = Socket::pair()?;
     let mut command = Command::new("/proc/self/exe");
     if let Some(file) = config {
         command.arg("--config").arg(file);
     }
-    command.arg("errands").stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null());
+    command
+        .arg("errands")
+        .args(user.iter().flat_map(|user| ["--user", user]))
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null());
     // What the supervisor gave to us is not for it; neither are our signals.
     for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"] {
         command.env_remove(name);

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "a test ends where its world isn't as it must be")]
-
 //! A platform on a thread, and a daemon that asks it.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
