@@ -29,8 +29,14 @@ pub async fn log_in(token: &Zeroizing<String>, host: &str, user: &User) -> Resul
     env.insert("USER".into(), user.name.clone());
     env.insert("GH_NO_UPDATE_NOTIFIER".into(), "1".into());
     env.insert("GH_PROMPT_DISABLED".into(), "1".into());
-    let words = ["auth", "login", "--with-token", "--hostname", host].map(OsString::from);
-    let argv: Vec<OsString> = [gh.into_os_string()].into_iter().chain(words).collect();
+    let mut argv = vec![gh.into_os_string()];
+    argv.extend(["auth", "login", "--with-token"].map(OsString::from));
+    // The option takes no host with a port, the variable does (gh 2.46).
+    if host.contains(':') {
+        env.insert("GH_HOST".into(), host.into());
+    } else {
+        argv.extend(["--hostname", host].map(OsString::from));
+    }
     child::run(Job { argv: &argv, env, stdin: Some(token), user: Some(user), time: TIME }).await
 }
 

@@ -56,3 +56,10 @@ fn the_file_runs_where_there_is_nothing_else() {
     chroot.env_clear().env("MOLECULE_BROKER_SOCKET", "/broker.sock");
     assert_eq!(run(&mut chroot, GET.as_bytes()), says("username=u\n"));
 }
+
+#[test]
+fn the_file_says_its_version_for_the_doctor_to_find() {
+    let file = fs::read(release()).unwrap();
+    let mark = format!("molecule-shim/{})", env!("CARGO_PKG_VERSION"));
+    assert!(file.windows(mark.len()).any(|window| window == mark.as_bytes()));
+}
