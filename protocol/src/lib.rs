@@ -92,7 +92,7 @@
 //! # Map
 //!
 //! - [`limits`]: the numbers.
-//! - [`line`]: what a line is; the strict writer.
+//! - [`mod@line`]: what a line is; the strict writer.
 //! - [`request`], [`answer`]: the two messages.
 //! - [`git`]: git's credential format, read as a stream: what a shim may send on.
 //! - [`prompt`]: the only prompts that askpass answers.

@@ -1,7 +1,7 @@
 //! What outlives the daemon: its leases, in sealed memory that its service
 //! manager holds. Never a file.
 //!
-//! - [`Snapshot`], [`format`]: what is kept, and its bytes; pure
+//! - [`Snapshot`], [`mod@format`]: what is kept, and its bytes; pure
 //! - [`fingerprint`]: which configuration a lease belongs to
 //! - [`sealed`]: bytes that nobody can change any more
 //! - [`Keeper`]: hands the service manager a new memory after every change

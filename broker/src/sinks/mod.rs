@@ -7,7 +7,7 @@
 //! - [`wire`]: what the two say to each other
 //! - [`runner`]: the helper, which reads the configuration for itself and so
 //!   can be told to do nothing that isn't written there
-//! - `gh`, [`file`], `child`: how it is done, as the agent's user
+//! - `gh`, [`mod@file`], `child`: how it is done, as the agent's user
 //!
 //! Nothing here is waited for by anybody who is served. What fails is logged
 //! and done again at the next refresh.

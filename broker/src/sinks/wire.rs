@@ -54,7 +54,7 @@ pub struct Printed(#[serde(with = "text")] pub Zeroizing<String>);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trouble {
     pub message: String,
-    /// The name of its [`Class`](crate::lease::Class).
+    /// The name of its [`Class`].
     pub class: String,
 }
 

@@ -10,7 +10,7 @@
 //! - [`watchdog`], [`inbox`], [`kept`]: its signs of life, its messages, the
 //!   descriptors it wants kept: systemd's protocol from the other side
 //! - [`command`]: the command and its environment
-//! - [`stage`]: the last steps in a child, before it becomes another program
+//! - [`mod@stage`]: the last steps in a child, before it becomes another program
 
 mod command;
 mod daemon;
