@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Output;
 
-use kit::{World, set_mode, text};
+use kit::{World, is_root, set_mode, text};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -24,7 +24,7 @@ fn healthy() -> World {
     world.git(&["init", "-q"]);
     assert!(world.broker(&["setup-git", "--system"]).status.success());
     world.start();
-    world.broker(&["status", "--wait", "20s"]);
+    world.broker(&["token"]);
     world
 }
 
@@ -67,7 +67,7 @@ fn no_socket_because_no_broker_was_started() {
     let line = found(&doctor(&world), "socket", "broker.sock isn't there");
     assert!(line.contains("molecule-broker serve"), "{line}");
     world.start();
-    world.broker(&["status", "--wait", "20s"]);
+    world.broker(&["token"]);
     all_good(&world);
 }
 
@@ -80,6 +80,9 @@ fn a_folder_that_others_can_write_or_that_belongs_to_another() {
     let remedy = line.rsplit("remedy: ").next().unwrap().to_owned();
     assert!(world.command("/bin/sh").args(["-c", &remedy]).status().unwrap().success(), "{remedy}");
     all_good(&world);
+    if !is_root("give a folder to another user") {
+        return;
+    }
     std::os::unix::fs::chown(&run, Some(12345), None).unwrap();
     let line = found(&doctor(&world), "socket-folder", "belongs to uid 12345");
     let remedy = line.rsplit("remedy: ").next().unwrap().to_owned();

@@ -12,7 +12,7 @@ use kit::{World, text, wait_for};
 fn serving() -> World {
     let mut world = World::new();
     world.start();
-    world.broker(&["status", "--wait", "20s"]);
+    world.broker(&["token"]);
     world
 }
 

@@ -11,8 +11,9 @@ use crate::status::Status;
 /// What a shim says of itself in its own file.
 const MARK: &[u8] = b"molecule-shim/";
 
-/// No shim is longer; what is, is another program.
-const LONGEST: u64 = 256 * 1024;
+/// As far as a file is searched: a shim is under 64 KiB, with all that helps
+/// debuggers a few MiB.
+const LONGEST: u64 = 8 * 1024 * 1024;
 
 const HELPER: &str = "git-credential-molecule";
 

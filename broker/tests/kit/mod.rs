@@ -184,6 +184,15 @@ impl Drop for World {
     }
 }
 
+/// Whether this process may give files away and act as others.
+pub fn is_root(what: &str) -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("SKIP: only root can {what}");
+    }
+    root
+}
+
 pub fn set_mode(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
