@@ -31,6 +31,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod doctor;
+pub mod fault;
 pub mod git_config;
 pub mod harden;
 pub mod lease;

@@ -23,6 +23,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use crate::fault::Fault;
+
 /// Keeps git credentials fresh and hands them to git, gh and scripts over a
 /// Unix socket.
 #[derive(Debug, Parser)]
@@ -153,19 +155,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fault> 
         Command::Answer => answer::run(&cli.global),
         Command::Errands(options) => errands::run(&cli.global, &options),
         Command::Keep(options) => errands::keep(&options),
-    }
-}
-
-/// What ends a command before its time.
-#[derive(Debug)]
-pub struct Fault {
-    pub message: String,
-    pub status: u8,
-}
-
-impl Fault {
-    pub fn new(status: u8, message: impl ToString) -> Self {
-        Self { message: message.to_string(), status }
     }
 }
 

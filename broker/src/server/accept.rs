@@ -22,7 +22,6 @@ use super::slow::{self, Pending};
 use crate::answer::{self, Bytes};
 use crate::clock;
 use crate::metrics::Served;
-use crate::moment::Boot;
 use crate::readiness::watched;
 use crate::table::Table;
 
@@ -177,11 +176,7 @@ fn proceed(service: &Service, table: &Table, mut pending: Pending, scratch: &mut
 fn finish(service: &Service, pending: &Pending, client: Client, bytes: &Bytes, served: Served) {
     // A client that went away, or won't read, has lost its answer and no more.
     let served = if send_all(&pending.stream, bytes) { served } else { Served::Lost };
-    service.metrics.request(client, served, since(pending.since));
-}
-
-pub(super) fn since(then: Boot) -> Duration {
-    clock::now().boot.saturating_sub(then)
+    service.metrics.request(client, served, clock::now().boot.saturating_sub(pending.since));
 }
 
 /// An answer always fits into an empty socket buffer.

@@ -12,10 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::accept::since;
 use super::peer::Peer;
 use super::service::{First, Service};
 use crate::answer::{self, Bytes};
+use crate::clock;
 use crate::metrics::Served;
 use crate::moment::Boot;
 use crate::table::Table;
@@ -36,7 +36,7 @@ pub(super) async fn serve(service: Arc<Service>, table: Arc<Table>, pending: Pen
     };
     // Silence, or a request that never ends, is not worth an answer.
     let Ok(read) = timeout(READ_DEADLINE, read(&mut stream, bytes)).await else {
-        service.metrics.request(Client::Helper, Served::Late, since(began));
+        service.metrics.request(Client::Helper, Served::Late, clock::now().boot.saturating_sub(began));
         return;
     };
     let request = read.as_deref().map_err(|fault| *fault).and_then(Request::parse);
@@ -51,7 +51,7 @@ pub(super) async fn serve(service: Arc<Service>, table: Arc<Table>, pending: Pen
         }
     };
     let served = if send(&mut stream, &bytes).await { served } else { Served::Lost };
-    service.metrics.request(client, served, since(began));
+    service.metrics.request(client, served, clock::now().boot.saturating_sub(began));
 }
 
 async fn read(stream: &mut tokio::net::UnixStream, mut bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {

@@ -14,7 +14,7 @@ use nix::sys::signal::SigSet;
 use nix::unistd::{Uid, close, geteuid, getpgrp, initgroups, setgid, setgroups, setuid, tcsetpgrp};
 
 use super::{FAILED, NAME, OURSELVES, Supervisor};
-use crate::cli::Fault;
+use crate::fault::Fault;
 use crate::harden;
 use crate::users::{self, User};
 
