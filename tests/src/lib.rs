@@ -9,6 +9,8 @@
 //! - [`world`]: one of each with a broker, the shims and an isolated git;
 //! - [`programs`]: finds or builds the real binaries;
 //! - [`wait`]: waiting for a condition, never for a time;
+//! - [`docker`]: containers against this city; [`conformance`]: whether an image
+//!   honours the contract;
 //! - [`fleet`]: thousands of refresh machines over simulated days.
 //!
 //! Stand-ins live on one runtime of their own ([`serve::runtime`]), so plain
@@ -17,6 +19,8 @@
 //! in proportion ([`world::config`]).
 
 pub mod certs;
+pub mod conformance;
+pub mod docker;
 pub mod fleet;
 pub mod git_host;
 pub mod ledger;

@@ -1,0 +1,7 @@
+# Stands in for the families whose container is the runtime itself, started
+# as root: deepagents, gemini-cli, langgraph, openclaw.
+FROM molecule-test-debian
+RUN useradd -u 1000 -m -s /bin/bash agent
+WORKDIR /app
+COPY molecule-runtime /usr/local/bin/molecule-runtime
+ENTRYPOINT ["molecule-runtime"]

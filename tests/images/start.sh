@@ -1,0 +1,7 @@
+#!/bin/bash
+# Stays root; the gateway runs as the agent, with what it finds in this file.
+set -eu
+install -d -o agent -g agent /home/agent/.gateway
+printf '%s\n' "${GH_TOKEN:+GH_TOKEN=$GH_TOKEN}" >/home/agent/.gateway/env
+nohup gosu agent bash -lc 'exec sleep infinity' >/dev/null 2>&1 &
+exec molecule-runtime

@@ -1,0 +1,107 @@
+//! What the image does once it runs.
+
+use std::time::Duration;
+
+use super::{Verdict, must, processes, said};
+use crate::docker::{AGENT, City, Container, Options, PATIENCE};
+use crate::git_host::Worth;
+use crate::wait::poll;
+use crate::world::Ran;
+
+const CLONE: &str = "GIT_TERMINAL_PROMPT=0 git ls-remote https://github.com/acme/app.git";
+const FROZEN: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
+
+pub(super) fn serves(city: &City, container: &Container) -> Verdict {
+    let ran = container.sh(city, "molecule-broker status --strict");
+    must(ran.success(), || said(city, &ran))
+}
+
+pub(super) fn git_in_a_shell(city: &City, container: &Container) -> Verdict {
+    fetched(city, || container.sh(city, CLONE))
+}
+
+/// With the variables that the agent's own processes have.
+pub(super) fn git_of_the_agent(city: &City, container: &Container) -> Verdict {
+    let processes = processes::of_the_agent(container, AGENT);
+    let Some(process) = processes.first() else { return Err(String::from("the agent has no process")) };
+    let mut script = String::from("unset GITHUB_TOKEN GH_TOKEN GIT_ASKPASS\n");
+    for (name, value) in &process.environment {
+        if name.starts_with("GIT_") || name.starts_with("MOLECULE_") || FROZEN.contains(&name.as_str()) {
+            script.push_str(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
+        }
+    }
+    fetched(city, || container.sh(city, &(script.clone() + CLONE)))
+}
+
+/// git got what it asked for, and nobody was shown a dead token.
+fn fetched(city: &City, git: impl FnOnce() -> Ran) -> Verdict {
+    let (live, dead) = (city.host.shown_count(Worth::Live), city.host.dead_shown());
+    let ran = git();
+    must(ran.success() && city.host.shown_count(Worth::Live) > live, || said(city, &ran))?;
+    must(city.host.dead_shown() == dead, || String::from("a dead token was shown to the host first"))
+}
+
+pub(super) fn frozen(_: &City, container: &Container) -> Verdict {
+    let holders = processes::of_the_agent(container, AGENT).into_iter().filter(|process| {
+        let mut variables = process.environment.iter();
+        variables.any(|(name, value)| FROZEN.contains(&name.as_str()) && value.starts_with("ghs_"))
+    });
+    let holders: Vec<String> = holders.map(|process| format!("{} (pid {})", process.name, process.pid)).collect();
+    must(holders.is_empty(), || format!("it is in the environment of {}", holders.join(", ")))
+}
+
+pub(super) fn scope(city: &City, container: &Container) -> Verdict {
+    let before = city.evil.shown().len();
+    for host in ["evil.example", "github.com.evil.example"] {
+        container.sh(city, &format!("GIT_SSL_NO_VERIFY=1 GIT_TERMINAL_PROMPT=0 git ls-remote https://{host}/acme/app.git"));
+    }
+    must(city.evil.anonymous_count() > 0, || String::from("git didn't even reach another host"))?;
+    must(city.evil.shown().len() == before, || String::from("another host was shown a credential"))
+}
+
+pub(super) fn health(_: &City, container: &Container) -> Verdict {
+    let status = || container.inspect("{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}");
+    must(status() != "none", || String::from("the image has no HEALTHCHECK"))?;
+    let healthy = poll(Duration::from_secs(45), || (status() == "healthy").then_some(()));
+    must(healthy.is_some(), || format!("it is {}", status()))
+}
+
+/// The old token is dead the moment that there is a new one.
+pub(super) fn rotation(city: &City, container: &Container) -> Verdict {
+    let old = container.token().ok_or("the agent gets no token")?;
+    let ran = container.sh_as_root("molecule-broker refresh");
+    must(ran.success(), || format!("refresh: {}", said(city, &ran)))?;
+    city.ledger.revoke(&old);
+    let new = container.token().ok_or("the agent gets no token after the refresh")?;
+    must(new != old, || String::from("the old token is still given"))?;
+    git_in_a_shell(city, container)?;
+    git_of_the_agent(city, container)
+}
+
+/// While the platform is down, so that nothing can be had anew.
+pub(super) fn killed(city: &City, container: &Container) -> Verdict {
+    let token = container.token().ok_or("the agent gets no token")?;
+    let pid = container.daemon().ok_or("no daemon tells its pid")?;
+    city.platform.refuse_connections();
+    container.sh_as_root(&format!("kill -9 {pid}"));
+    let git = git_in_a_shell(city, container);
+    let another = poll(PATIENCE, || container.daemon().filter(|now| *now != pid));
+    let after = container.token();
+    city.platform.accept_connections();
+    git?;
+    must(another.is_some(), || String::from("no other daemon came"))?;
+    must(after.is_some_and(|after| after == token), || String::from("the token is another one, or none"))
+}
+
+/// The container's own files, and what is mounted in memory.
+pub(super) fn disk(city: &City, container: &Container) -> Verdict {
+    let tokens: Vec<String> = city.ledger.all().into_iter().map(|minted| minted.token).collect();
+    // The patterns come on standard input, so that they are in no argv.
+    let script = "cat >/dev/shm/patterns; \
+                  grep -a -l -r -F -f /dev/shm/patterns --exclude=patterns / \
+                  --exclude-dir=proc --exclude-dir=sys --exclude-dir=city 2>/dev/null; \
+                  rm /dev/shm/patterns";
+    let input = tokens.join("\n");
+    let ran = container.exec(&Options { user: Some("0"), input, ..Options::default() }, &["sh", "-c", script]);
+    must(ran.stdout.is_empty(), || format!("in {}", ran.stdout.lines().collect::<Vec<_>>().join(", ")))
+}

@@ -1,0 +1,110 @@
+//! The test city as a container sees it.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::proxy::Proxy;
+use crate::certs::Ca;
+use crate::git_host::{Behaviour, GitHost};
+use crate::ledger::Ledger;
+use crate::platform::{Platform, Policy};
+use crate::world::config::refresh_table;
+
+/// The agent's uid in every image.
+pub const AGENT: u32 = 1000;
+
+pub struct City {
+    pub platform: Platform,
+    pub host: GitHost,
+    /// Whoever goes there shows what it has to a stranger.
+    pub evil: GitHost,
+    pub ledger: Arc<Ledger>,
+    /// What the provisioner froze into the environment; dead by now.
+    pub frozen: String,
+    proxy: Proxy,
+    dir: TempDir,
+}
+
+impl City {
+    /// Tokens live `life`; each call of the platform mints one.
+    pub fn new(life: Duration) -> Self {
+        let dir = tempfile::Builder::new().prefix("molecule-city-").tempdir().expect("the temporary directory is writable");
+        let ledger = Arc::new(Ledger::default());
+        let ca = Ca::new();
+        let platform = Platform::start(&ledger, life, Policy::MintPerCall, None);
+        let host = GitHost::start(&ledger, Some(&ca));
+        host.create_repository("acme/app.git");
+        let evil = GitHost::start(&ledger, Some(&ca));
+        evil.set_behaviour(Behaviour::Refuses);
+        let frozen = ledger.mint(life).token;
+        ledger.revoke(&frozen);
+        let proxy = Proxy::start(host.port(), evil.port());
+        let city = Self { platform, host, evil, ledger, frozen, proxy, dir };
+        city.furnish(&ca, life);
+        city
+    }
+
+    fn furnish(&self, ca: &Ca, life: Duration) {
+        const OURS: &str = "our own folder is writable";
+        for folder in ["configs", "city", "city/gh", "config"] {
+            fs::create_dir(self.path(folder)).expect(OURS);
+        }
+        // A folder that mktemp(3) made is nobody else's to enter.
+        fs::set_permissions(self.dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect(OURS);
+        ca.write(&self.path("city/ca.pem")).expect(OURS);
+        // A gh command that shows which token gh was given, without any host.
+        fs::write(self.path("city/gh/config.yml"), "version: \"1\"\naliases:\n  shown: '!echo \"$GH_TOKEN\"'\n").expect(OURS);
+        fs::write(self.path("config/config.toml"), refresh_table(life)).expect(OURS);
+        fs::write(self.bearer_file(), self.platform.bearer()).expect(OURS);
+        for ours in [self.path("configs"), self.bearer_file()] {
+            chown(ours, Some(AGENT), Some(AGENT)).expect("root can give files away");
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn bearer_file(&self) -> PathBuf {
+        self.path("configs/.auth_token")
+    }
+
+    /// For `docker run`: what the provisioner gives to every workspace.
+    pub fn provision(&self) -> Vec<String> {
+        let mut arguments = vec![String::from("--network=host")];
+        let platform = self.platform.url();
+        for (name, value) in [
+            ("PLATFORM_URL", platform.as_str()),
+            ("WORKSPACE_ID", &self.platform.workspace()),
+            ("GIT_ASKPASS", "/usr/local/bin/molecule-askpass"),
+            ("GITHUB_TOKEN", &self.frozen),
+            ("GH_TOKEN", &self.frozen),
+        ] {
+            arguments.push(format!("--env={name}={value}"));
+        }
+        let mount = |from: &Path, to: &str| format!("--volume={}:{to}", from.display());
+        arguments.push(mount(&self.path("configs"), "/configs"));
+        arguments.push(mount(&self.path("city"), "/city:ro"));
+        arguments
+    }
+
+    /// Besides that, a broker whose times are in proportion to the tokens' life.
+    pub fn short_times(&self) -> String {
+        format!("--volume={}:/etc/molecule-broker:ro", self.path("config").display())
+    }
+
+    /// For `docker exec`: git finds `github.com` in this city, and trusts it.
+    pub fn roads(&self) -> Vec<(&'static str, String)> {
+        vec![("https_proxy", self.proxy.url()), ("GIT_SSL_CAINFO", String::from("/city/ca.pem"))]
+    }
+
+    /// Which of the tokens ever minted stands in this text, its number.
+    pub fn token_in(&self, text: &str) -> Option<usize> {
+        self.ledger.all().iter().position(|minted| text.contains(&minted.token))
+    }
+}

@@ -1,0 +1,120 @@
+//! One container, gone when it is dropped.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{AGENT, City, PATIENCE, docker};
+use crate::wait::poll;
+use crate::world::{Ran, run, run_with_input};
+
+pub struct Container {
+    name: String,
+}
+
+/// For one `docker exec`.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The agent where `None`.
+    pub user: Option<&'static str>,
+    pub env: Vec<(&'static str, String)>,
+    pub input: String,
+}
+
+impl Container {
+    /// `docker run --detach` with the city's provisions.
+    #[track_caller]
+    pub fn start(city: &City, image: &str, options: &[&str], command: &[&str]) -> Self {
+        let container = Self::named();
+        let mut arguments = vec![String::from("run"), String::from("--detach"), format!("--name={}", container.name)];
+        arguments.extend(city.provision());
+        arguments.extend(options.iter().copied().map(String::from));
+        arguments.push(String::from(image));
+        arguments.extend(command.iter().copied().map(String::from));
+        run(Command::new("docker").args(&arguments), PATIENCE).ok();
+        container
+    }
+
+    /// A name, for a container that the caller starts.
+    pub fn named() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self { name: format!("molecule-test-{}-{count}", std::process::id()) }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A command as the agent, in the city.
+    pub fn sh(&self, city: &City, script: &str) -> Ran {
+        self.exec(&Options { env: city.roads(), ..Options::default() }, &["sh", "-c", script])
+    }
+
+    pub fn sh_as_root(&self, script: &str) -> Ran {
+        self.exec(&Options { user: Some("0"), ..Options::default() }, &["sh", "-c", script])
+    }
+
+    pub fn exec(&self, options: &Options, words: &[&str]) -> Ran {
+        let agent = AGENT.to_string();
+        let mut command = Command::new("docker");
+        command.args(["exec", "--interactive", "--user", options.user.unwrap_or(&agent)]);
+        for (name, value) in &options.env {
+            command.arg(format!("--env={name}={value}"));
+        }
+        command.arg(&self.name).args(words);
+        run_with_input(&mut command, options.input.as_bytes(), PATIENCE)
+    }
+
+    /// Waits until the broker has a credential to give.
+    #[track_caller]
+    pub fn ready(self) -> Self {
+        let ran = self.sh_as_root("molecule-broker status --wait 30s --strict");
+        assert!(ran.success(), "no broker is ready: {ran:?}\n{}", self.log());
+        self
+    }
+
+    pub fn status(&self) -> Option<Value> {
+        let ran = self.sh_as_root("molecule-broker status --json");
+        serde_json::from_str(&ran.stdout).ok()
+    }
+
+    /// The daemon's, in the container's own count.
+    pub fn daemon(&self) -> Option<u64> {
+        self.status()?["pid"].as_u64()
+    }
+
+    /// The token that the agent is given.
+    pub fn token(&self) -> Option<String> {
+        let ran = self.exec(&Options::default(), &["molecule-broker", "token"]);
+        ran.success().then(|| String::from(ran.stdout.trim()))
+    }
+
+    /// `docker inspect` by a template.
+    pub fn inspect(&self, template: &str) -> String {
+        String::from(docker(&["inspect", "--format", template, &self.name]).stdout.trim())
+    }
+
+    /// The status of the container's end, if it comes in time.
+    pub fn end(&self, within: Duration) -> Option<i32> {
+        poll(within, || (self.inspect("{{.State.Running}}") == "false").then_some(()))?;
+        self.inspect("{{.State.ExitCode}}").parse().ok()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        docker(&["kill", "--signal", signal, &self.name]);
+    }
+
+    pub fn log(&self) -> String {
+        let ran = docker(&["logs", &self.name]);
+        ran.stdout + &ran.stderr
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        docker(&["rm", "--force", "--volumes", &self.name]);
+    }
+}

@@ -1,0 +1,150 @@
+//! Images: made once, and by docker's own cache where nothing has changed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::docker;
+use crate::programs::programs;
+use crate::world::{run, run_with_input};
+
+const LONG: Duration = Duration::from_secs(900);
+const BROKER: &str = "molecule-test-broker";
+
+/// How the guides name our image.
+const PUBLISHED: &str = "--from=molecule-broker ";
+
+/// The image families, and which of `tests/images/` stands in for each.
+pub const FAMILIES: [(&str, &str); 8] = [
+    ("autogen", "drops"),
+    ("claude-code", "drops"),
+    ("crewai", "drops"),
+    ("deepagents", "direct"),
+    ("gemini-cli", "direct"),
+    ("hermes", "stays"),
+    ("langgraph", "direct"),
+    ("openclaw", "direct"),
+];
+
+/// An image that goes when it is dropped.
+pub struct Image {
+    pub name: String,
+}
+
+impl Image {
+    /// Built from this text, with `tests/images/` for its context.
+    #[track_caller]
+    pub fn build(name: &str, dockerfile: &str) -> Self {
+        let image = Self { name: format!("molecule-test-{name}-{}", std::process::id()) };
+        image_from(&image.name, dockerfile);
+        image
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        docker(&["image", "rm", "--force", &self.name]);
+    }
+}
+
+/// One of `docker/base`'s.
+#[track_caller]
+pub fn base(name: &str) -> String {
+    let _one_at_a_time = lock();
+    run(Command::new(root().join("docker/base")).arg(name), LONG).ok();
+    format!("molecule-test-{name}")
+}
+
+/// An agent's image with the broker wired in: the command runs as the agent.
+#[track_caller]
+pub fn agent() -> &'static str {
+    static AGENT: OnceLock<&str> = OnceLock::new();
+    AGENT.get_or_init(|| {
+        let lines = "ENTRYPOINT [\"/usr/local/lib/molecule-broker/entrypoint\", \"--user\", \"agent\"]\n\
+                     CMD [\"sleep\", \"infinity\"]\n";
+        image_from("molecule-test-agent", &(wired("direct", &guide("langgraph")) + lines));
+        "molecule-test-agent"
+    })
+}
+
+/// A family's image: what stands in for it, and the lines of its guide.
+#[track_caller]
+pub fn of_family(family: &str) -> Image {
+    let (_, style) = FAMILIES.iter().find(|(name, _)| *name == family).expect("one of the eight families");
+    Image::build(family, &wired(style, &guide(family)))
+}
+
+/// The lines for the Dockerfile that a family's guide names.
+#[track_caller]
+pub fn guide(family: &str) -> String {
+    let file = root().join(format!("docs/images/{family}.md"));
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let fence = text.split("```dockerfile\n").nth(1).expect("a guide has a block of Dockerfile lines");
+    String::from(fence.split("```").next().unwrap_or_default())
+}
+
+fn wired(style: &str, lines: &str) -> String {
+    broker();
+    let stand_in = fs::read_to_string(root().join(format!("tests/images/{style}.Dockerfile")));
+    let stand_in = stand_in.expect("each style has a stand-in");
+    format!("{stand_in}\n{}", lines.replace(PUBLISHED, &format!("--from={BROKER} ")))
+}
+
+/// The image that others take our files from, by `docker/Dockerfile` itself.
+fn broker() {
+    static DONE: OnceLock<()> = OnceLock::new();
+    DONE.get_or_init(|| {
+        let base = base("debian");
+        let _one_at_a_time = lock();
+        let context = context();
+        let mut command = Command::new("docker");
+        command.args(["build", "--quiet", "--build-arg", &format!("BUILDER={base}"), "--tag", BROKER]);
+        command.arg("--file").arg(context.path().join("docker/Dockerfile")).arg(context.path());
+        run(&mut command, LONG).ok();
+    });
+}
+
+/// What `docker/Dockerfile` needs, with programs that are built already.
+fn context() -> TempDir {
+    let context = tempfile::tempdir().expect("the temporary directory is writable");
+    let copy = |from: &Path, to: &str| {
+        let to = context.path().join(to);
+        fs::create_dir_all(to.parent().expect("a file in a folder")).expect("our own folder is writable");
+        fs::copy(from, &to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+        to
+    };
+    for name in ["Dockerfile", "assemble", "entrypoint", "install", "profile.sh"] {
+        copy(&root().join("docker").join(name), &format!("docker/{name}"));
+    }
+    for (from, name) in [(&programs().broker, "molecule-broker"), (&programs().shim, "molecule-shim")] {
+        let program = copy(from, &format!("prebuilt/{name}"));
+        // A debug build is large, and docker sends it to its engine.
+        run(Command::new("strip").arg(program), LONG);
+    }
+    context
+}
+
+#[track_caller]
+fn image_from(name: &str, dockerfile: &str) {
+    base("debian");
+    let mut command = Command::new("docker");
+    command.args(["build", "--tag", name, "--file", "-"]).arg(root().join("tests/images"));
+    let ran = run_with_input(&mut command, dockerfile.as_bytes(), LONG);
+    assert!(ran.success(), "{name} can't be built: {}\n{}\n{dockerfile}", ran.stdout, ran.stderr);
+}
+
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Test programs run beside each other.
+fn lock() -> File {
+    let file = File::create(std::env::temp_dir().join("molecule-tests-images.lock"));
+    let file = file.expect("the temporary directory is writable");
+    file.lock().expect("the lock can be waited for");
+    file
+}

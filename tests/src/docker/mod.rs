@@ -1,0 +1,51 @@
+//! Containers against the test city, by a real Docker engine and without any
+//! registry: the base images are made of Debian's packages (`docker/base`).
+//!
+//! Containers share the machine's network, so that the city stays on loopback.
+//! Where a name such as `github.com` matters, git goes through the city's
+//! [`proxy`].
+
+mod city;
+mod container;
+mod image;
+mod proxy;
+
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+pub use self::city::{AGENT, City};
+pub use self::container::{Container, Options};
+pub use self::image::{FAMILIES, Image, agent, base, of_family, root};
+use crate::world::{Ran, run};
+
+/// Long enough for a busy machine; nothing here is meant to take a tenth.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether an engine answers.
+pub fn engine() -> bool {
+    static ENGINE: OnceLock<bool> = OnceLock::new();
+    *ENGINE.get_or_init(|| {
+        let asked = Command::new("docker").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        asked.is_ok_and(|status| status.success())
+    })
+}
+
+/// Whether containers can be tested here; says so where not.
+pub fn available(what: &str) -> bool {
+    let missing = if !engine() {
+        "no Docker engine answers here"
+    } else if !nix::unistd::geteuid().is_root() {
+        "making images from Debian's packages and giving files to an agent needs root"
+    } else {
+        return true;
+    };
+    crate::skip(&format!("{what}: {missing}"));
+    false
+}
+
+/// The engine's own program.
+#[track_caller]
+pub fn docker(arguments: &[&str]) -> Ran {
+    run(Command::new("docker").args(arguments), Duration::from_secs(300))
+}
