@@ -53,7 +53,8 @@ pub(super) fn frozen(_: &City, container: &Container) -> Verdict {
 pub(super) fn scope(city: &City, container: &Container) -> Verdict {
     let before = city.evil.shown().len();
     for host in ["evil.example", "github.com.evil.example"] {
-        container.sh(city, &format!("GIT_SSL_NO_VERIFY=1 GIT_TERMINAL_PROMPT=0 git ls-remote https://{host}/acme/app.git"));
+        container
+            .sh(city, &format!("GIT_SSL_NO_VERIFY=1 GIT_TERMINAL_PROMPT=0 git ls-remote https://{host}/acme/app.git"));
     }
     must(city.evil.anonymous_count() > 0, || String::from("git didn't even reach another host"))?;
     must(city.evil.shown().len() == before, || String::from("another host was shown a credential"))

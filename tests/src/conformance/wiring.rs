@@ -66,7 +66,8 @@ pub(super) fn git(city: &City, container: &Container) -> Verdict {
 pub(super) fn old_scripts(city: &City, container: &Container) -> Verdict {
     for words in [&[OLD_HELPER, "_fetch_token"][..], &["bash", OLD_HELPER, "_fetch_token"]] {
         let ran = container.exec(&Options::default(), words);
-        live(city, ran.stdout.trim()).map_err(|why| format!("{} gives {why}; {}", words.join(" "), said(city, &ran)))?;
+        live(city, ran.stdout.trim())
+            .map_err(|why| format!("{} gives {why}; {}", words.join(" "), said(city, &ran)))?;
     }
     for words in [&[OLD_HELPER][..], &[OLD_HELPER, "get"]] {
         let ran = container.exec(&Options { input: GITHUB.into(), ..Options::default() }, words);

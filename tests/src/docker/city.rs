@@ -33,7 +33,8 @@ pub struct City {
 impl City {
     /// Tokens live `life`; each call of the platform mints one.
     pub fn new(life: Duration) -> Self {
-        let dir = tempfile::Builder::new().prefix("molecule-city-").tempdir().expect("the temporary directory is writable");
+        let dir =
+            tempfile::Builder::new().prefix("molecule-city-").tempdir().expect("the temporary directory is writable");
         let ledger = Arc::new(Ledger::default());
         let ca = Ca::new();
         let platform = Platform::start(&ledger, life, Policy::MintPerCall, None);
@@ -58,7 +59,8 @@ impl City {
         fs::set_permissions(self.dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect(OURS);
         ca.write(&self.path("city/ca.pem")).expect(OURS);
         // A gh command that shows which token gh was given, without any host.
-        fs::write(self.path("city/gh/config.yml"), "version: \"1\"\naliases:\n  shown: '!echo \"$GH_TOKEN\"'\n").expect(OURS);
+        fs::write(self.path("city/gh/config.yml"), "version: \"1\"\naliases:\n  shown: '!echo \"$GH_TOKEN\"'\n")
+            .expect(OURS);
         fs::write(self.path("config/config.toml"), refresh_table(life)).expect(OURS);
         fs::write(self.bearer_file(), self.platform.bearer()).expect(OURS);
         for ours in [self.path("configs"), self.bearer_file()] {

@@ -16,9 +16,8 @@ pub struct Proxy {
 
 impl Proxy {
     pub fn start(good: u16, evil: u16) -> Self {
-        let listener = runtime()
-            .block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-            .expect("a port on loopback can be had");
+        let listener =
+            runtime().block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a port on loopback can be had");
         let addr = listener.local_addr().expect("a bound socket has an address");
         let task = runtime().spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
