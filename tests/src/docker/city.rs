@@ -1,7 +1,7 @@
 //! The test city as a container sees it.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,13 +56,15 @@ impl City {
             fs::create_dir(self.path(folder)).expect(OURS);
         }
         // A folder that mktemp(3) made is nobody else's to enter.
-        fs::set_permissions(self.dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect(OURS);
+        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).expect(OURS);
         ca.write(&self.path("city/ca.pem")).expect(OURS);
         // A gh command that shows which token gh was given, without any host.
         fs::write(self.path("city/gh/config.yml"), "version: \"1\"\naliases:\n  shown: '!echo \"$GH_TOKEN\"'\n")
             .expect(OURS);
         fs::write(self.path("config/config.toml"), refresh_table(life)).expect(OURS);
         fs::write(self.bearer_file(), self.platform.bearer()).expect(OURS);
+        // Nobody but the agent reads it, as the runtime leaves it.
+        fs::set_permissions(self.bearer_file(), fs::Permissions::from_mode(0o600)).expect(OURS);
         for ours in [self.path("configs"), self.bearer_file()] {
             chown(ours, Some(AGENT), Some(AGENT)).expect("root can give files away");
         }

@@ -58,6 +58,10 @@ impl Container {
     }
 
     pub fn exec(&self, options: &Options, words: &[&str]) -> Ran {
+        self.exec_within(options, words, PATIENCE)
+    }
+
+    pub fn exec_within(&self, options: &Options, words: &[&str], within: Duration) -> Ran {
         let agent = AGENT.to_string();
         let mut command = Command::new("docker");
         command.args(["exec", "--interactive", "--user", options.user.unwrap_or(&agent)]);
@@ -65,7 +69,7 @@ impl Container {
             command.arg(format!("--env={name}={value}"));
         }
         command.arg(&self.name).args(words);
-        run_with_input(&mut command, options.input.as_bytes(), PATIENCE)
+        run_with_input(&mut command, options.input.as_bytes(), within)
     }
 
     /// Waits until the broker has a credential to give.

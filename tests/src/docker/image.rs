@@ -9,6 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::docker;
+use crate::ledger::random_alphanumerics;
 use crate::programs::programs;
 use crate::world::{run, run_with_input};
 
@@ -69,6 +70,17 @@ pub fn agent() -> &'static str {
         image_from("molecule-test-agent", &(wired("direct", &guide("langgraph")) + lines));
         "molecule-test-agent"
     })
+}
+
+/// Our files on one of `docker/base`'s, with these lines of a Dockerfile.
+#[track_caller]
+pub fn on_base(name: &str, lines: &str) -> Image {
+    broker();
+    let from = base(name);
+    Image::build(
+        &format!("on-{name}-{}", random_alphanumerics(6).to_lowercase()),
+        &format!("FROM {from}\nCOPY --from={BROKER} / /\n{lines}"),
+    )
 }
 
 /// A family's image: what stands in for it, and the lines of its guide.

@@ -9,6 +9,7 @@ mod city;
 mod container;
 mod image;
 mod proxy;
+mod storm;
 
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -16,7 +17,8 @@ use std::time::Duration;
 
 pub use self::city::{AGENT, City};
 pub use self::container::{Container, Options};
-pub use self::image::{FAMILIES, Image, agent, base, of_family, root};
+pub use self::image::{FAMILIES, Image, agent, base, of_family, on_base, root};
+pub use self::storm::Storm;
 use crate::world::{Ran, run};
 
 /// Long enough for a busy machine; nothing here is meant to take a tenth.

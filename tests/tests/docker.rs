@@ -1,0 +1,275 @@
+//! The broker as a container's entrypoint, under a real Docker engine.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, and says where")]
+
+use std::process::Command;
+use std::time::Duration;
+
+use molecule_tests::docker::{
+    AGENT, City, Container, Image, Options, PATIENCE, Storm, agent, available, docker, on_base,
+};
+use molecule_tests::git_host::Worth;
+use molecule_tests::ledger::Verdict;
+use molecule_tests::wait::{eventually, eventually_some};
+use molecule_tests::world::{Ran, run};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const FETCH: &str = "git ls-remote https://github.com/acme/app.git";
+
+fn started(city: &City, options: &[&str], command: &[&str]) -> Container {
+    Container::start(city, agent(), options, command)
+}
+
+#[test]
+fn started_as_root_command_and_daemon_are_the_agents() {
+    if !available("a start as root") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let container = started(&city, &[], &[]).ready();
+    container.sh(&city, FETCH).ok();
+    let owners = "for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" = sleep ] && stat -c %U $p; done 2>/dev/null";
+    assert_eq!(container.sh_as_root(owners).stdout.trim(), "agent");
+    let daemon = format!("stat -c %U /proc/{}", container.daemon().unwrap());
+    assert_eq!(container.sh_as_root(&daemon).stdout.trim(), "agent");
+}
+
+#[test]
+fn started_as_root_the_daemon_is_its_own_user_where_that_can_read_the_bearer() {
+    if !available("the daemon's own user") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let container = started(&city, &["--env=CONFIGS_DIR=/tmp/configs"], &[]);
+    // The bearer is the daemon's alone, and there before the next start.
+    container
+        .sh_as_root(
+            "mkdir -p /tmp/configs && cp /configs/.auth_token /tmp/configs/ && chmod 0400 /tmp/configs/.auth_token && \
+         chown molecule-broker /tmp/configs/.auth_token",
+        )
+        .ok();
+    docker(&["restart", "--time", "5", container.name()]).ok();
+    let container = container.ready();
+    let pid = container.daemon().unwrap();
+    assert_eq!(container.sh_as_root(&format!("stat -c %U /proc/{pid}")).stdout.trim(), "molecule-broker");
+    assert!(!container.sh(&city, "cat /tmp/configs/.auth_token").success(), "the agent can read the bearer");
+    container.sh(&city, FETCH).ok();
+}
+
+#[test]
+fn started_without_root_it_serves() {
+    if !available("a start without root") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let lines = format!("FROM {}\nRUN /usr/local/lib/molecule-broker/install --starts-as agent\nUSER agent\n", agent());
+    let image = Image::build("not-root", &lines);
+    let container = Container::start(&city, &image.name, &[], &[]).ready();
+    container.sh(&city, FETCH).ok();
+}
+
+#[test]
+fn on_a_read_only_root_file_system_it_serves() {
+    if !available("a read-only root file system") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let container = started(&city, &["--read-only", "--tmpfs=/run"], &[]).ready();
+    container.sh(&city, FETCH).ok();
+    let pid = container.daemon().unwrap();
+    container.sh_as_root(&format!("kill -9 {pid}")).ok();
+    container.sh(&city, FETCH).ok();
+}
+
+/// From the first signal to the end, as the engine recorded it: what its client
+/// takes on a busy machine is not meant.
+fn took_to_stop(container: &Container) -> Option<Duration> {
+    let named = format!("container={}", container.name());
+    let format = "{{.Action}} {{.TimeNano}}";
+    let events = docker(&["events", "--since", "5m", "--until", "0s", "--filter", &named, "--format", format]).stdout;
+    let at = |what: &str| -> Option<u64> {
+        events.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(' ')?.parse().ok())
+    };
+    Some(Duration::from_nanos(at("die")? - at("kill")?))
+}
+
+#[test]
+fn docker_stop_takes_under_two_seconds() {
+    if !available("docker stop") {
+        return;
+    }
+    let city = City::new(HOUR);
+    for command in [&[][..], &["sh", "-c", "sleep 1000 & wait"]] {
+        let container = started(&city, &[], command).ready();
+        docker(&["stop", "--time", "10", container.name()]).ok();
+        // The engine counts in whole seconds which events there were until now.
+        let took = eventually_some("the engine tells", PATIENCE, || took_to_stop(&container));
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        println!("docker stop: {took:?}");
+    }
+}
+
+#[test]
+fn git_works_at_once_after_a_pause_longer_than_a_tokens_life() {
+    if !available("docker pause") {
+        return;
+    }
+    let city = City::new(Duration::from_secs(12));
+    let container = started(&city, &[&city.short_times()], &[]).ready();
+    let (token, pid) = (container.token().unwrap(), container.daemon().unwrap());
+    docker(&["pause", container.name()]).ok();
+    eventually("the token dies", PATIENCE, || city.ledger.verdict(&token) == Verdict::Expired);
+    docker(&["unpause", container.name()]).ok();
+    container.sh(&city, FETCH).ok();
+    assert_eq!(city.host.dead_shown(), 0);
+    assert_eq!(container.daemon(), Some(pid), "a pause is no reason for a restart");
+}
+
+#[test]
+fn the_commands_exit_status_is_the_containers() {
+    if !available("exit statuses") {
+        return;
+    }
+    for (command, status) in [
+        (&["true"][..], 0),
+        (&["sh", "-c", "exit 42"], 42),
+        (&["sh", "-c", "kill -9 $$"], 137),
+        (&["no-such-command"], 127),
+        (&["/etc/passwd"], 126),
+    ] {
+        let city = City::new(HOUR);
+        let container = started(&city, &[], command);
+        assert_eq!(container.end(PATIENCE), Some(status), "{command:?}: {}", container.log());
+    }
+}
+
+/// Says which signal came, and ends with a status of its own.
+const HEARS: &str =
+    "for s in TERM INT HUP USR1; do trap \"echo heard $s; exit 3\" $s; done; echo up; while :; do sleep 1 & wait; done";
+
+#[test]
+fn signals_reach_the_command_as_under_docker_init() {
+    if !available("signals") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let end = |container: &Container, signal: &str| {
+        eventually("the command is up", PATIENCE, || container.log().contains("up\n"));
+        container.signal(signal);
+        let status = container.end(PATIENCE);
+        let heard: Vec<String> =
+            container.log().lines().filter(|line| line.starts_with("heard")).map(String::from).collect();
+        (status, heard)
+    };
+    for signal in ["TERM", "INT", "HUP", "USR1"] {
+        let ours = started(&city, &[], &["bash", "-c", HEARS]);
+        let theirs = Container::start(&city, agent(), &["--init", "--entrypoint=bash"], &["-c", HEARS]);
+        assert_eq!(end(&ours, signal), end(&theirs, signal), "{signal}");
+    }
+}
+
+#[test]
+fn orphans_are_buried_as_under_docker_init() {
+    if !available("orphans") {
+        return;
+    }
+    let city = City::new(HOUR);
+    // The middle one ends at once, so its child has lost its parent.
+    let orphans = "for i in $(seq 20); do (sleep 0.2 & ); done; echo made; exec sleep infinity";
+    let zombies = |container: &Container| {
+        let script =
+            "grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l; grep -lx sleep /proc/[0-9]*/comm | wc -l";
+        container.sh_as_root(script).stdout
+    };
+    for (options, command) in
+        [(&[][..], &["bash", "-c", orphans][..]), (&["--init", "--entrypoint=bash"], &["-c", orphans])]
+    {
+        let container = started(&city, options, command);
+        eventually("all orphans are made", PATIENCE, || container.log().contains("made"));
+        eventually_some("only the command is left, and no zombie", PATIENCE, || {
+            (zombies(&container) == "0\n1\n").then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_bad_configuration_does_not_keep_the_command_from_starting() {
+    if !available("a bad configuration") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let container = started(&city, &["--env=MOLECULE_BROKER_HOSTS=://"], &["sh", "-c", "echo the command runs"]);
+    assert_eq!(container.end(PATIENCE), Some(0));
+    let log = container.log();
+    assert!(log.contains("the command runs") && log.contains("MOLECULE_BROKER_HOSTS"), "{log}");
+}
+
+#[test]
+fn git_never_notices_kills_while_the_platform_is_down() {
+    if !available("a killed daemon") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let container = started(&city, &[], &[]).ready();
+    Storm::default().survived_by(&city, &container);
+}
+
+#[test]
+fn the_wiring_is_the_same_after_a_second_run() {
+    if !available("the wiring run twice") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let container = started(&city, &[], &[]);
+    let state = || {
+        container
+            .sh_as_root(
+                "find /etc /app /usr/local /usr/bin /home /root -xdev -printf '%p %m %u %l\\n' | sort; \
+            find /etc /app /usr/local /usr/bin/gh* -xdev -type f ! -name resolv.conf | sort | xargs sha256sum",
+            )
+            .ok()
+            .stdout
+    };
+    let before = state();
+    container.sh_as_root("/usr/local/lib/molecule-broker/install").ok();
+    assert_eq!(state(), before);
+}
+
+/// The socket of one container, the shim in another that has no glibc.
+#[test]
+fn the_shim_answers_in_an_image_without_glibc() {
+    if !available("an image with musl alone") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let volume = format!("molecule-test-run-{}", std::process::id());
+    let mount = format!("--volume={volume}:/run/molecule-broker");
+    let musl = on_base("musl", "");
+    let ask = || -> Ran {
+        let mut command = Command::new("docker");
+        command.args(["run", "--rm", "--network=none", &format!("--user={AGENT}"), &mount, &musl.name]);
+        command.args(["/usr/local/bin/molecule-askpass", "Password for 'https://x-access-token@github.com': "]);
+        run(&mut command, PATIENCE)
+    };
+    let container = started(&city, &[&mount], &[]).ready();
+    let ran = ask();
+    let daemon = docker(&["run", "--rm", "--network=none", &musl.name, "/usr/local/bin/molecule-broker", "--version"]);
+    drop(container);
+    docker(&["volume", "rm", "--force", &volume]);
+    assert_eq!(city.ledger.verdict(ran.stdout.trim()), Verdict::Live, "{:?}", ran.stderr);
+    // What the guide says of these images: the daemon has to be built for them.
+    assert!(!daemon.success());
+}
+
+#[test]
+fn a_shell_without_the_entrypoints_variables_is_served() {
+    if !available("docker exec") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let container = started(&city, &[], &[]).ready();
+    let script = format!("env -i PATH=$PATH HOME=/tmp https_proxy=$https_proxy GIT_SSL_CAINFO=$GIT_SSL_CAINFO {FETCH}");
+    container.sh(&city, &script).ok();
+    container.exec(&Options { env: city.roads(), ..Options::default() }, &["bash", "-lc", FETCH]).ok();
+    assert_eq!((city.host.shown_count(Worth::Live) > 0, city.host.dead_shown()), (true, 0));
+}
