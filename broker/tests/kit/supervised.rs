@@ -1,0 +1,101 @@
+//! A supervisor with its daemon, and what it said.
+
+use std::fs;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{BROKER, World, text, wait_for};
+
+pub struct Supervised<'w> {
+    pub world: &'w World,
+    child: Child,
+}
+
+impl World {
+    /// `supervise` with these words, by way of another program if one is
+    /// needed to get there.
+    pub fn supervise_by(&self, way: &[&str], words: &[&str]) -> Supervised<'_> {
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let whole: Vec<&str> = way.iter().copied().chain([BROKER, "supervise"]).chain(words.iter().copied()).collect();
+        let mut command: Command = self.command(whole[0]);
+        let child = command.args(&whole[1..]).stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
+        Supervised { world: self, child: child.spawn().unwrap() }
+    }
+
+    pub fn supervise(&self, words: &[&str]) -> Supervised<'_> {
+        self.supervise_by(&[], words)
+    }
+
+    pub fn token(&self) -> Option<String> {
+        let done = self.broker(&["token"]);
+        done.status.success().then(|| text(&done.stdout).trim().to_owned())
+    }
+
+    /// The daemon that answers now.
+    pub fn daemon(&self) -> Option<Pid> {
+        let status: serde_json::Value = serde_json::from_slice(&self.broker(&["status", "--json"]).stdout).ok()?;
+        Some(Pid::from_raw(status["pid"].as_i64()? as i32))
+    }
+
+    pub fn minted(&self) -> u32 {
+        *self.platform.minted.lock().unwrap()
+    }
+}
+
+impl Supervised<'_> {
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    pub fn wait(mut self) -> ExitStatus {
+        wait_for("the supervisor's end", || self.child.try_wait().unwrap())
+    }
+
+    /// The daemon that serves, once one does, and isn't this one.
+    pub fn daemon_but(&self, not: Option<Pid>) -> Pid {
+        wait_for("a daemon", || self.world.daemon().filter(|pid| Some(*pid) != not))
+    }
+
+    pub fn daemon(&self) -> Pid {
+        self.daemon_but(None)
+    }
+
+    /// Kills the daemon and waits for the next one to serve.
+    pub fn replace_daemon(&self) -> Pid {
+        let old = self.daemon();
+        kill(old, Signal::SIGKILL).unwrap();
+        self.daemon_but(Some(old))
+    }
+}
+
+impl Drop for Supervised<'_> {
+    fn drop(&mut self) {
+        if self.child.try_wait().unwrap().is_none() {
+            self.signal(Signal::SIGKILL);
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("{}", self.world.log());
+        }
+    }
+}
+
+/// Waits as long as it takes the supervisor's watchdog to bark, and then some.
+#[track_caller]
+pub fn wait_long<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + Duration::from_secs(90);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,251 @@
+//! `supervise` as the container's entrypoint: its command, its signals, its
+//! orphans.
+
+mod kit;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
+
+use kit::{World, text, wait_for};
+use nix::sys::signal::Signal;
+
+#[test]
+fn the_commands_status_is_its_own() {
+    let world = World::new();
+    world.script("not-executable", "");
+    kit::set_mode(&world.path("not-executable"), 0o644);
+    let plain = world.path("not-executable").display().to_string();
+    for (argv, status) in [
+        (vec!["sh", "-c", "exit 0"], 0),
+        (vec!["sh", "-c", "exit 7"], 7),
+        (vec!["sh", "-c", "kill -KILL $$"], 137),
+        (vec!["sh", "-c", "kill -34 $$"], 162),
+        (vec!["no-such-command"], 127),
+        (vec![plain.as_str()], 126),
+    ] {
+        let words: Vec<&str> = ["--"].into_iter().chain(argv.iter().copied()).collect();
+        assert_eq!(world.supervise(&words).wait().code(), Some(status), "{argv:?}: {}", world.log());
+    }
+}
+
+#[test]
+fn an_unknown_user_is_its_own_failure() {
+    let world = World::new();
+    let status = world.supervise(&["--user", "no-such-user", "--", "true"]).wait();
+    assert_eq!(status.code(), Some(125));
+    assert!(world.log().contains("--user: there is no user \"no-such-user\""), "{}", world.log());
+}
+
+#[test]
+fn the_command_finds_a_daemon_that_is_ready() {
+    let world = World::new();
+    world.supervise(&["--", kit::BROKER, "token"]).wait();
+    assert!(world.log().contains("ghs_minted_1"), "{}", world.log());
+}
+
+#[test]
+fn the_command_has_no_frozen_token_and_gits_variables_behind_its_own() {
+    let mut world = World::new();
+    for (name, value) in [
+        ("GITHUB_TOKEN", "ghs_frozen"),
+        ("GH_TOKEN", "ghs_frozen"),
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "user.name"),
+        ("GIT_CONFIG_VALUE_0", "somebody"),
+    ] {
+        world.set(name, value);
+    }
+    world.supervise(&["--", "sh", "-c", "env > env; git config --get-all user.name > name"]).wait();
+    let env = fs::read_to_string(world.path("repo/env")).unwrap();
+    assert!(!env.contains("ghs_") && !env.contains("NOTIFY_SOCKET") && !env.contains("LISTEN_"), "{env}");
+    for line in [
+        "GIT_CONFIG_COUNT=5",
+        "GIT_CONFIG_KEY_1=credential.https://github.com.helper",
+        "GIT_CONFIG_VALUE_1=",
+        "GIT_CONFIG_KEY_2=credential.https://github.com.helper",
+        "GIT_CONFIG_VALUE_2=molecule",
+        "GIT_ASKPASS=",
+        "GIT_TERMINAL_PROMPT=0",
+    ] {
+        assert!(env.contains(line), "{line} in {env}");
+    }
+    assert_eq!(fs::read_to_string(world.path("repo/name")).unwrap(), "somebody\n");
+    assert_eq!(world.minted(), 0, "nobody needed a token");
+}
+
+#[test]
+fn h49_a_repositorys_own_helper_sees_no_get_and_no_store() {
+    let world = World::new();
+    world.git(&["init", "-q"]);
+    let spy = world.script("bin/git-credential-spy", &format!("echo \"$1\" >> {}", world.path("seen").display()));
+    world.git(&["config", "credential.helper", &spy.display().to_string()]);
+    world.git(&["config", "credential.https://github.com.helper", &spy.display().to_string()]);
+    world.script("bin/git-credential-molecule", "[ \"$1\" = get ] && echo username=us && echo password=ours");
+    let script = "printf 'protocol=https\\nhost=github.com\\n\\n' | tee ask | git credential fill > filled && git credential approve < filled";
+    world.supervise(&["--", "sh", "-c", script]).wait();
+    assert!(fs::read_to_string(world.path("repo/filled")).unwrap().contains("password=ours"));
+    assert!(!world.path("seen").exists(), "{:?}", fs::read_to_string(world.path("seen")));
+}
+
+#[test]
+fn signals_are_the_commands() {
+    let world = World::new();
+    let script = "for s in TERM INT HUP USR1 WINCH QUIT; do trap \"echo $s >> got\" $s; done
+        touch there; until [ -f over ]; do sleep 0.02; done; exit 3";
+    let supervised = world.supervise(&["--", "sh", "-c", script]);
+    wait_for("the command", || world.path("repo/there").exists().then_some(()));
+    let daemon = supervised.daemon();
+    for (signal, name) in [
+        (Signal::SIGTERM, "TERM"),
+        (Signal::SIGINT, "INT"),
+        (Signal::SIGHUP, "HUP"),
+        (Signal::SIGUSR1, "USR1"),
+        (Signal::SIGWINCH, "WINCH"),
+        (Signal::SIGQUIT, "QUIT"),
+    ] {
+        supervised.signal(signal);
+        wait_for(name, || fs::read_to_string(world.path("repo/got")).ok()?.lines().any(|l| l == name).then_some(()));
+    }
+    assert_eq!(supervised.daemon(), daemon, "none of them was the daemon's");
+    fs::write(world.path("repo/over"), "").unwrap();
+    assert_eq!(supervised.wait().code(), Some(3));
+}
+
+#[test]
+fn a_command_that_a_signal_ends_takes_daemon_and_socket_along() {
+    let world = World::new();
+    let supervised = world.supervise(&["--", "sleep", "600"]);
+    let daemon = supervised.daemon();
+    wait_for("the command", || commands(supervised.pid()).contains(&"sleep".into()).then_some(()));
+    supervised.signal(Signal::SIGTERM);
+    assert_eq!(supervised.wait().code(), Some(143));
+    assert!(!world.path("run/broker.sock").exists());
+    assert!(!world.path(&format!("/proc/{daemon}")).exists());
+}
+
+#[test]
+fn without_a_command_it_supervises_until_it_is_told_to_stop() {
+    let world = World::new();
+    let supervised = world.supervise(&[]);
+    let daemon = supervised.daemon();
+    supervised.signal(Signal::SIGHUP);
+    wait_for("the reload", || world.log().contains("configuration reloaded").then_some(()));
+    assert_eq!(supervised.daemon(), daemon);
+    supervised.signal(Signal::SIGTERM);
+    assert_eq!(supervised.wait().code(), Some(0));
+    assert!(!world.path("run/broker.sock").exists());
+}
+
+#[test]
+fn the_daemon_ends_with_its_supervisor() {
+    let world = World::new();
+    let supervised = world.supervise(&["--", "sleep", "600"]);
+    let daemon = supervised.daemon();
+    let command =
+        wait_for("the command", || children(supervised.pid()).into_iter().find(|pid| *pid != daemon.as_raw()));
+    supervised.signal(Signal::SIGKILL);
+    assert_eq!(supervised.wait().signal(), Some(9));
+    wait_for("the daemon's end", || (!world.path(&format!("/proc/{daemon}")).exists()).then_some(()));
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(command), Signal::SIGKILL);
+}
+
+#[test]
+fn as_pid_1_it_buries_orphans_and_returns_the_status() {
+    if !root() {
+        return;
+    }
+    let world = World::new();
+    let script = "sh -c 'true & echo $! > orphan'; orphan=$(cat orphan)
+        i=0; while [ -d /proc/$orphan ]; do i=$((i+1)); [ $i -gt 500 ] && exit 99; sleep 0.02; done; exit 5";
+    let way = ["unshare", "--pid", "--fork", "--mount-proc"];
+    assert_eq!(world.supervise_by(&way, &["--", "sh", "-c", script]).wait().code(), Some(5));
+}
+
+#[test]
+fn a_bad_configuration_never_keeps_the_command_from_starting_and_is_tried_again() {
+    let mut world = World::new();
+    world.set("MOLECULE_BROKER_CONFIG", world.path("config.toml").display().to_string());
+    fs::write(world.path("config.toml"), "nonsense = 1\n").unwrap();
+    let supervised = world.supervise(&["--", "sh", "-c", "env > env; touch there; exec sleep 600"]);
+    wait_for("the command", || world.path("repo/there").exists().then_some(()));
+    assert!(world.log().contains("nonsense"), "{}", world.log());
+    let env = fs::read_to_string(world.path("repo/env")).unwrap();
+    assert!(env.contains("credential.https://github.com.helper"), "{env}");
+    fs::write(world.path("config.toml"), "").unwrap();
+    supervised.daemon();
+}
+
+#[test]
+fn a_socket_that_cant_be_made_never_keeps_the_command_from_starting() {
+    let mut world = World::new();
+    world.set("MOLECULE_BROKER_SOCKET", world.path("nowhere/broker.sock").display().to_string());
+    assert_eq!(world.supervise(&["--", "sh", "-c", "exit 4"]).wait().code(), Some(4));
+    assert!(world.log().contains("install -d"), "{}", world.log());
+}
+
+#[test]
+fn as_root_command_and_daemon_run_as_the_user() {
+    if !root() {
+        return;
+    }
+    let world = World::new();
+    let notes = world.path("notes");
+    fs::create_dir(&notes).unwrap();
+    kit::set_mode(&notes, 0o777);
+    let script =
+        format!("cd {}; id -u; id -G; echo $HOME $USER; id > draft; mv draft id; exec sleep 600", notes.display());
+    let supervised = world.supervise(&["--user", "daemon", "--", "sh", "-c", &script]);
+    wait_for("the command", || notes.join("id").exists().then_some(()));
+    let home = nix::unistd::User::from_name("daemon").unwrap().unwrap().dir;
+    assert!(world.log().contains(&format!("1\n1\n{} daemon\n", home.display())), "{}", world.log());
+    let daemon = supervised.daemon();
+    assert_eq!(uid_of(daemon.as_raw()), "1");
+    assert_eq!(fs::metadata(world.path("run/broker.sock")).unwrap().uid(), 0);
+}
+
+#[test]
+fn as_root_the_daemon_has_its_own_user_where_that_one_can_read_the_bearer() {
+    if !root() {
+        return;
+    }
+    let world = World::new();
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    fs::write(world.path("passwd"), format!("{passwd}molecule-broker:x:12345:12345::/:/bin/false\n")).unwrap();
+    let mount = format!("mount --bind {} /etc/passwd && exec \"$@\"", world.path("passwd").display());
+    let way = ["unshare", "--mount", "sh", "-c", &mount, "sh"];
+    for (mode, uid) in [(0o644, "12345"), (0o600, "1")] {
+        kit::set_mode(&world.path("configs/.auth_token"), mode);
+        std::os::unix::fs::chown(world.path("configs/.auth_token"), Some(1), None).unwrap();
+        let supervised = world.supervise_by(&way, &["--user", "daemon"]);
+        assert_eq!(uid_of(supervised.daemon().as_raw()), uid, "{}", world.log());
+        assert_eq!(world.token().as_deref(), Some(format!("ghs_minted_{}", world.minted()).as_str()));
+        supervised.signal(Signal::SIGTERM);
+        supervised.wait();
+    }
+    assert!(world.log().contains("that user can't read"), "{}", world.log());
+}
+
+fn root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        println!("SKIP: needs root");
+    }
+    root
+}
+
+fn uid_of(pid: i32) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("Uid:")).unwrap();
+    line.split_ascii_whitespace().nth(1).unwrap().to_owned()
+}
+
+fn children(of: nix::unistd::Pid) -> Vec<i32> {
+    let listed = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
+    listed.split_ascii_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+fn commands(of: nix::unistd::Pid) -> Vec<String> {
+    let name = |pid: i32| text(&fs::read(format!("/proc/{pid}/comm")).unwrap_or_default()).trim().to_owned();
+    children(of).into_iter().map(name).collect()
+}
