@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::assemble::{Assembled, Carried, Kept, assemble};
@@ -61,9 +61,11 @@ impl Serve {
         let metrics = Arc::new(Metrics::new(self.restarts));
         let errands = self.errands.map(Errands::over).transpose()?;
         let outlet = Arc::new(Outlet::new(errands, &self.config));
-        let observer = observer(Arc::clone(&metrics), Arc::clone(&outlet));
-        let Assembled { table, drivers } =
-            assemble(&self.config, &self.inherited.carried, &observer, outlet.errands())?;
+        let manager = Arc::new(self.manager);
+        let Inherited { carried, sequence, names } = self.inherited;
+        let keeper = Arc::new(Keeper::new(Arc::clone(&manager), sequence, names, carry));
+        let observer = observer(Arc::clone(&metrics), Arc::clone(&outlet), Arc::clone(&keeper));
+        let Assembled { table, drivers } = assemble(&self.config, &carried, &observer, outlet.errands())?;
         let audit = Audit::new(self.config.log.format, self.config.log.audit_file.as_deref())?;
         let about = About { started: clock::now().boot, sandbox: self.sandbox };
         let (commands, mut orders) = mpsc::channel(8);
@@ -75,12 +77,10 @@ impl Serve {
         let mut refreshing = start(drivers);
         let accepting = accept::serve(self.listener, Arc::clone(&service));
         tokio::pin!(accepting);
-        let (manager, reloaded) = (Arc::new(self.manager), Arc::new(Notify::new()));
-        let keeper = Keeper::new(Arc::clone(&manager), self.inherited, carry);
-        let keeping = keeper.run(Arc::clone(&service), Arc::clone(&reloaded));
         let living = manager.live();
-        tokio::pin!(keeping, living);
+        tokio::pin!(living);
         manager.ready();
+        keeper.begin(Arc::clone(&service));
         tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %self.config.socket.path.display(), "serving");
         loop {
             let reload = tokio::select! {
@@ -101,7 +101,6 @@ impl Serve {
                     Asked::Reload => None,
                 },
                 Some(Command::Reload(answer)) = orders.recv() => Some(answer),
-                () = &mut keeping => continue,
                 () = &mut living => continue,
             };
             manager.reloading();
@@ -114,7 +113,7 @@ impl Serve {
                 only_at_start(&self.config, &config);
                 outlet.reload(&config);
                 service.replace_table(next.table);
-                reloaded.notify_one();
+                keeper.look();
                 Ok(next.drivers)
             });
             let told = match outcome {
@@ -177,8 +176,9 @@ fn carry(table: &Table) -> Carried {
 }
 
 /// Log, metrics, sinks and hooks of everything that the refresh side does.
-fn observer(metrics: Arc<Metrics>, outlet: Arc<Outlet>) -> Observer {
+fn observer(metrics: Arc<Metrics>, outlet: Arc<Outlet>, keeper: Arc<Keeper>) -> Observer {
     Arc::new(move |credential, outcome, held| {
+        keeper.look();
         metrics.refreshed(credential, true, outcome);
         outlet.observe(credential, outcome, held);
         match outcome {

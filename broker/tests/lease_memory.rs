@@ -1,6 +1,8 @@
 //! The daemon's side of systemd's protocol, spoken with a service manager that
 //! this test is.
 
+#![allow(clippy::unwrap_used, reason = "this is all test")]
+
 mod kit;
 
 use std::fs::File;

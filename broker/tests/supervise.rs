@@ -1,6 +1,8 @@
 //! `supervise` as the container's entrypoint: its command, its signals, its
 //! orphans.
 
+#![allow(clippy::unwrap_used, reason = "this is all test")]
+
 mod kit;
 
 use std::fs;

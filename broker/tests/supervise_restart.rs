@@ -1,5 +1,7 @@
 //! What a daemon's death costs: nothing.
 
+#![allow(clippy::unwrap_used, reason = "this is all test")]
+
 mod kit;
 
 use std::io::IoSlice;

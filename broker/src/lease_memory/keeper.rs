@@ -1,69 +1,68 @@
 //! Keeps the lease memory current.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::Poll;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use molecule_protocol::digest;
-use tokio::sync::Notify;
 
-use super::{Inherited, Snapshot, format, sealed};
+use super::{Snapshot, format, sealed};
 use crate::assemble::Carried;
 use crate::clock;
 use crate::server::Service;
-use crate::service_manager::ServiceManager;
-use crate::store::Reader;
+use crate::service_manager::{LEASE, ServiceManager};
 use crate::table::Table;
 
+/// Told of everything that happens to a credential before anybody who waits
+/// for it runs: what a client was given is kept already.
 pub struct Keeper {
     manager: Arc<ServiceManager>,
+    /// What of a table is worth keeping.
     carry: fn(&Table) -> Carried,
+    service: OnceLock<Arc<Service>>,
+    last: Mutex<Last>,
+}
+
+/// What the service manager was told.
+struct Last {
     sequence: u64,
-    /// Those that the service manager holds.
+    /// Of the memories that it holds.
     names: Vec<String>,
     /// Of what is in the newest.
-    kept: [u8; 32],
+    content: [u8; 32],
     status: String,
 }
 
 impl Keeper {
-    /// `carry` says what of a table is worth keeping.
     #[must_use]
-    pub fn new(manager: Arc<ServiceManager>, inherited: Inherited, carry: fn(&Table) -> Carried) -> Self {
-        let Inherited { sequence, names, .. } = inherited;
-        Self { manager, carry, sequence, names, kept: [0; 32], status: String::new() }
+    pub fn new(manager: Arc<ServiceManager>, sequence: u64, names: Vec<String>, carry: fn(&Table) -> Carried) -> Self {
+        let last = Last { sequence, names, content: [0; 32], status: String::new() };
+        Self { manager, carry, service: OnceLock::new(), last: Mutex::new(last) }
     }
 
-    /// Runs for ever. `reloaded` tells of a new table.
-    pub async fn run(mut self, service: Arc<Service>, reloaded: Arc<Notify>) {
-        if !self.manager.listens() {
-            return std::future::pending().await;
-        }
-        loop {
-            let table = service.table();
-            let mut readers: Vec<Reader> = table.credentials.iter().map(|c| c.reader.clone()).collect();
-            loop {
-                self.tell_status(&table);
-                self.save(&table);
-                tokio::select! {
-                    () = any_changed(&mut readers) => {}
-                    () = reloaded.notified() => break,
-                }
-            }
-        }
+    /// From now on there is something to keep.
+    pub fn begin(&self, service: Arc<Service>) {
+        let _ = self.service.set(service);
+        self.look();
+    }
+
+    /// Keeps what has changed, if something has.
+    pub fn look(&self) {
+        let Some(service) = self.service.get().filter(|_| self.manager.listens()) else { return };
+        let table = service.table();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.save(&mut last, &table);
+        self.tell_status(&mut last, &table);
     }
 
     /// The new memory is there before the old ones go.
-    fn save(&mut self, table: &Table) {
+    fn save(&self, last: &mut Last, table: &Table) {
         let carried = (self.carry)(table);
         let content = digest::sha256(&format::encode(&Snapshot::of(0, &carried, 0)));
-        if content == self.kept {
+        if content == last.content {
             return;
         }
-        let sequence = self.sequence + 1;
+        let sequence = last.sequence + 1;
         let bytes = format::encode(&Snapshot::of(sequence, &carried, clock::boot_offset()));
-        let name = format!("{}{sequence}", crate::service_manager::LEASE);
+        let name = format!("{}{sequence}", LEASE);
         let memory = match sealed::seal(&bytes) {
             Ok(memory) => memory,
             Err(error) => {
@@ -75,39 +74,20 @@ impl Keeper {
             tracing::warn!("the service manager took no leases; it is asked again after the next change");
             return;
         }
-        for old in self.names.drain(..) {
+        for old in last.names.drain(..) {
             self.manager.forget(&old);
         }
-        self.names.push(name);
-        (self.sequence, self.kept) = (sequence, content);
+        last.names.push(name);
+        (last.sequence, last.content) = (sequence, content);
     }
 
-    fn tell_status(&mut self, table: &Table) {
+    fn tell_status(&self, last: &mut Last, table: &Table) {
         let now = clock::now();
         let states = table.credentials.iter().map(|c| format!("{} {}", c.name, c.reader.held().state(now).name()));
         let status = states.collect::<Vec<_>>().join(", ");
-        if status != self.status {
+        if status != last.status {
             self.manager.status(&status);
-            self.status = status;
+            last.status = status;
         }
     }
-}
-
-/// Returns when any of them has something new. One whose other half is gone
-/// never has.
-async fn any_changed(readers: &mut [Reader]) {
-    type Change<'r> = Pin<Box<dyn Future<Output = Result<(), crate::store::Gone>> + Send + 'r>>;
-    let mut changes: Vec<Option<Change<'_>>> = Vec::with_capacity(readers.len());
-    changes.extend(readers.iter_mut().map(|reader| Some(Box::pin(reader.changed()) as Change<'_>)));
-    poll_fn(|context| {
-        for change in &mut changes {
-            match change.as_mut().map(|change| change.as_mut().poll(context)) {
-                Some(Poll::Ready(Ok(()))) => return Poll::Ready(()),
-                Some(Poll::Ready(Err(_))) => *change = None,
-                Some(Poll::Pending) | None => {}
-            }
-        }
-        Poll::Pending
-    })
-    .await;
 }

@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use super::daemon::{Daemon, Hand};
 use super::inbox::Inbox;
 use super::kept::KeptLeases;
-use super::pace::Pace;
+use super::pace::{End, Pace};
 use super::plan::{self, Plan};
 use super::signals::Signals;
 use super::watchdog::Verdict;
@@ -158,6 +158,7 @@ impl Supervisor {
         let now = clock::awake();
         if self.farewell.as_ref().is_some_and(|farewell| farewell.until <= now) {
             self.daemon.iter().for_each(|daemon| daemon.signal(Signal::SIGKILL));
+            self.farewell.iter_mut().for_each(|farewell| farewell.until = now + FAREWELL);
         }
         if self.again_at.is_some_and(|at| at <= now) && self.farewell.is_none() {
             self.again_at = None;
@@ -177,6 +178,8 @@ impl Supervisor {
             if daemon.watchdog.judge(now) == Verdict::Dead {
                 say::warn("the daemon gives no sign of life; it is replaced");
                 daemon.signal(Signal::SIGKILL);
+                // Its end may take a moment, and is waited for like any other.
+                daemon.watchdog.sign(now);
             }
         }
     }
@@ -220,7 +223,7 @@ impl Supervisor {
     /// Without a socket there is nothing for a daemon to do: the command goes
     /// ahead, and this is tried again.
     fn no_place(&mut self, why: &str) {
-        let pause = self.planning.after(None).max(Duration::from_secs(1));
+        let pause = self.planning.after(End::GaveUp).max(Duration::from_secs(1));
         say::warn(&format!("{why}; trying again in {pause:?}"));
         self.place = Place::None;
         self.again_at = Some(clock::awake() + pause);
@@ -239,17 +242,17 @@ impl Supervisor {
         });
         match started {
             Ok(daemon) => self.daemon = Some(daemon),
-            Err(error) => self.daemon_again(&format!("the daemon can't be started: {error}"), None),
+            Err(error) => self.daemon_again(&format!("the daemon can't be started: {error}"), End::GaveUp),
         }
     }
 
-    fn daemon_again(&mut self, why: &str, served: Option<Duration>) {
-        let pause = self.pace.after(served);
+    fn daemon_again(&mut self, why: &str, end: End) {
+        let pause = self.pace.after(end);
         let when = if pause.is_zero() { "at once".to_owned() } else { format!("in {pause:?}") };
         say::warn(&format!("{why}; starting it again {when}"));
         self.restarts += 1;
         self.again_at = Some(clock::awake() + pause);
-        if served.is_none() && self.restarts > 1 {
+        if end == End::GaveUp && self.restarts > 1 {
             // It may never come; the command doesn't wait for that.
             self.start_command();
         }
@@ -326,10 +329,14 @@ impl Supervisor {
                 self.command = Command::None;
                 self.end(status);
             } else if self.daemon.as_ref().is_some_and(|daemon| daemon.pid == pid) {
-                let served = self.daemon.take().and_then(|daemon| daemon.ready_since);
+                let since = self.daemon.take().and_then(|daemon| daemon.ready_since);
+                let end = match since {
+                    Some(since) => End::Served(clock::awake().saturating_sub(since)),
+                    None if status > 128 => End::Killed,
+                    None => End::GaveUp,
+                };
                 if self.farewell.is_none() {
-                    let why = format!("the daemon ended with status {status}");
-                    self.daemon_again(&why, served.map(|since| clock::awake().saturating_sub(since)));
+                    self.daemon_again(&format!("the daemon ended with status {status}"), end);
                 }
             }
             // A plan's end shows on its pipe; anybody else is an orphan.

@@ -78,7 +78,8 @@ impl Supervised<'_> {
 impl Drop for Supervised<'_> {
     fn drop(&mut self) {
         if self.child.try_wait().unwrap().is_none() {
-            self.signal(Signal::SIGKILL);
+            // Its command goes with it only if it is asked.
+            self.signal(Signal::SIGTERM);
             let _ = self.child.wait();
         }
         if std::thread::panicking() {
