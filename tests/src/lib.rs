@@ -11,7 +11,8 @@
 //! - [`wait`]: waiting for a condition, never for a time;
 //! - [`docker`]: containers against this city; [`conformance`]: whether an image
 //!   honours the contract;
-//! - [`fleet`]: thousands of refresh machines over simulated days.
+//! - [`fleet`]: thousands of refresh machines over simulated days;
+//! - [`fuzz`]: what any bytes at all must come to, for each parser.
 //!
 //! Stand-ins live on one runtime of their own ([`serve::runtime`]), so plain
 //! synchronous tests drive them by handle. Time is never faked: a test makes
@@ -22,6 +23,7 @@ pub mod certs;
 pub mod conformance;
 pub mod docker;
 pub mod fleet;
+pub mod fuzz;
 pub mod git_host;
 pub mod ledger;
 pub mod platform;

@@ -72,8 +72,15 @@ pub fn load(flags: &Flags, env: &Env) -> Result<Config, Problems> {
         let what = if matches!(place, Place::File { .. }) { what } else { format!("{}: {what}", path.display()) };
         Problems(vec![Problem { place, key: String::new(), what }])
     })?;
-    let raw = raw::Raw::read(&path, &text);
-    build::build(Some(path), raw, flags, env, &system)
+    parse(&path, &text, flags, env, &system)
+}
+
+/// The same out of a file's text: pure but for the `system`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(file: &Path, text: &str, flags: &Flags, env: &Env, system: &System<'_>) -> Result<Config, Problems> {
+    build::build(Some(file.to_owned()), raw::Raw::read(file, text), flags, env, system)
 }
 
 #[cfg(test)]

@@ -130,9 +130,11 @@ pub fn decode(bytes: &[u8]) -> Result<Snapshot, Unreadable> {
         for _ in 0..content.count()? {
             kept.leases.push(content.lease()?);
         }
-        if snapshot.carried.insert(name, kept).is_some() {
+        // In the one order in which they are written, and so none twice.
+        if snapshot.carried.last_key_value().is_some_and(|(last, _)| *last >= name) {
             return Err(Unreadable::Malformed);
         }
+        snapshot.carried.insert(name, kept);
     }
     if content.0.is_empty() { Ok(snapshot) } else { Err(Unreadable::Malformed) }
 }

@@ -61,6 +61,10 @@ pub fn parse(answer: &Answer<'_>, asked: &Asked<'_>) -> Result<Fresh, Failure> {
     if answer.body.len() > MAX_BODY {
         return Err(fail(Class::Body, format!("answered with more than {MAX_BODY} bytes")));
     }
+    // serde reads a list of two as well: that is nothing a platform says.
+    if answer.body.trim_ascii_start().starts_with(b"[") {
+        return Err(fail(Class::Body, "answered 200 with a JSON list: is PLATFORM_URL the platform's?".into()));
+    }
     // serde's own words are not passed on: they quote what they stumbled over.
     let body: Body<'_> = serde_json::from_slice(answer.body).map_err(|e| {
         fail(

@@ -1,0 +1,88 @@
+//! The bytes in which leases outlive the daemon.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use molecule_broker::assemble::{Carried, Kept};
+use molecule_broker::lease::{Lease, Provenance};
+use molecule_broker::lease_memory::Snapshot;
+use molecule_broker::lease_memory::format::{decode, encode};
+use molecule_broker::moment::{Deadline, Moment};
+use molecule_broker::secret::Secret;
+use molecule_protocol::digest;
+
+use super::Draw;
+
+const MAGIC_AND_VERSION: &[u8] = b"molecule-lease\x01\x00";
+
+/// The bytes are a memory, what stands in one under a right digest, and the
+/// stuff that a good one is made of.
+pub fn lease_memory(bytes: &[u8]) {
+    is_refused_or_the_only_form(bytes);
+    is_refused_or_the_only_form(&under_a_right_digest(bytes));
+    written_read_and_damaged(&mut Draw(bytes));
+}
+
+fn is_refused_or_the_only_form(memory: &[u8]) {
+    if let Ok(snapshot) = decode(memory) {
+        assert_eq!(*encode(&snapshot), memory, "a memory that nobody wrote is believed");
+    }
+}
+
+fn under_a_right_digest(content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
+    let mut memory = [MAGIC_AND_VERSION, &length.to_le_bytes(), content].concat();
+    let sha256 = digest::sha256(&memory);
+    memory.extend_from_slice(&sha256);
+    memory
+}
+
+fn written_read_and_damaged(draw: &mut Draw<'_>) {
+    let snapshot = Snapshot::of(draw.number(), &carried(draw), 0);
+    let written = encode(&snapshot);
+    let read = decode(&written).expect("what was written can be read");
+    assert_eq!(*encode(&read), *written, "written, read, written");
+    assert_eq!(shown(&read), shown(&snapshot));
+
+    let at = draw.number() as usize % written.len();
+    let mut flipped = written.to_vec();
+    flipped[at] ^= 1 << draw.below(8);
+    assert!(decode(&flipped).is_err(), "one bit changed at {at}");
+    assert!(decode(&written[..at]).is_err(), "cut at {at}");
+    let longer = [&written[..], &[draw.byte()]].concat();
+    assert!(decode(&longer).is_err(), "one byte more");
+    let other = [&written[..at], &[draw.byte()], &written[at..]].concat();
+    assert!(decode(&other).is_err(), "one byte more at {at}");
+}
+
+/// Secrets don't show; their hashes do.
+fn shown(snapshot: &Snapshot) -> String {
+    format!("{} {:?}", snapshot.sequence, snapshot.here(0))
+}
+
+fn carried(draw: &mut Draw<'_>) -> Carried {
+    let credentials = draw.below(4);
+    let one = |draw: &mut Draw<'_>| {
+        let name = Arc::from(draw.text(12));
+        let mut kept = Kept { fingerprint: [draw.byte(); 32], ..Kept::default() };
+        kept.rejected = (0..draw.below(3)).map(|_| [draw.byte(); 32]).collect();
+        kept.leases = (0..draw.below(3)).map(|_| lease(draw)).collect();
+        (name, kept)
+    };
+    (0..credentials).map(|_| one(draw)).collect()
+}
+
+fn lease(draw: &mut Draw<'_>) -> Lease {
+    let secret = Secret::password(&format!("s{}", draw.text(40))).expect("printable, and not too long");
+    let instant = |draw: &mut Draw<'_>| Duration::from_nanos(draw.number() >> 1);
+    Lease {
+        username: (draw.byte() & 1 == 0).then(|| draw.text(20).into()),
+        sha256: secret.sha256(),
+        secret: Arc::new(secret),
+        deadline: (draw.byte() & 1 == 0).then(|| Deadline { boot: instant(draw), wall: instant(draw) }),
+        generation: draw.number(),
+        received: Moment { boot: instant(draw), wall: instant(draw) },
+        origin: [Provenance::Platform, Provenance::Env, Provenance::Persona, Provenance::File, Provenance::Command]
+            [draw.below(5)],
+    }
+}

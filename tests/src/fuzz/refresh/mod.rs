@@ -1,0 +1,312 @@
+//! The refresh machine, driven by whatever may happen to it.
+
+mod books;
+
+use std::time::Duration;
+
+use molecule_broker::lease::{Class, Failure, Fresh, Lease, Provenance};
+use molecule_broker::moment::{Deadline, Moment};
+use molecule_broker::refresh::{Action, Event, Machine, Outcome, Policy, Start};
+use molecule_broker::secret::Secret;
+
+use self::books::Books;
+use super::Draw;
+
+const SECOND: Duration = Duration::from_secs(1);
+const ENV_TOKEN: &str = "ghs_env";
+
+/// Two bytes for the start (see [`Run::new`]), then an event in each two: a
+/// letter, and a byte for how long or which one.
+pub fn refresh(bytes: &[u8]) {
+    let mut draw = Draw(bytes);
+    let mut run = Run::new(draw.byte(), draw.byte());
+    while !draw.is_over() {
+        let (letter, argument) = (draw.byte(), draw.byte());
+        run.step(letter, argument);
+        run.books.check(&run.machine, run.now, run.wake);
+    }
+    run.books.count_attempts();
+}
+
+struct Run {
+    policy: Policy,
+    machine: Machine,
+    now: Moment,
+    wake: Option<Duration>,
+    asked: Duration,
+    minted: u32,
+    drawn: u64,
+    books: Books,
+}
+
+impl Run {
+    /// `shape`: bit 0 an environment token, 1 a lease of the daemon before,
+    /// 3 no source that can be asked. `numbers`: which policy.
+    fn new(shape: u8, numbers: u8) -> Self {
+        let now = Moment { boot: 5_000 * SECOND, wall: 1_776_000_000 * SECOND };
+        let policy = match numbers % 4 {
+            0 | 1 => Policy::default(),
+            2 => for_seconds(),
+            _ => at_its_limits(),
+        };
+        assert_eq!(policy.check(), []);
+        let mut books = Books::new(numbers % 4 < 2, &policy);
+        let env = Deadline { boot: now.boot + 3600 * SECOND, wall: Duration::MAX };
+        let fallback = (shape & 1 != 0).then(|| lease(ENV_TOKEN, Some(env), Provenance::Env, now));
+        let carried = Deadline::after(now, 1800 * SECOND);
+        let leases = (shape & 2 != 0).then(|| lease("ghs_carried", Some(carried), Provenance::Platform, now));
+        fallback.iter().chain(&leases).for_each(|lease| books.named(lease.secret.expose(), lease.deadline));
+        let start =
+            Start { refreshable: shape & 8 == 0, leases: leases.into_iter().collect(), fallback, rejected: Vec::new() };
+        let (machine, action) = Machine::new(policy.clone(), start, now, f64::from(numbers) / 256.0);
+        let drawn = u64::from(shape) << 8 | u64::from(numbers);
+        Self { policy, machine, now, wake: action.wake_at, asked: now.boot, minted: 0, drawn, books }
+    }
+
+    fn step(&mut self, letter: u8, argument: u8) {
+        let length = length(argument);
+        match letter {
+            b'p' => self.pass(length),
+            b'P' => self.pass(60 * length),
+            b'z' => self.now = self.now.plus(60 * length),
+            b'W' => self.now.wall += 60 * length,
+            b'w' => self.now.wall = self.now.wall.saturating_sub(60 * length),
+            b'd' => self.demand(),
+            b'o' => self.force(),
+            b'c' => self.source_changed(),
+            b'r' => self.reject(self.held_name(|held| held.current.as_deref())),
+            b'R' => self.reject(self.held_name(|held| held.previous.as_deref())),
+            b'e' => self.reject(Some(String::from(ENV_TOKEN))),
+            b'u' => self.reject(Some(String::from("ghs_unheard_of"))),
+            b'n' => self.bring(None, Some(length)),
+            b'm' => self.bring(None, Some(60 * length)),
+            b'x' => self.bring(None, None),
+            b's' => self.bring_again(|held| held.current.as_deref(), Duration::ZERO),
+            b'S' => self.bring_again(|held| held.current.as_deref(), 60 * length),
+            b'q' => self.bring_again(|held| held.previous.as_deref(), Duration::ZERO),
+            b'f' => self.fail(CLASSES[usize::from(argument) % CLASSES.len()], None),
+            b'F' => self.fail(Class::Http429, Some(60 * length)),
+            b'!' => self.restart(),
+            _ => self.to_the_next_wake(),
+        }
+    }
+
+    /// What every driver does: tells, notes, publishes.
+    fn send(&mut self, event: Event) -> Action {
+        let was_in_flight = self.machine.held().in_flight && !matches!(event, Event::Fetched(_));
+        self.drawn = self.drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let jitter = (self.drawn >> 11) as f64 / (1_u64 << 53) as f64;
+        let action = self.machine.on(self.now, jitter, event);
+        let held = self.machine.held();
+        assert!(!(action.fetch && was_in_flight), "two fetches at once");
+        assert!(held.refreshable || !action.fetch, "a fetch where there is nothing to ask");
+        assert_eq!(action.wake_at.is_none(), held.in_flight || !held.refreshable, "always a next wake-up");
+        assert_eq!(action.wake_at, held.next_due);
+        if action.fetch {
+            self.asked = self.now.boot;
+            self.books.asked(self.now.boot);
+        }
+        self.wake = action.wake_at;
+        action
+    }
+
+    /// The timer fires at its time, and the driver ends an attempt at its own.
+    fn pass(&mut self, length: Duration) {
+        let end = self.now.plus(length);
+        let mut turns = 0;
+        loop {
+            let at = match self.wake {
+                Some(wake) => wake,
+                None if self.machine.held().in_flight => self.asked + self.policy.attempt_timeout,
+                None => break,
+            };
+            if at > end.boot {
+                break;
+            }
+            turns += 1;
+            assert!(turns < 100_000, "a hot loop");
+            self.now = self.now.plus(at.saturating_sub(self.now.boot));
+            match self.machine.held().in_flight {
+                true => self.fail(Class::Timeout, None),
+                false => assert!(self.send(Event::Due).fetch, "what falls due is asked for"),
+            }
+        }
+        self.now = end;
+    }
+
+    fn to_the_next_wake(&mut self) {
+        if let Some(wake) = self.wake {
+            self.pass(wake.saturating_sub(self.now.boot));
+        }
+    }
+
+    fn demand(&mut self) {
+        let served = self.machine.held().live(self.now).is_some();
+        let asks = self.send(Event::Demand).fetch;
+        assert!(!(asks && served), "a caller causes a fetch while something lives");
+    }
+
+    fn force(&mut self) {
+        if self.send(Event::Force).fetch {
+            self.books.excused(self.now.boot, 1);
+        }
+    }
+
+    fn source_changed(&mut self) {
+        let _ = self.send(Event::SourceChanged);
+        self.books.excused(self.now.boot, 2);
+    }
+
+    fn reject(&mut self, name: Option<String>) {
+        let Some(name) = name else { return };
+        let before = self.books.seen(&self.machine);
+        let action = self.send(Event::Rejected { sha256: sha256(&name) });
+        match action.outcome {
+            Outcome::Rejected | Outcome::FallbackRejected => self.books.rejected(&name, self.now.boot, action.fetch),
+            Outcome::TooFresh => {}
+            _ => assert_eq!(self.books.seen(&self.machine), before, "a stranger's rejection changes something"),
+        }
+    }
+
+    fn bring(&mut self, name: Option<String>, life: Option<Duration>) {
+        if !self.machine.held().in_flight {
+            return;
+        }
+        self.minted += 1;
+        let name = name.unwrap_or_else(|| format!("ghs_{}", self.minted));
+        self.fetched(&name, life.map(|life| Deadline::after(self.now, life)));
+    }
+
+    /// The source repeats a token, and says that it lives so much longer than
+    /// it did before.
+    fn bring_again(&mut self, which: impl Fn(&molecule_broker::refresh::Held) -> Option<&Lease>, longer: Duration) {
+        let held = self.machine.held();
+        let Some(lease) = which(held).filter(|_| held.in_flight) else { return };
+        let (name, deadline) = (String::from(lease.secret.expose()), lease.deadline);
+        let honest = deadline.map(|deadline| Deadline { boot: self.now.boot + deadline.left(self.now), ..deadline });
+        let said = honest.map(|d| Deadline { boot: d.boot + longer, wall: d.wall.saturating_add(longer) });
+        self.fetched(&name, said);
+    }
+
+    fn fetched(&mut self, name: &str, deadline: Option<Deadline>) {
+        let before = self.books.before(&self.machine, self.now);
+        self.books.named(name, deadline);
+        let fresh = Fresh { username: None, secret: secret(name), deadline, origin: Provenance::Platform };
+        let outcome = self.send(Event::Fetched(Ok(fresh))).outcome;
+        self.books.brought(&before, name, deadline, outcome, &self.machine, self.now);
+    }
+
+    fn fail(&mut self, class: Class, retry_after: Option<Duration>) {
+        if !self.machine.held().in_flight {
+            return;
+        }
+        let before = self.books.before(&self.machine, self.now);
+        let failure = Failure { retry_after, ..Failure::new(class, "as drawn") };
+        let outcome = self.send(Event::Fetched(Err(failure))).outcome;
+        assert_eq!(outcome, Outcome::Failed(class));
+        self.books.failed(&before, &self.machine, self.now);
+    }
+
+    /// The daemon dies; the next one takes over what was kept.
+    fn restart(&mut self) {
+        let held = self.machine.held();
+        let leases = [&held.previous, &held.current];
+        let start = Start {
+            refreshable: held.refreshable,
+            leases: leases.into_iter().flatten().map(|lease| Lease::clone(lease)).collect(),
+            rejected: held.rejected.to_vec(),
+            fallback: held.fallback.as_deref().cloned(),
+        };
+        let (machine, action) = Machine::new(self.policy.clone(), start, self.now, 0.5);
+        assert!(!action.fetch, "a restart alone asks nothing");
+        self.machine = machine;
+        self.wake = action.wake_at;
+        self.books.restarted(self.now.boot);
+    }
+
+    fn held_name(&self, which: impl Fn(&molecule_broker::refresh::Held) -> Option<&Lease>) -> Option<String> {
+        which(self.machine.held()).map(|lease| String::from(lease.secret.expose()))
+    }
+}
+
+const CLASSES: [Class; 12] = [
+    Class::Connect,
+    Class::Timeout,
+    Class::Tls,
+    Class::Http401,
+    Class::Http403,
+    Class::Http404,
+    Class::Http429,
+    Class::Http5xx,
+    Class::HttpOther,
+    Class::Body,
+    Class::Expired,
+    Class::Config,
+];
+
+/// From one second (0x00) over 8 (`0`) and 68 (`a`) to 17 hours (0xff).
+fn length(argument: u8) -> Duration {
+    let argument = u64::from(argument);
+    Duration::from_secs(((16 + argument % 16) << (argument / 16)) / 16)
+}
+
+fn secret(name: &str) -> Secret {
+    Secret::token(name).expect("plain letters")
+}
+
+fn sha256(name: &str) -> [u8; 32] {
+    secret(name).sha256()
+}
+
+fn lease(name: &str, deadline: Option<Deadline>, origin: Provenance, received: Moment) -> Lease {
+    Lease {
+        username: None,
+        sha256: sha256(name),
+        secret: secret(name).into(),
+        deadline,
+        generation: 1,
+        received,
+        origin,
+    }
+}
+
+/// As where tokens live eight seconds.
+fn for_seconds() -> Policy {
+    let millis = Duration::from_millis;
+    Policy {
+        interval: millis(6_000),
+        jitter: millis(266),
+        lead_max: millis(633),
+        lead_min: millis(266),
+        same_token_min: millis(44),
+        same_token_max: millis(88),
+        retry_base: millis(100),
+        retry_max: millis(1_000),
+        not_configured_interval: millis(1_333),
+        forced_min_gap: millis(66),
+        replication_lag: millis(11),
+        ..Policy::default()
+    }
+}
+
+/// As far as `Policy::check` lets anybody go.
+fn at_its_limits() -> Policy {
+    let (tick, year) = (Duration::from_millis(10), 366 * 24 * 3600 * SECOND);
+    Policy {
+        interval: year,
+        jitter: year,
+        lead_max: year,
+        lead_min: tick,
+        lead_fraction: 0.999,
+        same_token_min: tick,
+        same_token_max: year,
+        retry_base: tick,
+        retry_max: year,
+        not_configured_interval: year,
+        forced_min_gap: tick,
+        replication_lag: year,
+        attempt_timeout: tick,
+        initial_delay: None,
+        boot_spread: year,
+    }
+}
