@@ -8,7 +8,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ struct State {
 
 enum To {
     Log,
-    File { path: PathBuf, file: Option<File> },
+    File(File),
 }
 
 struct Named {
@@ -63,23 +63,17 @@ impl Audit {
     /// # Errors
     /// The file can't be opened for appending.
     pub fn new(format: LogFormat, file: Option<&Path>) -> io::Result<Self> {
-        let to = match file {
-            None => To::Log,
-            Some(path) => To::File { path: path.to_owned(), file: Some(open(path)?) },
-        };
-        let state = State { to, line: Vec::with_capacity(512), names: Vec::new(), lost: 0 };
+        let state = State { to: To::new(file)?, line: Vec::with_capacity(512), names: Vec::new(), lost: 0 };
         Ok(Self { format, state: Mutex::new(state) })
     }
 
-    /// Opens the file again, after it was moved away.
+    /// Opens the file again, after it was moved away, or another one.
     ///
     /// # Errors
     /// It can't be opened: then the old one is written on.
-    pub fn reopen(&self) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let To::File { path, file } = &mut state.to {
-            *file = Some(open(path)?);
-        }
+    pub fn reopen(&self, file: Option<&Path>) -> io::Result<()> {
+        let to = To::new(file)?;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).to = to;
         Ok(())
     }
 
@@ -91,8 +85,7 @@ impl Audit {
         let written = write_line(&mut state.line, self.format, event, command);
         let sent = written.and_then(|()| match &mut state.to {
             To::Log => io::stderr().lock().write_all(&state.line),
-            To::File { file: Some(file), .. } => file.write_all(&state.line),
-            To::File { file: None, .. } => Ok(()),
+            To::File(file) => file.write_all(&state.line),
         });
         // Service goes on: a full disk must not take the credentials away. The
         // first lost line says so, and the first one after says how many.
@@ -112,8 +105,13 @@ impl Audit {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+impl To {
+    fn new(file: Option<&Path>) -> io::Result<Self> {
+        let Some(path) = file else { return Ok(Self::Log) };
+        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        opened.map(Self::File).map_err(named)
+    }
 }
 
 fn write_line(to: &mut Vec<u8>, format: LogFormat, event: &HandedOut<'_>, command: Option<&str>) -> io::Result<()> {
@@ -250,7 +248,7 @@ mod tests {
         let path = folder.path().join("audit.log");
         let audit = Audit::new(LogFormat::Text, Some(&path)).unwrap();
         std::fs::rename(&path, folder.path().join("audit.log.1")).unwrap();
-        audit.reopen().unwrap();
+        audit.reopen(Some(&path)).unwrap();
         assert!(path.exists());
     }
 }

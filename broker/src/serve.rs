@@ -108,7 +108,8 @@ impl Serve {
                 let carried = carry(&service.table());
                 let next =
                     assemble(&config, &carried, &observer, outlet.errands()).map_err(|failure| failure.message)?;
-                service.audit.reopen().map_err(|error| format!("the audit file can't be opened again: {error}"))?;
+                let audit = service.audit.reopen(config.log.audit_file.as_deref());
+                audit.map_err(|error| format!("the audit file can't be opened: {error}"))?;
                 (self.refilter)(&config.log.filter);
                 only_at_start(&self.config, &config);
                 outlet.reload(&config);
@@ -145,10 +146,7 @@ fn only_at_start(running: &Config, read: &Config) {
     for (key, differs) in [
         ("[socket] path, mode, group", changed(&running.socket, &read.socket)),
         ("[metrics] listen", running.metrics != read.metrics),
-        (
-            "[log] format, audit_file",
-            (running.log.format, &running.log.audit_file) != (read.log.format, &read.log.audit_file),
-        ),
+        ("[log] format", running.log.format != read.log.format),
     ] {
         if differs {
             tracing::warn!("{key}: another value was read, and holds from the next start on");

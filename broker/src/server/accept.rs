@@ -36,6 +36,9 @@ const BATCH: usize = 64;
 /// to cost nothing, short enough not to be noticed after.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(200);
 
+/// The least time between two log lines about that.
+const QUIET: Duration = Duration::from_secs(60);
+
 /// Serves until it is dropped.
 ///
 /// # Errors
@@ -46,6 +49,7 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>) -> io::Result<
     let permits = Arc::new(Semaphore::new(SLOW_CONNECTIONS));
     let mut scratch = Box::new([0; MAX_REQUEST + 1]);
     let mut young = Vec::with_capacity(BATCH);
+    let mut complained = None;
     loop {
         let mut ready = listener.readable().await?;
         let table = service.table();
@@ -60,7 +64,7 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>) -> io::Result<
                         break;
                     }
                     Next::Rest => {
-                        tracing::warn!(%error, "no connection can be taken; trying again in {OUT_OF_DESCRIPTORS:?}");
+                        complain(&mut complained, &error);
                         tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
                         break;
                     }
@@ -82,6 +86,15 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>) -> io::Result<
         } else {
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// A shortage that lasts must not fill the log with itself.
+fn complain(last: &mut Option<Boot>, error: &io::Error) {
+    let now = clock::now().boot;
+    if last.is_none_or(|last| now >= last + QUIET) {
+        *last = Some(now);
+        tracing::warn!(%error, "no connection can be taken, trying again until one can; if this lasts, raise the limit of open files");
     }
 }
 

@@ -231,7 +231,12 @@ impl std::fmt::Display for SocketError {
             Self::Served { path } => {
                 write!(f, "another process serves {} already; ask it with: molecule-broker status", path.display())
             }
-            Self::Io { step, path, error } => write!(f, "could not {step} {}: {error}", path.display()),
+            Self::Io { step, path, error } => write!(
+                f,
+                "could not {step} {}: {error}; make its folder one that uid {} can write to, or set another MOLECULE_BROKER_SOCKET",
+                path.display(),
+                Uid::effective()
+            ),
         }
     }
 }

@@ -1,0 +1,163 @@
+//! F: clients that are silent, slow, hostile or gone.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+
+use crate::wire::{self, GET, connect};
+use crate::world::{FAST, World, alone, root, wait_for};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn f31_five_hundred_silent_connections_hinder_nobody_and_are_closed_within_two_seconds() {
+    let _alone = alone();
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(4096)), hard).unwrap();
+    let world = World::settled();
+    let before = world.descriptors();
+    let silent: Vec<(Instant, UnixStream)> =
+        (0..500).map(|_| connect(&world.socket())).map(|stream| (Instant::now(), stream)).collect();
+    let began = Instant::now();
+    assert!(world.get().starts_with("molecule/1 ok\n"));
+    assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
+    for (opened, mut stream) in silent {
+        assert_eq!(wire::rest(&mut stream), "", "silence is worth no answer");
+        assert!(opened.elapsed() < 2 * SECOND, "{:?}", opened.elapsed());
+    }
+    wait_for("its descriptors", || (world.descriptors() == before).then_some(()));
+}
+
+#[test]
+fn f31_one_byte_a_second_meets_the_same_deadline_as_silence() {
+    let world = World::settled();
+    let mut stream = connect(&world.socket());
+    let opened = Instant::now();
+    let mut slow = stream.try_clone().unwrap();
+    let drip = std::thread::spawn(move || {
+        for byte in GET.bytes() {
+            if slow.write_all(&[byte]).is_err() {
+                return;
+            }
+            std::thread::sleep(SECOND);
+        }
+    });
+    assert_eq!(wire::rest(&mut stream), "");
+    assert!(opened.elapsed() < 2 * SECOND, "{:?}", opened.elapsed());
+    drop(stream);
+    drip.join().unwrap();
+}
+
+#[test]
+fn f32_what_is_no_request_is_closed_and_costs_less_than_a_mebibyte() {
+    if !root() {
+        return;
+    }
+    let _alone = alone();
+    let world = World::settled();
+    let noise: Vec<u8> = (0..4096u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let line = |bytes: usize| [b"molecule/1 get\nhost=".as_slice(), &vec![b'a'; bytes], b"\n\n"].concat();
+    let openings: [(&str, Vec<u8>); 7] = [
+        ("a line of 64 KiB", line(64 << 10)),
+        ("a line without end", line(4 << 20)),
+        ("4 KiB of noise", noise),
+        ("HTTP", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
+        ("a TLS hello", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(), &[7; 512]].concat()),
+        ("endless lines", b"molecule/1 get\n".iter().chain(b"a=b\n".iter().cycle().take(1 << 20)).copied().collect()),
+        ("another version", b"molecule/2 get\nhost=github.com\nprotocol=https\n\n".to_vec()),
+    ];
+    let all = || {
+        for (what, bytes) in &openings {
+            for _ in 0..20 {
+                let answer = wire::ask(&world.socket(), bytes);
+                assert!(answer.is_empty() || answer.starts_with("molecule/1 malformed\n"), "{what}: {answer}");
+            }
+        }
+    };
+    all();
+    let (before, descriptors) = (world.memory(), world.descriptors());
+    all();
+    all();
+    let after = world.memory();
+    assert!(after < before + (1 << 20), "from {before} to {after} bytes");
+    wait_for("its descriptors", || (world.descriptors() == descriptors).then_some(()));
+    assert!(world.get().starts_with("molecule/1 ok\n"));
+}
+
+/// While they are open, and after.
+#[test]
+fn f32_five_hundred_unfinished_requests_at_once_cost_less_than_a_request_each() {
+    if !root() {
+        return;
+    }
+    let _alone = alone();
+    let world = World::settled();
+    let before = world.memory();
+    let half = [b"molecule/1 get\nhost=".as_slice(), &[b'a'; 7000]].concat();
+    let open: Vec<UnixStream> = (0..200)
+        .map(|_| {
+            let mut stream = connect(&world.socket());
+            stream.write_all(&half).unwrap();
+            stream
+        })
+        .collect();
+    assert!(world.get().starts_with("molecule/1 ok\n"));
+    let during = world.memory();
+    assert!(during < before + 200 * (24 << 10), "from {before} to {during} bytes");
+    drop(open);
+}
+
+#[test]
+fn f36_clients_that_die_at_any_point_leave_nothing_behind() {
+    let _alone = alone();
+    let world = World::settled();
+    let before = world.descriptors();
+    for round in 0..300 {
+        let mut stream = connect(&world.socket());
+        match round % 4 {
+            // Before a byte; mid-request; before reading; after a part.
+            0 => {}
+            1 => stream.write_all(&GET.as_bytes()[..20]).unwrap(),
+            2 => stream.write_all(GET.as_bytes()).unwrap(),
+            _ => {
+                stream.write_all(GET.as_bytes()).unwrap();
+                stream.read_exact(&mut [0; 5]).unwrap();
+            }
+        }
+    }
+    assert!(world.get().starts_with("molecule/1 ok\n"), "it lives: {}", world.log());
+    wait_for("its descriptors", || (world.descriptors() == before).then_some(()));
+}
+
+#[test]
+fn f36_a_client_that_dies_while_it_waits_for_a_token_leaves_nothing_behind() {
+    let mut world = World::new();
+    world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
+    world.platform.hold();
+    world.start();
+    let before = world.descriptors();
+    for _ in 0..20 {
+        connect(&world.socket()).write_all(GET.as_bytes()).unwrap();
+    }
+    wait_for("the fetch", || (world.platform.count() == 1).then_some(()));
+    world.platform.release();
+    assert!(world.get().starts_with("molecule/1 ok\n"), "{}", world.log());
+    wait_for("its descriptors", || (world.descriptors() <= before).then_some(()));
+}
+
+#[test]
+fn f37_a_daemon_that_was_stopped_answers_whoever_waited_once_it_goes_on() {
+    let world = World::settled();
+    world.signal(Signal::SIGSTOP);
+    let mut waiting = connect(&world.socket());
+    waiting.write_all(GET.as_bytes()).unwrap();
+    waiting.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(waiting.read(&mut [0]).is_err(), "it is stopped");
+    world.signal(Signal::SIGCONT);
+    waiting.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert!(wire::rest(&mut waiting).starts_with("molecule/1 ok\n"));
+    assert!(world.get().starts_with("molecule/1 ok\n"));
+}

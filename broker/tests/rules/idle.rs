@@ -1,0 +1,47 @@
+//! Between refreshes the daemon sleeps in the kernel and nothing wakes it.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::world::{World, have, root, wait_for};
+
+#[test]
+fn an_idle_daemon_makes_not_one_system_call_in_twenty_seconds() {
+    if !root() || !have("strace", &["-f", "-o", "/dev/null", "true"]) {
+        return;
+    }
+    let world = World::settled();
+    let (trace, pid) = (world.path("trace"), world.pid());
+    let calls = || fs::read_to_string(&trace).unwrap_or_default();
+    let mut strace = Command::new("strace")
+        .args(["-f", "-o"])
+        .arg(&trace)
+        .args(["-p", &pid.to_string()])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // What it is asked is seen, so what isn't seen didn't happen. The sleep in
+    // the kernel is entered anew after that, and has no end yet.
+    wait_for("the trace to begin", || {
+        assert!(world.get().starts_with("molecule/1 ok\n"));
+        calls().contains("accept4(").then_some(())
+    });
+    let began = Instant::now();
+    let mut before = calls();
+    // A thread that resolved a name ends within its first moments.
+    while began.elapsed() < Duration::from_secs(2) {
+        std::thread::sleep(Duration::from_millis(50));
+        before = calls();
+    }
+    while began.elapsed() < Duration::from_secs(22) {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let after = calls();
+    kill(Pid::from_raw(strace.id() as i32), Signal::SIGTERM).unwrap();
+    strace.wait().unwrap();
+    assert_eq!(after[before.len()..], *"", "it was woken");
+}

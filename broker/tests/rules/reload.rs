@@ -1,0 +1,158 @@
+//! SIGHUP and `reload`: the next configuration, or the one before.
+
+use std::fs;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::signal::Signal;
+
+use crate::wire::{self, GET, connect};
+use crate::world::{FAST, World, text, wait_for};
+
+/// A world whose configuration says where the audit lines go.
+fn audited() -> World {
+    let mut world = World::new();
+    world.config(&with_audit(&world, "audit"));
+    world.start();
+    world.settle();
+    world
+}
+
+fn with_audit(world: &World, name: &str) -> String {
+    format!("{FAST}[log]\naudit_file = \"{}\"\n", world.path(name).display())
+}
+
+const BROKEN: &str = "[refresh]\nintervall = \"45m\"\njitter = 7\n";
+
+#[test]
+fn a_reload_of_a_broken_file_names_each_fault_and_keeps_configuration_and_lease() {
+    let world = World::settled();
+    let (token, asked, before) = (world.token(), world.platform.count(), world.credential("github"));
+    world.config(BROKEN);
+    let refused = world.broker(&["reload"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("config.toml:2") && said.contains("intervall"), "{said}");
+    assert!(said.contains("config.toml:3") && said.contains("jitter"), "{said}");
+    assert_eq!(world.token(), token);
+    assert_eq!((world.platform.count(), &world.credential("github")["origins"]), (asked, &before["origins"]));
+    let next = world.credential("github")["next_refresh_in_s"].as_u64().unwrap();
+    assert!(next > 600, "its schedule stands: {next}");
+}
+
+#[test]
+fn sighup_with_a_broken_file_is_logged_and_service_goes_on() {
+    let world = World::settled();
+    let token = world.token();
+    world.config(BROKEN);
+    world.signal(Signal::SIGHUP);
+    wait_for("the log", || world.log().contains("not reloaded, the running one stays").then_some(()));
+    assert!(world.log().contains("intervall"), "{}", world.log());
+    assert_eq!(world.token(), token);
+    world.config(FAST);
+    world.signal(Signal::SIGHUP);
+    wait_for("the reload", || world.log().contains("configuration reloaded").then_some(()));
+    assert_eq!(world.token(), token);
+}
+
+#[test]
+fn a_reload_brings_new_origins_and_users_and_keeps_the_lease() {
+    let world = World::settled();
+    let (token, asked) = (world.token(), world.platform.count());
+    let generation = world.credential("github")["generation"].clone();
+    let get = "molecule/1 get\nprotocol=https\nhost=ghe.example.com\n\n";
+    assert_eq!(world.ask(get), "molecule/1 silent\n\n");
+    world.config(&format!("{FAST}[[credential]]\nname = \"github\"\norigins = [\"ghe.example.com\"]\n"));
+    assert!(world.broker(&["reload"]).status.success());
+    assert_eq!(wire::password(&world.ask(get)).map(str::to_owned), token);
+    assert_eq!(world.get(), "molecule/1 silent\n\n", "and takes the old ones away");
+    assert_eq!((world.platform.count(), world.credential("github")["generation"].clone()), (asked, generation));
+}
+
+#[test]
+fn a_reload_reopens_the_audit_file_that_was_moved_away() {
+    let world = audited();
+    world.get();
+    fs::rename(world.path("audit"), world.path("audit.1")).unwrap();
+    world.get();
+    assert!(!world.path("audit").exists());
+    assert!(world.broker(&["reload"]).status.success());
+    world.get();
+    assert_eq!(fs::read_to_string(world.path("audit")).unwrap().lines().count(), 1);
+    assert_eq!(fs::read_to_string(world.path("audit.1")).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn a_reload_with_another_audit_file_writes_there_from_then_on() {
+    let world = audited();
+    world.get();
+    world.config(&with_audit(&world, "other"));
+    assert!(world.broker(&["reload"]).status.success());
+    world.get();
+    assert_eq!(fs::read_to_string(world.path("audit")).unwrap().lines().count(), 1);
+    assert_eq!(fs::read_to_string(world.path("other")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_reload_whose_audit_file_cannot_be_opened_keeps_the_running_configuration() {
+    let world = audited();
+    let get = "molecule/1 get\nprotocol=https\nhost=ghe.example.com\n\n";
+    let nowhere = with_audit(&world, "nowhere/audit");
+    world.config(&format!("{nowhere}[[credential]]\nname = \"github\"\norigins = [\"ghe.example.com\"]\n"));
+    let refused = world.broker(&["reload"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("nowhere"), "{}", text(&refused.stderr));
+    assert_eq!(world.ask(get), "molecule/1 silent\n\n");
+    world.get();
+    assert_eq!(fs::read_to_string(world.path("audit")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_reload_takes_another_log_filter() {
+    let mut world = World::new();
+    world.set("MOLECULE_BROKER_LOG", "");
+    world.config(&format!("{FAST}[log]\nfilter = \"error\"\n"));
+    world.start();
+    wait_for("a token", || world.token());
+    assert!(!world.log().contains(" INFO "), "{}", world.log());
+    world.config(&format!("{FAST}[log]\nfilter = \"info\"\n"));
+    assert!(world.broker(&["reload"]).status.success());
+    wait_for("a line", || world.log().contains("configuration reloaded").then_some(()));
+}
+
+#[test]
+fn fifty_reloads_among_requests_lose_none_of_them_and_ask_the_platform_nothing() {
+    let world = World::settled();
+    let (asked, done) = (world.platform.count(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let answer = world.get();
+                    assert!(answer.starts_with("molecule/1 ok\n"), "{answer}");
+                }
+            });
+        }
+        for _ in 0..50 {
+            assert_eq!(world.ask("molecule/1 reload\n\n"), "molecule/1 ok\n\n");
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(world.platform.count(), asked);
+}
+
+#[test]
+fn a_caller_who_waits_for_the_first_token_gets_it_over_a_reload() {
+    let mut world = World::new();
+    world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
+    world.platform.hold();
+    world.start();
+    let mut waiting = connect(&world.socket());
+    waiting.write_all(GET.as_bytes()).unwrap();
+    wait_for("the fetch", || (world.platform.count() == 1).then_some(()));
+    assert!(world.broker(&["reload"]).status.success());
+    world.platform.release();
+    assert!(wire::rest(&mut waiting).starts_with("molecule/1 ok\n"), "{}", world.log());
+    wait_for("a token in the new configuration", || world.token());
+    assert!(world.platform.count() <= 2, "what the old one fetched may be asked for once more, no oftener");
+}

@@ -1,0 +1,309 @@
+//! Folders of its own, an environment that is spelled out, a platform, and
+//! maybe a daemon.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid};
+
+use crate::platform::Platform;
+use crate::wire;
+
+pub const BROKER: &str = env!("CARGO_BIN_EXE_molecule-broker");
+
+/// Retries in fractions of a second, and a first fetch at once.
+pub const FAST: &str = "[refresh]\nboot_spread = \"0s\"\nretry_base = \"100ms\"\nretry_max = \"400ms\"\nattempt_timeout = \"2s\"\n\
+                        same_token_min = \"100ms\"\nsame_token_max = \"200ms\"\nforced_min_gap = \"300ms\"\nreplication_lag = \"0s\"\n";
+
+/// Waits for something to be the case.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// For tests that measure, or that make the machine busy: one at a time.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a test that must be root can run; says so if not.
+pub fn root() -> bool {
+    let root = Uid::effective().is_root();
+    if !root {
+        println!("SKIP: needs root");
+    }
+    root
+}
+
+/// Whether a program is there; says so if not.
+pub fn have(program: &str, arguments: &[&str]) -> bool {
+    let tried = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let there = tried.is_ok_and(|status| status.success());
+    if !there {
+        println!("SKIP: {program} {} doesn't work here", arguments.join(" "));
+    }
+    there
+}
+
+pub struct World {
+    root: tempfile::TempDir,
+    env: BTreeMap<String, String>,
+    pub platform: Platform,
+    daemon: Option<Child>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        set_mode(root.path(), 0o755);
+        for folder in ["home", "run", "configs"] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+            set_mode(&root.path().join(folder), 0o755);
+        }
+        let platform = Platform::start();
+        let shown = |name: &str| root.path().join(name).display().to_string();
+        let env = [
+            ("PATH", "/usr/local/bin:/usr/bin:/bin".into()),
+            ("HOME", shown("home")),
+            ("PLATFORM_URL", platform.url.clone()),
+            ("WORKSPACE_ID", "w-1".into()),
+            ("CONFIGS_DIR", shown("configs")),
+            ("MOLECULE_BROKER_SOCKET", shown("run/broker.sock")),
+            ("MOLECULE_BROKER_CONFIG", shown("config.toml")),
+            ("MOLECULE_BROKER_LOG", "debug".into()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value));
+        let world = Self { env: env.into_iter().collect(), platform, daemon: None, root };
+        world.bearer("bearer-1");
+        world.config(FAST);
+        world
+    }
+
+    /// With a daemon that holds a token and won't ask for another by itself
+    /// for a long time.
+    pub fn settled() -> Self {
+        let mut world = Self::new();
+        world.start();
+        world.settle();
+        world
+    }
+
+    /// A first interval may be a moment long; the second is a whole one.
+    pub fn settle(&self) {
+        wait_for("the first token", || self.credential("github")["serving"].as_bool().filter(|serving| *serving));
+        assert!(self.broker(&["refresh", "github"]).status.success());
+        assert!(self.credential("github")["next_refresh_in_s"].as_u64() > Some(600));
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.path("run/broker.sock")
+    }
+
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.env.insert(name.into(), value.into());
+    }
+
+    pub fn config(&self, text: &str) {
+        fs::write(self.path("config.toml"), text).unwrap();
+        set_mode(&self.path("config.toml"), 0o644);
+    }
+
+    /// Replaces the bearer's file, as the platform's own client does.
+    pub fn bearer(&self, bearer: &str) {
+        let new = self.path("configs/.new");
+        fs::write(&new, format!("{bearer}\n")).unwrap();
+        set_mode(&new, 0o644);
+        fs::rename(new, self.path("configs/.auth_token")).unwrap();
+    }
+
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().envs(&self.env).current_dir(self.root.path()).stdin(Stdio::null());
+        command
+    }
+
+    pub fn broker(&self, words: &[&str]) -> Output {
+        self.command(BROKER).args(words).output().unwrap()
+    }
+
+    pub fn start(&mut self) {
+        self.start_through(&[]);
+    }
+
+    /// Starts the daemon by these words, which end where its own begin.
+    pub fn start_through(&mut self, words: &[&str]) {
+        let words: Vec<&str> = words.iter().copied().chain([BROKER, "serve"]).collect();
+        let mut command = self.command(words[0]);
+        command.args(&words[1..]);
+        self.spawn(command);
+        self.wait_until_it_answers();
+    }
+
+    /// Starts a copy of the binary as another user, in the way of `supervise`:
+    /// without capabilities, by which it could read a file that is not its own.
+    pub fn start_as_user(&mut self, uid: u32, binary: &Path) {
+        let mut command = self.command(binary.to_str().unwrap());
+        command.arg("serve").uid(uid).gid(uid);
+        self.spawn(command);
+        self.wait_until_it_answers();
+    }
+
+    /// Starts it and doesn't wait.
+    pub fn spawn_serve(&mut self) {
+        let mut command = self.command(BROKER);
+        command.arg("serve");
+        self.spawn(command);
+    }
+
+    fn spawn(&mut self, mut command: Command) {
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        self.daemon = Some(command.stderr(log).spawn().unwrap());
+    }
+
+    fn wait_until_it_answers(&mut self) {
+        wait_for("the daemon's first answer", || {
+            let ended = self.daemon.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the daemon ended with {ended:?}: {}", self.log());
+            self.broker(&["status"]).status.code().filter(|code| *code != 3)
+        });
+    }
+
+    /// A daemon that won't start: its status and its words.
+    pub fn fails_to_start(&self) -> (i32, String) {
+        let began = Instant::now();
+        let mut child = self.command(BROKER).arg("serve").stderr(Stdio::piped()).spawn().unwrap();
+        let ended = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if began.elapsed() > Duration::from_secs(10) => {
+                    child.kill().unwrap();
+                    panic!("it started: {:?}", child.wait_with_output());
+                }
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        (ended.code().unwrap(), text(&child.wait_with_output().unwrap().stderr))
+    }
+
+    /// The daemon's own pid, below whatever it was started through.
+    pub fn pid(&self) -> u32 {
+        leaf(self.daemon.as_ref().unwrap().id())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid() as i32), signal).unwrap();
+    }
+
+    pub fn stop(&mut self) -> Option<ExitStatus> {
+        self.daemon.as_ref()?;
+        self.signal(Signal::SIGTERM);
+        Some(self.stopped())
+    }
+
+    /// Waits for an end that was asked for otherwise.
+    pub fn stopped(&mut self) -> ExitStatus {
+        self.daemon.take().unwrap().wait().unwrap()
+    }
+
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.stopped();
+    }
+
+    pub fn ask(&self, request: &str) -> String {
+        wire::ask(&self.socket(), request.as_bytes())
+    }
+
+    pub fn get(&self) -> String {
+        self.ask(wire::GET)
+    }
+
+    pub fn token(&self) -> Option<String> {
+        wire::password(&self.get()).map(str::to_owned)
+    }
+
+    pub fn status(&self) -> serde_json::Value {
+        let answer = self.ask("molecule/1 status\n\n");
+        serde_json::from_str(answer.lines().nth(1).unwrap()).unwrap()
+    }
+
+    pub fn credential(&self, name: &str) -> serde_json::Value {
+        let status = self.status();
+        let list = status["credentials"].as_array().unwrap();
+        list.iter().find(|c| c["name"] == name).unwrap_or_else(|| panic!("no {name} in {status}")).clone()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+
+    /// Seconds of processor time that the daemon has used.
+    pub fn cpu(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+    }
+
+    /// Memory of its own, in bytes.
+    pub fn memory(&self) -> u64 {
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap();
+        let kib = |field: &str| -> u64 {
+            let line = rollup.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        };
+        (kib("Private_Clean:") + kib("Private_Dirty:")) * 1024
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let pid = leaf(daemon.id());
+            let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}
+
+/// The last of its children's children.
+fn leaf(mut pid: u32) -> u32 {
+    while let Some(child) = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        .ok()
+        .and_then(|list| list.split_whitespace().next()?.parse().ok())
+    {
+        pid = child;
+    }
+    pid
+}
+
+pub fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
