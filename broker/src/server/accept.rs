@@ -22,6 +22,7 @@ use super::slow::{self, Pending};
 use crate::answer::{self, Bytes};
 use crate::clock;
 use crate::metrics::Served;
+use crate::moment::Boot;
 use crate::readiness::watched;
 use crate::table::Table;
 

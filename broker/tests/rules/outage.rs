@@ -155,7 +155,7 @@ fn g45_an_empty_unreadable_or_missing_bearer_file_leaves_the_last_good_bearer_in
 fn g45_a_new_bearer_is_used_at_once_by_a_daemon_that_was_refused_with_the_old_one() {
     let mut world = World::new();
     world.config(
-        &format!("{FAST}")
+        &FAST
             .replace("retry_base = \"100ms\"", "retry_base = \"1s\"")
             .replace("retry_max = \"400ms\"", "retry_max = \"1h\""),
     );

@@ -31,6 +31,7 @@ pub fn rest(stream: &mut UnixStream) -> String {
             Ok(0) => break,
             Ok(got) => all.extend_from_slice(&piece[..got]),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => panic!("no answer: {error}"),
         }
     }
