@@ -1,5 +1,7 @@
 //! Every input that the fuzzer was given or has found worth keeping, replayed.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, and says where")]
+
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;

@@ -87,7 +87,7 @@ impl Run {
             b'f' => self.fail(CLASSES[usize::from(argument) % CLASSES.len()], None),
             b'F' => self.fail(Class::Http429, Some(60 * length)),
             b'!' => self.restart(),
-            _ => self.to_the_next_wake(),
+            _ => self.sleep(),
         }
     }
 
@@ -134,7 +134,7 @@ impl Run {
         self.now = end;
     }
 
-    fn to_the_next_wake(&mut self) {
+    fn sleep(&mut self) {
         if let Some(wake) = self.wake {
             self.pass(wake.saturating_sub(self.now.boot));
         }

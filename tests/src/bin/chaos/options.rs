@@ -1,0 +1,42 @@
+//! What can be varied.
+
+use std::time::{Duration, SystemTime};
+
+pub(crate) const USAGE: &str = "\
+usage: tests/chaos [OPTION...]
+  --seed N      repeats the choices of an earlier run  (drawn, and printed)
+  --seconds N   how long the trouble lasts             (60)
+  --life N      seconds that a token lives             (8)
+  --clients N   how many gits work at once             (3)";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) seed: u64,
+    pub(crate) length: Duration,
+    pub(crate) life: Duration,
+    pub(crate) clients: usize,
+}
+
+pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let drawn = since_1970.as_micros() as u64 % 1_000_000;
+    let mut options =
+        Options { seed: drawn, length: Duration::from_secs(60), life: Duration::from_secs(8), clients: 3 };
+    while let Some(name) = arguments.next() {
+        let mut number = || {
+            let value = arguments.next().and_then(|value| value.parse::<u64>().ok());
+            value.ok_or_else(|| format!("{name} needs a number behind it"))
+        };
+        match name.as_str() {
+            "--seed" => options.seed = number()?,
+            "--seconds" => options.length = Duration::from_secs(number()?),
+            "--life" => options.life = Duration::from_secs(number()?),
+            "--clients" => options.clients = number()? as usize,
+            _ => return Err(format!("{name} is no option")),
+        }
+    }
+    if options.life < Duration::from_secs(4) || options.clients == 0 {
+        return Err(String::from("a token lives at least four seconds, for at least one client"));
+    }
+    Ok(options)
+}

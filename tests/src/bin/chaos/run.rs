@@ -1,0 +1,89 @@
+//! The run itself: the city starts, agents and strangers work, trouble is made
+//! until the time is over, all is mended, and what is left is looked at.
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use molecule_tests::programs::{gits, programs};
+use molecule_tests::wait::poll;
+
+use crate::city::City;
+use crate::dice::Dice;
+use crate::judge::Calendar;
+use crate::options::Options;
+use crate::report::Facts;
+use crate::strangers;
+use crate::traffic::{Agent, Traffic};
+use crate::trouble::{Counts, Trouble};
+
+const STRANGERS: u64 = 4;
+const WARM_UP: Duration = Duration::from_secs(4);
+
+pub(crate) fn run(options: &Options) -> ExitCode {
+    println!("seed {}", options.seed);
+    programs();
+    let gits = gits();
+    let mut city = City::new(options);
+    let (traffic, calendar) = (Traffic::default(), Calendar::default());
+    let mut problems = Vec::new();
+
+    let (at_first, counts) = thread::scope(|scope| {
+        let city = &city;
+        for (number, git) in gits.iter().cycle().take(options.clients).enumerate() {
+            let dice = Dice::new(options.seed, 100 + number as u64);
+            let agent = Agent { traffic: &traffic, world: &city.world, git, number, dice, was_refused: false };
+            scope.spawn(move || agent.work());
+        }
+        for number in 0..STRANGERS {
+            let (socket, dice, traffic) = (city.world.socket(), Dice::new(options.seed, 200 + number), &traffic);
+            scope.spawn(move || strangers::bother(&socket, traffic, dice));
+        }
+        // Once everybody has come at least once.
+        thread::sleep(WARM_UP);
+        let at_first = city.holds();
+        let mut trouble = Trouble {
+            city,
+            git: &gits[0],
+            calendar: &calendar,
+            dice: Dice::new(options.seed, 0),
+            counts: Counts::default(),
+            fault_until: None,
+        };
+        let began = Instant::now();
+        while began.elapsed() < options.length {
+            let at = began.elapsed();
+            if let Some(what) = trouble.step() {
+                println!("{:>6.1} s  {what}", at.as_secs_f64());
+            }
+        }
+        trouble.mend();
+        // The last of them may still be waiting for a token.
+        thread::sleep(Duration::from_secs(2));
+        traffic.stop.store(true, Ordering::Relaxed);
+        (at_first, trouble.counts)
+    });
+
+    if poll(Duration::from_secs(20), || city.serves().then_some(())).is_none() {
+        problems.push(String::from("it doesn't serve again"));
+    }
+    let (at_first, at_last) = (at_first.unwrap_or_default(), city.holds().unwrap_or_default());
+    if at_last.descriptors == 0 {
+        problems.push(String::from("no daemon runs at the end"));
+    }
+    if !city.supervisor_lives() {
+        problems.push(String::from("the supervisor has ended"));
+    }
+    let operations = traffic.operations();
+    let world = &city.world;
+    let facts = Facts { options, world, calendar: &calendar, operations, counts, at_first, at_last, problems };
+    if facts.tell() {
+        return ExitCode::SUCCESS;
+    }
+    println!("\nThe end of the broker's log:");
+    let log = city.log();
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(60)..].iter().for_each(|line| println!("  {line}"));
+    ExitCode::FAILURE
+}

@@ -1,0 +1,56 @@
+//! Who else sits on the socket: the slow, the half-open, the silent, those who
+//! talk of something else, and those who hang up before they are answered.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use crate::dice::Dice;
+use crate::traffic::Traffic;
+
+const STATUS: &[u8] = b"molecule/1 status\n\n";
+
+/// Until the traffic stops. Nothing that they get to hear matters.
+pub(crate) fn bother(socket: &Path, traffic: &Traffic, mut dice: Dice) {
+    while !traffic.stopped() {
+        thread::sleep(dice.millis(20, 400));
+        let Ok(mut stream) = UnixStream::connect(socket) else { continue };
+        let patience = dice.millis(50, 2500);
+        let _ = stream.set_read_timeout(Some(patience));
+        let _ = stream.set_write_timeout(Some(patience));
+        match dice.below(6) {
+            // Hangs up at once, or with its answer unread.
+            0 => {}
+            1 => drop(stream.write_all(STATUS)),
+            // Says half, and waits.
+            2 => {
+                let _ = stream.write_all(&STATUS[..dice.below(STATUS.len())]);
+                hear(&mut stream);
+            }
+            3 => {
+                for byte in STATUS {
+                    if stream.write_all(&[*byte]).is_err() {
+                        break;
+                    }
+                    thread::sleep(dice.millis(10, 200));
+                }
+                hear(&mut stream);
+            }
+            4 => {
+                let noise: Vec<u8> = (0..dice.below(16_384)).map(|_| dice.below(256) as u8).collect();
+                let _ = stream.write_all(&noise);
+                hear(&mut stream);
+            }
+            _ => hear(&mut stream),
+        }
+    }
+}
+
+fn hear(stream: &mut UnixStream) {
+    let mut some = [0; 4096];
+    while stream.read(&mut some).is_ok_and(|count| count > 0) {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
