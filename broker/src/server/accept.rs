@@ -3,7 +3,7 @@
 //! own; whoever is slower gets those, and a deadline.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,9 @@ use molecule_protocol::answer::Word;
 use molecule_protocol::limits::MAX_REQUEST;
 use molecule_protocol::request::{self, Client, Request};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt::PeerCredentials};
+use nix::sys::time::TimeSpec;
 use nix::unistd::Uid;
 use tokio::sync::Semaphore;
 
@@ -32,6 +34,10 @@ const SLOW_CONNECTIONS: usize = 1000;
 
 /// How many connections are taken before others of the daemon get their turn.
 const BATCH: usize = 64;
+
+/// How long to wait for a client that has connected and sent nothing: several
+/// times what sending takes, and nothing that another client would notice.
+const MOMENT: TimeSpec = TimeSpec::new(0, 50_000);
 
 /// How long to leave the line alone when there are no descriptors: long enough
 /// to cost nothing, short enough not to be noticed after.
@@ -72,7 +78,7 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>) -> io::Result<
                 },
             }
         }
-        // By now most of those that had sent nothing yet have.
+        await_the_young(&young);
         for pending in young.drain(..) {
             if let Some(pending) = proceed(&service, &table, pending, &mut scratch[..]) {
                 let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
@@ -96,6 +102,18 @@ fn complain(last: &mut Option<Boot>, error: &io::Error) {
     if last.is_none_or(|last| now >= last + QUIET) {
         *last = Some(now);
         tracing::warn!(%error, "no connection can be taken, trying again until one can; if this lasts, raise the limit of open files");
+    }
+}
+
+/// Most clients send right after they connect, often while they are being
+/// admitted: waiting a moment for that costs less than a task for each. Waits
+/// for the first of those that have sent nothing.
+fn await_the_young(young: &[Pending]) {
+    let silent = young.iter().filter(|pending| pending.bytes.is_empty());
+    let mut watched: Vec<PollFd<'_>> = silent.map(|p| PollFd::new(p.stream.as_fd(), PollFlags::POLLIN)).collect();
+    if !watched.is_empty() {
+        // However it ends, they are looked at again.
+        let _ = ppoll(&mut watched, Some(MOMENT), None);
     }
 }
 
