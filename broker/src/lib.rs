@@ -16,6 +16,7 @@
 //! | [`sinks`] | what is told of a refresh, and the helper process that starts programs |
 //! | [`service_manager`], [`lease_memory`] | what systemd or `supervise` holds for the next daemon |
 //! | [`assemble`], [`serve`] | the composition root: the only place that knows both sides |
+//! | [`harden`], [`sandbox`] | what neighbours may see of a process, and what the daemon may still do |
 //! | [`git_config`] | what leads git to the helper: pure |
 //! | [`supervise`] | the container's entrypoint: what holds all that while daemons come and go |
 //! | [`doctor`] | the wiring, checked end to end |
@@ -40,6 +41,7 @@ pub mod metrics;
 pub mod moment;
 pub mod readiness;
 pub mod refresh;
+pub mod sandbox;
 pub mod scope;
 pub mod secret;
 pub mod serve;

@@ -13,6 +13,7 @@ use super::{Fault, Global, launch};
 use crate::config::{Config, LogFormat};
 use crate::harden;
 use crate::lease_memory::Inherited;
+use crate::sandbox;
 use crate::serve::Serve;
 use crate::server::socket::Plan;
 use crate::service_manager::{Handed, ServiceManager};
@@ -59,6 +60,9 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     let errands = needed(&config).then(|| sinks::start(config.file.as_deref(), options.user.as_deref())).transpose();
     let errands =
         errands.map_err(|error| Fault::new(FAILED, format!("the helper process can't be started: {error}")))?;
+    let (inherited, manager) = (Inherited::read(leases), ServiceManager::from_env());
+    // All that connects, starts or takes over comes before this.
+    let sandbox = sandbox::close(&config);
     let (again, user) = (global.clone(), options.user.clone());
     let serve = Serve {
         config,
@@ -66,10 +70,10 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
         reread: Box::new(move || launch::config_for(&again, user.as_deref()).map_err(|problems| problems.to_string())),
         refilter,
         errands,
-        inherited: Inherited::read(leases),
-        manager: ServiceManager::from_env(),
+        inherited,
+        manager,
         restarts: options.restarts,
-        sandbox: "not dumpable".into(),
+        sandbox,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

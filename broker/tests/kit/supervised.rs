@@ -79,6 +79,7 @@ impl Drop for Supervised<'_> {
     fn drop(&mut self) {
         if self.child.try_wait().unwrap().is_none() {
             // Its command goes with it only if it is asked.
+            self.signal(Signal::SIGCONT);
             self.signal(Signal::SIGTERM);
             let _ = self.child.wait();
         }
