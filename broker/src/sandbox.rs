@@ -155,7 +155,7 @@ fn restrict_calls() -> Result<(), seccompiler::Error> {
     };
     let threads = libc::CLONE_THREAD as u64;
     let no_thread = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(threads), 0)?;
-    let mut never: BTreeMap<i64, Vec<SeccompRule>> = NEVER.iter().map(|call| (i64::from(*call), Vec::new())).collect();
+    let mut never: BTreeMap<i64, Vec<SeccompRule>> = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     never.insert(libc::SYS_clone, vec![SeccompRule::new(vec![no_thread])?]);
     // Its flags are in memory, where no filter can look. Who is told that it
     // doesn't exist uses the other.
