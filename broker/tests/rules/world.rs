@@ -22,6 +22,12 @@ pub const BROKER: &str = env!("CARGO_BIN_EXE_molecule-broker");
 pub const FAST: &str = "[refresh]\nboot_spread = \"0s\"\nretry_base = \"100ms\"\nretry_max = \"400ms\"\nattempt_timeout = \"2s\"\n\
                         same_token_min = \"100ms\"\nsame_token_max = \"200ms\"\nforced_min_gap = \"300ms\"\nreplication_lag = \"0s\"\n";
 
+/// The same numbers with hours between retries.
+pub fn calm(config: &str) -> String {
+    let slow = config.replace("retry_base = \"100ms\"", "retry_base = \"1h\"");
+    slow.replace("retry_max = \"400ms\"", "retry_max = \"1h\"")
+}
+
 /// Waits for something to be the case.
 #[track_caller]
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -98,6 +104,15 @@ impl World {
     /// for a long time.
     pub fn settled() -> Self {
         let mut world = Self::new();
+        world.start();
+        world.settle();
+        world
+    }
+
+    /// The same, and a failed refresh isn't tried again by itself for minutes.
+    pub fn calm() -> Self {
+        let mut world = Self::new();
+        world.config(&calm(FAST));
         world.start();
         world.settle();
         world
