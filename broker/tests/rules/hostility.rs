@@ -14,6 +14,9 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn f31_five_hundred_silent_connections_hinder_nobody_and_are_closed_within_two_seconds() {
+    if !root() {
+        return;
+    }
     let _alone = alone();
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(4096)), hard).unwrap();
@@ -112,6 +115,9 @@ fn f32_five_hundred_unfinished_requests_at_once_cost_less_than_a_request_each() 
 
 #[test]
 fn f36_clients_that_die_at_any_point_leave_nothing_behind() {
+    if !root() {
+        return;
+    }
     let _alone = alone();
     let world = World::settled();
     let before = world.descriptors();
@@ -134,6 +140,9 @@ fn f36_clients_that_die_at_any_point_leave_nothing_behind() {
 
 #[test]
 fn f36_a_client_that_dies_while_it_waits_for_a_token_leaves_nothing_behind() {
+    if !root() {
+        return;
+    }
     let mut world = World::new();
     world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.platform.hold();
