@@ -273,3 +273,14 @@ fn a_shell_without_the_entrypoints_variables_is_served() {
     container.exec(&Options { env: city.roads(), ..Options::default() }, &["bash", "-lc", FETCH]).ok();
     assert_eq!((city.host.shown_count(Worth::Live) > 0, city.host.dead_shown()), (true, 0));
 }
+
+#[test]
+fn where_nothing_started_the_broker_the_provision_time_token_is_given() {
+    if !available("a container without the broker") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let container = Container::start(&city, agent(), &["--entrypoint=sleep"], &["infinity"]);
+    let ran = container.exec(&Options::default(), &["/app/scripts/molecule-git-token-helper.sh", "_fetch_token"]).ok();
+    assert!(ran.stdout.trim() == city.frozen, "{}", ran.stderr);
+}

@@ -106,7 +106,7 @@ fn an_image_without_gits_configuration_fails() {
 
 #[test]
 fn an_image_whose_configuration_asks_another_helper_too_fails() {
-    breaks("RUN git config --system --add credential.https://github.com.helper store", &[GIT]);
+    breaks("RUN git config --system --add credential.https://github.com.helper store", &[GIT, "no token is on disk"]);
 }
 
 #[test]

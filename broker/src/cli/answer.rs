@@ -39,7 +39,9 @@ fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
         // Nobody is there to remember it.
         return answer::plain(Word::Ok, None);
     }
-    let config = match launch::config(global) {
+    // It listens nowhere, so it is no fault that there is no place for a socket.
+    let global = Global { socket: Some(launch::client_socket(global)), ..global.clone() };
+    let config = match launch::config(&global) {
         Ok(config) => without_platform(config),
         Err(problems) => return refused(&format!("no broker is running, and its configuration is bad: {problems}")),
     };

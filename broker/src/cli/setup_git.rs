@@ -64,7 +64,9 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
 
 fn wiring(global: &Global, options: &Options) -> Result<Wiring, Fault> {
     if options.host.is_empty() {
-        let config = launch::config(global).map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
+        // Written into an image, where there is no place for a socket yet.
+        let global = Global { socket: Some(launch::client_socket(global)), ..global.clone() };
+        let config = launch::config(&global).map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
         return Ok(Wiring::of(&config));
     }
     let origins: Result<Vec<Origin>, Fault> = options.host.iter().map(|text| origin(text)).collect();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Verdict, must, processes, said};
-use crate::docker::{AGENT, City, Container, Options, PATIENCE};
+use crate::docker::{City, Container, Options, PATIENCE};
 use crate::git_host::Worth;
 use crate::wait::poll;
 use crate::world::Ran;
@@ -22,8 +22,11 @@ pub(super) fn git_in_a_shell(city: &City, container: &Container) -> Verdict {
 
 /// With the variables that the agent's own processes have.
 pub(super) fn git_of_the_agent(city: &City, container: &Container) -> Verdict {
-    let processes = processes::of_the_agent(container, AGENT);
-    let Some(process) = processes.first() else { return Err(String::from("the agent has no process")) };
+    let processes = processes::of_the_agent(container);
+    let seen = processes.iter().find(|process| !process.environment.is_empty());
+    let Some(process) = seen else {
+        return Err(String::from("the agent has no process whose environment can be read"));
+    };
     let mut script = String::from("unset GITHUB_TOKEN GH_TOKEN GIT_ASKPASS\n");
     for (name, value) in &process.environment {
         if name.starts_with("GIT_") || name.starts_with("MOLECULE_") || FROZEN.contains(&name.as_str()) {
@@ -42,7 +45,11 @@ fn fetched(city: &City, git: impl FnOnce() -> Ran) -> Verdict {
 }
 
 pub(super) fn frozen(_: &City, container: &Container) -> Verdict {
-    let holders = processes::of_the_agent(container, AGENT).into_iter().filter(|process| {
+    let processes = processes::of_the_agent(container);
+    must(processes.iter().any(|process| !process.environment.is_empty()), || {
+        String::from("the agent has no process whose environment can be read")
+    })?;
+    let holders = processes.into_iter().filter(|process| {
         let mut variables = process.environment.iter();
         variables.any(|(name, value)| FROZEN.contains(&name.as_str()) && value.starts_with("ghs_"))
     });
@@ -63,8 +70,8 @@ pub(super) fn scope(city: &City, container: &Container) -> Verdict {
 pub(super) fn health(_: &City, container: &Container) -> Verdict {
     let status = || container.inspect("{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}");
     must(status() != "none", || String::from("the image has no HEALTHCHECK"))?;
-    let healthy = poll(Duration::from_secs(45), || (status() == "healthy").then_some(()));
-    must(healthy.is_some(), || format!("it is {}", status()))
+    let settled = poll(Duration::from_secs(45), || Some(status()).filter(|status| status != "starting"));
+    must(settled.as_deref() == Some("healthy"), || format!("it is {}", status()))
 }
 
 /// The old token is dead the moment that there is a new one.

@@ -2,35 +2,35 @@
 
 use std::collections::HashMap;
 
-use crate::docker::Container;
+use crate::docker::{AGENT, Container, Options};
 
 #[derive(Clone, Debug)]
 pub(super) struct Process {
     pub(super) pid: u32,
-    pub(super) uid: u32,
+    uid: u32,
     pub(super) name: String,
     pub(super) environment: Vec<(String, String)>,
 }
 
 /// The agent's own processes: those of its uid; where there are none, because
 /// the runtime is root's, all but the broker's.
-pub(super) fn of_the_agent(container: &Container, agent: u32) -> Vec<Process> {
-    let all = all(container);
-    let is_agents = |process: &&Process| process.name != "molecule-broker" && process.pid != 0;
-    let of_its_uid: Vec<_> = all.iter().filter(is_agents).filter(|process| process.uid == agent).cloned().collect();
-    if of_its_uid.is_empty() { all.iter().filter(is_agents).cloned().collect() } else { of_its_uid }
+pub(super) fn of_the_agent(container: &Container) -> Vec<Process> {
+    let is_agents = |process: &Process| process.name != "molecule-broker";
+    let own: Vec<_> = all(container, None).into_iter().filter(|p| is_agents(p) && p.uid == AGENT).collect();
+    if own.is_empty() { all(container, Some("0")).into_iter().filter(is_agents).collect() } else { own }
 }
 
-/// All that descend from PID 1. Who came by `docker exec` has a parent outside.
-fn all(container: &Container) -> Vec<Process> {
-    let listed = container.sh_as_root(
-        "for p in /proc/[0-9]*; do\n\
-         s=$(cat $p/status 2>/dev/null) || continue\n\
-         printf 'P %s\\n' \"${p#/proc/}\"\n\
-         printf '%s\\n' \"$s\" | grep -E '^(Name|PPid|Uid):'\n\
-         tr '\\0' '\\n' <$p/environ 2>/dev/null | grep -E '^[A-Za-z_]+[A-Za-z_0-9]*=' | sed 's/^/E /'\n\
-         done",
-    );
+/// All that descend from PID 1, with the environment of those that `user` may
+/// look into: root may not where it lacks CAP_SYS_PTRACE, as it does by
+/// default. Who came by `docker exec` has a parent outside.
+fn all(container: &Container, user: Option<&'static str>) -> Vec<Process> {
+    let script = "for p in /proc/[0-9]*; do\n\
+        s=$(cat $p/status 2>/dev/null) || continue\n\
+        printf 'P %s\\n' \"${p#/proc/}\"\n\
+        printf '%s\\n' \"$s\" | grep -E '^(Name|PPid|Uid):'\n\
+        tr '\\0' '\\n' <$p/environ 2>/dev/null | grep -E '^[A-Za-z_]+[A-Za-z_0-9]*=' | sed 's/^/E /'\n\
+        done 2>/dev/null";
+    let listed = container.exec(&Options { user, ..Options::default() }, &["sh", "-c", script]);
     let mut found: Vec<(Process, u32)> = Vec::new();
     for line in listed.stdout.lines() {
         if let Some(pid) = line.strip_prefix("P ").and_then(|pid| pid.parse().ok()) {
