@@ -101,7 +101,7 @@ impl Serve {
                     Asked::Reload => None,
                 },
                 Some(Command::Reload(answer)) = orders.recv() => Some(answer),
-                () = &mut living => continue,
+                Err(error) = &mut living => return Err(error.into()),
             };
             manager.reloading();
             let outcome = (self.reread)().and_then(|config| {

@@ -8,14 +8,16 @@
 mod descriptors;
 mod notify;
 
+use std::convert::Infallible;
 use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 pub use descriptors::{Handed, LEASE, SOCKET, reopen_memory};
 use notify::Notifier;
 
-use crate::clock;
+use crate::clock::{self, Alarm};
 
 /// The one that started this process, if it wants to hear of it.
 #[derive(Default)]
@@ -74,14 +76,20 @@ impl ServiceManager {
     /// Gives signs of life for as long as it is polled, so that they stop when
     /// the runtime's loop does. At three fifths of what is borne: at 52 s that
     /// is less than two wake-ups a minute, with time to spare for a busy
-    /// machine. Never returns.
-    pub async fn live(&self) {
+    /// machine. With an alarm of the kernel's: the runtime's own timers wake up
+    /// several times on the way to a far instant.
+    ///
+    /// # Errors
+    /// Out of descriptors for the alarm.
+    pub async fn live(&self) -> io::Result<Infallible> {
         let Some(silence) = self.watchdog.filter(|_| self.listens()) else {
             return std::future::pending().await;
         };
+        let alarm = Alarm::new()?;
         loop {
             self.tell("WATCHDOG=1");
-            tokio::time::sleep(silence * 3 / 5).await;
+            alarm.set(Some(clock::now().boot + silence * 3 / 5))?;
+            alarm.ring().await?;
         }
     }
 
