@@ -2,7 +2,7 @@
 //!
 //! It couldn't if three things hold. No token that the platform ever delivered
 //! lived through the whole operation and a moment before it. The platform was
-//! in trouble during it or shortly before. And who was refused was told by
+//! in trouble at its end or shortly before. And who was refused was told by
 //! whom. A token that dies in git's own hands, between being given and being
 //! shown, is told by git itself, as a failed authentication.
 
@@ -22,10 +22,11 @@ const DELIVERY: Duration = Duration::from_millis(1200);
 /// How long a git may hold a token before it shows it.
 const IN_HAND: Duration = Duration::from_secs(3);
 
-/// When the platform was in trouble.
+/// When the platform was in trouble, and when a daemon was interrupted.
 #[derive(Debug, Default)]
 pub(crate) struct Calendar {
     troubles: Mutex<Vec<(Instant, Option<Instant>)>>,
+    interruptions: Mutex<Vec<Instant>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,12 +48,19 @@ impl Calendar {
         }
     }
 
+    /// A daemon is killed, stopped or reloaded: what it was just being given
+    /// may be lost.
+    pub(crate) fn interrupt(&self) {
+        self.interruptions.lock().expect("no holder panics").push(Instant::now());
+    }
+
     pub(crate) fn length(&self) -> Duration {
         self.lock().iter().map(|(from, to)| to.unwrap_or_else(Instant::now).duration_since(*from)).sum()
     }
 
-    fn was_trouble(&self, from: Instant, to: Instant) -> bool {
-        self.lock().iter().any(|(begin, end)| *begin <= to && end.is_none_or(|end| end + RECOVERY >= from))
+    /// Whoever still waits when the platform has long been well is failed by us.
+    fn was_trouble(&self, at: Instant) -> bool {
+        self.lock().iter().any(|(begin, end)| *begin <= at && end.is_none_or(|end| end + RECOVERY >= at))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Option<Instant>)>> {
@@ -65,7 +73,7 @@ impl Calendar {
         if let Some(living) = self.living_token(operation.began, ended, world) {
             return Verdict::Fault(format!("a token lived ({living}): {said}"));
         }
-        if !self.was_trouble(operation.began, ended) {
+        if !self.was_trouble(ended) {
             return Verdict::Fault(format!("the platform was well: {said}"));
         }
         let has_died = said.contains("Authentication failed") || said.contains("rejected by its host");
@@ -84,7 +92,7 @@ impl Calendar {
         let asked = world.platform.asked();
         let good = asked.iter().filter(|one| {
             let delivered = one.at + DELIVERY;
-            delivered <= from && !self.in_trouble(one.at, delivered)
+            delivered <= from && !self.in_trouble(one.at, delivered) && !self.was_interrupted(one.at, delivered)
         });
         let living = good.filter_map(|one| world.ledger.find(one.token.as_ref()?));
         let mut living = living.filter(|token| token.expires > on_the_wall(to));
@@ -92,6 +100,11 @@ impl Calendar {
             let left = token.expires.duration_since(on_the_wall(to)).unwrap_or_default();
             format!("{left:.1?} left")
         })
+    }
+
+    fn was_interrupted(&self, from: Instant, to: Instant) -> bool {
+        let interruptions = self.interruptions.lock().expect("no holder panics");
+        interruptions.iter().any(|at| (from..=to).contains(at))
     }
 
     fn in_trouble(&self, from: Instant, to: Instant) -> bool {
