@@ -95,12 +95,12 @@ impl Books {
         }
     }
 
-    /// All that a rejection of somebody else's token may not touch.
+    /// All that a rejection of somebody else's token may not touch. The next
+    /// wake-up is left out: a stepped wall moves it, whatever the event.
     pub(super) fn seen(&self, machine: &Machine) -> String {
-        let Held { current, previous, fallback, rejected, in_flight, awaited, next_due, doubted_until, .. } =
-            machine.held();
+        let Held { current, previous, fallback, rejected, in_flight, awaited, doubted_until, .. } = machine.held();
         let names = [current, previous, fallback].map(|lease| lease.as_deref().map(name));
-        format!("{names:?} {rejected:?} {in_flight} {awaited} {next_due:?} {doubted_until:?}")
+        format!("{names:?} {rejected:?} {in_flight} {awaited} {doubted_until:?}")
     }
 
     pub(super) fn brought(

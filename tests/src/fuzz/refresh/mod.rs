@@ -71,8 +71,8 @@ impl Run {
             b'p' => self.pass(length),
             b'P' => self.pass(60 * length),
             b'z' => self.now = self.now.plus(60 * length),
-            b'W' => self.now.wall += 60 * length,
-            b'w' => self.now.wall = self.now.wall.saturating_sub(60 * length),
+            b'W' => self.set_the_wall(self.now.wall + 60 * length),
+            b'w' => self.set_the_wall(self.now.wall.saturating_sub(60 * length)),
             b'd' => self.demand(),
             b'o' => self.force(),
             b'c' => self.source_changed(),
@@ -140,6 +140,12 @@ impl Run {
         self.now = end;
     }
 
+    /// The driver's alarm notices.
+    fn set_the_wall(&mut self, wall: Duration) {
+        self.now.wall = wall;
+        let _ = self.send(Event::Due);
+    }
+
     fn sleep(&mut self) {
         if let Some(wake) = self.wake {
             self.pass(wake.saturating_sub(self.now.boot));
@@ -170,7 +176,10 @@ impl Run {
         match action.outcome {
             Outcome::Rejected | Outcome::FallbackRejected => self.books.rejected(&name, self.now.boot, action.fetch),
             Outcome::TooFresh => {}
-            _ => assert_eq!(self.books.seen(&self.machine), before, "a stranger's rejection changes something"),
+            _ => {
+                assert!(!action.fetch, "a stranger's rejection asks");
+                assert_eq!(self.books.seen(&self.machine), before, "a stranger's rejection changes something");
+            }
         }
     }
 
