@@ -101,6 +101,38 @@ fn a_socket_of_another_mode_than_configured() {
 }
 
 #[test]
+fn a_socket_that_a_dead_broker_left() {
+    let mut world = healthy();
+    world.kill();
+    let line = found(&doctor(&world), "socket", "no broker answers");
+    assert!(line.contains("molecule-broker serve"), "{line}");
+    world.start();
+    world.broker(&["token"]);
+    all_good(&world);
+}
+
+#[test]
+fn a_user_whom_the_broker_does_not_answer() {
+    let mut world = healthy();
+    // Where that user can find it. By a process of its own: one that another
+    // test starts meanwhile would inherit the open file, which then can't be run.
+    let copied = world.command("cp").args([kit::BROKER.as_ref(), world.path("bin/molecule-broker").as_path()]).status();
+    assert!(copied.unwrap().success());
+    let as_other = ["--reuid=12345", "--regid=12345", "--clear-groups", "molecule-broker", "doctor"];
+    let ask = |world: &World| world.command("setpriv").args(as_other).output().unwrap();
+    if !is_root("ask as another user") {
+        return;
+    }
+    let line = found(&ask(&world), "socket", "doesn't answer uid 12345");
+    assert!(line.contains("MOLECULE_BROKER_ALLOW_USERS"), "{line}");
+    world.stop();
+    world.set("MOLECULE_BROKER_ALLOW_USERS", "12345");
+    world.start();
+    let out = text(&ask(&world).stdout);
+    assert!(out.lines().any(|line| line.starts_with("ok   socket ")), "{out}");
+}
+
+#[test]
 fn unix_sockets_forbidden_by_a_sandbox() {
     let world = healthy();
     let strace = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=socket", "-e", "inject=socket:error=EPERM"];

@@ -122,6 +122,22 @@ fn the_system_file_is_written_with_system_and_only_the_named_hosts_with_host() {
 }
 
 #[test]
+fn a_wildcard_and_an_address_with_a_port_lead_git_to_the_helper() {
+    for_each_git(|world| {
+        world.helper("ours", "bin/git-credential-molecule");
+        let words = "--system --host *.ghe.example --host [::1]:8443 --host http://127.0.0.1:3000";
+        world.setup_git(words, &[]).unwrap_ok();
+        assert_eq!(world.setup_git(words, &[]).unwrap_ok(), "nothing to change\n");
+        for url in ["https://a.ghe.example/", "https://[::1]:8443/x", "http://127.0.0.1:3000/"] {
+            assert_eq!(world.log_in(url, &[]), "ours get\nours store\n", "{url}");
+        }
+        for url in ["https://ghe.example/", "https://a.b.ghe.example/", "http://a.ghe.example/"] {
+            assert_eq!(world.log_in(url, &[]), "", "{url}");
+        }
+    });
+}
+
+#[test]
 fn what_others_configured_for_the_host_is_dropped_and_the_rest_of_the_file_stays() {
     for_each_git(|world| {
         let before = "[user]\n\tname = me ; stays\n[credential \"https://github.com\"]\n\thelper = !gh auth git-credential\n[credential]\n\thelper = other\n";
@@ -206,6 +222,9 @@ fn a_host_that_is_none_and_a_file_that_cannot_be_written_are_clear_errors() {
         assert!(String::from_utf8_lossy(&bad.stderr).contains("expected host, host:port"));
         let gone = world.setup_git("--system", &[("GIT_CONFIG_SYSTEM", "/nonexistent/config")]);
         assert_eq!(gone.status.code(), Some(1));
-        assert!(String::from_utf8_lossy(&gone.stderr).contains("git config --system failed"));
+        assert!(
+            String::from_utf8_lossy(&gone.stderr).contains("git config --system failed")
+                && String::from_utf8_lossy(&gone.stderr).contains("--global")
+        );
     });
 }

@@ -135,7 +135,9 @@ impl Scope {
         if fine.contains(&NO_SUCH_KEY) && said.contains("unable to read config file") && said.contains("No such file") {
             return Ok(String::new());
         }
-        Err(Fault::new(FAILED, format!("git config {} failed: {}", self.0, text::outside(said))))
+        let remedy =
+            if self.0 == "--system" { "run it as root, or with --global" } else { "look at HOME and at that file" };
+        Err(Fault::new(FAILED, format!("git config {} failed: {}; {remedy}", self.0, text::outside(said))))
     }
 }
 
