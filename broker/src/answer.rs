@@ -39,9 +39,10 @@ pub enum Choice<'t> {
 /// A credential, and the origin that it is wanted for.
 pub struct Target<'t> {
     pub credential: &'t Credential,
-    /// As configured or asked, in lower case, with its scheme.
+    /// In lower case, with its scheme.
     pub origin: String,
-    pub host: String,
+    /// Where in `origin` the host begins.
+    host_at: usize,
 }
 
 /// What can be given of a credential right now.
@@ -78,9 +79,7 @@ pub fn choose<'t>(table: &'t Table, request: &Request<'_>, uid: Uid) -> Choice<'
 fn by_origin<'t>(table: &'t Table, protocol: &[u8], host: &[u8]) -> Option<Target<'t>> {
     let origin = Origin::parse(protocol, host)?;
     let credential = table.get(table.scopes.resolve(&origin)?)?;
-    let text = origin.to_string().to_ascii_lowercase();
-    let host = text.split_once("://").map_or(&*text, |(_, host)| host).to_owned();
-    Some(Target { credential, origin: text, host })
+    Some(Target::new(credential, origin.scheme.name(), origin.host, origin.port))
 }
 
 /// A name stands for its credential's first origin.
@@ -88,7 +87,27 @@ fn by_name<'t>(table: &'t Table, name: &str) -> Option<Target<'t>> {
     let credential = table.named(name)?;
     let first = credential.origins.first()?;
     let (scheme, host) = first.split_once("://").unwrap_or(("https", first));
-    Some(Target { credential, origin: format!("{scheme}://{host}"), host: host.to_owned() })
+    Some(Target::new(credential, scheme, host, None))
+}
+
+impl<'t> Target<'t> {
+    fn new(credential: &'t Credential, scheme: &str, host: &str, port: Option<u16>) -> Self {
+        let mut origin = String::with_capacity(scheme.len() + host.len() + 10);
+        origin.push_str(scheme);
+        origin.push_str("://");
+        let host_at = origin.len();
+        origin.push_str(host);
+        origin.make_ascii_lowercase();
+        if let Some(port) = port {
+            let _ = write!(origin, ":{port}");
+        }
+        Self { credential, origin, host_at }
+    }
+
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.origin[self.host_at..]
+    }
 }
 
 /// What can be given of what is held.
@@ -127,7 +146,7 @@ pub fn give(request: &Request<'_>, target: &Target<'_>, lease: &Lease, now: Mome
             answer.pair("username", username);
             answer.pair("password", secret);
             answer.expiry(lease, now);
-            answer.pair("host", &target.host);
+            answer.pair("host", target.host());
         }
     }
     answer.end()

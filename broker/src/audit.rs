@@ -34,6 +34,8 @@ pub struct Audit {
 struct State {
     to: To,
     line: Vec<u8>,
+    /// The last second that was formatted, and how.
+    second: (u64, String),
     names: Vec<Named>,
     lost: u64,
 }
@@ -63,7 +65,8 @@ impl Audit {
     /// # Errors
     /// The file can't be opened for appending.
     pub fn new(format: LogFormat, file: Option<&Path>) -> io::Result<Self> {
-        let state = State { to: To::new(file)?, line: Vec::with_capacity(512), names: Vec::new(), lost: 0 };
+        let (line, second) = (Vec::with_capacity(512), Default::default());
+        let state = State { to: To::new(file)?, line, second, names: Vec::new(), lost: 0 };
         Ok(Self { format, state: Mutex::new(state) })
     }
 
@@ -82,11 +85,14 @@ impl Audit {
         let state = &mut *state;
         let command = command_name(&mut state.names, event.peer.pid, event.now.boot);
         state.line.clear();
-        let written = write_line(&mut state.line, self.format, event, command);
-        let sent = written.and_then(|()| match &mut state.to {
+        if state.second.0 != event.now.wall.as_secs() {
+            state.second = (event.now.wall.as_secs(), second_of(event.now));
+        }
+        write_line(&mut state.line, self.format, &state.second.1, event, command);
+        let sent = match &mut state.to {
             To::Log => io::stderr().lock().write_all(&state.line),
             To::File(file) => file.write_all(&state.line),
-        });
+        };
         // Service goes on: a full disk must not take the credentials away. The
         // first lost line says so, and the first one after says how many.
         match sent {
@@ -114,30 +120,48 @@ impl To {
     }
 }
 
-fn write_line(to: &mut Vec<u8>, format: LogFormat, event: &HandedOut<'_>, command: Option<&str>) -> io::Result<()> {
+/// Every client waits for this: text is copied, and only numbers are formatted.
+fn write_line(to: &mut Vec<u8>, format: LogFormat, second: &str, event: &HandedOut<'_>, command: Option<&str>) {
     let HandedOut { now, peer, client, origin, credential, lease } = event;
-    let time = Timestamp::new(now.wall.as_secs() as i64, 0).map_err(io::Error::other)?;
-    let millis = now.wall.subsec_millis();
-    // `…T12:00:00Z` without its Z, then the milliseconds.
-    let time = time.to_string();
-    let time = time.trim_end_matches('Z');
-    let (uid, client, generation) = (peer.uid, client.name(), lease.generation);
     let digest = joinable(lease).then(|| encoding::base64_digest(&lease.sha256));
     let digest = digest.as_ref().and_then(|d| std::str::from_utf8(d).ok());
+    let (millis, generation) = (now.wall.subsec_millis(), lease.generation);
     match format {
         LogFormat::Text => {
-            write!(to, "{time}.{millis:03}Z AUDIT uid={uid} pid={} client={client} command=", peer.pid)?;
-            write!(to, "{} origin={origin} credential={credential} generation={generation}", command.unwrap_or("-"))?;
-            writeln!(to, " token_sha256={}", digest.unwrap_or("-"))
+            put(to, &[second]);
+            number(to, format_args!(".{millis:03}Z AUDIT uid={} pid={}", peer.uid.as_raw(), peer.pid));
+            put(to, &[" client=", client.name(), " command=", command.unwrap_or("-"), " origin=", origin]);
+            put(to, &[" credential=", credential, " generation="]);
+            number(to, format_args!("{generation}"));
+            put(to, &[" token_sha256=", digest.unwrap_or("-"), "\n"]);
         }
         LogFormat::Json => {
-            let null_or = |text: Option<&str>| text.map_or_else(|| "null".into(), |t| format!("\"{t}\""));
-            write!(to, r#"{{"timestamp":"{time}.{millis:03}Z","level":"AUDIT","uid":{uid},"pid":{},"#, peer.pid)?;
-            write!(to, r#""client":"{client}","command":{},"origin":"{origin}","#, null_or(command))?;
-            write!(to, r#""credential":"{credential}","generation":{generation},"#)?;
-            writeln!(to, r#""token_sha256":{}}}"#, null_or(digest))
+            let quote = |text: Option<&str>| if text.is_some() { "\"" } else { "" };
+            let (command_quote, digest_quote) = (quote(command), quote(digest));
+            put(to, &["{\"timestamp\":\"", second]);
+            number(to, format_args!(".{millis:03}Z\",\"level\":\"AUDIT\",\"uid\":{}", peer.uid.as_raw()));
+            number(to, format_args!(",\"pid\":{},\"client\":\"", peer.pid));
+            put(to, &[client.name(), "\",\"command\":", command_quote, command.unwrap_or("null"), command_quote]);
+            put(to, &[",\"origin\":\"", origin, "\",\"credential\":\"", credential, "\",\"generation\":"]);
+            number(to, format_args!("{generation}"));
+            put(to, &[",\"token_sha256\":", digest_quote, digest.unwrap_or("null"), digest_quote, "}\n"]);
         }
     }
+}
+
+fn put(to: &mut Vec<u8>, pieces: &[&str]) {
+    pieces.iter().for_each(|piece| to.extend_from_slice(piece.as_bytes()));
+}
+
+fn number(to: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to a vector can't fail.
+    let _ = to.write_fmt(text);
+}
+
+/// `2026-04-17T22:50:00`, for the milliseconds and the zone to follow.
+fn second_of(now: Moment) -> String {
+    let second = i64::try_from(now.wall.as_secs()).ok().and_then(|s| Timestamp::from_second(s).ok());
+    second.unwrap_or_default().to_string().trim_end_matches('Z').to_owned()
 }
 
 /// Whether its hash may be logged: a token of short life can't be guessed from
@@ -209,7 +233,7 @@ mod tests {
             lease: &lease,
         };
         let mut to = Vec::new();
-        write_line(&mut to, format, &event, command).unwrap();
+        write_line(&mut to, format, &second_of(now), &event, command);
         String::from_utf8(to).unwrap()
     }
 
