@@ -15,7 +15,7 @@ pub fn table(status: &Status, look: Look) -> String {
     let health = look.paint(colour, health);
     let mut out =
         format!("molecule-broker {} (pid {}), up {}: {health}\n", status.version, status.pid, seconds(status.uptime_s));
-    let _ = writeln!(out, "  sandbox: {}", status.sandbox);
+    let _ = writeln!(out, "  sandbox: {}", look.fold(&status.sandbox, 11));
     for credential in &status.credentials {
         describe(&mut out, credential, look);
     }
