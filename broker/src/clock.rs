@@ -2,6 +2,8 @@
 //! forbids it everywhere else, so that what depends on time takes a [`Moment`]
 //! and can be tested at any instant.
 
+#![expect(clippy::disallowed_methods, reason = "this is the place")]
+
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
@@ -46,8 +48,16 @@ pub fn boot_offset() -> i128 {
 pub fn jitter() -> f64 {
     // Without entropy all would keep step: early in boot the low bits of the
     // clock are the next best thing.
-    let bits = getrandom::u64().unwrap_or_else(|_| u64::from(now().wall.subsec_nanos()) << 34);
+    let bits = random().unwrap_or_else(|_| u64::from(now().wall.subsec_nanos()) << 34);
     (bits >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Bits that nobody else can guess.
+///
+/// # Errors
+/// The kernel gives none.
+pub fn random() -> io::Result<u64> {
+    getrandom::u64().map_err(io::Error::other)
 }
 
 fn read(clock: ClockId) -> Duration {

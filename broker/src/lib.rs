@@ -6,7 +6,7 @@
 //! | modules | what they do |
 //! | --- | --- |
 //! | [`moment`], [`clock`], [`secret`], [`lease`], [`text`] | the data: instants, secrets, credentials for a time, strangers' words |
-//! | [`config`], [`users`] | from command line, environment and file to a configuration that can be trusted |
+//! | [`environment`], [`config`], [`users`] | from command line, environment and file to a configuration that can be trusted |
 //! | [`source`] | where credentials come from: one fetch each |
 //! | [`refresh`] | when to fetch: a pure machine, and the driver that performs what it decides |
 //! | [`store`] | where the two halves meet: a writer for the refresh side, readers for the other |
@@ -32,6 +32,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod doctor;
+pub mod environment;
 pub mod fault;
 pub mod git_config;
 pub mod harden;

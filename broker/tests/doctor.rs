@@ -2,6 +2,7 @@
 //! gone once the remedy was applied. With the real git, the real daemon, and a
 //! platform on a thread.
 
+#![allow(clippy::disallowed_methods, reason = "a test has clocks and an environment of its own")]
 #![allow(clippy::unwrap_used, reason = "this is all test")]
 
 mod kit;

@@ -1,6 +1,7 @@
 //! The daemon's side of systemd's protocol, spoken with a service manager that
 //! this test is.
 
+#![allow(clippy::disallowed_methods, reason = "a test has clocks and an environment of its own")]
 #![allow(clippy::unwrap_used, reason = "this is all test")]
 
 mod kit;

@@ -2,6 +2,7 @@
 //! supervisor: nothing. The neighbour is this test program itself, started
 //! again as that uid.
 
+#![allow(clippy::disallowed_methods, reason = "a test has clocks and an environment of its own")]
 #![allow(clippy::unwrap_used, reason = "this is all test")]
 
 mod kit;

@@ -1,5 +1,6 @@
 //! What people see: on a terminal, through a pipe, and over time.
 
+#![allow(clippy::disallowed_methods, reason = "a test has clocks and an environment of its own")]
 #![allow(clippy::unwrap_used, reason = "this is all test")]
 
 mod kit;

@@ -1,5 +1,6 @@
 //! What the sandbox takes away, and that nothing of it is missed.
 
+#![allow(clippy::disallowed_methods, reason = "a test has clocks and an environment of its own")]
 #![allow(clippy::unwrap_used, reason = "this is all test")]
 
 mod kit;

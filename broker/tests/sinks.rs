@@ -1,5 +1,6 @@
 //! What is told of every refresh, with the real daemon and its helper process.
 
+#![allow(clippy::disallowed_methods, reason = "a test has clocks and an environment of its own")]
 #![allow(clippy::unwrap_used, reason = "this is all test")]
 
 mod kit;

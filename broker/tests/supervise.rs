@@ -1,6 +1,7 @@
 //! `supervise` as the container's entrypoint: its command, its signals, its
 //! orphans.
 
+#![allow(clippy::disallowed_methods, reason = "a test has clocks and an environment of its own")]
 #![allow(clippy::unwrap_used, reason = "this is all test")]
 
 mod kit;

@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::terminal::{Colour, Look};
 use super::{Fault, Global, launch};
-use crate::config::Env;
 use crate::doctor::{Finding, Level, Scene, examine};
+use crate::environment;
 
 /// Where the words begin.
 const COLUMN: usize = 19;
@@ -22,11 +22,8 @@ pub struct Options {
 /// # Errors
 /// None; the exit status says whether all is good.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
-    let scene = Scene {
-        env: Env::from_os(std::env::vars_os()),
-        config: launch::config(global),
-        socket: launch::client_socket(global),
-    };
+    let scene =
+        Scene { env: environment::all(), config: launch::config(global), socket: launch::client_socket(global) };
     let findings = examine(&scene);
     if options.json {
         let json = serde_json::to_string(&findings).map_err(|error| Fault::new(1, error))?;

@@ -7,7 +7,8 @@ use molecule_protocol::request::Request;
 
 use super::{Fault, Global};
 use crate::client::{self, Reply};
-use crate::config::{self, Config, Env, Flags, Problems};
+use crate::config::{self, Config, Flags, Problems};
+use crate::environment;
 
 /// The configuration that the command line, the environment and the file make.
 ///
@@ -24,18 +25,18 @@ pub fn config(global: &Global) -> Result<Config, Problems> {
 pub fn config_for(global: &Global, user: Option<&str>) -> Result<Config, Problems> {
     let (config, socket, log) = (global.config.clone(), global.socket.clone(), global.log.clone());
     let flags = Flags { config, socket, log, user: user.map(str::to_owned) };
-    config::load(&flags, &Env::from_os(std::env::vars_os()))
+    config::load(&flags, &environment::all())
 }
 
 /// Where clients look for the socket: the same places as the shim.
 #[must_use]
 pub fn client_socket(global: &Global) -> PathBuf {
-    let chosen = global.socket.clone().or_else(|| std::env::var_os("MOLECULE_BROKER_SOCKET").map(PathBuf::from));
+    let chosen = global.socket.clone().or_else(|| environment::os("MOLECULE_BROKER_SOCKET").map(PathBuf::from));
     if let Some(path) = chosen.filter(|p| !p.as_os_str().is_empty()) {
         return path;
     }
     let usual = PathBuf::from(DEFAULT_SOCKET);
-    match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+    match environment::os("XDG_RUNTIME_DIR") {
         Some(runtime) if !usual.parent().is_some_and(|folder| folder.is_dir()) => {
             let mut path = runtime;
             path.push(RUNTIME_SOCKET);

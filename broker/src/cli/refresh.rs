@@ -9,7 +9,7 @@ use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
 use super::{Fault, Global, launch, token};
-use crate::{sinks, users};
+use crate::{environment, sinks, users};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -35,7 +35,7 @@ fn log_in(global: &Global) -> Result<ExitCode, Fault> {
     let missing = || Fault::new(1, "the broker's answer lacks a part");
     let (secret, host) = (reply.text("password").ok_or_else(missing)?, reply.text("host").ok_or_else(missing)?);
     let mut user = users::user_of(Uid::effective());
-    if let Some(home) = std::env::var_os("HOME").filter(|home| !home.is_empty()) {
+    if let Some(home) = environment::os("HOME") {
         user.home = Some(home.into());
     }
     sinks::log_in_here(&Zeroizing::new(secret.to_owned()), host, &user).map_err(|faults| Fault::new(1, faults))?;

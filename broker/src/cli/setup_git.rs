@@ -9,6 +9,7 @@ use molecule_protocol::origin::Pattern;
 
 use super::{Fault, Global, launch};
 use crate::config::Origin;
+use crate::environment;
 use crate::git_config::{ASKPASS, HELPER, Wiring};
 use crate::text;
 
@@ -39,7 +40,7 @@ pub struct Options {
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     let wiring = wiring(global, options)?;
     if options.env {
-        let existing = wiring.existing(|name| std::env::var(name).ok());
+        let existing = wiring.existing(environment::text);
         print(&exports(&wiring.variables(existing)))?;
         return Ok(ExitCode::SUCCESS);
     }

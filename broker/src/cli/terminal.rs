@@ -1,7 +1,8 @@
 //! What stdout is: whether it shows colours, and how wide it is.
 
-use std::env;
 use std::io::IsTerminal;
+
+use crate::environment;
 
 /// How text for people is laid out.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +29,8 @@ impl Look {
         if !std::io::stdout().is_terminal() {
             return Self::PLAIN;
         }
-        let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let set = |name| environment::os(name).is_some();
+        let dumb = environment::os("TERM").is_some_and(|term| term == "dumb");
         let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
         Self { colours: !set("NO_COLOR") && !dumb, width: width.filter(|width| *width >= 40) }
     }

@@ -10,6 +10,7 @@ use listenfd::ListenFd;
 use nix::unistd::close;
 
 use super::Kept;
+use crate::environment;
 
 /// The name of the listening socket's descriptor under `supervise`; a systemd
 /// socket unit may call it anything.
@@ -32,7 +33,7 @@ impl Handed {
     /// There is a socket, but none that can be served.
     pub fn take() -> io::Result<Self> {
         // They must be read before the crate takes their companions away.
-        let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let names = environment::text("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':');
         let mut descriptors = ListenFd::from_env();
         let mut handed = Self::default();

@@ -18,6 +18,7 @@ pub use descriptors::{Handed, LEASE, SOCKET, reopen_memory};
 use notify::Notifier;
 
 use crate::clock::{self, Alarm};
+use crate::environment;
 
 /// The one that started this process, if it wants to hear of it.
 #[derive(Default)]
@@ -32,10 +33,10 @@ impl ServiceManager {
     /// gets an environment of its own.
     #[must_use]
     pub fn from_env() -> Self {
-        let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let var = environment::text;
         let ours = var("WATCHDOG_PID").is_none_or(|pid| pid == std::process::id().to_string());
         let silence = var("WATCHDOG_USEC").filter(|_| ours).and_then(|usec| usec.parse().ok());
-        let notifier = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()).and_then(|name| {
+        let notifier = environment::os("NOTIFY_SOCKET").and_then(|name| {
             Notifier::new(&name).inspect_err(|error| tracing::warn!("NOTIFY_SOCKET can't be used: {error}")).ok()
         });
         Self { notifier, watchdog: silence.filter(|usec| *usec > 0).map(Duration::from_micros) }

@@ -1,7 +1,6 @@
 //! Logs the real gh in, as the old refresher did: the token on stdin, and
 //! neither of the variables that gh would take for it (gh help auth login).
 
-use std::env;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::child::{self, Job};
+use crate::environment;
 use crate::users::User;
 
 /// gh asks GitHub once who the token is.
@@ -21,7 +21,7 @@ const MOVED: &str = "gh.distrib";
 /// # Errors
 /// There is no gh, or it says no.
 pub async fn log_in(token: &Zeroizing<String>, host: &str, user: &User) -> Result<(), String> {
-    let gh = find(env::var_os("PATH"))
+    let gh = find(environment::os("PATH"))
         .ok_or("gh isn't on PATH, so it can't be logged in; install it or drop the sink gh")?;
     let home = user.home.as_ref().ok_or_else(|| format!("user {} has no home folder for gh's login", user.name))?;
     let mut env = super::environment(&["GH_CONFIG_DIR", "XDG_CONFIG_HOME"]);
@@ -42,13 +42,13 @@ pub async fn log_in(token: &Zeroizing<String>, host: &str, user: &User) -> Resul
 
 #[must_use]
 pub fn is_there() -> bool {
-    find(env::var_os("PATH")).is_some()
+    find(environment::os("PATH")).is_some()
 }
 
 /// The one that was moved aside comes first. The shim under the name gh would
 /// do as well: it passes `auth login` on.
 fn find(path: Option<OsString>) -> Option<PathBuf> {
-    let folders: Vec<PathBuf> = env::split_paths(&path?).filter(|folder| folder.is_absolute()).collect();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path?).filter(|folder| folder.is_absolute()).collect();
     let moved = folders.iter().map(|folder| folder.join(MOVED));
     moved.chain(folders.iter().map(|folder| folder.join("gh"))).find(|file| can_run(file))
 }

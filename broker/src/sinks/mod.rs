@@ -21,7 +21,6 @@ pub mod runner;
 mod wire;
 
 use std::collections::BTreeMap;
-use std::env;
 
 use molecule_protocol::origin::Scheme;
 use zeroize::Zeroizing;
@@ -31,6 +30,7 @@ pub use outlet::Outlet;
 pub use wire::Errand;
 
 use crate::config::{Config, Scope, SourceConfig};
+use crate::environment;
 use crate::users::User;
 
 /// Where the old scripts kept it.
@@ -84,7 +84,8 @@ fn environment(more: &[&str]) -> BTreeMap<String, String> {
         "SSL_CERT_DIR",
     ];
     let names = NETWORK.iter().chain(more);
-    let mut found: BTreeMap<_, _> = names.filter_map(|name| Some(((*name).to_owned(), env::var(name).ok()?))).collect();
+    let mut found: BTreeMap<_, _> =
+        names.filter_map(|name| Some(((*name).to_owned(), environment::text(name)?))).collect();
     found
         .entry("PATH".to_owned())
         .or_insert_with(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());

@@ -12,6 +12,7 @@ use nix::cmsg_space;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt, sockopt::PassCred};
 use nix::unistd::{Pid, close};
 
+use crate::clock;
 use crate::service_manager::reopen_memory;
 
 /// Longer than anything that the daemon writes.
@@ -35,7 +36,7 @@ impl Inbox {
     /// Under an abstract name of this network namespace: no file system needs
     /// to be writable for it.
     pub fn open() -> io::Result<Self> {
-        let name = format!("molecule-broker/{:016x}", getrandom::u64().map_err(io::Error::other)?);
+        let name = format!("molecule-broker/{:016x}", clock::random()?);
         let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
         socket.set_nonblocking(true)?;
         setsockopt(&socket, PassCred, &true)?;

@@ -11,6 +11,7 @@ use nix::unistd::{Gid, Uid, geteuid};
 
 use super::stage::take_on;
 use crate::config::{Config, SourceConfig};
+use crate::environment;
 use crate::git_config::Wiring;
 use crate::server::socket;
 use crate::users;
@@ -81,7 +82,7 @@ pub fn usual_environment() -> Vec<(String, String)> {
 }
 
 fn wired(wiring: &Wiring) -> Vec<(String, String)> {
-    let existing = wiring.existing(|name| std::env::var(name).ok());
+    let existing = wiring.existing(environment::text);
     let mut environment = wiring.variables(existing);
     let beside = std::fs::read_link(super::OURSELVES).ok().and_then(|us| Some(us.parent()?.join(ASKPASS)));
     let askpass = beside.filter(|path| path.exists()).unwrap_or_else(|| USUAL_ASKPASS.into());
@@ -122,7 +123,7 @@ pub fn daemon_user(config: &Config, served: Option<&str>) -> String {
 }
 
 fn owner_of_configs() -> Option<String> {
-    let folder = std::env::var_os("CONFIGS_DIR").filter(|dir| !dir.is_empty()).unwrap_or_else(|| "/configs".into());
+    let folder = environment::os("CONFIGS_DIR").unwrap_or_else(|| "/configs".into());
     let uid = Path::new(&folder).metadata().ok()?.uid();
     Some(users::user_of(Uid::from_raw(uid)).name)
 }

@@ -3,6 +3,8 @@
 
 use std::io::Write;
 
+use crate::environment;
+
 pub fn info(message: &str) {
     line("INFO", message);
 }
@@ -12,7 +14,7 @@ pub fn warn(message: &str) {
 }
 
 fn line(level: &str, message: &str) {
-    let json = std::env::var_os("MOLECULE_BROKER_LOG_FORMAT").is_some_and(|format| format == "json");
+    let json = environment::os("MOLECULE_BROKER_LOG_FORMAT").is_some_and(|format| format == "json");
     let text = if json {
         let message = serde_json::Value::from(message);
         format!("{{\"level\":\"{level}\",\"message\":{message},\"program\":\"supervise\"}}\n")

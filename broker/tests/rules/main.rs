@@ -2,6 +2,7 @@
 //! real binary: a scripted platform on one side, a raw socket on the other.
 //! A test's name begins with its rule's section and number.
 
+#![allow(clippy::disallowed_methods, reason = "a test has clocks and an environment of its own")]
 #![allow(clippy::unwrap_used, reason = "all of it is test code")]
 
 mod clocks;
