@@ -5,6 +5,7 @@
 mod broker;
 pub mod config;
 mod run;
+pub mod supervised;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
