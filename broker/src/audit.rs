@@ -1,13 +1,13 @@
 //! One line for every credential handed out: when, to whom, for what, and
 //! which one, so that it can be joined with the git host's own log.
 //!
-//! A line is written before the credential leaves, with one write(2), and
-//! never holds more of an installation token than its SHA-256 (what GitHub's
+//! All of a line but the process's name is written before the credential
+//! leaves, so that no crash can hide who got which. It never holds more of an installation token than its SHA-256 (what GitHub's
 //! audit log shows as `hashed_token`); of a password not even that.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -37,6 +37,8 @@ struct State {
     /// The last second that was formatted, and how.
     second: (u64, String),
     names: Vec<Named>,
+    /// The process that the last line is about, while that has no end.
+    open: Option<(i32, Boot)>,
     lost: u64,
 }
 
@@ -66,7 +68,7 @@ impl Audit {
     /// The file can't be opened for appending.
     pub fn new(format: LogFormat, file: Option<&Path>) -> io::Result<Self> {
         let (line, second) = (Vec::with_capacity(512), Default::default());
-        let state = State { to: To::new(file)?, line, second, names: Vec::new(), lost: 0 };
+        let state = State { to: To::new(file)?, line, second, names: Vec::new(), open: None, lost: 0 };
         Ok(Self { format, state: Mutex::new(state) })
     }
 
@@ -76,36 +78,62 @@ impl Audit {
     /// It can't be opened: then the old one is written on.
     pub fn reopen(&self, file: Option<&Path>) -> io::Result<()> {
         let to = To::new(file)?;
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).to = to;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.close_line(self.format);
+        state.to = to;
         Ok(())
     }
 
+    /// Writes the line, but for the end that [`Audit::close_line`] gives it: to
+    /// be called before the credential leaves.
     pub fn handed_out(&self, event: &HandedOut<'_>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = &mut *state;
-        let command = command_name(&mut state.names, event.peer.pid, event.now.boot);
-        state.line.clear();
+        state.close_line(self.format);
         if state.second.0 != event.now.wall.as_secs() {
             state.second = (event.now.wall.as_secs(), second_of(event.now));
         }
-        write_line(&mut state.line, self.format, &state.second.1, event, command);
-        let sent = match &mut state.to {
-            To::Log => io::stderr().lock().write_all(&state.line),
-            To::File(file) => file.write_all(&state.line),
+        let State { line, second, .. } = &mut *state;
+        line.clear();
+        begin_line(line, self.format, &second.1, event);
+        state.write();
+        state.open = Some((event.peer.pid, event.now.boot));
+    }
+
+    /// Ends an open line with the name of the process, which takes the kernel
+    /// longer to find than all the rest: to be called as soon as the credential
+    /// has left, and before anything else can be logged.
+    pub fn close_line(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).close_line(self.format);
+    }
+}
+
+impl State {
+    fn close_line(&mut self, format: LogFormat) {
+        let Some((pid, now)) = self.open.take() else { return };
+        let command = command_name(&mut self.names, pid, now);
+        self.line.clear();
+        end_line(&mut self.line, format, command);
+        self.write();
+    }
+
+    fn write(&mut self) {
+        let sent = match &mut self.to {
+            To::Log => io::stderr().lock().write_all(&self.line),
+            To::File(file) => file.write_all(&self.line),
         };
         // Service goes on: a full disk must not take the credentials away. The
         // first lost line says so, and the first one after says how many.
         match sent {
-            Ok(()) if state.lost > 0 => {
-                tracing::warn!(lost = state.lost, "the audit file takes lines again");
-                state.lost = 0;
+            Ok(()) if self.lost > 0 => {
+                tracing::warn!(lost = self.lost, "the audit file takes lines again");
+                self.lost = 0;
             }
             Ok(()) => {}
             Err(error) => {
-                if state.lost == 0 {
+                if self.lost == 0 {
                     tracing::error!(%error, "an audit line was lost: make room where the audit file is");
                 }
-                state.lost += 1;
+                self.lost += 1;
             }
         }
     }
@@ -114,14 +142,26 @@ impl Audit {
 impl To {
     fn new(file: Option<&Path>) -> io::Result<Self> {
         let Some(path) = file else { return Ok(Self::Log) };
-        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        let opened = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(path);
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        opened.map(Self::File).map_err(named)
+        let mut file = opened.map_err(named)?;
+        end_torn_line(&mut file).map_err(named)?;
+        Ok(Self::File(file))
     }
 }
 
+/// A daemon that was killed in the middle of a line left it without an end.
+fn end_torn_line(file: &mut File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_at(&mut last, length - 1)?;
+    }
+    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
+}
+
 /// Every client waits for this: text is copied, and only numbers are formatted.
-fn write_line(to: &mut Vec<u8>, format: LogFormat, second: &str, event: &HandedOut<'_>, command: Option<&str>) {
+fn begin_line(to: &mut Vec<u8>, format: LogFormat, second: &str, event: &HandedOut<'_>) {
     let HandedOut { now, peer, client, origin, credential, lease } = event;
     let digest = joinable(lease).then(|| encoding::base64_digest(&lease.sha256));
     let digest = digest.as_ref().and_then(|d| std::str::from_utf8(d).ok());
@@ -130,22 +170,27 @@ fn write_line(to: &mut Vec<u8>, format: LogFormat, second: &str, event: &HandedO
         LogFormat::Text => {
             put(to, &[second]);
             number(to, format_args!(".{millis:03}Z AUDIT uid={} pid={}", peer.uid.as_raw(), peer.pid));
-            put(to, &[" client=", client.name(), " command=", command.unwrap_or("-"), " origin=", origin]);
-            put(to, &[" credential=", credential, " generation="]);
+            put(to, &[" client=", client.name(), " origin=", origin, " credential=", credential, " generation="]);
             number(to, format_args!("{generation}"));
-            put(to, &[" token_sha256=", digest.unwrap_or("-"), "\n"]);
+            put(to, &[" token_sha256=", digest.unwrap_or("-")]);
         }
         LogFormat::Json => {
-            let quote = |text: Option<&str>| if text.is_some() { "\"" } else { "" };
-            let (command_quote, digest_quote) = (quote(command), quote(digest));
             put(to, &["{\"timestamp\":\"", second]);
             number(to, format_args!(".{millis:03}Z\",\"level\":\"AUDIT\",\"uid\":{}", peer.uid.as_raw()));
             number(to, format_args!(",\"pid\":{},\"client\":\"", peer.pid));
-            put(to, &[client.name(), "\",\"command\":", command_quote, command.unwrap_or("null"), command_quote]);
-            put(to, &[",\"origin\":\"", origin, "\",\"credential\":\"", credential, "\",\"generation\":"]);
-            number(to, format_args!("{generation}"));
-            put(to, &[",\"token_sha256\":", digest_quote, digest.unwrap_or("null"), digest_quote, "}\n"]);
+            put(to, &[client.name(), "\",\"origin\":\"", origin, "\",\"credential\":\"", credential]);
+            number(to, format_args!("\",\"generation\":{generation},\"token_sha256\":"));
+            let quote = if digest.is_some() { "\"" } else { "" };
+            put(to, &[quote, digest.unwrap_or("null"), quote]);
         }
+    }
+}
+
+fn end_line(to: &mut Vec<u8>, format: LogFormat, command: Option<&str>) {
+    match (format, command) {
+        (LogFormat::Text, command) => put(to, &[" command=", command.unwrap_or("-"), "\n"]),
+        (LogFormat::Json, None) => put(to, &[",\"command\":null}\n"]),
+        (LogFormat::Json, Some(command)) => put(to, &[",\"command\":\"", command, "\"}\n"]),
     }
 }
 
@@ -233,7 +278,8 @@ mod tests {
             lease: &lease,
         };
         let mut to = Vec::new();
-        write_line(&mut to, format, &second_of(now), &event, command);
+        begin_line(&mut to, format, &second_of(now), &event);
+        end_line(&mut to, format, command);
         String::from_utf8(to).unwrap()
     }
 
@@ -246,8 +292,8 @@ mod tests {
         assert_eq!(
             line(LogFormat::Text, Provenance::Platform, Some("git")),
             format!(
-                "2026-04-17T22:50:00.042Z AUDIT uid=1000 pid=42 client=helper command=git origin=https://github.com \
-                 credential=github generation=3 token_sha256={digest}\n"
+                "2026-04-17T22:50:00.042Z AUDIT uid=1000 pid=42 client=helper origin=https://github.com \
+                 credential=github generation=3 token_sha256={digest} command=git\n"
             )
         );
         let json: serde_json::Value = serde_json::from_str(&line(LogFormat::Json, Provenance::Platform, None)).unwrap();
@@ -257,13 +303,24 @@ mod tests {
 
     #[test]
     fn a_personas_password_is_not_even_hashed() {
-        assert!(line(LogFormat::Text, Provenance::Persona, None).ends_with("token_sha256=-\n"));
+        assert!(line(LogFormat::Text, Provenance::Persona, None).ends_with("token_sha256=- command=-\n"));
     }
 
     #[test]
     fn a23_a_process_cannot_forge_a_line_by_its_name() {
         let name = plain("x\nAUDIT uid=0 \u{1b}[31m");
         assert!(name.bytes().all(|b| b.is_ascii_graphic()) && !name.contains('='), "{name}");
+    }
+
+    #[test]
+    fn a_line_that_a_crash_tore_gets_its_end_from_the_next_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        std::fs::write(&path, "one\ntorn").unwrap();
+        for _ in 0..2 {
+            Audit::new(LogFormat::Text, Some(&path)).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntorn\n");
     }
 
     #[test]

@@ -208,6 +208,7 @@ fn proceed(service: &Service, table: &Table, mut pending: Pending, scratch: &mut
 fn finish(service: &Service, pending: &Pending, client: Client, bytes: &Bytes, served: Served) {
     // A client that went away, or won't read, has lost its answer and no more.
     let served = if send_all(&pending.stream, bytes) { served } else { Served::Lost };
+    service.audit.close_line();
     service.metrics.request(client, served, clock::now().boot.saturating_sub(pending.since));
 }
 

@@ -50,6 +50,8 @@ pub(super) async fn serve(service: Arc<Service>, table: Arc<Table>, pending: Pen
             (request.client, bytes, served)
         }
     };
+    // Others get their turn while this one is sent.
+    service.audit.close_line();
     let served = if send(&mut stream, &bytes).await { served } else { Served::Lost };
     service.metrics.request(client, served, clock::now().boot.saturating_sub(began));
 }
