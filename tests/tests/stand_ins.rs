@@ -230,3 +230,62 @@ fn an_evil_host_keeps_what_it_is_shown() {
     assert!(shown.iter().any(|one| one.password_sha256 == digest));
     assert_eq!(shown[0].host, pair.host.origin());
 }
+
+/// The LFS half of the host, asked as git-lfs asks it.
+struct Lfs<'a> {
+    pair: &'a Pair,
+    token: String,
+}
+
+impl Lfs<'_> {
+    fn ask(&self, arguments: &[&str]) -> Ran {
+        let ca = self.pair.dir.path().join("ca.pem").display().to_string();
+        curl(&[&["--cacert", &ca, "--user", &format!("x-access-token:{}", self.token)], arguments].concat())
+    }
+
+    fn status(&self, arguments: &[&str]) -> String {
+        self.ask(&[&["--output", "/dev/null", "--write-out", "%{http_code}"], arguments].concat()).stdout
+    }
+
+    fn batch(&self, operation: &str, oid: &str) -> Value {
+        let url = self.pair.host.url("acme/app.git/info/lfs/objects/batch");
+        let body =
+            format!(r#"{{"operation":"{operation}","transfers":["basic"],"objects":[{{"oid":"{oid}","size":5}}]}}"#);
+        let answer: Value = serde_json::from_str(&self.ask(&["--data", &body, &url]).ok().stdout).unwrap();
+        assert_eq!(answer["transfer"], "basic");
+        answer["objects"][0].clone()
+    }
+}
+
+#[test]
+fn a_large_file_is_taken_and_given_back() {
+    let pair = Pair::new();
+    let lfs = Lfs { pair: &pair, token: pair.ledger.mint(HOUR).token };
+    let oid = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    assert_eq!(lfs.batch("download", oid)["error"]["code"], 404);
+    let plan = lfs.batch("upload", oid)["actions"].clone();
+    let (upload, verify) = (plan["upload"]["href"].as_str().unwrap(), plan["verify"]["href"].as_str().unwrap());
+    assert!(plan["upload"]["header"].is_null(), "the client is spared its own credential");
+    assert!(upload.starts_with(&pair.host.url("")) && verify.starts_with(&pair.host.url("")), "{plan}");
+
+    let asks_to_verify = format!(r#"{{"oid":"{oid}","size":5}}"#);
+    assert_eq!(lfs.status(&["--data", &asks_to_verify, verify]), "404");
+    assert_eq!(lfs.status(&["--request", "PUT", "--data-binary", "other", upload]), "422");
+    assert_eq!(lfs.status(&["--request", "PUT", "--data-binary", "hello", upload]), "200");
+    assert_eq!(lfs.status(&["--data", &asks_to_verify, verify]), "200");
+    assert_eq!(pair.host.lfs_object("acme/app.git", oid).unwrap(), b"hello");
+    assert!(lfs.batch("upload", oid)["actions"].is_null(), "it is here already");
+    let plan = lfs.batch("download", oid)["actions"].clone();
+    assert_eq!(lfs.ask(&[plan["download"]["href"].as_str().unwrap()]).stdout, "hello");
+}
+
+#[test]
+fn each_lfs_request_is_behind_the_door() {
+    let pair = Pair::new();
+    let dead = Lfs { pair: &pair, token: pair.ledger.mint(Duration::ZERO).token };
+    let paths = ["objects/batch", "objects/0", "verify", "locks/verify"];
+    for path in paths {
+        assert_eq!(dead.status(&["--data", "{}", &pair.host.url(&format!("acme/app.git/info/lfs/{path}"))]), "401");
+    }
+    assert_eq!(pair.host.shown_count(Worth::Expired), paths.len());
+}

@@ -10,7 +10,7 @@ use hyper::header::{AUTHORIZATION, HOST, LOCATION, WWW_AUTHENTICATE};
 use hyper::{Request, Response};
 use molecule_protocol::digest::sha256;
 
-use super::{Behaviour, Shared, Shown, State, Worth, backend};
+use super::{Behaviour, Shared, Shown, State, Worth, backend, lfs};
 use crate::ledger::{Ledger, Verdict};
 use crate::serve::{Body, full};
 
@@ -18,6 +18,9 @@ pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> R
     let (behaviour, welcome) = look(&mut shared.state(), &shared.ledger, &request);
     match (behaviour, welcome) {
         (Behaviour::Redirects(base), _) | (Behaviour::RedirectsWelcome(base), Some(_)) => elsewhere(&base, &request),
+        (Behaviour::Serves, Some(_)) if lfs::question(request.uri().path()).is_some() => {
+            lfs::answer(&shared, request).await
+        }
         (Behaviour::Serves, Some(username)) => backend::run(&shared.exec_path, &shared.root, &username, request).await,
         _ => who_are_you(),
     }

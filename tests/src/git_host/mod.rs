@@ -1,12 +1,13 @@
 //! A real git host: git's own http-backend behind a door that lets in only
 //! living tokens (or a persona it knows), and writes down every credential it
-//! is shown.
+//! is shown. [`lfs`] keeps large files behind the same door.
 //!
 //! The same door makes an evil host of it: one that lets nobody in and keeps
 //! what it is shown, or one that sends git elsewhere.
 
 mod backend;
 mod door;
+mod lfs;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,6 +68,7 @@ pub struct GitHost {
 }
 
 struct Shared {
+    scheme: &'static str,
     root: PathBuf,
     exec_path: PathBuf,
     ledger: Arc<Ledger>,
@@ -94,6 +96,7 @@ impl GitHost {
             .tempdir()
             .expect("the temporary directory is writable");
         let shared = Arc::new(Shared {
+            scheme: if tls.is_some() { "https" } else { "http" },
             root: root.path().to_path_buf(),
             exec_path: exec_path.to_path_buf(),
             ledger: ledger.clone(),
@@ -145,6 +148,11 @@ impl GitHost {
         let commit = git(&["commit-tree", "-m", "The first commit", &tree]);
         git(&["update-ref", "refs/heads/main", &commit]);
         path
+    }
+
+    /// An LFS object of a repository, as it is kept here.
+    pub fn lfs_object(&self, repository: &str, oid: &str) -> Option<Vec<u8>> {
+        std::fs::read(lfs::folder(&self.root.path().join(repository)).join(oid)).ok()
     }
 
     pub fn refuse_connections(&self) {
