@@ -11,6 +11,7 @@
 //! - [`wait`]: waiting for a condition, never for a time;
 //! - [`docker`]: containers against this city; [`conformance`]: whether an image
 //!   honours the contract;
+//! - [`blocks`]: the documents' blocks, and how each is run;
 //! - [`fleet`]: thousands of refresh machines over simulated days;
 //! - [`fuzz`]: what any bytes at all must come to, for each parser.
 //!
@@ -19,6 +20,7 @@
 //! it short by giving tokens a life of seconds and the broker a configuration
 //! in proportion ([`world::config`]).
 
+pub mod blocks;
 pub mod certs;
 pub mod conformance;
 pub mod docker;

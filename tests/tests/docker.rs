@@ -5,6 +5,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use molecule_tests::blocks;
 use molecule_tests::docker::{
     AGENT, City, Container, Image, Options, PATIENCE, Storm, agent, available, docker, on_base,
 };
@@ -13,6 +14,7 @@ use molecule_tests::ledger::Verdict;
 use molecule_tests::wait::{eventually, eventually_some};
 use molecule_tests::world::{Ran, run};
 
+const GUIDE: &str = "docs/images/README.md";
 const HOUR: Duration = Duration::from_secs(3600);
 const FETCH: &str = "git ls-remote https://github.com/acme/app.git";
 
@@ -40,19 +42,15 @@ fn started_as_root_the_daemon_is_its_own_user_where_that_can_read_the_bearer() {
         return;
     }
     let city = City::new(HOUR);
-    let container = started(&city, &["--env=CONFIGS_DIR=/tmp/configs"], &[]);
+    let container = started(&city, &["--env=CONFIGS_DIR=/broker-configs"], &[]);
     // The bearer is the daemon's alone, and there before the next start.
-    container
-        .sh_as_root(
-            "mkdir -p /tmp/configs && cp /configs/.auth_token /tmp/configs/ && chmod 0400 /tmp/configs/.auth_token && \
-         chown molecule-broker /tmp/configs/.auth_token",
-        )
-        .ok();
+    let lines = blocks::find(GUIDE, "install -d -m 0755 /broker-configs").text;
+    container.sh_as_root(&format!("set -e; cd /configs\n{lines}")).ok();
     docker(&["restart", "--time", "5", container.name()]).ok();
     let container = container.ready();
     let pid = container.daemon().unwrap();
     assert_eq!(container.sh_as_root(&format!("stat -c %U /proc/{pid}")).stdout.trim(), "molecule-broker");
-    assert!(!container.sh(&city, "cat /tmp/configs/.auth_token").success(), "the agent can read the bearer");
+    assert!(!container.sh(&city, "cat /broker-configs/.auth_token").success(), "the agent can read the bearer");
     container.sh(&city, FETCH).ok();
 }
 
@@ -62,8 +60,8 @@ fn started_without_root_it_serves() {
         return;
     }
     let city = City::new(HOUR);
-    let lines = format!("FROM {}\nRUN /usr/local/lib/molecule-broker/install --starts-as agent\nUSER agent\n", agent());
-    let image = Image::build("not-root", &lines);
+    let lines = blocks::find(GUIDE, "RUN /usr/local/lib/molecule-broker/install --starts-as agent").text;
+    let image = Image::build("not-root", &format!("FROM {}\n{lines}", agent()));
     let container = Container::start(&city, &image.name, &[], &[]).ready();
     container.sh(&city, FETCH).ok();
 }

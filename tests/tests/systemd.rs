@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use molecule_tests::docker::{City, Container, Image, Storm, available, on_base, root};
+use molecule_tests::blocks;
+use molecule_tests::docker::{City, Container, Image, Storm, available, base, checkout};
 use molecule_tests::git_host::Worth;
 use molecule_tests::wait::eventually;
 
@@ -21,11 +22,12 @@ const BOOTS: [&str; 7] = [
     "--tmpfs=/tmp",
 ];
 
+/// An empty machine, and then what the page says.
 fn booted(city: &City) -> (Image, Container) {
-    let lines = "RUN useradd -u 1000 -m agent && molecule-broker setup-git --system\nCMD [\"/lib/systemd/systemd\"]\n";
-    let image = on_base("systemd", lines);
-    let units = format!("--volume={}:/units:ro", root().join("systemd").canonicalize().unwrap().display());
-    let options: Vec<&str> = BOOTS.into_iter().chain([units.as_str()]).collect();
+    let lines = "RUN useradd -u 1000 -m agent\nCMD [\"/lib/systemd/systemd\"]\n";
+    let image = Image::build("booted", &format!("FROM {}\n{lines}", base("systemd")));
+    let checkout = checkout("");
+    let options: Vec<&str> = BOOTS.into_iter().chain(checkout.iter().map(String::as_str)).collect();
     let container = Container::start(city, &image.name, &options, &[]);
     eventually("systemd is up", Duration::from_secs(60), || {
         let state = container.sh_as_root("systemctl is-system-running").stdout;
@@ -34,7 +36,9 @@ fn booted(city: &City) -> (Image, Container) {
     let environment = format!("PLATFORM_URL={}\nWORKSPACE_ID={}\n", city.platform.url(), city.platform.workspace());
     let write = format!("mkdir -p /etc/molecule-broker && printf '{environment}' >/etc/molecule-broker/environment");
     container.sh_as_root(&write).ok();
-    container.sh_as_root("/units/install && chmod 0644 /configs/.auth_token").ok();
+    let lines = blocks::find("systemd/README.md", "install -m 0711 molecule-broker /usr/local/bin/").text;
+    container.sh_as_root(&format!("set -e; cd /src\n{lines}")).ok();
+    container.sh_as_root("chmod 0644 /configs/.auth_token").ok();
     (image, container)
 }
 

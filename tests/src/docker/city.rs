@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,21 +80,27 @@ impl City {
 
     /// For `docker run`: what the provisioner gives to every workspace.
     pub fn provision(&self) -> Vec<String> {
-        let mut arguments = vec![String::from("--network=host")];
-        let platform = self.platform.url();
+        let mut arguments = self.bare();
         for (name, value) in [
-            ("PLATFORM_URL", platform.as_str()),
-            ("WORKSPACE_ID", &self.platform.workspace()),
             ("GIT_ASKPASS", "/usr/local/bin/molecule-askpass"),
             ("GITHUB_TOKEN", &self.frozen),
             ("GH_TOKEN", &self.frozen),
         ] {
             arguments.push(format!("--env={name}={value}"));
         }
-        let mount = |from: &Path, to: &str| format!("--volume={}:{to}", from.display());
-        arguments.push(mount(&self.path("configs"), "/configs"));
-        arguments.push(mount(&self.path("city"), "/city:ro"));
+        arguments.push(format!("--volume={}:/configs", self.path("configs").display()));
         arguments
+    }
+
+    /// For a machine that no provisioner knows: the platform's address, the
+    /// workspace's name, and the way to both.
+    pub fn bare(&self) -> Vec<String> {
+        vec![
+            String::from("--network=host"),
+            format!("--env=PLATFORM_URL={}", self.platform.url()),
+            format!("--env=WORKSPACE_ID={}", self.platform.workspace()),
+            format!("--volume={}:/city:ro", self.path("city").display()),
+        ]
     }
 
     /// Besides that, a broker whose times are in proportion to the tokens' life.

@@ -27,9 +27,14 @@ impl Container {
     /// `docker run --detach` with the city's provisions.
     #[track_caller]
     pub fn start(city: &City, image: &str, options: &[&str], command: &[&str]) -> Self {
+        Self::start_with(city.provision(), image, options, command)
+    }
+
+    #[track_caller]
+    pub fn start_with(provision: Vec<String>, image: &str, options: &[&str], command: &[&str]) -> Self {
         let container = Self::named();
         let mut arguments = vec![String::from("run"), String::from("--detach"), format!("--name={}", container.name)];
-        arguments.extend(city.provision());
+        arguments.extend(provision);
         arguments.extend(options.iter().copied().map(String::from));
         arguments.push(String::from(image));
         arguments.extend(command.iter().copied().map(String::from));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::docker;
+use crate::blocks;
 use crate::ledger::random_alphanumerics;
 use crate::programs::programs;
 use crate::world::{run, run_with_input};
@@ -16,8 +17,9 @@ use crate::world::{run, run_with_input};
 const LONG: Duration = Duration::from_secs(900);
 const BROKER: &str = "molecule-test-broker";
 
-/// How the guides name our image.
-const PUBLISHED: &str = "--from=molecule-broker ";
+/// How the guides take our files, and how our image is built, after them.
+const PUBLISHED: &str = "COPY --from=molecule-broker / /";
+const BUILD: &str = "docker build --file docker/Dockerfile --tag molecule-broker .";
 
 /// The image families, and which of `tests/images/` stands in for each.
 pub const FAMILIES: [(&str, &str); 8] = [
@@ -40,7 +42,7 @@ impl Image {
     /// Built from this text, with `tests/images/` for its context.
     #[track_caller]
     pub fn build(name: &str, dockerfile: &str) -> Self {
-        let image = Self { name: format!("molecule-test-{name}-{}", std::process::id()) };
+        let image = Self { name: format!("molecule-test-{name}-{}", random_alphanumerics(8).to_lowercase()) };
         image_from(&image.name, dockerfile);
         image
     }
@@ -77,10 +79,7 @@ pub fn agent() -> &'static str {
 pub fn on_base(name: &str, lines: &str) -> Image {
     broker();
     let from = base(name);
-    Image::build(
-        &format!("on-{name}-{}", random_alphanumerics(6).to_lowercase()),
-        &format!("FROM {from}\nCOPY --from={BROKER} / /\n{lines}"),
-    )
+    Image::build(&format!("on-{name}"), &format!("FROM {from}\nCOPY --from={BROKER} / /\n{lines}"))
 }
 
 /// A family's image: what stands in for it, and the lines of its guide.
@@ -93,30 +92,27 @@ pub fn of_family(family: &str) -> Image {
 /// The lines for the Dockerfile that a family's guide names.
 #[track_caller]
 pub fn guide(family: &str) -> String {
-    let file = root().join(format!("docs/images/{family}.md"));
-    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let fence = text.split("```dockerfile\n").nth(1).expect("a guide has a block of Dockerfile lines");
-    String::from(fence.split("```").next().unwrap_or_default())
+    blocks::find(&format!("docs/images/{family}.md"), PUBLISHED).text
 }
 
 fn wired(style: &str, lines: &str) -> String {
     broker();
     let stand_in = fs::read_to_string(root().join(format!("tests/images/{style}.Dockerfile")));
     let stand_in = stand_in.expect("each style has a stand-in");
-    format!("{stand_in}\n{}", lines.replace(PUBLISHED, &format!("--from={BROKER} ")))
+    format!("{stand_in}\n{}", lines.replace(PUBLISHED, &format!("COPY --from={BROKER} / /")))
 }
 
-/// The image that others take our files from, by `docker/Dockerfile` itself.
+/// The image that others take our files from, made by the guides' own command,
+/// but under a name of its own and without a compiler.
 fn broker() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
         let base = base("debian");
         let _one_at_a_time = lock();
         let context = context();
-        let mut command = Command::new("docker");
-        command.args(["build", "--quiet", "--build-arg", &format!("BUILDER={base}"), "--tag", BROKER]);
-        command.arg("--file").arg(context.path().join("docker/Dockerfile")).arg(context.path());
-        run(&mut command, LONG).ok();
+        let here = format!("--quiet --build-arg BUILDER={base} --tag {BROKER} .");
+        let command = blocks::find("docs/images/README.md", BUILD).text.replace("--tag molecule-broker .", &here);
+        run(Command::new("sh").args(["-ec", &command]).current_dir(context.path()), LONG).ok();
     });
 }
 
@@ -138,6 +134,21 @@ fn context() -> TempDir {
         run(Command::new("strip").arg(program), LONG);
     }
     context
+}
+
+/// For `docker run`: this repository at `/src`, as far as an installation needs
+/// it, with the finished programs in `folder`.
+pub fn checkout(folder: &str) -> Vec<String> {
+    let mount = |from: &Path, to: &str| {
+        let from = from.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+        format!("--volume={}:/src/{to}:ro", from.display())
+    };
+    let programs = programs();
+    vec![
+        mount(&root().join("systemd"), "systemd"),
+        mount(&programs.broker, &format!("{folder}molecule-broker")),
+        mount(&programs.shim, &format!("{folder}molecule-shim")),
+    ]
 }
 
 #[track_caller]

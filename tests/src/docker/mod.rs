@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use self::city::{AGENT, City};
 pub use self::container::{Container, Options};
-pub use self::image::{FAMILIES, Image, agent, base, of_family, on_base, root};
+pub use self::image::{FAMILIES, Image, agent, base, checkout, of_family, on_base, root};
 pub use self::storm::Storm;
 use crate::world::{Ran, run};
 

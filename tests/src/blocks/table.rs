@@ -1,0 +1,93 @@
+//! How each block is run. What stands here as [`How::Shown`] is run by nobody,
+//! and says why.
+
+use crate::docker::FAMILIES;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// In its document's container, as this user, to its end and with success;
+    /// a `console` block must print what it promises.
+    As(&'static str),
+    /// There too, as root, and it runs on: what follows needs it.
+    On,
+    /// `.ci/run` has these very lines, or is meant by them.
+    Ci,
+    /// `molecule-broker config` takes it.
+    Config,
+    /// A test of this file and name reads it from the document and runs it.
+    Test(&'static str, &'static str),
+    /// By nobody, for this reason.
+    Shown(&'static str),
+}
+
+use How::{As, Ci, Config, On, Shown, Test};
+
+/// Document, the block's first line, and how it is run.
+const ROWS: [(&str, &str, How); 28] = [
+    ("CONTRIBUTING.md", ".ci/run", Ci),
+    ("README.md", "git ──▶ git-credential-molecule ┐", Shown("a picture")),
+    ("README.md", "cargo demo", Ci),
+    ("README.md", "tests/run", Ci),
+    ("README.md", "cargo build --release", As("root")),
+    ("README.md", "$ molecule-broker setup-git --system", As("root")),
+    ("README.md", "useradd --create-home agent", As("root")),
+    ("README.md", SUPERVISE, On),
+    ("README.md", "$ su agent -c 'git clone https://github.com/acme/app.git ~/app'", As("root")),
+    ("docs/images/README.md", "docker build --file docker/Dockerfile --tag molecule-broker .", GUIDES),
+    (
+        "docs/images/README.md",
+        "RUN /usr/local/lib/molecule-broker/install --starts-as agent",
+        Test("docker.rs", "started_without_root_it_serves"),
+    ),
+    (
+        "docs/images/README.md",
+        "install -d -m 0755 /broker-configs",
+        Test("docker.rs", "started_as_root_the_daemon_is_its_own_user_where_that_can_read_the_bearer"),
+    ),
+    (
+        "docs/images/README.md",
+        "rustup target add x86_64-unknown-linux-musl",
+        Shown("it needs a toolchain for musl and an image from a registry; the page says that it is not tested"),
+    ),
+    ("docs/migration.md", SUPERVISE, On),
+    ("docs/migration.md", "molecule-broker doctor", As("agent")),
+    ("docs/migration.md", "molecule-broker exec -- your-script", As("agent")),
+    ("docs/migration.md", "git config --system --unset-all credential.https://github.com.helper", As("root")),
+    ("docs/operating.md", "molecule-broker doctor", As("agent")),
+    ("docs/operating.md", "$ molecule-broker status", As("agent")),
+    ("docs/operating.md", "molecule-broker status --json", As("agent")),
+    ("docs/operating.md", "molecule-broker config && molecule-broker reload", As("root")),
+    ("docs/operating.md", "[metrics]", Config),
+    ("docs/operating.md", "$ grep client=helper /var/log/molecule-broker/audit.log | tail -n 1", As("root")),
+    ("docs/operating.md", "grep -F \"token_sha256=$hashed_token\" /var/log/molecule-broker/audit.log", As("root")),
+    ("docs/operating.md", "cargo run --package molecule-broker --example pages -- target/pages", Ci),
+    ("docs/operating.md", "molecule-broker setup-git --system", As("root")),
+    (
+        "fuzz/README.md",
+        "fuzz/run 600              # all of them, ten minutes each",
+        Shown("it needs the nightly toolchain and takes over an hour; every test run replays the corpus"),
+    ),
+    (
+        "systemd/README.md",
+        "install -m 0711 molecule-broker /usr/local/bin/",
+        Test("systemd.rs", "the_first_request_starts_the_daemon_and_kill_9_loses_nothing"),
+    ),
+];
+
+const SUPERVISE: &str = "molecule-broker supervise --user agent -- your-command";
+
+/// The image of our own too: the families take their files from it.
+const GUIDES: How = Test("docker_conformance.rs", "every_familys_guide_makes_an_image_that_honours_the_contract");
+
+/// All of it, with the families' guides, which have one form.
+pub fn rows() -> Vec<(String, &'static str, How)> {
+    let guides = FAMILIES
+        .iter()
+        .map(|(family, _)| (format!("docs/images/{family}.md"), "COPY --from=molecule-broker / /", GUIDES));
+    ROWS.iter().map(|(document, line, how)| (String::from(*document), *line, *how)).chain(guides).collect()
+}
+
+/// What the table says of this block.
+pub fn how(document: &str, first_line: &str) -> Option<How> {
+    rows().into_iter().find(|(name, line, _)| name == document && *line == first_line).map(|(_, _, how)| how)
+}
