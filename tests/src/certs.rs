@@ -14,8 +14,8 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// curl resolves every `*.localhost` to loopback by itself, so these are
 /// distinct hosts that need no name server. The real names are for tests that
-/// send git through a proxy or `http.curloptResolve`.
-const NAMES: [&str; 9] = [
+/// send git or gh through a proxy or `http.curloptResolve`.
+const NAMES: [&str; 10] = [
     "localhost",
     "127.0.0.1",
     "git.localhost",
@@ -24,6 +24,7 @@ const NAMES: [&str; 9] = [
     "platform.localhost",
     "github.com",
     "gist.github.com",
+    "api.github.com",
     "evil.example",
 ];
 

@@ -4,7 +4,8 @@
 //! - [`ledger`]: every token ever minted, and whether it still lives;
 //! - [`platform`]: a scripted platform that mints them, well or badly;
 //! - [`git_host`]: a real git host that lets in only living tokens and records
-//!   every credential it is shown;
+//!   every credential it is shown, git's or gh's;
+//! - [`proxy`]: leads the real names, such as `github.com`, to it;
 //! - [`certs`]: the city's own certificate authority;
 //! - [`world`]: one of each with a broker, the shims and an isolated git;
 //! - [`programs`]: finds or builds the real binaries;
@@ -30,6 +31,7 @@ pub mod git_host;
 pub mod ledger;
 pub mod platform;
 pub mod programs;
+pub mod proxy;
 pub mod serve;
 pub mod wait;
 pub mod world;

@@ -289,3 +289,40 @@ fn each_lfs_request_is_behind_the_door() {
     }
     assert_eq!(pair.host.shown_count(Worth::Expired), paths.len());
 }
+
+/// Behind the same door as the repositories.
+#[test]
+fn the_api_lets_in_the_living_and_says_who_they_are() {
+    let pair = Pair::new();
+    pair.host.let_in_persona("alice", "ghp_alice");
+    let ca = pair.dir.path().join("ca.pem").display().to_string();
+    let ask = |token: Option<&str>, path: &str, extra: &[&str]| {
+        let header = token.map(|token| format!("Authorization: token {token}"));
+        let url = pair.host.url(path);
+        let login: Vec<_> = header.iter().flat_map(|header| ["--header", header]).collect();
+        curl(&[&["--cacert", &ca, "--include"], &login[..], extra, &[&url]].concat()).ok().stdout
+    };
+    let (live, dead) = (pair.ledger.mint(HOUR).token, pair.ledger.mint(Duration::ZERO).token);
+    assert!(ask(Some(&live), "api/v3/user", &[]).contains(r#"{"login":"app[bot]"}"#));
+    assert!(ask(Some("ghp_alice"), "api/v3/user", &[]).contains(r#"{"login":"alice"}"#));
+    assert!(ask(Some(&live), "api/v3/rate_limit", &[]).contains(r#""remaining":5000"#));
+    let question = ["--data", r#"{"query":"query UserCurrent{viewer{login}}"}"#];
+    assert!(ask(Some(&live), "api/graphql", &question).contains(r#"{"data":{"viewer":{"login":"app[bot]"}}}"#));
+    assert!(ask(Some(&live), "api/graphql", &["--data", "{}"]).contains(r#"{"errors":"#));
+    assert!(ask(Some(&live), "api/v3/elsewhere", &[]).starts_with("HTTP/1.1 404"));
+
+    // By these gh tells a user's own token from an installation's.
+    let has_scopes = |token: &str| ask(Some(token), "api/v3/", &[]).to_lowercase().contains("\nx-oauth-scopes: ");
+    assert!(has_scopes("ghp_alice") && !has_scopes(&live));
+
+    for (token, why) in
+        [(Some(&*dead), "Bad credentials"), (Some("ghs_invented"), "Bad credentials"), (None, "Requires")]
+    {
+        let refusal = ask(token, "api/v3/user", &[]);
+        assert!(refusal.starts_with("HTTP/1.1 401") && refusal.contains(why), "{refusal}");
+    }
+    let worths: Vec<_> = pair.host.shown().iter().map(|shown| shown.worth).collect();
+    assert_eq!(worths[..2], [Worth::Live, Worth::Persona]);
+    assert_eq!(worths[worths.len() - 2..], [Worth::Expired, Worth::Unknown]);
+    assert_eq!((pair.host.dead_shown(), pair.host.anonymous_count()), (2, 1));
+}

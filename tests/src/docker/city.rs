@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::proxy::Proxy;
 use crate::certs::Ca;
 use crate::git_host::{Behaviour, GitHost};
 use crate::ledger::Ledger;
 use crate::platform::{Platform, Policy};
+use crate::proxy::Proxy;
 use crate::world::config::refresh_table;
 
 /// The agent's uid in every image.

@@ -3,12 +3,11 @@
 //!
 //! Containers share the machine's network, so that the city stays on loopback.
 //! Where a name such as `github.com` matters, git goes through the city's
-//! [`proxy`].
+//! [`proxy`](crate::proxy).
 
 mod city;
 mod container;
 mod image;
-mod proxy;
 mod storm;
 
 use std::process::{Command, Stdio};

@@ -14,10 +14,11 @@ use hyper::{Request, Response};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use super::Shared;
 use crate::serve::{Body, full};
 
-pub(super) async fn run(exec_path: &Path, root: &Path, user: &str, request: Request<Incoming>) -> Response<Body> {
-    match start(exec_path, root, user, request).await {
+pub(super) async fn run(shared: &Shared, user: &str, request: Request<Incoming>) -> Response<Body> {
+    match start(&shared.exec_path, &shared.root, user, request).await {
         Ok(response) => response,
         Err(error) => Response::builder()
             .status(500)

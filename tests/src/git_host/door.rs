@@ -10,63 +10,84 @@ use hyper::header::{AUTHORIZATION, HOST, LOCATION, WWW_AUTHENTICATE};
 use hyper::{Request, Response};
 use molecule_protocol::digest::sha256;
 
-use super::{Behaviour, Shared, Shown, State, Worth, backend, lfs};
+use super::{Behaviour, Shared, Shown, State, Worth, api, backend, lfs};
 use crate::ledger::{Ledger, Verdict};
 use crate::serve::{Body, full};
 
 pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
-    let (behaviour, welcome) = look(&mut shared.state(), &shared.ledger, &request);
-    match (behaviour, welcome) {
-        (Behaviour::Redirects(base), _) | (Behaviour::RedirectsWelcome(base), Some(_)) => elsewhere(&base, &request),
-        (Behaviour::Serves, Some(_)) if lfs::question(request.uri().path()).is_some() => {
+    let (behaviour, visitor) = look(&mut shared.state(), &shared.ledger, &request);
+    match (behaviour, visitor) {
+        (Behaviour::Redirects(base), _) | (Behaviour::RedirectsWelcome(base), Visitor::Welcome(_)) => {
+            elsewhere(&base, &request)
+        }
+        (Behaviour::Serves, Visitor::Welcome(user)) if api::is_meant(&request) => {
+            api::answer(user.as_deref(), request).await
+        }
+        (Behaviour::Serves, Visitor::Welcome(_)) if lfs::question(request.uri().path()).is_some() => {
             lfs::answer(&shared, request).await
         }
-        (Behaviour::Serves, Some(username)) => backend::run(&shared.exec_path, &shared.root, &username, request).await,
+        (Behaviour::Serves, Visitor::Welcome(user)) => {
+            backend::run(&shared, user.as_deref().unwrap_or("x-access-token"), request).await
+        }
+        (_, visitor) if api::is_meant(&request) => api::refusal(!matches!(visitor, Visitor::Anonymous)),
         _ => who_are_you(),
     }
 }
 
-/// Writes down what is shown, and names the user who may come in.
-fn look(state: &mut State, ledger: &Ledger, request: &Request<Incoming>) -> (Behaviour, Option<String>) {
-    let Some((username, password)) = basic_auth(request) else {
+/// Who stands at the door, by what was shown.
+enum Visitor {
+    /// The persona by its name; without one, an installation.
+    Welcome(Option<String>),
+    Stranger,
+    Anonymous,
+}
+
+/// Writes down what is shown.
+fn look(state: &mut State, ledger: &Ledger, request: &Request<Incoming>) -> (Behaviour, Visitor) {
+    let Some((username, password)) = credential(request) else {
         state.anonymous += 1;
-        return (state.behaviour.clone(), None);
+        return (state.behaviour.clone(), Visitor::Anonymous);
     };
-    let persona = state.persona.as_ref();
-    let worth = if persona.is_some_and(|known| *known == (username.clone(), password.clone())) {
-        Worth::Persona
-    } else {
-        match ledger.verdict(&password) {
-            Verdict::Live => Worth::Live,
-            Verdict::Expired => Worth::Expired,
-            Verdict::Revoked => Worth::Revoked,
-            Verdict::Unknown => Worth::Unknown,
-        }
+    let is_known = |known: &&(String, String)| {
+        known.1 == password && username.as_ref().is_none_or(|username| *username == known.0)
+    };
+    let persona = state.persona.as_ref().filter(is_known).map(|known| known.0.clone());
+    let worth = match (&persona, ledger.verdict(&password)) {
+        (Some(_), _) => Worth::Persona,
+        (_, Verdict::Live) => Worth::Live,
+        (_, Verdict::Expired) => Worth::Expired,
+        (_, Verdict::Revoked) => Worth::Revoked,
+        (_, Verdict::Unknown) => Worth::Unknown,
     };
     let host = request.headers().get(HOST);
     state.shown.push(Shown {
         at: Instant::now(),
         host: host.map_or_else(String::new, |host| String::from_utf8_lossy(host.as_bytes()).into_owned()),
         path: String::from(request.uri().path()),
-        username: username.clone(),
+        username: username.unwrap_or_default(),
         password_sha256: sha256(password.as_bytes()),
         worth,
     });
-    (state.behaviour.clone(), worth.is_welcome().then_some(username))
+    let visitor = if worth.is_welcome() { Visitor::Welcome(persona) } else { Visitor::Stranger };
+    (state.behaviour.clone(), visitor)
 }
 
-/// A header that is there but no well-formed Basic one still counts as shown:
-/// nothing that was given away may go unseen.
-fn basic_auth<B>(request: &Request<B>) -> Option<(String, String)> {
+/// git's Basic with a username, or `token` or `Bearer` as API clients say it.
+/// Any other header still counts as shown: nothing that was given away may go
+/// unseen.
+fn credential<B>(request: &Request<B>) -> Option<(Option<String>, String)> {
     let value = request.headers().get(AUTHORIZATION)?;
     let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+    if let Some(token) = ["token ", "Bearer "].iter().find_map(|scheme| text.strip_prefix(scheme)) {
+        return Some((None, String::from(token)));
+    }
     let decoded = text
         .strip_prefix("Basic ")
         .and_then(|encoded| STANDARD.decode(encoded).ok())
         .and_then(|bytes| String::from_utf8(bytes).ok());
     match decoded.as_deref().and_then(|pair| pair.split_once(':')) {
-        Some((username, password)) => Some((String::from(username), String::from(password))),
-        None => Some((String::new(), text)),
+        Some((username, password)) => Some((Some(String::from(username)), String::from(password))),
+        None => Some((None, text)),
     }
 }
 

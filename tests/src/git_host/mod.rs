@@ -1,10 +1,12 @@
 //! A real git host: git's own http-backend behind a door that lets in only
 //! living tokens (or a persona it knows), and writes down every credential it
-//! is shown. [`lfs`] keeps large files behind the same door.
+//! is shown. [`lfs`] keeps large files behind the same door, and [`api`] is as
+//! much of GitHub's API as gh needs, so that one origin is git's and gh's.
 //!
 //! The same door makes an evil host of it: one that lets nobody in and keeps
 //! what it is shown, or one that sends git elsewhere.
 
+mod api;
 mod backend;
 mod door;
 mod lfs;
@@ -16,6 +18,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
+pub use self::api::APP;
 use crate::certs::Ca;
 use crate::ledger::Ledger;
 use crate::serve::Server;

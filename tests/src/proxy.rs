@@ -1,6 +1,6 @@
 //! A proxy that leads every name to the city: those that are in scope to the
 //! git host, all others to the evil one. So git can be asked for
-//! `https://github.com/` itself.
+//! `https://github.com/` itself, and gh asks for `api.github.com`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -45,7 +45,8 @@ async fn tunnel(mut client: TcpStream, good: u16, evil: u16) -> Option<()> {
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let target = head.strip_prefix("CONNECT ")?.split(' ').next()?;
-    let port = if ["github.com:443", "gist.github.com:443"].contains(&target) { good } else { evil };
+    let is_github = ["github.com:443", "gist.github.com:443", "api.github.com:443"].contains(&target);
+    let port = if is_github { good } else { evil };
     let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
     client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await.ok()?;
     copy_bidirectional(&mut client, &mut server).await.ok()?;
