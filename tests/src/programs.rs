@@ -62,6 +62,12 @@ fn build() -> Programs {
     Programs { broker: executable("molecule-broker"), shim: executable("molecule-shim") }
 }
 
+/// The real gh, as Debian installs it.
+pub fn gh() -> Option<PathBuf> {
+    let path = PathBuf::from("/usr/bin/gh");
+    path.is_file().then_some(path)
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Git {
     pub path: PathBuf,

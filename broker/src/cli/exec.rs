@@ -10,6 +10,11 @@ use clap::Args;
 use molecule_protocol::request::Client;
 
 use super::{Fault, Global, token};
+use crate::environment;
+
+/// All that gh reads, and what a token of no user's own begins with.
+const VARIABLES: [&str; 4] = ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
+const INSTALLATION: &str = "ghs_";
 
 /// The status for "not run", as env(1), timeout(1) and docker-run(1) have it.
 const NOT_RUN: u8 = 125;
@@ -35,6 +40,11 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     let (program, arguments) = options.command.split_first().ok_or_else(missing)?;
     let mut command = Command::new(program);
     command.args(arguments);
+    for name in VARIABLES {
+        if environment::text(name).is_some_and(|value| value.starts_with(INSTALLATION)) {
+            command.env_remove(name);
+        }
+    }
     if is_github(host) {
         command.env("GH_TOKEN", secret).env("GITHUB_TOKEN", secret);
     } else {

@@ -144,6 +144,10 @@ fn exec_runs_a_command_with_the_token_and_ends_as_it_does() {
     let token = world.token().unwrap();
     let output = world.broker(&["exec", "--", "sh", "-c", "echo $GH_TOKEN $GITHUB_TOKEN; exit 7"]);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(7), format!("{token} {token}\n")));
+    let mut exec = world.command(BROKER);
+    exec.args(["exec", "--", "sh", "-c", "echo $GH_ENTERPRISE_TOKEN $GITHUB_ENTERPRISE_TOKEN"]);
+    exec.env("GH_ENTERPRISE_TOKEN", "ghs_dead").env("GITHUB_ENTERPRISE_TOKEN", "ghp_own");
+    assert_eq!(text(&exec.output().unwrap().stdout), "ghp_own\n", "a dead token is in nobody's environment");
     assert_eq!(code(&world, &["exec", "--", "no-such-program"]), Some(127));
     assert_eq!(code(&world, &["exec", "--", "/etc/passwd"]), Some(126));
 }

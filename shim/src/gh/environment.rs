@@ -3,9 +3,10 @@
 
 use crate::sys::Arg;
 
-/// For github.com and tenants of ghe.com, the first wins; then for enterprise
-/// hosts.
-const TOKENS: [&[u8]; 4] = [b"GH_TOKEN", b"GITHUB_TOKEN", b"GH_ENTERPRISE_TOKEN", b"GITHUB_ENTERPRISE_TOKEN"];
+/// For github.com and tenants of ghe.com. The first wins.
+const GITHUB: [&[u8]; 2] = [b"GH_TOKEN", b"GITHUB_TOKEN"];
+/// For all other hosts, likewise.
+const ENTERPRISE: [&[u8]; 2] = [b"GH_ENTERPRISE_TOKEN", b"GITHUB_ENTERPRISE_TOKEN"];
 
 /// Variables, at most.
 pub(super) const MOST: usize = 2048;
@@ -31,7 +32,18 @@ impl<'a> Host<'a> {
     }
 
     pub(super) fn variable(&self) -> &'static [u8] {
-        if self.enterprise { b"GH_ENTERPRISE_TOKEN" } else { b"GH_TOKEN" }
+        self.variables()[0]
+    }
+
+    /// Whether a variable that gh reads for this host holds what no broker
+    /// gave: the user's own.
+    pub(super) fn has_own_token(&self, envp: &[Option<Arg<'_>>]) -> bool {
+        let is_own = |value: &[u8]| !value.is_empty() && !is_installation(value);
+        envp.iter().flatten().any(|entry| value(*entry, self.variables()).is_some_and(is_own))
+    }
+
+    fn variables(&self) -> &'static [&'static [u8]; 2] {
+        if self.enterprise { &ENTERPRISE } else { &GITHUB }
     }
 
     /// Whether gh, told to talk to `named`, would send it this host's token.
@@ -58,17 +70,15 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Whether a token variable holds what no broker gave: the user's own.
-pub(super) fn has_own_token(envp: &[Option<Arg<'_>>]) -> bool {
-    envp.iter().flatten().any(|entry| token(*entry).is_some_and(|value| !value.is_empty() && !is_installation(value)))
-}
-
+/// An empty one is none to gh, but the first of a name wins: it would hide the
+/// fresh one behind it.
 fn is_dead(entry: Arg<'_>) -> bool {
-    token(entry).is_some_and(is_installation)
+    let of_no_use = |value: &[u8]| value.is_empty() || is_installation(value);
+    [&GITHUB, &ENTERPRISE].into_iter().any(|names| value(entry, names).is_some_and(of_no_use))
 }
 
-fn token(entry: Arg<'_>) -> Option<&[u8]> {
-    TOKENS.iter().find_map(|name| entry.value_of(name))
+fn value<'a>(entry: Arg<'a>, names: &[&[u8]]) -> Option<&'a [u8]> {
+    names.iter().find_map(|name| entry.value_of(name))
 }
 
 fn is_installation(value: &[u8]) -> bool {
@@ -118,11 +128,18 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_variable_hides_no_fresh_token() {
+        assert_eq!(after(&["GH_TOKEN=\0", "GITHUB_TOKEN=\0"], "GH_TOKEN=ghs_new\0"), [b"GH_TOKEN=ghs_new"]);
+    }
+
+    #[test]
     fn the_users_own_token_is_left_alone() {
         let envp = [entry("GH_TOKEN=ghs_old\0"), entry("GITHUB_TOKEN=ghp_own\0"), None];
-        assert!(has_own_token(&envp));
+        assert!(Host::of(None).unwrap().has_own_token(&envp));
+        assert!(!Host::of(Some(b"ghe.corp")).unwrap().has_own_token(&envp));
         assert_eq!(after(&["GH_TOKEN=ghs_old\0", "GITHUB_TOKEN=ghp_own\0"], ""), [b"GITHUB_TOKEN=ghp_own"]);
-        assert!(!has_own_token(&[entry("GH_TOKEN=\0"), entry("GITHUB_TOKEN=ghs_\0"), None]));
+        let none = [entry("GH_TOKEN=\0"), entry("GITHUB_TOKEN=ghs_\0"), entry("GH_ENTERPRISE_TOKEN=x\0"), None];
+        assert!(!Host::of(None).unwrap().has_own_token(&none));
     }
 
     #[test]

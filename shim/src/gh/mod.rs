@@ -34,10 +34,10 @@ pub(crate) fn run(start: &Start<'_>) -> u8 {
 
 /// The host whose token this call should have, if it is to have one.
 fn wanted<'a>(start: &Start<'a>) -> Option<Host<'a>> {
-    if environment::has_own_token(start.envp) || arguments::need_no_token(start.arguments()) {
+    if arguments::need_no_token(start.arguments()) {
         return None;
     }
-    let host = Host::of(start.setting(b"GH_HOST"))?;
+    let host = Host::of(start.setting(b"GH_HOST")).filter(|host| !host.has_own_token(start.envp))?;
     let repository = start.setting(b"GH_REPO");
     let elsewhere = arguments::named_hosts(start.arguments(), repository, |named| host.would_leak_to(named));
     (!elsewhere).then_some(host)

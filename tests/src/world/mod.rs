@@ -175,6 +175,26 @@ impl World {
         command
     }
 
+    /// `env`, for what the agent types: its words are looked up on a `PATH` on
+    /// which these folders come first. A gh finds all that it needs but a host.
+    pub fn typed(&self, folders: &[PathBuf]) -> Command {
+        let mut command = self.command(Path::new("/usr/bin/env"));
+        let first: String = folders.iter().map(|folder| format!("{}:", folder.display())).collect();
+        command
+            .env("PATH", format!("{first}{}:/usr/bin:/bin", self.bin().display()))
+            .env("SSL_CERT_FILE", self.ca_file())
+            .env("GH_NO_UPDATE_NOTIFIER", "1")
+            .env("GH_PROMPT_DISABLED", "1");
+        command
+    }
+
+    /// Puts the shim at this path, whose name says what it is.
+    pub fn link_shim(&self, path: &Path) {
+        let folder = path.parent().expect("a path with a name has a folder");
+        fs::create_dir_all(folder).expect("our own folder is writable");
+        symlink(&programs().shim, path).expect("a new name is free");
+    }
+
     /// A shim by its name.
     pub fn shim(&self, name: &str) -> Command {
         self.command(&self.bin().join(name))

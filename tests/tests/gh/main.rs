@@ -1,0 +1,12 @@
+//! The real gh, by the shim under its name and by `exec`, against a GitHub that
+//! tells a living token from a dead one.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, and says where")]
+
+mod absent;
+mod git;
+mod hosts;
+mod login;
+mod rotation;
+mod scene;
+mod sink;
