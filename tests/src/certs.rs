@@ -28,6 +28,15 @@ const NAMES: [&str; 10] = [
     "evil.example",
 ];
 
+/// Names of the git host for this many agents, so that each has an origin of
+/// its own and the audit tells them apart.
+pub const AGENTS: usize = 8;
+
+/// The name by which an agent calls the git host.
+pub fn agent(number: usize) -> String {
+    format!("agent-{}.localhost", number % AGENTS)
+}
+
 pub struct Ca {
     pem: String,
     acceptor: TlsAcceptor,
@@ -45,7 +54,7 @@ impl Ca {
         let pem = params.self_signed(&key).expect(FINE).pem();
         let issuer = Issuer::new(params, key);
 
-        let names = NAMES.map(String::from).to_vec();
+        let names: Vec<_> = NAMES.map(String::from).into_iter().chain((0..AGENTS).map(agent)).collect();
         let mut leaf = CertificateParams::new(names).expect(FINE);
         leaf.distinguished_name = name("localhost");
         leaf.use_authority_key_identifier_extension = true;

@@ -8,6 +8,7 @@
 //! - [`proxy`]: leads the real names, such as `github.com`, to it;
 //! - [`certs`]: the city's own certificate authority;
 //! - [`world`]: one of each with a broker, the shims and an isolated git;
+//! - [`traffic`]: agents at work with real gits, and what came of it;
 //! - [`programs`]: finds or builds the real binaries;
 //! - [`wait`]: waiting for a condition, never for a time;
 //! - [`docker`]: containers against this city; [`conformance`]: whether an image
@@ -33,6 +34,7 @@ pub mod platform;
 pub mod programs;
 pub mod proxy;
 pub mod serve;
+pub mod traffic;
 pub mod wait;
 pub mod world;
 

@@ -23,6 +23,8 @@ use crate::status;
 use crate::store::{Ask, Gone};
 use crate::table::{Credential, Table};
 
+const LATE: &str = "no answer from the credential's source in time; see: molecule-broker status";
+
 pub struct Service {
     table: RwLock<Arc<Table>>,
     pub audit: Audit,
@@ -102,7 +104,10 @@ impl Service {
         let now = clock::now();
         match answer::ready(target, held, now) {
             Ready::Wait => None,
-            Ready::Refused(reason) => Some(First::Done(answer::plain(Word::Refused, Some(&reason)), Served::Refused)),
+            Ready::Refused(reason) => {
+                let (bytes, served) = refused_get(peer, request, target, &reason);
+                Some(First::Done(bytes, served))
+            }
             Ready::Give(lease) => Some(First::Done(self.hand_out(now, peer, request, target, lease), Served::Ok)),
         }
     }
@@ -144,7 +149,8 @@ impl Service {
                 reader.tell(Ask::Demand);
             }
             if reader.changed().await.is_err() {
-                return refused("the broker is stopping or was just reconfigured; try again");
+                let reason = "the broker is stopping or was just reconfigured; try again";
+                return refused_get(peer, request, &target, reason);
             }
         }
     }
@@ -156,8 +162,9 @@ impl Service {
             if let Some(lease) = held.live(now) {
                 return (self.hand_out(now, peer, request, &target, lease), Served::Ok);
             }
+            return refused_get(peer, request, &target, LATE);
         }
-        refused("no answer from the credential's source in time; see: molecule-broker status")
+        refused(LATE)
     }
 
     async fn reload(&self, table: &Table, peer: Peer) -> (Bytes, Served) {
@@ -172,6 +179,14 @@ impl Service {
             _ => refused("the daemon is stopping"),
         }
     }
+}
+
+/// Who got a credential stands in the audit; who got none, and why, only where
+/// somebody looks for it.
+fn refused_get(peer: Peer, request: &Request<'_>, target: &Target<'_>, reason: &str) -> (Bytes, Served) {
+    let (uid, pid, client) = (peer.uid.as_raw(), peer.pid, request.client.name());
+    tracing::debug!(uid, pid, client, origin = %target.origin, "refused: {reason}");
+    refused(reason)
 }
 
 fn refused(reason: &str) -> (Bytes, Served) {

@@ -1,7 +1,7 @@
 //! The door of the git host: who shows what, and who is let in.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -61,7 +61,7 @@ fn look(state: &mut State, ledger: &Ledger, request: &Request<Incoming>) -> (Beh
     };
     let host = request.headers().get(HOST);
     state.shown.push(Shown {
-        at: Instant::now(),
+        at: SystemTime::now(),
         host: host.map_or_else(String::new, |host| String::from_utf8_lossy(host.as_bytes()).into_owned()),
         path: String::from(request.uri().path()),
         username: username.unwrap_or_default(),

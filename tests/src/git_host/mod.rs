@@ -14,7 +14,7 @@ mod lfs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::SystemTime;
 
 use tempfile::TempDir;
 
@@ -55,7 +55,7 @@ impl Worth {
 /// One credential as the host was shown it.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    pub at: Instant,
+    pub at: SystemTime,
     /// The `Host` header.
     pub host: String,
     pub path: String,

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::io;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
@@ -60,12 +60,13 @@ pub(super) fn decide<B>(state: &mut State, mode: &Mode, request: &Request<B>) ->
         reply.headers.push((DATE, date));
     }
     state.asked.push(Asked {
-        at: Instant::now(),
+        at: SystemTime::now(),
         path,
         bearer,
         bearer_ok,
         status: reply.status,
         user_agent: header(request, &USER_AGENT),
+        good: token.is_some() && matches!(mode, Mode::Normal | Mode::Slow(_)),
         token,
     });
     reply

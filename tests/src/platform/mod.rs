@@ -12,7 +12,7 @@ mod mint;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -79,7 +79,7 @@ pub enum DateHeader {
 /// One request as the platform saw it.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    pub at: Instant,
+    pub at: SystemTime,
     pub path: String,
     /// What stood behind `Bearer `.
     pub bearer: Option<String>,
@@ -89,6 +89,9 @@ pub struct Asked {
     pub user_agent: Option<String>,
     /// The token that was handed out.
     pub token: Option<String>,
+    /// Whether the answer was of use: that token, whole and with its true
+    /// expiry, unless the connection broke.
+    pub good: bool,
 }
 
 pub struct Platform {

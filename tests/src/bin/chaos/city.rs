@@ -2,13 +2,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
+use molecule_tests::certs::{AGENTS, agent};
 use molecule_tests::world::supervised::{Supervised, serves};
 use molecule_tests::world::{Setup, World};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::options::Options;
+
+/// Within this the daemon uses a platform's answer or gives it up.
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(1);
 
 pub(crate) struct City {
     // Dropped first: it must not outlive the city around it.
@@ -26,12 +31,18 @@ pub(crate) struct Holds {
 
 impl City {
     pub(crate) fn new(options: &Options) -> Self {
-        let world = World::new(Setup {
+        let mut world = World::new(Setup {
             life: options.life,
             // The rest of the table is in proportion to the life already.
-            config_tail: String::from("attempt_timeout = \"1s\"\n"),
+            config_tail: format!("attempt_timeout = \"{}ms\"\n", ATTEMPT.as_millis()),
             ..Setup::default()
         });
+        // The first is for whoever is no agent.
+        let names = std::iter::once(String::from("localhost")).chain((0..AGENTS).map(agent));
+        let origins: Vec<_> = names.map(|name| world.host.origin_as(&name)).collect();
+        world.broker.set_env("MOLECULE_BROKER_HOSTS", &origins.join(","));
+        // For the judge, who reads the audit and the log.
+        world.broker.set_env("MOLECULE_BROKER_LOG_FORMAT", "json");
         let supervisor = Supervised::start(&world);
         let config = fs::read_to_string(world.broker.config_file()).expect("it was just written");
         Self { supervisor, world, config }

@@ -6,8 +6,10 @@
 //! token was to be had, since the platform was down, and which said so. See
 //! [`judge`] for what counts as that.
 
+mod calendar;
 mod city;
 mod dice;
+mod evidence;
 mod judge;
 mod options;
 mod report;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use molecule_tests::certs::AGENTS;
+
 pub(crate) const USAGE: &str = "\
 usage: tests/chaos [OPTION...]
   --seed N      repeats the choices of an earlier run  (drawn, and printed)
@@ -35,8 +37,8 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Optio
             _ => return Err(format!("{name} is no option")),
         }
     }
-    if options.life < Duration::from_secs(4) || options.clients == 0 {
-        return Err(String::from("a token lives at least four seconds, for at least one client"));
+    if options.life < Duration::from_secs(4) || !(1..=AGENTS).contains(&options.clients) {
+        return Err(format!("a token lives at least four seconds, for one to {AGENTS} clients"));
     }
     Ok(options)
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use molecule_tests::traffic::Operation;
+
+use crate::calendar::Span;
 use crate::city::Holds;
-use crate::judge::{Calendar, Verdict, dead_shown};
+use crate::judge::{Evidence, Verdict};
 use crate::options::Options;
-use crate::traffic::Operation;
 use crate::trouble::Counts;
-use molecule_tests::world::World;
 
 /// Pages that a process keeps once it has used them.
 const SLACK_KIB: u64 = 2048;
@@ -16,8 +17,9 @@ const SLACK_DESCRIPTORS: usize = 4;
 
 pub(crate) struct Facts<'a> {
     pub(crate) options: &'a Options,
-    pub(crate) world: &'a World,
-    pub(crate) calendar: &'a Calendar,
+    pub(crate) evidence: Evidence,
+    /// How often the platform was asked.
+    pub(crate) asked: usize,
     pub(crate) operations: Vec<Operation>,
     pub(crate) counts: Counts,
     pub(crate) at_first: Holds,
@@ -38,11 +40,17 @@ impl Facts<'_> {
                 continue;
             }
             failed += 1;
-            match self.calendar.judge(one, self.world) {
-                Verdict::NothingToGive => *excused.entry("no token was to be had, and it said so").or_default() += 1,
-                Verdict::DiedInHand => *excused.entry("the token died in git's hands").or_default() += 1,
-                Verdict::Fault(why) => self.problems.push(format!("{} failed after {:.1?}: {why}", one.name, one.took)),
-            }
+            let excuse = match self.evidence.judge(one) {
+                Verdict::Well => continue,
+                Verdict::NothingToGive => "no token was to be had, and it said so",
+                Verdict::DiedInHand => "the token died in git's hands, the platform down",
+                Verdict::TookTooLong => "it took longer than the life that any token has left",
+                Verdict::Fault(why) => {
+                    self.problems.push(format!("{} failed after {:.1?}: {why}", one.name, one.took));
+                    continue;
+                }
+            };
+            *excused.entry(excuse).or_default() += 1;
         }
         println!();
         for (name, mut times) in groups {
@@ -52,17 +60,27 @@ impl Facts<'_> {
         }
         println!("{} operations, {failed} failed, of which could not be helped:", self.operations.len());
         excused.iter().for_each(|(why, count)| println!("  {count}  {why}"));
-        let (dead, too_late) = dead_shown(self.world);
-        println!("dead tokens shown: {dead}, of which {} are a fault", too_late.len());
-        self.problems.extend(too_late);
+        let handed_dead = self.evidence.handed_dead();
+        let shown_dead = self.evidence.shown_dead(&self.operations);
+        let in_hand = shown_dead.iter().filter(|fault| fault.is_none()).count();
+        println!(
+            "credentials handed out: {}, dead by then: {}; shown to the host: {}, dead though handed out alive: {in_hand}, \
+             dead otherwise: {}",
+            self.evidence.handed.len(),
+            handed_dead.len(),
+            self.evidence.shown.len(),
+            shown_dead.len() - in_hand,
+        );
+        self.problems.extend(handed_dead.iter().map(|line| format!("a dead token was handed out: {line:?}")));
+        self.problems.extend(shown_dead.into_iter().flatten());
 
         let Counts { kills, stops, faults, bearers, erases, reloads } = self.counts;
         println!(
             "{kills} kills, {stops} stops, {faults} faults of the platform ({:.0?} in all), {bearers} bearers, \
              {erases} rejections, {reloads} reloads",
-            self.calendar.length()
+            self.evidence.troubles.iter().map(Span::length).sum::<Duration>()
         );
-        println!("platform asked {} times for {} tokens", self.world.platform.asked_count(), self.world.ledger.count());
+        println!("platform asked {} times for {} tokens", self.asked, self.evidence.tokens.len());
         let (first, last) = (self.at_first, self.at_last);
         println!(
             "memory {} KiB at first, {} KiB at last; descriptors {} and {}",

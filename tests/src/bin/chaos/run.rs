@@ -2,24 +2,30 @@
 //! until the time is over, all is mended, and what is left is looked at.
 
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use molecule_tests::certs::agent;
 use molecule_tests::programs::{gits, programs};
+use molecule_tests::traffic::{Agent, Traffic};
 use molecule_tests::wait::poll;
 
-use crate::city::City;
+use crate::calendar::Calendar;
+use crate::city::{ATTEMPT, City, Holds};
 use crate::dice::Dice;
-use crate::judge::Calendar;
+use crate::evidence::gather;
+use crate::judge::Terms;
 use crate::options::Options;
 use crate::report::Facts;
 use crate::strangers;
-use crate::traffic::{Agent, Traffic};
+use crate::traffic;
 use crate::trouble::{Counts, Trouble};
 
 const STRANGERS: u64 = 4;
 const WARM_UP: Duration = Duration::from_secs(4);
+/// When what the processes hold is looked at first, in a run that is long
+/// enough.
+const FIRST: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(options: &Options) -> ExitCode {
     println!("seed {}", options.seed);
@@ -33,8 +39,11 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         let city = &city;
         for (number, git) in gits.iter().cycle().take(options.clients).enumerate() {
             let dice = Dice::new(options.seed, 100 + number as u64);
-            let agent = Agent { traffic: &traffic, world: &city.world, git, number, dice, was_refused: false };
-            scope.spawn(move || agent.work());
+            let traffic = &traffic;
+            scope.spawn(move || {
+                let agent = Agent::new(&city.world, traffic, git, number, &agent(number));
+                traffic::work(agent, dice, || traffic.stopped());
+            });
         }
         for number in 0..STRANGERS {
             let (socket, dice, traffic) = (city.world.socket(), Dice::new(options.seed, 200 + number), &traffic);
@@ -42,7 +51,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         }
         // Once everybody has come at least once.
         thread::sleep(WARM_UP);
-        let at_first = city.holds();
+        let (mut at_first, first_at) = (None, FIRST.min(options.length / 2));
         let mut trouble = Trouble {
             city,
             git: &gits[0],
@@ -57,27 +66,30 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             if let Some(what) = trouble.step() {
                 println!("{:>6.1} s  {what}", at.as_secs_f64());
             }
+            if at_first.is_none() && began.elapsed() >= first_at {
+                at_first = city.holds();
+            }
         }
         trouble.mend();
         // The last of them may still be waiting for a token.
         thread::sleep(Duration::from_secs(2));
-        traffic.stop.store(true, Ordering::Relaxed);
-        (at_first, trouble.counts)
+        traffic.stop();
+        (at_first.unwrap_or_default(), trouble.counts)
     });
 
     if poll(Duration::from_secs(20), || city.serves().then_some(())).is_none() {
         problems.push(String::from("it doesn't serve again"));
     }
-    let (at_first, at_last) = (at_first.unwrap_or_default(), city.holds().unwrap_or_default());
+    let at_last: Holds = city.holds().unwrap_or_default();
     if at_last.descriptors == 0 {
         problems.push(String::from("no daemon runs at the end"));
     }
     if !city.supervisor_lives() {
         problems.push(String::from("the supervisor has ended"));
     }
-    let operations = traffic.operations();
-    let world = &city.world;
-    let facts = Facts { options, world, calendar: &calendar, operations, counts, at_first, at_last, problems };
+    let evidence = gather(&city.world, &city.log(), &calendar, Terms::of(options.life, ATTEMPT));
+    let (operations, asked) = (traffic.operations(), city.world.platform.asked_count());
+    let facts = Facts { options, evidence, asked, operations, counts, at_first, at_last, problems };
     if facts.tell() {
         return ExitCode::SUCCESS;
     }

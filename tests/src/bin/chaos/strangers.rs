@@ -7,8 +7,9 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use molecule_tests::traffic::Traffic;
+
 use crate::dice::Dice;
-use crate::traffic::Traffic;
 
 const STATUS: &[u8] = b"molecule/1 status\n\n";
 

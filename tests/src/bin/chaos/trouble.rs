@@ -1,16 +1,16 @@
 //! What goes wrong on purpose, and when.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use molecule_tests::platform::{Mode, RetryAfter};
 use molecule_tests::programs::Git;
-use molecule_tests::world::{Wiring, run_with_input};
+use molecule_tests::traffic::reject_newest;
 use nix::sys::signal::{Signal, kill};
 
+use crate::calendar::Calendar;
 use crate::city::City;
 use crate::dice::Dice;
-use crate::judge::Calendar;
 
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -59,20 +59,22 @@ impl Trouble<'_> {
     }
 
     fn kill(&mut self) -> Option<String> {
+        let since = SystemTime::now();
         let pid = self.city.signal_daemon(Signal::SIGKILL)?;
-        self.calendar.interrupt();
+        self.calendar.paused(since);
         self.counts.kills += 1;
         Some(format!("kill -9 {pid}"))
     }
 
     fn stop_for_a_while(&mut self) -> Option<String> {
+        let since = SystemTime::now();
         let pid = self.city.signal_daemon(Signal::SIGSTOP)?;
-        self.calendar.interrupt();
         let length = self.dice.millis(100, 3000);
         thread::sleep(length);
         self.counts.stops += 1;
         // It may have been replaced meanwhile: then there is nobody to go on.
         let _ = kill(pid, Signal::SIGCONT);
+        self.calendar.paused(since);
         Some(format!("stopped for {length:?}"))
     }
 
@@ -155,13 +157,7 @@ impl Trouble<'_> {
 
     /// As a git does it, or a forger: through the helper.
     fn reject_the_token(&mut self) -> Option<String> {
-        let world = &self.city.world;
-        let asked = world.platform.asked();
-        let token = asked.iter().rev().find_map(|one| one.token.clone())?;
-        let text =
-            format!("protocol=https\nhost={}\nusername=x-access-token\npassword={token}\n\n", world.host.origin());
-        let mut command = world.git(self.git, Wiring::Helper);
-        run_with_input(command.args(["credential", "reject"]), text.as_bytes(), Duration::from_secs(15));
+        reject_newest(&self.city.world, self.git)?;
         self.counts.erases += 1;
         Some(String::from("a git rejects the newest token"))
     }
@@ -170,11 +166,12 @@ impl Trouble<'_> {
     /// daemon runs: it wouldn't start with the mistake, as it must not.
     fn reload(&mut self) -> Option<String> {
         self.city.world.broker.try_status()?;
-        self.calendar.interrupt();
+        let since = SystemTime::now();
         let good = self.dice.below(3) > 0;
         self.city.write_config(if good { "[hooks]" } else { "[nonsense]" });
         let ran = self.city.world.broker.control(&["reload"]);
         self.city.write_config("");
+        self.calendar.paused(since);
         self.counts.reloads += 1;
         let word = if good { "good" } else { "bad" };
         Some(format!("reload of a {word} configuration: {:?} after {:.1?}", ran.code(), ran.took))

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use molecule_tests::git_host::Worth;
+use molecule_tests::traffic::{Operation, Traffic};
 use molecule_tests::world::World;
 use serde_json::Value;
 
 use crate::options::Options;
-use crate::traffic::{Operation, Traffic};
 use crate::trouble::{Stage, Trouble};
 
 pub(crate) struct Facts {

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use molecule_tests::platform::Policy;
 use molecule_tests::programs::{gits, programs};
 use molecule_tests::serve::runtime;
+use molecule_tests::traffic::{Agent, Traffic};
 use molecule_tests::world::{Setup, Wiring, World};
 
 use crate::options::Options;
 use crate::report::{Facts, summary};
-use crate::traffic::Traffic;
+use crate::traffic;
 use crate::trouble::Trouble;
 
 const TICK: Duration = Duration::from_millis(20);
@@ -49,7 +50,11 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     thread::scope(|scope| {
         for (number, git) in gits.iter().cycle().take(options.clients).enumerate() {
             let (traffic, world) = (&traffic, &world);
-            scope.spawn(move || traffic.agent(world, git, wiring, number));
+            scope.spawn(move || {
+                let mut agent = Agent::new(world, traffic, git, number, "localhost");
+                agent.wiring = wiring;
+                traffic::work(&agent, || traffic.stopped());
+            });
         }
         while began.elapsed() < options.length && !interrupted.load(Ordering::Relaxed) {
             if let Some(event) = trouble.step(began.elapsed(), &world, &gits[0]) {
@@ -60,7 +65,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             }
             thread::sleep(TICK);
         }
-        traffic.stop.store(true, Ordering::Relaxed);
+        traffic.stop();
     });
     if interrupted.load(Ordering::Relaxed) {
         println!("\ninterrupted");

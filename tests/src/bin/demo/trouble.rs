@@ -5,8 +5,9 @@
 use std::time::{Duration, Instant};
 
 use molecule_tests::programs::Git;
+use molecule_tests::traffic::reject_newest;
 use molecule_tests::wait::poll;
-use molecule_tests::world::{Wiring, World, run_with_input};
+use molecule_tests::world::World;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -71,7 +72,7 @@ impl Trouble {
             }
             Stage::Recovered if elapsed >= self.reject_at => {
                 let asked = world.platform.asked_count();
-                if !reject(world, git) {
+                if !reject_newest(world, git).is_some_and(|ran| ran.success()) {
                     return None;
                 }
                 self.stage = Stage::Rejected { since: Instant::now(), asked };
@@ -88,16 +89,4 @@ impl Trouble {
             _ => None,
         }
     }
-}
-
-/// As git does it when a server answers 401: through the helper.
-fn reject(world: &World, git: &Git) -> bool {
-    let asked = world.platform.asked();
-    let Some(token) = asked.iter().rev().find_map(|one| one.token.as_ref()) else {
-        return false;
-    };
-    let text = format!("protocol=https\nhost={}\nusername=x-access-token\npassword={token}\n\n", world.host.origin());
-    let mut command = world.git(git, Wiring::Helper);
-    command.args(["credential", "reject"]);
-    run_with_input(&mut command, text.as_bytes(), Duration::from_secs(10)).success()
 }

@@ -1,0 +1,59 @@
+//! When the platform was in trouble, and when the daemon was held up.
+
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) from: SystemTime,
+    pub(crate) to: SystemTime,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Calendar {
+    troubles: Mutex<Vec<Span>>,
+    /// Since when there is trouble now.
+    since: Mutex<Option<SystemTime>>,
+    pauses: Mutex<Vec<Span>>,
+}
+
+impl Span {
+    pub(crate) fn length(&self) -> Duration {
+        self.to.duration_since(self.from).unwrap_or_default()
+    }
+
+    /// Whether they have an instant in common.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.from <= other.to && other.from <= self.to
+    }
+}
+
+impl Calendar {
+    pub(crate) fn begin(&self) {
+        locked(&self.since).get_or_insert_with(SystemTime::now);
+    }
+
+    pub(crate) fn end(&self) {
+        if let Some(from) = locked(&self.since).take() {
+            locked(&self.troubles).push(Span { from, to: SystemTime::now() });
+        }
+    }
+
+    /// Until now the daemon was killed, stopped or reloaded: what it was just
+    /// being given may be lost.
+    pub(crate) fn paused(&self, since: SystemTime) {
+        locked(&self.pauses).push(Span { from: since, to: SystemTime::now() });
+    }
+
+    pub(crate) fn troubles(&self) -> Vec<Span> {
+        locked(&self.troubles).clone()
+    }
+
+    pub(crate) fn pauses(&self) -> Vec<Span> {
+        locked(&self.pauses).clone()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no holder panics")
+}

@@ -1,0 +1,79 @@
+//! What the judge looks at, gathered from all who write something down.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use molecule_protocol::digest::sha256;
+use molecule_tests::world::World;
+use serde_json::Value;
+
+use crate::calendar::Calendar;
+use crate::judge::{Evidence, Handed, Refused, Sha256, Shown, Terms, Token};
+
+/// `log` is the daemon's, as JSON and with its `debug` lines.
+pub(crate) fn gather(world: &World, log: &str, calendar: &Calendar, terms: Terms) -> Evidence {
+    let sent: HashMap<_, _> = world
+        .platform
+        .asked()
+        .into_iter()
+        .filter(|one| one.good)
+        .filter_map(|one| Some((one.token?, one.at)))
+        .collect();
+    let minted = world.ledger.all().into_iter();
+    let tokens = minted.map(|one| {
+        let token = Token { expires: one.expires, sent: sent.get(&one.token).copied() };
+        (sha256(one.token.as_bytes()), token)
+    });
+    let shown = world.host.shown().into_iter().map(|one| Shown {
+        at: one.at,
+        host: one.host,
+        token: one.password_sha256,
+        worth: one.worth,
+    });
+    Evidence {
+        tokens: tokens.collect(),
+        handed: world.broker.audit().lines().filter(|line| !line.is_empty()).map(handed).collect(),
+        refused: log.lines().filter_map(refused).collect(),
+        shown: shown.collect(),
+        troubles: calendar.troubles(),
+        pauses: calendar.pauses(),
+        terms,
+    }
+}
+
+/// A daemon that was killed may have left a line without its end: what it
+/// tells, it tells before the credential leaves.
+fn handed(line: &str) -> Handed {
+    let read = serde_json::from_str(line).or_else(|_| serde_json::from_str(&format!("{line}}}")));
+    let value: Value = read.unwrap_or_else(|error| panic!("no line of the audit: {line}: {error}"));
+    let told = |key: &str| value[key].as_str().unwrap_or_else(|| panic!("no {key} in {line}"));
+    Handed { at: moment(told("timestamp")), host: host(told("origin")), token: digest(told("token_sha256")) }
+}
+
+fn refused(line: &str) -> Option<Refused> {
+    let value: Value = serde_json::from_str(line).ok()?;
+    let reason = value["message"].as_str()?.strip_prefix("refused: ")?;
+    Some(Refused {
+        at: moment(value["timestamp"].as_str()?),
+        host: host(value["origin"].as_str()?),
+        reason: String::from(reason),
+    })
+}
+
+/// As the `Host` header has it.
+fn host(origin: &str) -> String {
+    String::from(origin.trim_start_matches("https://"))
+}
+
+fn digest(text: &str) -> Sha256 {
+    let bytes = STANDARD.decode(text).unwrap_or_default();
+    bytes.try_into().unwrap_or_else(|_| panic!("no SHA-256: {text}"))
+}
+
+fn moment(text: &str) -> SystemTime {
+    let stamp: jiff::Timestamp = text.parse().unwrap_or_else(|error| panic!("no moment: {text}: {error}"));
+    let since = Duration::try_from(stamp.as_duration()).expect("it is after 1970");
+    SystemTime::UNIX_EPOCH + since
+}

@@ -1,0 +1,102 @@
+//! One agent: a private repository, a clone of it, and a real git.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::{Operation, Traffic};
+use crate::programs::Git;
+use crate::world::{Ran, Wiring, World, run};
+
+/// A shim gives up after ten seconds, and git may ask several times. Who runs
+/// into it hangs.
+const DEADLINE: Duration = Duration::from_secs(40);
+
+pub struct Agent<'a> {
+    pub world: &'a World,
+    /// How its git comes by a password from here on.
+    pub wiring: Wiring,
+    traffic: &'a Traffic,
+    git: &'a Git,
+    host: String,
+    url: String,
+    folder: PathBuf,
+}
+
+impl<'a> Agent<'a> {
+    /// With a repository of its own on the host, which it calls by `name`.
+    pub fn new(world: &'a World, traffic: &'a Traffic, git: &'a Git, number: usize, name: &str) -> Self {
+        let repository = format!("acme/app-{number}.git");
+        world.host.create_repository(&repository);
+        Self {
+            world,
+            wiring: Wiring::Helper,
+            traffic,
+            git,
+            host: world.host.origin_as(name),
+            url: world.host.url_as(name, &repository),
+            folder: world.work().join(format!("app-{number}")),
+        }
+    }
+
+    /// The `host:port` that it works with.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub fn has_clone(&self) -> bool {
+        self.folder.join(".git/HEAD").is_file()
+    }
+
+    /// Each of these is counted, and says whether it went well.
+    pub fn clone_anew(&self) -> bool {
+        let _ = fs::remove_dir_all(&self.folder);
+        self.works("clone", &["clone", "--quiet", &self.url, &self.path()])
+    }
+
+    pub fn fetch(&self) -> bool {
+        self.works("fetch", &["-C", &self.path(), "fetch", "--quiet", "origin"])
+    }
+
+    pub fn list(&self) -> bool {
+        self.works("list", &["ls-remote", "--quiet", &self.url])
+    }
+
+    /// A new commit. By force: an earlier push may have arrived without its
+    /// answer getting back.
+    pub fn push(&self) -> bool {
+        let path = self.path();
+        self.git(&["-C", &path, "commit", "--quiet", "--allow-empty", "-m", "Work"]);
+        self.works("push", &["-C", &path, "push", "--quiet", "--force", "origin", "HEAD:main"])
+    }
+
+    pub fn note(&self, name: &'static str, began: SystemTime, took: Duration, failure: Option<String>) -> bool {
+        let works = failure.is_none();
+        let (git, host) = (self.git.version.clone(), self.host.clone());
+        self.traffic.note(Operation { name, git, host, began, took, failure });
+        works
+    }
+
+    fn works(&self, name: &'static str, arguments: &[&str]) -> bool {
+        let began = SystemTime::now();
+        let ran = self.git(arguments);
+        self.note(name, began, ran.took, failure(&ran))
+    }
+
+    fn git(&self, arguments: &[&str]) -> Ran {
+        run(self.world.git(self.git, self.wiring).args(arguments), DEADLINE)
+    }
+
+    fn path(&self) -> String {
+        self.folder.display().to_string()
+    }
+}
+
+/// How it ended and what it said, unless all is well.
+pub fn failure(ran: &Ran) -> Option<String> {
+    match ran.status {
+        None => Some(format!("killed after {:.1?}: {}", ran.took, ran.stderr.trim())),
+        Some(status) if status.success() => None,
+        Some(status) => Some(format!("{status}: {}", ran.stderr.trim())),
+    }
+}

@@ -1,0 +1,17 @@
+//! What a git tells its helpers of a token that its host refused; a forger can
+//! say the same.
+
+use std::time::Duration;
+
+use crate::programs::Git;
+use crate::world::{Ran, Wiring, World, run_with_input};
+
+/// Of the token that the platform gave last; `None` where it gave none yet.
+pub fn reject_newest(world: &World, git: &Git) -> Option<Ran> {
+    let asked = world.platform.asked();
+    let token = asked.iter().rev().find_map(|one| one.token.as_ref())?;
+    let text = format!("protocol=https\nhost={}\nusername=x-access-token\npassword={token}\n\n", world.host.origin());
+    let mut command = world.git(git, Wiring::Helper);
+    command.args(["credential", "reject"]);
+    Some(run_with_input(&mut command, text.as_bytes(), Duration::from_secs(15)))
+}
