@@ -100,6 +100,10 @@ pub fn gits() -> Vec<Git> {
     found
 }
 
+pub fn has_git_lfs() -> bool {
+    Command::new("git-lfs").arg("version").output().is_ok_and(|output| output.status.success())
+}
+
 fn git_at(path: &Path) -> Option<Git> {
     fs::metadata(path).ok()?;
     let output = Command::new(path).arg("--version").output().ok()?;

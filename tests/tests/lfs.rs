@@ -5,13 +5,12 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use molecule_protocol::digest::sha256;
 use molecule_protocol::encoding::hex;
 use molecule_tests::ledger::random_alphanumerics;
-use molecule_tests::programs::{Git, gits};
+use molecule_tests::programs::{Git, gits, has_git_lfs};
 use molecule_tests::skip;
 use molecule_tests::wait::eventually;
 use molecule_tests::world::{Ran, Setup, Wiring, World, run};
@@ -32,7 +31,7 @@ struct Scene {
 impl Scene {
     /// `None` where there is no git-lfs.
     fn new(git: &Git, wiring: Wiring, life: Duration) -> Option<Self> {
-        if !Command::new("git-lfs").arg("version").output().is_ok_and(|output| output.status.success()) {
+        if !has_git_lfs() {
             skip("git-lfs: it isn't installed");
             return None;
         }

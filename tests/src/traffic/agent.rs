@@ -5,12 +5,16 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::{Operation, Traffic};
+use crate::ledger::random_alphanumerics;
 use crate::programs::Git;
 use crate::world::{Ran, Wiring, World, run};
 
 /// A shim gives up after ten seconds, and git may ask several times. Who runs
 /// into it hangs.
 const DEADLINE: Duration = Duration::from_secs(40);
+
+/// What git-lfs keeps instead of git.
+const OBJECT: &str = "object.bin";
 
 pub struct Agent<'a> {
     pub world: &'a World,
@@ -21,6 +25,7 @@ pub struct Agent<'a> {
     host: String,
     url: String,
     folder: PathBuf,
+    in_step: bool,
 }
 
 impl<'a> Agent<'a> {
@@ -36,6 +41,7 @@ impl<'a> Agent<'a> {
             host: world.host.origin_as(name),
             url: world.host.url_as(name, &repository),
             folder: world.work().join(format!("app-{number}")),
+            in_step: false,
         }
     }
 
@@ -49,9 +55,10 @@ impl<'a> Agent<'a> {
     }
 
     /// Each of these is counted, and says whether it went well.
-    pub fn clone_anew(&self) -> bool {
+    pub fn clone_anew(&mut self) -> bool {
         let _ = fs::remove_dir_all(&self.folder);
-        self.works("clone", &["clone", "--quiet", &self.url, &self.path()])
+        self.in_step = self.works("clone", &["clone", "--quiet", &self.url, &self.path()]);
+        self.in_step
     }
 
     pub fn fetch(&self) -> bool {
@@ -64,10 +71,39 @@ impl<'a> Agent<'a> {
 
     /// A new commit. By force: an earlier push may have arrived without its
     /// answer getting back.
-    pub fn push(&self) -> bool {
+    pub fn push(&mut self) -> bool {
+        self.git(&["-C", &self.path(), "commit", "--quiet", "--allow-empty", "-m", "Work"]);
+        self.push_as("push")
+    }
+
+    /// A new object, which git-lfs uploads before git pushes the commit.
+    pub fn push_object(&mut self) -> bool {
         let path = self.path();
-        self.git(&["-C", &path, "commit", "--quiet", "--allow-empty", "-m", "Work"]);
-        self.works("push", &["-C", &path, "push", "--quiet", "--force", "origin", "HEAD:main"])
+        if !self.folder.join(".git/hooks/pre-push").is_file() {
+            self.git(&["-C", &path, "lfs", "install", "--local"]);
+            self.git(&["-C", &path, "lfs", "track", OBJECT]);
+        }
+        // Without the folder the commit fails, and so does the push.
+        let _ = fs::write(self.folder.join(OBJECT), random_alphanumerics(20_000));
+        self.git(&["-C", &path, "add", "."]);
+        self.git(&["-C", &path, "commit", "--quiet", "-m", "Work"]);
+        self.push_as("lfs up")
+    }
+
+    fn push_as(&mut self, name: &'static str) -> bool {
+        self.in_step = self.works(name, &["-C", &self.path(), "push", "--quiet", "--force", "origin", "HEAD:main"]);
+        self.in_step
+    }
+
+    /// Whether the host has all that the clone has.
+    pub fn is_in_step(&self) -> bool {
+        self.in_step
+    }
+
+    /// Has git-lfs download what the clone's commit names.
+    pub fn pull_object(&self) -> bool {
+        let _ = fs::remove_dir_all(self.folder.join(".git/lfs"));
+        self.works("lfs dn", &["-C", &self.path(), "lfs", "pull"])
     }
 
     pub fn note(&self, name: &'static str, began: SystemTime, took: Duration, failure: Option<String>) -> bool {

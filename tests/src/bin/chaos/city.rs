@@ -37,7 +37,7 @@ impl City {
             config_tail: format!("attempt_timeout = \"{}ms\"\n", ATTEMPT.as_millis()),
             ..Setup::default()
         });
-        // The first is for whoever is no agent.
+        // The first is also for whoever is no agent.
         let names = std::iter::once(String::from("localhost")).chain((0..AGENTS).map(agent));
         let origins: Vec<_> = names.map(|name| world.host.origin_as(&name)).collect();
         world.broker.set_env("MOLECULE_BROKER_HOSTS", &origins.join(","));

@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             scope.spawn(move || {
                 let mut agent = Agent::new(world, traffic, git, number, "localhost");
                 agent.wiring = wiring;
-                traffic::work(&agent, || traffic.stopped());
+                traffic::work(agent, || traffic.stopped());
             });
         }
         while began.elapsed() < options.length && !interrupted.load(Ordering::Relaxed) {

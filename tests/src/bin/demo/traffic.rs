@@ -6,7 +6,7 @@ use molecule_tests::traffic::Agent;
 const ROUNDS_PER_CLONE: usize = 4;
 
 /// Until `stopped` says so.
-pub(crate) fn work(agent: &Agent<'_>, stopped: impl Fn() -> bool) {
+pub(crate) fn work(mut agent: Agent<'_>, stopped: impl Fn() -> bool) {
     while !stopped() {
         if !agent.clone_anew() {
             continue;
