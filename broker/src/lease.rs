@@ -69,6 +69,23 @@ pub enum Class {
     Config,
 }
 
+impl Class {
+    pub const ALL: [Self; 12] = [
+        Self::Connect,
+        Self::Timeout,
+        Self::Tls,
+        Self::Http401,
+        Self::Http403,
+        Self::Http404,
+        Self::Http429,
+        Self::Http5xx,
+        Self::HttpOther,
+        Self::Body,
+        Self::Expired,
+        Self::Config,
+    ];
+}
+
 impl Lease {
     /// What is left of it; `None` where no end is known.
     #[must_use]

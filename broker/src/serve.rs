@@ -4,10 +4,13 @@
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use crate::assemble::{Assembled, Carried, Kept, assemble};
 use crate::audit::Audit;
@@ -24,6 +27,11 @@ use crate::service_manager::ServiceManager;
 use crate::sinks::{Errands, Outlet};
 use crate::status::About;
 use crate::table::Table;
+
+/// How long a daemon that was told to stop goes on for those who already wait
+/// for an answer: a platform's usual round trip, and little beside the second
+/// or two that a container or a service is given to stop.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// What the daemon is started with.
 pub struct Serve {
@@ -75,7 +83,8 @@ impl Serve {
             scraping.spawn(Listener::new(at).await?.serve(Arc::clone(&service)));
         }
         let mut refreshing = start(drivers);
-        let accepting = accept::serve(self.listener, Arc::clone(&service));
+        let waiting = TaskTracker::new();
+        let accepting = accept::serve(self.listener, Arc::clone(&service), waiting.clone());
         tokio::pin!(accepting);
         let living = manager.live();
         tokio::pin!(living);
@@ -96,6 +105,8 @@ impl Serve {
                     Asked::Stop => {
                         manager.stopping();
                         tracing::info!("stopping");
+                        waiting.close();
+                        let _ = timeout(LAST_ANSWERS, waiting.wait()).await;
                         return Ok(());
                     }
                     Asked::Reload => None,

@@ -11,6 +11,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Output;
 
+use kit::platform::Answer;
 use kit::{World, is_root, set_mode, text};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -303,7 +304,7 @@ fn a_bearer_file_that_is_missing_empty_or_unreadable() {
     fs::create_dir(&file).unwrap();
     found(&doctor(&world), "bearer", "can't be read");
     fs::remove_dir(&file).unwrap();
-    fs::write(&file, "good\n").unwrap();
+    fs::write(&file, "bearer-1\n").unwrap();
     // The daemon saw the file change and may just be trying the bad one again.
     world.broker(&["refresh"]);
     all_good(&world);
@@ -315,11 +316,11 @@ fn a_platform_that_cannot_be_reached_does_not_know_us_or_has_no_app() {
     for (status, named, remedy) in
         [(401, "401", "register again"), (404, "404", "no GitHub App"), (500, "500", "platform's own log")]
     {
-        world.platform.answer(status);
+        world.platform.answer(Answer::Say(status, String::new(), r#"{"error":"no"}"#.into()));
         let line = found(&doctor(&world), "platform", named);
         assert!(line.contains(remedy), "{line}");
     }
-    world.platform.answer(200);
+    world.platform.recovers();
     all_good(&world);
     let url = std::mem::replace(world.env.get_mut("PLATFORM_URL").unwrap(), "http://127.0.0.1:9".into());
     let line = found(&doctor(&world), "platform", "127.0.0.1:9");
@@ -333,11 +334,11 @@ fn a_platform_that_cannot_be_reached_does_not_know_us_or_has_no_app() {
 #[test]
 fn a_clock_that_disagrees_with_the_platforms() {
     let world = healthy();
-    world.platform.answers.lock().unwrap().clock_ahead = 600;
+    world.platform.answer(Answer::Ahead(600));
     found(&doctor(&world), "clock", "s behind the platform's");
-    world.platform.answers.lock().unwrap().clock_ahead = -600;
+    world.platform.answer(Answer::Ahead(-600));
     found(&doctor(&world), "clock", "s ahead of the platform's");
-    world.platform.answers.lock().unwrap().clock_ahead = 0;
+    world.platform.recovers();
     all_good(&world);
 }
 
@@ -365,9 +366,8 @@ fn a_shim_of_another_version_than_the_daemon() {
 #[test]
 fn a_configuration_that_is_wrong_is_named_with_its_place() {
     let mut world = healthy();
-    fs::write(world.path("config.toml"), "[log]\nfilter = 3\n").unwrap();
-    world.set("MOLECULE_BROKER_CONFIG", world.path("config.toml").display().to_string());
+    world.config("[log]\nfilter = 3\n");
     found(&doctor(&world), "config", "config.toml:2");
-    fs::write(world.path("config.toml"), "").unwrap();
+    world.config("");
     all_good(&world);
 }

@@ -36,8 +36,7 @@ fn a_reload_reads_other_files_and_goes_on_with_a_new_audit_file() {
     let mut world = World::new();
     let audit = world.path("home/audit.log");
     let config = format!("[log]\naudit_file = \"{}\"\n", audit.display());
-    fs::write(world.path("config.toml"), &config).unwrap();
-    world.set("MOLECULE_BROKER_CONFIG", world.path("config.toml").display().to_string());
+    world.config(&config);
     world.start();
     assert!(world.broker(&["token"]).status.success(), "{}", world.log());
     assert_eq!(fs::read_to_string(&audit).unwrap().lines().count(), 1);
@@ -47,7 +46,7 @@ fn a_reload_reads_other_files_and_goes_on_with_a_new_audit_file() {
         "[[credential]]\nname = \"other\"\norigins = [\"git.example\"]\nusername = \"x\"\nsource = {{ file = \"{}\" }}\n",
         world.path("other-token").display()
     );
-    fs::write(world.path("config.toml"), config + &more).unwrap();
+    world.rewrite_config(&(config + &more));
     kill(Pid::from_raw(world.pid() as i32), Signal::SIGHUP).unwrap();
     let token = || kit::text(&world.broker(&["token", "--host", "git.example"]).stdout);
     wait_for("the file's credential", || (token() == "secret-of-a-file\n").then_some(()));
@@ -66,7 +65,7 @@ fn a_platform_is_found_by_name_and_a_new_bearer_at_once() {
     let mut world = World::new();
     let url = world.platform.url.replace("127.0.0.1", "localhost");
     world.set("PLATFORM_URL", url);
-    fs::write(world.path("configs/.auth_token"), "bad\n").unwrap();
+    world.platform.knows_only("good");
     world.start();
     wait_for("the refusal", || world.log().contains("http_401").then_some(()));
     fs::write(world.path("configs/.auth_token"), "good\n").unwrap();
@@ -81,8 +80,7 @@ fn a_command_source_still_runs_in_the_helper() {
         "[[credential]]\nname = \"other\"\norigins = [\"git.example\"]\nusername = \"x\"\nsource = {{ command = [\"{}\"] }}\n",
         script.display()
     );
-    fs::write(world.path("config.toml"), config).unwrap();
-    world.set("MOLECULE_BROKER_CONFIG", world.path("config.toml").display().to_string());
+    world.config(&config);
     world.start();
     let done = world.broker(&["token", "--host", "git.example"]);
     assert_eq!(kit::text(&done.stdout), "from-a-command\n", "{}", world.log());

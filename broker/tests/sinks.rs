@@ -13,8 +13,7 @@ use kit::{World, is_root, set_mode, text, wait_for};
 /// A world whose configuration file ends like this.
 fn world(config: &str) -> World {
     let mut world = World::new();
-    fs::write(world.path("config.toml"), config).unwrap();
-    world.set("MOLECULE_BROKER_CONFIG", world.path("config.toml").display().to_string());
+    world.config(config);
     world
 }
 
@@ -63,7 +62,7 @@ fn the_token_file_is_the_agents_own_and_closed_to_others() {
     chown(&home, Some(12345), Some(12345)).unwrap();
     let file = home.join(".gh_token");
     let config = format!("[sinks]\nuser = \"12345\"\nfile = \"{}\"\n", file.display());
-    fs::write(world.path("config.toml"), config).unwrap();
+    world.config(&config);
     world.start();
     assert!(world.broker(&["refresh"]).status.success());
     let token = wait_for("the file", || fs::read_to_string(&file).ok());
@@ -101,13 +100,13 @@ fn hooks_are_told_what_happened_and_never_the_token() {
     );
     let config =
         format!("[hooks]\non_refresh = [\"{0}\", \"good\"]\non_failure = [\"{0}\", \"bad\"]\n", hook.display());
-    fs::write(world.path("config.toml"), config).unwrap();
+    world.config(&config);
     world.set("GITHUB_TOKEN", "ghs_frozen");
     world.start();
     assert!(world.broker(&["refresh"]).status.success());
     let seen = || fs::read_to_string(&notes).unwrap_or_default();
     wait_for("the refresh hook", || seen().contains("event good github refreshed \n").then_some(()));
-    world.platform.answer(500);
+    world.platform.fails();
     assert_eq!(world.broker(&["refresh"]).status.code(), Some(1));
     wait_for("the failure hook", || seen().contains("event bad github failed http_5xx\n").then_some(()));
     assert!(!seen().contains("ghs_"), "{}", seen());
@@ -121,11 +120,11 @@ fn a_commands_credential_comes_through_the_helper_and_a_reload_reaches_it() {
             "[[credential]]\nname = \"forge\"\norigins = [\"git.example.com\"]\nusername = \"u\"\n[credential.source]\ncommand = [\"/bin/echo\", \"{word}\"]\n"
         )
     };
-    fs::write(world.path("config.toml"), command("first")).unwrap();
+    world.config(&command("first"));
     world.start();
     let token = || text(&world.broker(&["token", "--host", "git.example.com"]).stdout);
     assert_eq!(token(), "first\n");
-    fs::write(world.path("config.toml"), command("second")).unwrap();
+    world.rewrite_config(&command("second"));
     assert!(world.broker(&["reload"]).status.success(), "{}", world.log());
     wait_for("the new command's word", || {
         world.broker(&["refresh", "forge"]);
@@ -163,7 +162,7 @@ fn refresh_with_login_does_in_the_callers_home_what_the_old_script_did() {
     assert!(done.status.success(), "{}", text(&done.stderr));
     let kept = fs::read_to_string(world.path("home/.gh_token")).unwrap();
     assert!(fs::read_to_string(world.path("notes/gh")).unwrap().contains(&format!("stdin {kept}")));
-    world.platform.answer(500);
+    world.platform.fails();
     let failed = world.broker(&["refresh", "--login"]);
     assert_eq!(failed.status.code(), Some(1));
     assert!(text(&failed.stderr).contains("http_5xx"), "{}", text(&failed.stderr));

@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 
-use kit::{World, text, wait_for};
+use kit::{World, is_root, text, wait_for};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -74,7 +74,7 @@ fn the_command_has_no_frozen_token_and_gits_variables_behind_its_own() {
         assert!(env.contains(line), "{line} in {env}");
     }
     assert_eq!(fs::read_to_string(world.path("repo/name")).unwrap(), "somebody\n");
-    assert_eq!(world.minted(), 0, "nobody needed a token");
+    assert_eq!(world.platform.minted(), 0, "nobody needed a token");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn the_daemon_ends_with_its_supervisor() {
 
 #[test]
 fn as_pid_1_it_buries_orphans_and_returns_the_status() {
-    if !root() {
+    if !is_root("start things as other users") {
         return;
     }
     let world = World::new();
@@ -169,13 +169,13 @@ fn as_pid_1_it_buries_orphans_and_returns_the_status() {
 fn a_bad_configuration_never_keeps_the_command_from_starting_and_is_tried_again() {
     let mut world = World::new();
     world.set("MOLECULE_BROKER_CONFIG", world.path("config.toml").display().to_string());
-    fs::write(world.path("config.toml"), "nonsense = 1\n").unwrap();
+    world.config("nonsense = 1\n");
     let supervised = world.supervise(&["--", "sh", "-c", "env > env; touch there; exec sleep 600"]);
     wait_for("the command", || world.path("repo/there").exists().then_some(()));
     assert!(world.log().contains("nonsense"), "{}", world.log());
     let env = fs::read_to_string(world.path("repo/env")).unwrap();
     assert!(env.contains("credential.https://github.com.helper"), "{env}");
-    fs::write(world.path("config.toml"), "").unwrap();
+    world.rewrite_config("");
     supervised.daemon();
 }
 
@@ -189,7 +189,7 @@ fn a_socket_that_cant_be_made_never_keeps_the_command_from_starting() {
 
 #[test]
 fn as_root_command_and_daemon_run_as_the_user() {
-    if !root() {
+    if !is_root("start things as other users") {
         return;
     }
     let world = World::new();
@@ -209,7 +209,7 @@ fn as_root_command_and_daemon_run_as_the_user() {
 
 #[test]
 fn as_root_the_daemon_has_its_own_user_where_that_one_can_read_the_bearer() {
-    if !root() {
+    if !is_root("start things as other users") {
         return;
     }
     let world = World::new();
@@ -222,19 +222,11 @@ fn as_root_the_daemon_has_its_own_user_where_that_one_can_read_the_bearer() {
         std::os::unix::fs::chown(world.path("configs/.auth_token"), Some(1), None).unwrap();
         let supervised = world.supervise_by(&way, &["--user", "daemon"]);
         assert_eq!(uid_of(supervised.daemon().as_raw()), uid, "{}", world.log());
-        assert_eq!(world.token().as_deref(), Some(format!("ghs_minted_{}", world.minted()).as_str()));
+        assert_eq!(world.printed_token().as_deref(), Some(format!("ghs_minted_{}", world.platform.minted()).as_str()));
         supervised.signal(Signal::SIGTERM);
         supervised.wait();
     }
     assert!(world.log().contains("that user can't read"), "{}", world.log());
-}
-
-fn root() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        println!("SKIP: needs root");
-    }
-    root
 }
 
 fn uid_of(pid: i32) -> String {

@@ -20,14 +20,14 @@ fn twenty_kills_with_the_platform_down_lose_no_token_and_ask_for_none() {
     let world = World::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     supervised.daemon();
-    let token = world.token().unwrap();
-    let minted = world.minted();
-    world.platform.answer(500);
+    let token = world.printed_token().unwrap();
+    let minted = world.platform.minted();
+    world.platform.fails();
     for _ in 0..20 {
         supervised.replace_daemon();
-        assert_eq!(world.token().as_ref(), Some(&token), "{}", world.log());
+        assert_eq!(world.printed_token().as_ref(), Some(&token), "{}", world.log());
     }
-    assert_eq!(world.minted(), minted);
+    assert_eq!(world.platform.minted(), minted);
     let log = world.log();
     assert!(!log.contains("refresh failed"), "the platform wasn't even asked: {log}");
 }
@@ -37,10 +37,10 @@ fn a_request_during_the_restart_waits_and_is_answered() {
     let world = World::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();
-    let token = world.token();
+    let token = world.printed_token();
     kill(daemon, Signal::SIGSTOP).unwrap();
     std::thread::scope(|scope| {
-        let asking = scope.spawn(|| world.token());
+        let asking = scope.spawn(|| world.printed_token());
         kit::wait_for("the request", || waiting_in(&world).then_some(()));
         kill(daemon, Signal::SIGKILL).unwrap();
         assert_eq!(asking.join().unwrap(), token);
@@ -59,10 +59,10 @@ fn waiting_in(world: &World) -> bool {
 fn a_rejection_of_the_frozen_token_outlives_the_daemon() {
     let mut world = World::new();
     world.set("GITHUB_TOKEN", "ghs_frozen");
-    world.platform.answer(500);
+    world.platform.fails();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     supervised.daemon();
-    let Some(token) = kit::wait_for("the fallback, or its age", || Some(world.token())) else {
+    let Some(token) = kit::wait_for("the fallback, or its age", || Some(world.printed_token())) else {
         println!("SKIP: PID 1 of this machine began more than an hour ago");
         return;
     };
@@ -71,9 +71,9 @@ fn a_rejection_of_the_frozen_token_outlives_the_daemon() {
     let hex = String::from_utf8(molecule_protocol::encoding::hex(&sha256).to_vec()).unwrap();
     let request = format!("molecule/1 erase\nclient=helper\nprotocol=https\nhost=github.com\nsha256={hex}\n\n");
     say(&world, &request);
-    kit::wait_for("the rejection", || world.token().is_none().then_some(()));
+    kit::wait_for("the rejection", || world.printed_token().is_none().then_some(()));
     supervised.replace_daemon();
-    assert_eq!(world.token(), None, "{}", world.log());
+    assert_eq!(world.printed_token(), None, "{}", world.log());
 }
 
 fn say(world: &World, request: &str) {
@@ -97,11 +97,11 @@ fn a_stopped_daemon_is_replaced_within_a_minute_and_keeps_its_token() {
     let world = World::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();
-    let token = world.token();
+    let token = world.printed_token();
     kill(daemon, Signal::SIGSTOP).unwrap();
     wait_long("another daemon", || (!alive(daemon)).then_some(()));
     assert_ne!(supervised.daemon(), daemon);
-    assert_eq!(world.token(), token);
+    assert_eq!(world.printed_token(), token);
     assert!(world.log().contains("no sign of life"), "{}", world.log());
 }
 
@@ -133,16 +133,16 @@ fn h50_messages_from_anyone_but_the_daemon_are_ignored() {
     let world = World::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();
-    let token = world.token();
+    let token = world.printed_token();
     let inbox = inbox(&supervised, daemon);
     for sequence in 0..50 {
         forge(&inbox, &format!("FDSTOREREMOVE=1\nFDNAME=lease-{sequence}"), None);
     }
     forge(&inbox, "FDSTORE=1\nFDNAME=lease-999", Some(&foreign_lease()));
     forge(&inbox, "READY=1\nWATCHDOG=1", None);
-    world.platform.answer(500);
+    world.platform.fails();
     supervised.replace_daemon();
-    assert_eq!(world.token(), token, "{}", world.log());
+    assert_eq!(world.printed_token(), token, "{}", world.log());
     assert!(!world.log().contains("doesn't verify"), "the foreign one was never handed over: {}", world.log());
 }
 

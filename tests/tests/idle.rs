@@ -1,4 +1,5 @@
-//! Between refreshes the daemon sleeps: a minute under strace shows nothing.
+//! Between refreshes the daemon sleeps: a minute under strace shows nothing,
+//! and under `supervise` only the watchdog.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, and says where")]
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use molecule_tests::skip;
 use molecule_tests::wait::{eventually, poll};
+use molecule_tests::world::supervised::Supervised;
 use molecule_tests::world::{Setup, World};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -19,35 +21,79 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[test]
 fn an_idle_daemon_does_not_wake_up_for_a_minute() {
     let world = World::started(Setup::default());
-    let settled = poll(Duration::from_secs(10), || (world.broker.credential("github")["state"] == "ok").then_some(()));
-    assert!(settled.is_some(), "no first token: {}", world.broker.status());
-    // The thread that resolved the platform's name ends soon after the refresh.
-    let threads = || fs::read_dir(format!("/proc/{}/task", world.broker.pid())).map_or(0, Iterator::count);
+    settled(&world);
+    one_thread(world.broker.pid());
+    let Some(trace) = a_minute_of(&world, &[world.broker.pid()]) else { return };
+    // What each thread was in when strace came, and was still in when it left:
+    // nothing that returned, began or was resumed.
+    let woke: Vec<_> = trace.lines().filter(|line| returned(line)).collect();
+    assert!(woke.is_empty(), "it woke up:\n{}", woke.join("\n"));
+}
+
+#[test]
+fn under_supervise_the_watchdog_wakes_each_of_both_twice_a_minute_and_nothing_else_does() {
+    let world = World::new(Setup::default());
+    let supervised = Supervised::start(&world);
+    settled(&world);
+    let both = supervised.both().expect("supervisor and daemon run");
+    both.map(one_thread);
+    let Some(trace) = a_minute_of(&world, &both) else { return };
+    for (who, pid) in ["supervisor", "daemon"].into_iter().zip(both) {
+        let own = trace.lines().filter_map(|line| line.strip_prefix(&format!("{pid} ")));
+        let woke: Vec<_> = own.filter(|line| waits(line) && returned(line)).collect();
+        assert!((1..=2).contains(&woke.len()), "the {who} woke up {} times:\n{trace}", woke.len());
+    }
+}
+
+/// With a first token in hand.
+fn settled(world: &World) {
+    let ok = poll(Duration::from_secs(10), || (world.broker.credential("github")["state"] == "ok").then_some(()));
+    assert!(ok.is_some(), "no first token: {}", world.broker.status());
+}
+
+/// The thread that resolved the platform's name ends soon after the refresh.
+fn one_thread(pid: u32) {
+    let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     eventually("one thread is left", Duration::from_secs(3), || threads() == 1);
+}
+
+/// What strace sees of these processes in a minute, if it may look here.
+fn a_minute_of(world: &World, pids: &[u32]) -> Option<String> {
     let trace = world.path().join("strace");
     let strace = Command::new("strace")
         .args(["-f", "-q", "-o"])
         .arg(&trace)
-        .args(["-p", &world.broker.pid().to_string()])
+        .args(pids.iter().flat_map(|pid| ["-p".into(), pid.to_string()]))
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
     let Ok(mut strace) = strace else {
-        return skip("no wake-up while idle: there is no strace here");
+        skip("wake-ups while idle: there is no strace here");
+        return None;
     };
-    let attached = poll(Duration::from_secs(5), || fs::metadata(&trace).ok().filter(|file| file.len() > 0));
-    if attached.is_none() {
+    let attached = |pid: &u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.contains(&format!("\nTracerPid:\t{}\n", strace.id()))
+    };
+    if poll(Duration::from_secs(5), || pids.iter().all(attached).then_some(())).is_none() {
         let _ = strace.kill();
         let _ = strace.wait();
-        return skip("no wake-up while idle: strace may not attach here");
+        skip("wake-ups while idle: strace may not attach here");
+        return None;
     }
     thread::sleep(MINUTE);
     kill(Pid::from_raw(i32::try_from(strace.id()).unwrap()), Signal::SIGINT).unwrap();
     strace.wait().unwrap();
-    // What each thread was in when strace came, and was still in when it left:
-    // nothing that returned, began or was resumed.
-    let text = fs::read_to_string(&trace).unwrap();
-    let asleep = |line: &str| ["<detached ...>", "<unfinished ...>"].iter().any(|end| line.trim_end().ends_with(end));
-    let woke: Vec<_> = text.lines().filter(|line| !asleep(line) || line.contains(" resumed>")).collect();
-    assert!(woke.is_empty(), "it woke up:\n{}", woke.join("\n"));
+    Some(fs::read_to_string(&trace).unwrap())
+}
+
+/// A call that was not cut off by strace's coming and going.
+fn returned(line: &str) -> bool {
+    let asleep = ["<detached ...>", "<unfinished ...>"].iter().any(|end| line.trim_end().ends_with(end));
+    !asleep || line.contains(" resumed>")
+}
+
+/// A call in which a process sleeps.
+fn waits(line: &str) -> bool {
+    ["poll(", "epoll_wait(", "epoll_pwait(", "nanosleep(", "futex(", " resumed>"].iter().any(|call| line.contains(call))
 }

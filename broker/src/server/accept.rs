@@ -17,6 +17,7 @@ use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt::PeerCredential
 use nix::sys::time::TimeSpec;
 use nix::unistd::Uid;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use super::peer::{Peer, Verdict};
 use super::service::{First, Service};
@@ -46,11 +47,12 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(200);
 /// The least time between two log lines about that.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Serves until it is dropped.
+/// Serves until it is dropped. Whom `waiting` tracks then, still gets an answer
+/// if it comes while the daemon lives.
 ///
 /// # Errors
 /// The listening socket can't be polled.
-pub async fn serve(listener: UnixListener, service: Arc<Service>) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskTracker) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = watched(listener)?;
     let permits = Arc::new(Semaphore::new(SLOW_CONNECTIONS));
@@ -85,7 +87,7 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>) -> io::Result<
                     service.metrics.request(Client::Helper, Served::Late, Duration::ZERO);
                     continue;
                 };
-                tokio::spawn(slow::serve(Arc::clone(&service), Arc::clone(&table), pending, permit));
+                waiting.spawn(slow::serve(Arc::clone(&service), Arc::clone(&table), pending, permit));
             }
         }
         if drained {

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{BROKER, World, text, wait_for};
+use super::{BROKER, World, text, wait_for, wait_within};
 
 pub struct Supervised<'w> {
     pub world: &'w World,
@@ -29,7 +29,8 @@ impl World {
         self.supervise_by(&[], words)
     }
 
-    pub fn token(&self) -> Option<String> {
+    /// What `molecule-broker token` prints, which outlives a daemon's death.
+    pub fn printed_token(&self) -> Option<String> {
         let done = self.broker(&["token"]);
         done.status.success().then(|| text(&done.stdout).trim().to_owned())
     }
@@ -38,10 +39,6 @@ impl World {
     pub fn daemon(&self) -> Option<Pid> {
         let status: serde_json::Value = serde_json::from_slice(&self.broker(&["status", "--json"]).stdout).ok()?;
         Some(Pid::from_raw(status["pid"].as_i64()? as i32))
-    }
-
-    pub fn minted(&self) -> u32 {
-        *self.platform.minted.lock().unwrap()
     }
 }
 
@@ -91,13 +88,6 @@ impl Drop for Supervised<'_> {
 
 /// Waits as long as it takes the supervisor's watchdog to bark, and then some.
 #[track_caller]
-pub fn wait_long<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + Duration::from_secs(90);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < until, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+pub fn wait_long<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_within(Duration::from_secs(90), what, look)
 }

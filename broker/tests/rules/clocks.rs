@@ -10,9 +10,9 @@ use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::platform::{Answer, HOUR};
-use crate::wire;
-use crate::world::{World, have, root, wait_for};
+use crate::kit::platform::{Answer, HOUR};
+use crate::kit::wire;
+use crate::kit::{World, have, is_root, wait_for};
 
 const SHIFT: &str = r#"
 #define _GNU_SOURCE
@@ -47,7 +47,7 @@ impl Clocks {
         if !have("cc", &["--version"]) {
             return None;
         }
-        let mut world = World::new();
+        let mut world = World::fast();
         let (source, library) = (world.path("shift.c"), world.path("shift.so"));
         fs::write(&source, SHIFT).unwrap();
         let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().unwrap();
@@ -123,10 +123,10 @@ fn g44_a_suspend_past_the_expiry_with_the_platform_down_is_a_refusal_and_not_a_d
 
 #[test]
 fn g44_in_a_time_namespace_refreshes_fall_due_as_anywhere() {
-    if !root() || !have("unshare", &["--time", "--boottime", "1000000", "--fork", "true"]) {
+    if !is_root("enter a time namespace") || !have("unshare", &["--time", "--boottime", "1000000", "--fork", "true"]) {
         return;
     }
-    let mut world = World::new();
+    let mut world = World::fast();
     world.platform.answer(Answer::Mint(Duration::from_secs(4)));
     world.start_through(&["unshare", "--time", "--boottime", "1000000", "--fork", "--kill-child"]);
     wait_for("the first token", || world.token());

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use molecule_protocol::{digest, encoding};
 use nix::sys::signal::Signal;
 
-use crate::platform::{Answer, HOUR};
-use crate::world::{BROKER, FAST, World, set_mode, text, wait_for};
+use crate::kit::platform::{Answer, HOUR};
+use crate::kit::world::FAST;
+use crate::kit::{BROKER, World, set_mode, text, wait_for};
 
 fn code(world: &World, words: &[&str]) -> Option<i32> {
     world.broker(words).status.code()
@@ -16,7 +17,7 @@ fn code(world: &World, words: &[&str]) -> Option<i32> {
 
 #[test]
 fn status_is_3_where_nobody_serves_and_0_once_a_token_is_there() {
-    let mut world = World::new();
+    let mut world = World::fast();
     let none = world.broker(&["status"]);
     assert_eq!(none.status.code(), Some(3));
     assert!(text(&none.stderr).contains("molecule-broker serve"), "{}", text(&none.stderr));
@@ -36,7 +37,7 @@ fn status_is_0_while_a_live_tokens_refresh_fails() {
 
 #[test]
 fn status_is_1_where_a_credential_is_unavailable() {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.platform.fails();
     world.start();
     wait_for("the failure", || (world.credential("github")["state"] == "unavailable").then_some(()));
@@ -48,7 +49,7 @@ fn status_is_1_where_a_credential_is_unavailable() {
 
 #[test]
 fn a_credential_that_only_starts_is_healthy_but_not_to_the_strict() {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.start();
     assert_eq!(world.credential("github")["state"], "starting");
@@ -57,7 +58,7 @@ fn a_credential_that_only_starts_is_healthy_but_not_to_the_strict() {
 
 #[test]
 fn a_platform_that_has_no_app_is_no_fault_to_act_on() {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.platform.answer(Answer::Say(404, String::new(), String::new()));
     world.start();
     wait_for("the answer", || (world.credential("github")["state"] == "unconfigured").then_some(()));
@@ -68,7 +69,7 @@ fn a_platform_that_has_no_app_is_no_fault_to_act_on() {
 
 #[test]
 fn status_waits_for_a_daemon_and_its_first_token() {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.platform.answer(Answer::Late(Duration::from_millis(700), Box::new(Answer::Mint(HOUR))));
     let mut waiting = world.command(BROKER).args(["status", "--wait", "20s", "--strict"]).spawn().unwrap();
     world.start();
@@ -78,7 +79,7 @@ fn status_waits_for_a_daemon_and_its_first_token() {
 
 #[test]
 fn status_gives_up_waiting_with_the_status_of_what_it_saw_last() {
-    let mut world = World::new();
+    let mut world = World::fast();
     let began = Instant::now();
     assert_eq!(code(&world, &["status", "--wait", "300ms"]), Some(3));
     assert!(began.elapsed() >= Duration::from_millis(300));
@@ -124,7 +125,7 @@ fn token_without_a_host_is_githubs_in_each_format() {
 
 #[test]
 fn token_prints_nothing_and_ends_with_1_where_there_is_none() {
-    let mut world = World::new();
+    let mut world = World::fast();
     let nothing = |world: &World, words: &[&str], said: &str| {
         let output = world.broker(words);
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()), "{words:?}");
@@ -154,7 +155,7 @@ fn exec_runs_a_command_with_the_token_and_ends_as_it_does() {
 
 #[test]
 fn exec_is_125_without_a_token_and_runs_nothing() {
-    let mut world = World::new();
+    let mut world = World::fast();
     let mark = world.path("mark").display().to_string();
     assert_eq!(code(&world, &["exec", "--", "touch", &mark]), Some(125));
     world.platform.fails();
@@ -166,7 +167,7 @@ fn exec_is_125_without_a_token_and_runs_nothing() {
 
 #[test]
 fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.set("GIT_HTTP_USERNAME", "bot");
     world.set("GIT_HTTP_PASSWORD", "hunter2");
     world.config(&format!("{FAST}[log]\naudit_file = \"{}\"\n", world.path("audit").display()));
@@ -207,7 +208,7 @@ fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
 
 #[test]
 fn sigterm_and_sigint_stop_it_cleanly_and_the_socket_goes_with_it() {
-    let mut world = World::new();
+    let mut world = World::fast();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         world.start();
         assert!(world.socket().exists());
@@ -219,7 +220,7 @@ fn sigterm_and_sigint_stop_it_cleanly_and_the_socket_goes_with_it() {
 
 #[test]
 fn a_bad_configuration_is_status_2_and_names_file_line_and_key() {
-    let world = World::new();
+    let world = World::fast();
     for (config, line, said) in [
         ("[refresh]\n\nintervall = \"45m\"\n", ":3", "intervall"),
         ("[refresh]\ninterval = 45\n", ":2", "interval"),
@@ -227,7 +228,7 @@ fn a_bad_configuration_is_status_2_and_names_file_line_and_key() {
         ("[[credential]]\nname = \"github\"\norigins = [\"https://\"]\n", ":3", "origins"),
         ("[socket\n", ":1", "config.toml"),
     ] {
-        world.config(config);
+        world.rewrite_config(config);
         let (status, printed) = world.fails_to_start();
         assert_eq!(status, 2, "{config}: {printed}");
         assert!(printed.contains(&format!("config.toml{line}")) && printed.contains(said), "{config}: {printed}");
@@ -238,7 +239,7 @@ fn a_bad_configuration_is_status_2_and_names_file_line_and_key() {
 
 #[test]
 fn a_configuration_that_others_can_write_is_refused_with_the_command_that_mends_it() {
-    let world = World::new();
+    let world = World::fast();
     set_mode(&world.path("config.toml"), 0o666);
     let (status, printed) = world.fails_to_start();
     assert!(status == 2 && printed.contains("chmod go-w"), "{status}: {printed}");

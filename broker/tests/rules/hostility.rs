@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 
-use crate::wire::{self, GET, connect};
-use crate::world::{FAST, World, alone, root, wait_for};
+use crate::kit::wire::{self, GET, connect};
+use crate::kit::world::FAST;
+use crate::kit::{World, alone, is_root, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn f31_five_hundred_silent_connections_hinder_nobody_and_are_closed_within_two_seconds() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
     let _alone = alone();
@@ -56,7 +57,7 @@ fn f31_one_byte_a_second_meets_the_same_deadline_as_silence() {
 
 #[test]
 fn f32_what_is_no_request_is_closed_and_costs_less_than_a_mebibyte() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
     let _alone = alone();
@@ -93,7 +94,7 @@ fn f32_what_is_no_request_is_closed_and_costs_less_than_a_mebibyte() {
 /// While they are open, and after.
 #[test]
 fn f32_five_hundred_unfinished_requests_at_once_cost_less_than_a_request_each() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
     let _alone = alone();
@@ -115,7 +116,7 @@ fn f32_five_hundred_unfinished_requests_at_once_cost_less_than_a_request_each() 
 
 #[test]
 fn f36_clients_that_die_at_any_point_leave_nothing_behind() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
     let _alone = alone();
@@ -140,10 +141,10 @@ fn f36_clients_that_die_at_any_point_leave_nothing_behind() {
 
 #[test]
 fn f36_a_client_that_dies_while_it_waits_for_a_token_leaves_nothing_behind() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
-    let mut world = World::new();
+    let mut world = World::fast();
     world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.platform.hold();
     world.start();

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::world::{World, have, root, wait_for};
+use crate::kit::{World, have, is_root, wait_for};
 
 #[test]
 fn an_idle_daemon_makes_not_one_system_call_in_twenty_seconds() {
-    if !root() || !have("strace", &["-f", "-o", "/dev/null", "true"]) {
+    if !is_root("attach strace") || !have("strace", &["-f", "-o", "/dev/null", "true"]) {
         return;
     }
     let world = World::settled();

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use molecule_protocol::{digest, encoding};
 
-use crate::platform::{Answer, HOUR};
-use crate::wire::{self, GET, connect};
-use crate::world::{World, alone, have, root, wait_for};
+use crate::kit::platform::{Answer, HOUR};
+use crate::kit::wire::{self, GET, connect};
+use crate::kit::{World, alone, have, is_root, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn f33_out_of_descriptors_costs_next_to_nothing_and_service_is_back_within_a_second() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
     if !have("prlimit", &["--version"]) {
@@ -48,7 +48,7 @@ fn f33_out_of_descriptors_costs_next_to_nothing_and_service_is_back_within_a_sec
 
 #[test]
 fn f34_ten_thousand_requests_64_at_once_all_succeed_without_one_to_the_platform() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
     let _alone = alone();
@@ -94,7 +94,7 @@ pub fn erase_of(token: &str) -> String {
 /// The numbers of the default configuration, but for the age at which a token
 /// can be rejected.
 fn with_default_numbers(config: &str) -> World {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.config(&format!("[refresh]\nboot_spread = \"0s\"\n{config}"));
     world.start();
     world

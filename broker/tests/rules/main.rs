@@ -9,15 +9,15 @@ mod clocks;
 mod commands;
 mod hostility;
 mod idle;
+#[path = "../kit/mod.rs"]
+mod kit;
 mod load;
 mod neighbours;
 mod outage;
 mod page;
-mod platform;
 mod reload;
 mod scope;
 mod socket_life;
 mod source;
+mod strangers;
 mod who_may_ask;
-mod wire;
-mod world;

@@ -8,7 +8,7 @@ use std::process::{Child, Command};
 
 use nix::sys::signal::Signal;
 
-use crate::world::{BROKER, World, alone, have, root, set_mode, text, wait_for};
+use crate::kit::{BROKER, World, alone, have, is_root, set_mode, text, wait_for};
 
 const USER: u32 = 54321;
 
@@ -86,10 +86,10 @@ impl Drop for Nosy {
 
 /// The daemon as installed, of a user that isn't root, and the nosy program.
 fn world() -> Option<(World, PathBuf, PathBuf)> {
-    if !root() || !have("cc", &["--version"]) {
+    if !is_root("start a daemon as another user") || !have("cc", &["--version"]) {
         return None;
     }
-    let world = World::new();
+    let world = World::fast();
     let (source, nosy, installed) = (world.path("nosy.c"), world.path("nosy"), world.path("watched-broker"));
     fs::write(&source, NOSY).unwrap();
     assert!(Command::new("cc").args(["-w", "-o"]).arg(&nosy).arg(&source).status().unwrap().success());
@@ -139,9 +139,9 @@ fn c20_a_daemon_that_starts_is_closed_from_its_first_instruction() {
                 break;
             }
         }
-        fs::write(world.path("stop"), "").unwrap();
+        fs::write(world.path("repo/stop"), "").unwrap();
         neighbour.0.wait().unwrap();
-        fs::remove_file(world.path("stop")).unwrap();
+        fs::remove_file(world.path("repo/stop")).unwrap();
         assert_eq!(ways().is_empty(), !is_open, "mode {mode:o}: {}", ways());
     }
 }

@@ -4,15 +4,16 @@ use std::fs;
 use std::io::Write;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::platform::{Answer, HOUR};
-use crate::wire::{self, GET, connect};
-use crate::world::{FAST, World, alone, have, root, set_mode, wait_for};
+use crate::kit::platform::{Answer, HOUR};
+use crate::kit::wire::{self, GET, connect};
+use crate::kit::world::FAST;
+use crate::kit::{World, alone, have, is_root, set_mode, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Whether it still stands there and answers 500, or drops connections.
 fn outage_over_an_expiry(answer: Answer, class: &str) {
-    let mut world = World::new();
+    let mut world = World::fast();
     let dies = SystemTime::now() + 6 * SECOND;
     world.platform.next(Answer::Token("ghs_last".into(), dies));
     world.platform.answer(answer);
@@ -65,7 +66,7 @@ fn g39_with_a_platform_that_drops_every_connection_it_is_the_same() {
 #[test]
 fn g40_attempts_while_the_platform_is_down_are_bounded_though_callers_hammer() {
     let _alone = alone();
-    let mut world = World::new();
+    let mut world = World::fast();
     world.platform.fails();
     world.start();
     wait_for("the first failure", || (world.platform.count() > 0).then_some(()));
@@ -87,7 +88,7 @@ fn g40_attempts_while_the_platform_is_down_are_bounded_though_callers_hammer() {
 
 #[test]
 fn g40_with_the_default_numbers_an_outage_costs_a_handful_of_attempts_in_ten_seconds() {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.config("[refresh]\nboot_spread = \"0s\"\n");
     world.platform.fails();
     world.start();
@@ -104,7 +105,7 @@ fn g40_with_the_default_numbers_an_outage_costs_a_handful_of_attempts_in_ten_sec
 #[test]
 fn g43_a_hundred_callers_without_a_token_share_one_request_though_the_first_goes_away() {
     let _alone = alone();
-    let mut world = World::new();
+    let mut world = World::fast();
     world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.platform.hold();
     world.start();
@@ -146,14 +147,14 @@ fn g45_an_empty_unreadable_or_missing_bearer_file_leaves_the_last_good_bearer_in
     for (what, spoil) in spoils {
         spoil(&file);
         let done = world.broker(&["refresh", "github"]);
-        assert!(done.status.success(), "{what}: {}", crate::world::text(&done.stderr));
+        assert!(done.status.success(), "{what}: {}", crate::kit::text(&done.stderr));
         assert_eq!(world.platform.asked().last().unwrap().bearer, "bearer-1", "{what}");
     }
 }
 
 #[test]
 fn g45_a_new_bearer_is_used_at_once_by_a_daemon_that_was_refused_with_the_old_one() {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.config(
         &FAST
             .replace("retry_base = \"100ms\"", "retry_base = \"1s\"")
@@ -187,7 +188,7 @@ fn g45_a_401_with_a_bearer_that_just_changed_is_tried_once_with_the_one_before()
 const YOUNG: [&str; 5] = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
 
 fn in_a_young_container() -> bool {
-    root() && have("unshare", &["--pid", "--fork", "--mount-proc", "true"])
+    is_root("enter a pid namespace") && have("unshare", &["--pid", "--fork", "--mount-proc", "true"])
 }
 
 #[test]
@@ -195,7 +196,7 @@ fn the_provision_time_token_serves_only_while_the_platform_fails() {
     if !in_a_young_container() {
         return;
     }
-    let mut world = World::new();
+    let mut world = World::fast();
     world.set("GITHUB_TOKEN", "ghs_provisioned");
     world.platform.fails();
     world.start_through(&YOUNG);
@@ -215,7 +216,7 @@ fn the_provision_time_token_is_never_served_again_once_it_was_rejected() {
     if !in_a_young_container() {
         return;
     }
-    let mut world = World::new();
+    let mut world = World::fast();
     world.set("GH_TOKEN", "ghs_provisioned");
     world.platform.fails();
     world.start_through(&YOUNG);
@@ -234,10 +235,10 @@ fn the_provision_time_token_is_never_served_again_once_it_was_rejected() {
 
 #[test]
 fn the_provision_time_token_is_not_served_in_a_container_of_unknown_age() {
-    if !root() || !have("unshare", &["--mount", "true"]) {
+    if !is_root("enter a mount namespace") || !have("unshare", &["--mount", "true"]) {
         return;
     }
-    let mut world = World::new();
+    let mut world = World::fast();
     world.set("GITHUB_TOKEN", "ghs_provisioned");
     world.platform.fails();
     let script = "mount -t tmpfs none /proc && exec \"$@\"";
@@ -249,7 +250,7 @@ fn the_provision_time_token_is_not_served_in_a_container_of_unknown_age() {
 
 #[test]
 fn a_persona_is_only_marked_when_it_is_erased() {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.set("GIT_HTTP_USERNAME", "bot");
     world.set("GIT_HTTP_PASSWORD", "hunter2");
     world.set("MOLECULE_BROKER_PERSONA_HOSTS", "git.example.com");
@@ -277,7 +278,7 @@ fn an_erase_of_what_is_not_served_is_ignored() {
 
 #[test]
 fn g45_a_bearer_that_is_written_after_the_start_is_used_as_soon_as_it_is_there() {
-    let mut world = World::new();
+    let mut world = World::fast();
     fs::remove_file(world.path("configs/.auth_token")).unwrap();
     world.start();
     wait_for("the complaint", || world.log().contains("no bearer for the platform").then_some(()));

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
 
-use crate::wire::{self, GET, connect};
-use crate::world::{FAST, World, text, wait_for};
+use crate::kit::wire::{self, GET, connect};
+use crate::kit::world::FAST;
+use crate::kit::{World, text, wait_for};
 
 /// A world whose configuration says where the audit lines go.
 fn audited() -> World {
-    let mut world = World::new();
-    world.config(&with_audit(&world, "audit"));
+    let mut world = World::fast();
+    world.rewrite_config(&with_audit(&world, "audit"));
     world.start();
     world.settle();
     world
@@ -28,7 +29,7 @@ const BROKEN: &str = "[refresh]\nintervall = \"45m\"\njitter = 7\n";
 fn a_reload_of_a_broken_file_names_each_fault_and_keeps_configuration_and_lease() {
     let world = World::settled();
     let (token, asked, before) = (world.token(), world.platform.count(), world.credential("github"));
-    world.config(BROKEN);
+    world.rewrite_config(BROKEN);
     let refused = world.broker(&["reload"]);
     let said = text(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{said}");
@@ -44,12 +45,12 @@ fn a_reload_of_a_broken_file_names_each_fault_and_keeps_configuration_and_lease(
 fn sighup_with_a_broken_file_is_logged_and_service_goes_on() {
     let world = World::settled();
     let token = world.token();
-    world.config(BROKEN);
+    world.rewrite_config(BROKEN);
     world.signal(Signal::SIGHUP);
     wait_for("the log", || world.log().contains("not reloaded, the running one stays").then_some(()));
     assert!(world.log().contains("intervall"), "{}", world.log());
     assert_eq!(world.token(), token);
-    world.config(FAST);
+    world.rewrite_config(FAST);
     world.signal(Signal::SIGHUP);
     wait_for("the reload", || world.log().contains("configuration reloaded").then_some(()));
     assert_eq!(world.token(), token);
@@ -62,7 +63,7 @@ fn a_reload_brings_new_origins_and_users_and_keeps_the_lease() {
     let generation = world.credential("github")["generation"].clone();
     let get = "molecule/1 get\nprotocol=https\nhost=ghe.example.com\n\n";
     assert_eq!(world.ask(get), "molecule/1 silent\n\n");
-    world.config(&format!("{FAST}[[credential]]\nname = \"github\"\norigins = [\"ghe.example.com\"]\n"));
+    world.rewrite_config(&format!("{FAST}[[credential]]\nname = \"github\"\norigins = [\"ghe.example.com\"]\n"));
     assert!(world.broker(&["reload"]).status.success());
     assert_eq!(wire::password(&world.ask(get)).map(str::to_owned), token);
     assert_eq!(world.get(), "molecule/1 silent\n\n", "and takes the old ones away");
@@ -86,7 +87,7 @@ fn a_reload_reopens_the_audit_file_that_was_moved_away() {
 fn a_reload_with_another_audit_file_writes_there_from_then_on() {
     let world = audited();
     world.get();
-    world.config(&with_audit(&world, "other"));
+    world.rewrite_config(&with_audit(&world, "other"));
     assert!(world.broker(&["reload"]).status.success());
     world.get();
     assert_eq!(fs::read_to_string(world.path("audit")).unwrap().lines().count(), 1);
@@ -98,7 +99,7 @@ fn a_reload_whose_audit_file_cannot_be_opened_keeps_the_running_configuration() 
     let world = audited();
     let get = "molecule/1 get\nprotocol=https\nhost=ghe.example.com\n\n";
     let nowhere = with_audit(&world, "nowhere/audit");
-    world.config(&format!("{nowhere}[[credential]]\nname = \"github\"\norigins = [\"ghe.example.com\"]\n"));
+    world.rewrite_config(&format!("{nowhere}[[credential]]\nname = \"github\"\norigins = [\"ghe.example.com\"]\n"));
     let refused = world.broker(&["reload"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("nowhere"), "{}", text(&refused.stderr));
@@ -109,13 +110,13 @@ fn a_reload_whose_audit_file_cannot_be_opened_keeps_the_running_configuration() 
 
 #[test]
 fn a_reload_takes_another_log_filter() {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.set("MOLECULE_BROKER_LOG", "");
-    world.config(&format!("{FAST}[log]\nfilter = \"error\"\n"));
+    world.rewrite_config(&format!("{FAST}[log]\nfilter = \"error\"\n"));
     world.start();
     wait_for("a token", || world.token());
     assert!(!world.log().contains(" INFO "), "{}", world.log());
-    world.config(&format!("{FAST}[log]\nfilter = \"info\"\n"));
+    world.rewrite_config(&format!("{FAST}[log]\nfilter = \"info\"\n"));
     assert!(world.broker(&["reload"]).status.success());
     wait_for("a line", || world.log().contains("configuration reloaded").then_some(()));
 }
@@ -143,8 +144,8 @@ fn fifty_reloads_among_requests_lose_none_of_them_and_ask_the_platform_nothing()
 
 #[test]
 fn a_caller_who_waits_for_the_first_token_gets_it_over_a_reload() {
-    let mut world = World::new();
-    world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
+    let mut world = World::fast();
+    world.rewrite_config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.platform.hold();
     world.start();
     let mut waiting = connect(&world.socket());

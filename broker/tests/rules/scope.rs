@@ -1,11 +1,11 @@
 //! A and H: the persona's credential stays where it belongs.
 
-use crate::platform::Answer;
-use crate::wire;
-use crate::world::World;
+use crate::kit::World;
+use crate::kit::platform::Answer;
+use crate::kit::wire;
 
 fn persona(hosts: Option<&str>) -> World {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.set("GIT_HTTP_USERNAME", "bot");
     world.set("GIT_HTTP_PASSWORD", "hunter2");
     if let Some(hosts) = hosts {
@@ -102,7 +102,7 @@ fn h51_an_origin_of_a_third_credential_is_not_the_personas_though_that_one_has_n
     let missing = world.path("missing");
     world.config(&format!(
         "{}[[credential]]\nname = \"forge\"\norigins = [\"forge.example\"]\nusername = \"u\"\nsource = {{ file = \"{}\" }}\n",
-        crate::world::FAST,
+        crate::kit::world::FAST,
         missing.display()
     ));
     world.start();

@@ -10,7 +10,11 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::world::{BROKER, FAST, World, alone, have, root, set_mode, wait_for};
+use nix::sys::signal::Signal;
+
+use crate::kit::wire;
+use crate::kit::world::FAST;
+use crate::kit::{BROKER, World, alone, have, is_root, set_mode, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -29,7 +33,7 @@ fn e27_a_second_daemon_is_refused_within_a_second_and_the_first_serves_on() {
 #[test]
 fn e27_of_two_at_once_over_a_stale_socket_exactly_one_serves() {
     let _alone = alone();
-    let world = World::new();
+    let world = World::fast();
     drop(UnixListener::bind(world.socket()).unwrap());
     for round in 0..100 {
         let start = || world.command(BROKER).arg("serve").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -90,7 +94,7 @@ fn e29_what_took_the_sockets_place_stays_when_the_daemon_goes() {
 fn e30_the_mode_is_the_configured_one_from_the_first_moment_whatever_the_umask() {
     for mode in ["0600", "0660", "0666"] {
         for umask in ["000", "022", "077", "0777"] {
-            let mut world = World::new();
+            let mut world = World::fast();
             world.config(&format!("{FAST}[socket]\nmode = \"{mode}\"\n"));
             let (socket, watching, done) = (world.socket(), Barrier::new(2), AtomicBool::new(false));
             let seen = std::thread::scope(|scope| {
@@ -119,7 +123,7 @@ fn e30_the_mode_is_the_configured_one_from_the_first_moment_whatever_the_umask()
 /// Each fault, and whether the error comes with the command that mends it.
 #[test]
 fn e30_an_unsafe_folder_is_refused_untouched_and_the_command_in_the_error_mends_it() {
-    if !root() {
+    if !is_root("give a folder away") {
         return;
     }
     type Break = fn(&Path);
@@ -135,7 +139,7 @@ fn e30_an_unsafe_folder_is_refused_untouched_and_the_command_in_the_error_mends_
         ("missing", |run| fs::remove_dir(run).unwrap()),
     ];
     for (fault, break_it) in faults {
-        let mut world = World::new();
+        let mut world = World::fast();
         break_it(&world.path("run"));
         let before = listing(&world);
         let (status, said) = world.fails_to_start();
@@ -150,7 +154,7 @@ fn e30_an_unsafe_folder_is_refused_untouched_and_the_command_in_the_error_mends_
 
 #[test]
 fn e30_a_regular_file_in_the_sockets_place_is_left_as_it_is() {
-    let world = World::new();
+    let world = World::fast();
     fs::write(world.socket(), "a file").unwrap();
     let before = listing(&world);
     let (status, said) = world.fails_to_start();
@@ -160,7 +164,7 @@ fn e30_a_regular_file_in_the_sockets_place_is_left_as_it_is() {
 
 #[test]
 fn e30_a_path_of_108_bytes_is_refused_and_one_of_107_is_served() {
-    let mut world = World::new();
+    let mut world = World::fast();
     let folder = world.path("run").display().to_string();
     let path = |bytes: usize| format!("{folder}/{}", "x".repeat(bytes - folder.len() - 1));
     world.set("MOLECULE_BROKER_SOCKET", path(108));
@@ -173,14 +177,16 @@ fn e30_a_path_of_108_bytes_is_refused_and_one_of_107_is_served() {
 
 #[test]
 fn e30_a_read_only_file_system_is_a_clear_error() {
-    if !root() || !have("unshare", &["--mount", "mount", "-t", "tmpfs", "-o", "ro", "none", "/mnt"]) {
+    if !is_root("enter a mount namespace")
+        || !have("unshare", &["--mount", "mount", "-t", "tmpfs", "-o", "ro", "none", "/mnt"])
+    {
         return;
     }
-    let world = World::new();
+    let world = World::fast();
     let run = world.path("run");
     let script = format!("mount -t tmpfs -o ro,mode=0755 none {} && exec {BROKER} serve", run.display());
     let output = world.command("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
-    let said = crate::world::text(&output.stderr);
+    let said = crate::kit::text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("Read-only file system") && said.contains(&*run.to_string_lossy()), "{said}");
     assert!(said.contains("MOLECULE_BROKER_SOCKET"), "it says what to do: {said}");
@@ -205,4 +211,32 @@ fn listing(world: &World) -> Vec<String> {
 
 fn inode(path: &Path) -> u64 {
     fs::symlink_metadata(path).unwrap().ino()
+}
+
+/// No rule of its own: an answer on its way is not lost by a clean stop.
+#[test]
+fn e_at_sigterm_who_already_waits_still_gets_the_answer_and_nobody_else_holds_up_the_end() {
+    let _alone = alone();
+    let mut world = World::fast();
+    world.platform.hold();
+    world.start();
+    let (socket, idle) = (world.socket(), world.descriptors());
+    let caller = std::thread::spawn(move || wire::ask(&socket, wire::GET.as_bytes()));
+    wait_for("the caller to wait", || (world.descriptors() > idle && world.platform.count() > 0).then_some(()));
+    world.signal(Signal::SIGTERM);
+    wait_for("the daemon to stop", || world.log().contains("stopping").then_some(()));
+    world.platform.release();
+    assert_eq!(wire::password(&caller.join().unwrap()), Some("ghs_minted_1"));
+    assert!(world.stopped().success());
+
+    // Whoever waits in vain delays it by half a second and no more.
+    world.platform.hold();
+    world.start();
+    let (socket, idle) = (world.socket(), world.descriptors());
+    let caller = std::thread::spawn(move || wire::ask(&socket, wire::GET.as_bytes()));
+    wait_for("the caller to wait", || (world.descriptors() > idle).then_some(()));
+    let began = Instant::now();
+    assert!(world.stop().is_some_and(|status| status.success()));
+    assert!(began.elapsed() < 2 * SECOND, "{:?}", began.elapsed());
+    assert_eq!(caller.join().unwrap(), "");
 }

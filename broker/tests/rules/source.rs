@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::platform::{Answer, HOUR, Platform, rfc3339};
-use crate::world::{FAST, World, calm, text, wait_for};
+use crate::kit::platform::{Answer, HOUR, Platform, rfc3339};
+use crate::kit::world::{FAST, calm};
+use crate::kit::{World, text, wait_for};
 
 #[test]
 fn a13_a_redirect_is_not_followed_the_bearer_goes_nowhere_and_the_old_token_stays() {
@@ -85,7 +86,7 @@ fn c22_an_expiry_that_is_past_absent_or_no_rfc_3339_is_refused_and_the_old_token
 
 #[test]
 fn c22_an_absent_expiry_is_an_hour_from_receipt_where_that_is_configured() {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.config(&format!(
         "{FAST}[[credential]]\nname = \"github\"\nsource = {{ platform = \"{}\", allow_missing_expiry = true }}\n",
         world.platform.url
@@ -131,7 +132,7 @@ fn c23_a_clients_own_bytes_reach_no_log() {
 /// After a token with `life`, the platform answers a refresh with 429; what
 /// `status` says of the next attempt then.
 fn after_429(headers: &str, life: Duration) -> (World, u64) {
-    let mut world = World::new();
+    let mut world = World::fast();
     // No retry before the next attempt's time was read.
     world.config(&FAST.replace("base = \"100ms\"", "base = \"2s\"").replace("400ms", "2s"));
     world.platform.answer(Answer::Mint(life));
@@ -191,7 +192,7 @@ fn g41_the_platform_sees_no_request_before_the_time_that_it_asked_for() {
 
 #[test]
 fn g42_an_answer_of_no_use_ends_in_time_and_leaves_the_old_token() {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.config(&calm(FAST).replace("attempt_timeout = \"2s\"", "attempt_timeout = \"700ms\""));
     world.start();
     world.settle();
@@ -232,7 +233,7 @@ Content-Length: 900
 
 #[test]
 fn g42_with_the_default_numbers_a_hanging_platform_is_left_within_seven_seconds() {
-    let mut world = World::new();
+    let mut world = World::fast();
     world.config("[refresh]\nboot_spread = \"0s\"\n");
     world.platform.answer(Answer::Hang);
     world.start();

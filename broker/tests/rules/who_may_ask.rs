@@ -1,11 +1,13 @@
 //! D: who may ask, and what can be asked at all.
 
-use crate::wire::{self, DENIED, GET, ask_as};
-use crate::world::{FAST, World, root, text};
+use crate::kit::wire::{self, DENIED, GET};
+use crate::kit::world::FAST;
+use crate::kit::{World, is_root, text};
+use crate::strangers::{self, ask_as};
 
 #[test]
 fn d24_another_user_hears_the_same_fixed_line_whatever_it_sends_and_even_if_nothing() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
     let world = World::settled();
@@ -17,7 +19,7 @@ fn d24_another_user_hears_the_same_fixed_line_whatever_it_sends_and_even_if_noth
 
 #[test]
 fn d24_many_refusals_are_one_log_line_that_names_the_expected_and_the_actual_user() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
     let world = World::settled();
@@ -33,7 +35,7 @@ fn d24_many_refusals_are_one_log_line_that_names_the_expected_and_the_actual_use
 
 #[test]
 fn d24_the_overflow_uid_is_refused_unless_it_is_listed() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
     let mut world = World::settled();
@@ -47,10 +49,10 @@ fn d24_the_overflow_uid_is_refused_unless_it_is_listed() {
 
 #[test]
 fn d24_the_overflow_uid_is_refused_though_the_daemon_itself_runs_as_it() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
-    let mut world = World::new();
+    let mut world = World::fast();
     let nobody = Some(65534);
     std::os::unix::fs::chown(world.path("run"), nobody, nobody).unwrap();
     world.start_through(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
@@ -60,19 +62,19 @@ fn d24_the_overflow_uid_is_refused_though_the_daemon_itself_runs_as_it() {
 
 #[test]
 fn d24_what_counts_is_who_one_was_when_one_connected() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
     let world = World::settled();
-    assert!(wire::ask_and_drop_to(12345, &world.socket(), GET).starts_with("molecule/1 ok\n"));
+    assert!(strangers::ask_and_drop_to(12345, &world.socket(), GET).starts_with("molecule/1 ok\n"));
 }
 
 #[test]
 fn d24_a_credential_with_users_of_its_own_is_refused_to_others_who_may_ask() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
-    let mut world = World::new();
+    let mut world = World::fast();
     world.config(&format!(
         "{FAST}[socket]\nallow_users = [\"1001\", \"1002\"]\n[[credential]]\nname = \"github\"\nallow_users = [\"1001\"]\n"
     ));
@@ -149,10 +151,10 @@ fn d26_no_key_of_a_known_verb_sets_a_token_widens_a_scope_or_reads_a_path() {
 
 #[test]
 fn a_reload_by_a_user_who_may_only_ask_is_refused() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
-    let mut world = World::new();
+    let mut world = World::fast();
     world.set("MOLECULE_BROKER_ALLOW_USERS", "12345");
     world.start();
     let answer = ask_as(12345, &world.socket(), "molecule/1 reload\n\n");
@@ -163,11 +165,11 @@ fn a_reload_by_a_user_who_may_only_ask_is_refused() {
 
 #[test]
 fn a_refused_user_is_told_by_the_control_commands_what_to_do() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
     let world = World::settled();
-    let mut command = world.command(crate::world::BROKER);
+    let mut command = world.command(crate::kit::BROKER);
     let output = std::os::unix::process::CommandExt::uid(&mut command, 12345).arg("token").output().unwrap();
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()));
     let said = text(&output.stderr);
@@ -177,10 +179,10 @@ fn a_refused_user_is_told_by_the_control_commands_what_to_do() {
 /// The daemon's own user operates it, though it isn't root.
 #[test]
 fn the_daemons_own_user_may_reload_it() {
-    if !root() {
+    if !is_root("act as other users") {
         return;
     }
-    let mut world = World::new();
+    let mut world = World::fast();
     std::os::unix::fs::chown(world.path("run"), Some(998), Some(998)).unwrap();
     world.start_through(&["setpriv", "--reuid=998", "--regid=998", "--clear-groups"]);
     assert_eq!(ask_as(998, &world.socket(), "molecule/1 reload\n\n"), "molecule/1 ok\n\n");

@@ -2,21 +2,6 @@ use super::bench::{Bench, failure, from_platform, mins, minting, secs, token, to
 use crate::lease::Class;
 use crate::refresh::{Event, Outcome, State};
 
-const EVERY_CLASS: [Class; 12] = [
-    Class::Connect,
-    Class::Timeout,
-    Class::Tls,
-    Class::Http401,
-    Class::Http403,
-    Class::Http404,
-    Class::Http429,
-    Class::Http5xx,
-    Class::HttpOther,
-    Class::Body,
-    Class::Expired,
-    Class::Config,
-];
-
 #[test]
 fn g39_with_the_platform_down_from_minute_44_every_request_succeeds_until_the_true_expiry() {
     let mut bench = Bench::served();
@@ -51,7 +36,7 @@ fn minting_until_44() -> impl FnMut(crate::moment::Moment) -> super::bench::Answ
 
 #[test]
 fn a_failed_early_refresh_does_not_replace_a_token_that_still_lives() {
-    for class in EVERY_CLASS {
+    for class in Class::ALL {
         let mut bench = Bench::served();
         let end = bench.now.plus(mins(60));
         bench.wait(mins(10));
@@ -70,7 +55,7 @@ fn a_failed_early_refresh_does_not_replace_a_token_that_still_lives() {
 
 #[test]
 fn a_torn_answer_is_tried_again_as_soon_as_any_other_failure() {
-    for class in EVERY_CLASS {
+    for class in Class::ALL {
         let mut bench = Bench::served();
         bench.ask(Event::Force, failure(class));
         let at_most = if class == Class::Http404 { mins(11) } else { secs(1) };
@@ -82,7 +67,7 @@ fn a_torn_answer_is_tried_again_as_soon_as_any_other_failure() {
 
 #[test]
 fn the_loop_does_not_end_after_an_outage_of_weeks() {
-    for class in EVERY_CLASS {
+    for class in Class::ALL {
         let mut bench = Bench::served();
         bench.run_for(mins(60 * 24 * 14), |_| failure(class));
         assert_eq!(bench.live(), None);

@@ -86,7 +86,7 @@ impl Run {
             b's' => self.bring_again(|held| held.current.as_deref(), Duration::ZERO),
             b'S' => self.bring_again(|held| held.current.as_deref(), 60 * length),
             b'q' => self.bring_again(|held| held.previous.as_deref(), Duration::ZERO),
-            b'f' => self.fail(CLASSES[usize::from(argument) % CLASSES.len()], None),
+            b'f' => self.fail(Class::ALL[usize::from(argument) % Class::ALL.len()], None),
             b'F' => self.fail(Class::Http429, Some(60 * length)),
             b'!' => self.restart(),
             _ => self.sleep(),
@@ -243,21 +243,6 @@ impl Run {
         which(self.machine.held()).map(|lease| String::from(lease.secret.expose()))
     }
 }
-
-const CLASSES: [Class; 12] = [
-    Class::Connect,
-    Class::Timeout,
-    Class::Tls,
-    Class::Http401,
-    Class::Http403,
-    Class::Http404,
-    Class::Http429,
-    Class::Http5xx,
-    Class::HttpOther,
-    Class::Body,
-    Class::Expired,
-    Class::Config,
-];
 
 /// From one second (0x00) over 8 (`0`) and 68 (`a`) to 17 hours (0xff).
 fn length(argument: u8) -> Duration {

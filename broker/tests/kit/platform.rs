@@ -27,6 +27,8 @@ pub enum Answer {
     Drip,
     /// 200 with 64 MiB of body.
     Flood,
+    /// A new token by a clock that is so many seconds ahead.
+    Ahead(i64),
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +47,7 @@ struct State {
     asked: Vec<Asked>,
     minted: u32,
     held: bool,
+    known: Option<String>,
 }
 
 #[derive(Clone)]
@@ -59,8 +62,14 @@ impl Platform {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let state =
-            State { answer: Answer::Mint(HOUR), next: VecDeque::new(), asked: Vec::new(), minted: 0, held: false };
+        let state = State {
+            answer: Answer::Mint(HOUR),
+            next: VecDeque::new(),
+            asked: Vec::new(),
+            minted: 0,
+            held: false,
+            known: None,
+        };
         let platform = Self { url, state: Arc::new((Mutex::new(state), Condvar::new())) };
         let served = platform.clone();
         std::thread::spawn(move || {
@@ -83,6 +92,21 @@ impl Platform {
 
     pub fn fails(&self) {
         self.answer(Answer::Say(500, String::new(), r#"{"error":"token refresh failed"}"#.into()));
+    }
+
+    /// From now on, every other bearer gets 401.
+    pub fn knows_only(&self, bearer: &str) {
+        self.state.0.lock().unwrap().known = Some(bearer.into());
+    }
+
+    /// Mints again, as it does at first.
+    pub fn recovers(&self) {
+        self.answer(Answer::Mint(HOUR));
+    }
+
+    /// How many tokens it has minted: `ghs_minted_1`, `ghs_minted_2`…
+    pub fn minted(&self) -> u32 {
+        self.state.0.lock().unwrap().minted
     }
 
     /// Requests are noted, and answered only after [`Platform::release`].
@@ -119,8 +143,12 @@ impl Platform {
         let at = Instant::now();
         let mut state = self.state.0.lock().unwrap();
         let index = state.asked.len();
+        let stranger = state.known.as_ref().is_some_and(|known| *known != bearer);
         state.asked.push(Asked { at, bearer, written: 0, left_after: None });
         let mut answer = state.next.pop_front().unwrap_or_else(|| state.answer.clone());
+        if stranger {
+            answer = Answer::Say(401, String::new(), r#"{"error":"unauthorized"}"#.into());
+        }
         while state.held {
             state = self.state.1.wait(state).unwrap();
         }
@@ -138,6 +166,11 @@ impl Platform {
                 good(&format!("ghs_minted_{}", state.minted), SystemTime::now() + *life)
             }
             Answer::Token(token, dies) => good(token, *dies),
+            Answer::Ahead(seconds) => {
+                state.minted += 1;
+                let now = shifted(*seconds);
+                said_at(now, 200, "", &token_body(&format!("ghs_minted_{}", state.minted), now + HOUR))
+            }
             Answer::Say(status, headers, body) => said(*status, headers, body),
             Answer::Bytes(bytes) => bytes.clone(),
             Answer::Drip => good("ghs_dripped", SystemTime::now() + HOUR),
@@ -180,15 +213,28 @@ impl Platform {
 }
 
 pub fn good(token: &str, dies: SystemTime) -> Vec<u8> {
-    said(200, "", &format!(r#"{{"token":"{token}","expires_at":"{}"}}"#, rfc3339(dies)))
+    said(200, "", &token_body(token, dies))
+}
+
+fn token_body(token: &str, dies: SystemTime) -> String {
+    format!(r#"{{"token":"{token}","expires_at":"{}"}}"#, rfc3339(dies))
 }
 
 pub fn rfc3339(at: SystemTime) -> String {
     jiff::Timestamp::try_from(at).unwrap().to_string()
 }
 
+fn shifted(seconds: i64) -> SystemTime {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs().saturating_add_signed(seconds);
+    SystemTime::UNIX_EPOCH + Duration::from_secs(now)
+}
+
 fn said(status: u16, headers: &str, body: &str) -> Vec<u8> {
-    let date = httpdate::fmt_http_date(SystemTime::now());
+    said_at(SystemTime::now(), status, headers, body)
+}
+
+fn said_at(now: SystemTime, status: u16, headers: &str, body: &str) -> Vec<u8> {
+    let date = httpdate::fmt_http_date(now);
     let length = body.len();
     format!(
         "HTTP/1.1 {status} X\r\nDate: {date}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"

@@ -3,20 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, Uid};
+use nix::unistd::Pid;
 
-use crate::platform::Platform;
-use crate::wire;
-
-pub const BROKER: &str = env!("CARGO_BIN_EXE_molecule-broker");
+use super::platform::Platform;
+use super::{BROKER, set_mode, text, wait_for, wire};
 
 /// Retries in fractions of a second, and a first fetch at once.
 pub const FAST: &str = "[refresh]\nboot_spread = \"0s\"\nretry_base = \"100ms\"\nretry_max = \"400ms\"\nattempt_timeout = \"2s\"\n\
@@ -28,74 +24,43 @@ pub fn calm(config: &str) -> String {
     slow.replace("retry_max = \"400ms\"", "retry_max = \"1h\"")
 }
 
-/// Waits for something to be the case.
-#[track_caller]
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < until, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// For tests that measure, or that make the machine busy: one at a time.
-pub fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether a test that must be root can run; says so if not.
-pub fn root() -> bool {
-    let root = Uid::effective().is_root();
-    if !root {
-        println!("SKIP: needs root");
-    }
-    root
-}
-
-/// Whether a program is there; says so if not.
-pub fn have(program: &str, arguments: &[&str]) -> bool {
-    let tried = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let there = tried.is_ok_and(|status| status.success());
-    if !there {
-        println!("SKIP: {program} {} doesn't work here", arguments.join(" "));
-    }
-    there
-}
-
 pub struct World {
     root: tempfile::TempDir,
-    env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
     pub platform: Platform,
     daemon: Option<Child>,
 }
 
 impl World {
+    /// Without a configuration file.
     pub fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         set_mode(root.path(), 0o755);
-        for folder in ["home", "run", "configs"] {
+        for folder in ["home", "bin", "run", "configs", "repo"] {
             fs::create_dir(root.path().join(folder)).unwrap();
             set_mode(&root.path().join(folder), 0o755);
         }
         let platform = Platform::start();
         let shown = |name: &str| root.path().join(name).display().to_string();
         let env = [
-            ("PATH", "/usr/local/bin:/usr/bin:/bin".into()),
+            ("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", shown("bin"))),
             ("HOME", shown("home")),
             ("PLATFORM_URL", platform.url.clone()),
             ("WORKSPACE_ID", "w-1".into()),
             ("CONFIGS_DIR", shown("configs")),
             ("MOLECULE_BROKER_SOCKET", shown("run/broker.sock")),
-            ("MOLECULE_BROKER_CONFIG", shown("config.toml")),
             ("MOLECULE_BROKER_LOG", "debug".into()),
+            ("GIT_CONFIG_SYSTEM", shown("system")),
         ]
         .map(|(name, value)| (name.to_owned(), value));
         let world = Self { env: env.into_iter().collect(), platform, daemon: None, root };
         world.bearer("bearer-1");
+        world
+    }
+
+    /// With a file that makes it quick.
+    pub fn fast() -> Self {
+        let mut world = Self::new();
         world.config(FAST);
         world
     }
@@ -103,7 +68,7 @@ impl World {
     /// With a daemon that holds a token and won't ask for another by itself
     /// for a long time.
     pub fn settled() -> Self {
-        let mut world = Self::new();
+        let mut world = Self::fast();
         world.start();
         world.settle();
         world
@@ -137,7 +102,14 @@ impl World {
         self.env.insert(name.into(), value.into());
     }
 
-    pub fn config(&self, text: &str) {
+    /// Gives it a configuration file.
+    pub fn config(&mut self, text: &str) {
+        self.rewrite_config(text);
+        self.set("MOLECULE_BROKER_CONFIG", self.path("config.toml").display().to_string());
+    }
+
+    /// Another text for the file that it has.
+    pub fn rewrite_config(&self, text: &str) {
         fs::write(self.path("config.toml"), text).unwrap();
         set_mode(&self.path("config.toml"), 0o644);
     }
@@ -152,12 +124,25 @@ impl World {
 
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().envs(&self.env).current_dir(self.root.path()).stdin(Stdio::null());
+        command.env_clear().envs(&self.env).current_dir(self.path("repo")).stdin(Stdio::null());
         command
     }
 
     pub fn broker(&self, words: &[&str]) -> Output {
         self.command(BROKER).args(words).output().unwrap()
+    }
+
+    pub fn git(&self, words: &[&str]) {
+        let done = self.command("git").args(words).output().unwrap();
+        assert!(done.status.success(), "git {words:?}: {}", text(&done.stderr));
+    }
+
+    /// A program that a shell script is.
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        set_mode(&path, 0o755);
+        path
     }
 
     pub fn start(&mut self) {
@@ -221,7 +206,7 @@ impl World {
 
     /// The daemon's own pid, below whatever it was started through.
     pub fn pid(&self) -> u32 {
-        leaf(self.daemon.as_ref().unwrap().id())
+        serving(self.daemon.as_ref().unwrap().id())
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -296,7 +281,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
-            let pid = leaf(daemon.id());
+            let pid = serving(daemon.id());
             let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
             let _ = daemon.kill();
             let _ = daemon.wait();
@@ -304,21 +289,19 @@ impl Drop for World {
     }
 }
 
-/// The last of its children's children.
-fn leaf(mut pid: u32) -> u32 {
-    while let Some(child) = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
-        .ok()
-        .and_then(|list| list.split_whitespace().next()?.parse().ok())
+/// The daemon among its children's children, or itself.
+fn serving(mut pid: u32) -> u32 {
+    let serves = |pid: u32| {
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = arguments.split(|byte| *byte == 0);
+        words.next().is_some_and(|program| program.ends_with(b"molecule-broker")) && words.next() == Some(b"serve")
+    };
+    while !serves(pid)
+        && let Some(child) = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+            .ok()
+            .and_then(|list| list.split_whitespace().next()?.parse().ok())
     {
         pid = child;
     }
     pid
-}
-
-pub fn set_mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-pub fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
