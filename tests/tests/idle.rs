@@ -36,7 +36,7 @@ fn under_supervise_the_watchdog_wakes_each_of_both_twice_a_minute_and_nothing_el
     let supervised = Supervised::start(&world);
     settled(&world);
     let both = supervised.both().expect("supervisor and daemon run");
-    both.map(one_thread);
+    both.into_iter().for_each(one_thread);
     let Some(trace) = a_minute_of(&world, &both) else { return };
     for (who, pid) in ["supervisor", "daemon"].into_iter().zip(both) {
         let own = trace.lines().filter_map(|line| line.strip_prefix(&format!("{pid} ")));
@@ -95,5 +95,9 @@ fn returned(line: &str) -> bool {
 
 /// A call in which a process sleeps.
 fn waits(line: &str) -> bool {
-    ["poll(", "epoll_wait(", "epoll_pwait(", "nanosleep(", "futex(", " resumed>"].iter().any(|call| line.contains(call))
+    let line = line.trim_start();
+    let call = line.strip_prefix("<... ").map_or_else(|| line.split('(').next(), |resumed| resumed.split(' ').next());
+    call.is_some_and(|call| {
+        ["poll", "ppoll", "epoll_wait", "epoll_pwait", "restart_syscall", "clock_nanosleep", "futex"].contains(&call)
+    })
 }
