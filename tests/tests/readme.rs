@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use molecule_protocol::encoding::base64_digest;
 use molecule_tests::blocks::{self, Block, console, table};
-use molecule_tests::docker::{City, Container, Image, Options, agent, available, base, checkout, of_family, root};
+use molecule_tests::docker::{City, Container, Image, Options, agent, available, base, checkout, root};
 use molecule_tests::git_host::Worth;
 use molecule_tests::programs::programs;
 use molecule_tests::world::{Ran, run};
@@ -163,15 +163,13 @@ fn the_readme_leads_from_an_empty_machine_to_a_clone_of_a_private_repository() {
     assert_eq!(host.dead_shown(), 0);
 }
 
-/// In an image that had the old scripts.
 #[test]
 fn the_migration_guide_leads_from_the_scripts_to_the_broker_and_back() {
     if !available("the migration guide") {
         return;
     }
     let city = City::new(HOUR);
-    let image = of_family("claude-code");
-    let container = Container::start(&city, &image.name, &["--entrypoint=sleep"], &["infinity"]);
+    let container = Container::start(&city, agent(), &["--entrypoint=sleep"], &["infinity"]);
     container.sh_as_root("chown agent /configs").ok();
     let machine = Machine::new(city, container);
     machine.read("docs/migration.md");

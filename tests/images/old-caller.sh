@@ -1,0 +1,46 @@
+#!/bin/bash
+# A script as images have them, written for the old helper: every action, in
+# every way it was called. What it learns is for the test that runs it.
+set -euo pipefail
+helper=/app/scripts/molecule-git-token-helper.sh
+refresher=/app/scripts/molecule-gh-token-refresh.sh
+
+# As the entrypoints keep it alive.
+(while true; do
+    bash "$refresher"
+    echo "learned respawned"
+done) &
+
+github() { printf 'protocol=https\nhost=github.com\n'"$1"'\n'; }
+password() { sed -n 's/^password=//p'; }
+another() {
+    for _ in $(seq 100); do
+        new=$("$helper" _fetch_token)
+        [ "$new" = "$1" ] || break
+        sleep 0.1
+    done
+    echo "$new"
+}
+
+token=$(bash "$helper" _fetch_token)
+echo "learned fetched $token"
+echo "learned got $(github '' | "$helper" get | password)"
+echo "learned got-without-action $(github '' | bash "$helper" | password)"
+echo "learned fetched-by-the-runtimes-copy $(bash ~/.molecule-runtime/scripts/molecule-git-token-helper.sh _fetch_token)"
+
+GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_COUNT=0 GIT_ASKPASS='' GIT_TERMINAL_PROMPT=0 \
+    git -c credential.https://github.com.helper="!bash $helper" \
+    ls-remote https://github.com/acme/app.git >/dev/null
+
+github "username=x-access-token\npassword=$token\n" | "$helper" store
+echo "learned fetched-after-store $("$helper" _fetch_token)"
+github "username=x-access-token\npassword=$token\n" | bash "$helper" erase
+token=$(another "$token")
+echo "learned fetched-after-erase $token"
+"$helper" _invalidate_cache
+token=$(another "$token")
+echo "learned fetched-after-invalidate $token"
+
+bash "$helper" _refresh_gh
+echo "learned written-for-tools $(cat ~/.gh_token)"
+echo "learned gh-is-logged-in $(sed -n 's/^ *oauth_token: //p' ~/.config/gh/hosts.yml)"
