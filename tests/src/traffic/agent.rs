@@ -108,8 +108,8 @@ impl<'a> Agent<'a> {
 
     pub fn note(&self, name: &'static str, began: SystemTime, took: Duration, failure: Option<String>) -> bool {
         let works = failure.is_none();
-        let (git, host) = (self.git.version.clone(), self.host.clone());
-        self.traffic.note(Operation { name, git, host, began, took, failure });
+        let (program, host) = (format!("git {}", self.git.version), self.host.clone());
+        self.traffic.note(Operation { name, program, host, began, took, failure });
         works
     }
 

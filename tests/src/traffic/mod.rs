@@ -18,8 +18,8 @@ pub use self::reject::reject_newest;
 #[derive(Clone, Debug)]
 pub struct Operation {
     pub name: &'static str,
-    /// The version of the git that did it.
-    pub git: String,
+    /// What did it, such as `git 2.47.3`.
+    pub program: String,
     /// The `host:port` that it worked with. Where each agent has a name of its
     /// own for the host, it tells whose line in the audit is whose.
     pub host: String,

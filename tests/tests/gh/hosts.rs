@@ -41,6 +41,7 @@ fn a_token_of_ones_own_for_the_other_kind_of_host_keeps_nobody_from_ours() {
             run(scene.gh(Way::Before, &["api", "user"]).env(variable, OWN), PATIENCE).ok();
         }
         assert_eq!((scene.world.host.shown_count(Worth::Live), scene.world.host.dead_shown()), (2, 0));
+        assert!(scene.world.broker.audit().contains("client=gh"));
     }
 }
 

@@ -14,7 +14,7 @@ use molecule_tests::programs::{Git, gits};
 use molecule_tests::wait::poll;
 use molecule_tests::world::{Setup, World, run, run_with_input};
 
-use crate::{load, stats, whole};
+use crate::{gh, load, stats, whole};
 
 pub(crate) const OURS_REQUEST: &[u8] = b"molecule/1 get\nclient=helper\nprotocol=https\nhost=github.com\n\n";
 const CACHE_REQUEST: &[u8] = b"action=get\ntimeout=3600\nprotocol=https\nhost=github.com\n\n";
@@ -72,6 +72,7 @@ impl Peers {
     pub(crate) fn compare(&self, quick: bool) -> Result<(), String> {
         println!("git {}, {} cores; medians of interleaved rounds\n", self.git.version, cores());
         whole::compare(self, if quick { 100 } else { 1500 })?;
+        gh::compare(self, if quick { 100 } else { 1500 }, if quick { 20 } else { 100 })?;
         load::compare(self, if quick { 3 } else { 15 })?;
         println!("\nResident memory after that, in MB (PSS, RSS)");
         let daemons =

@@ -74,14 +74,14 @@ pub(crate) fn compare(peers: &Peers, rounds: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn shuffle(order: &mut [usize]) {
+pub(crate) fn shuffle(order: &mut [usize]) {
     for last in (1..order.len()).rev() {
         let draw = getrandom::u32().expect("the kernel has random bytes");
         order.swap(last, draw as usize % (last + 1));
     }
 }
 
-fn once(command: &mut Command) -> std::io::Result<(Duration, String)> {
+pub(crate) fn once(command: &mut Command) -> std::io::Result<(Duration, String)> {
     let (stdin, mut to_child) = pipe()?;
     to_child.write_all(STDIN)?;
     drop(to_child);

@@ -1,6 +1,7 @@
 //! `cargo demo`: one minute in the life of a broker, with the hour of a token
 //! shortened to eight seconds. See [`options`] for what can be varied.
 
+mod gh;
 mod options;
 mod report;
 mod show;

@@ -12,6 +12,7 @@ usage: cargo demo [-- OPTION…]
                 next git version of this machine
   --cached      the platform has one token for all and renews it itself
   --askpass     git asks by GIT_ASKPASS instead of the credential helper
+  --gh          all of them are gh's, each with a dead GH_TOKEN exported
   --calm        no outage, no rejected token";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub(crate) struct Options {
     pub(crate) clients: usize,
     pub(crate) cached: bool,
     pub(crate) askpass: bool,
+    pub(crate) gh: bool,
     pub(crate) calm: bool,
 }
 
@@ -31,6 +33,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, 
         clients: 2,
         cached: false,
         askpass: false,
+        gh: false,
         calm: false,
     };
     let mut arguments = arguments;
@@ -41,6 +44,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, 
             "--clients" => options.clients = number(&name, arguments.next())?,
             "--cached" => options.cached = true,
             "--askpass" => options.askpass = true,
+            "--gh" => options.gh = true,
             "--calm" => options.calm = true,
             _ => return Err(format!("{name} is no option of the demo")),
         }

@@ -17,6 +17,7 @@ pub(crate) struct Facts {
     elapsed: Duration,
     rotations: usize,
     operations: usize,
+    by_gh: usize,
     failures: usize,
     asked: usize,
     tokens_given: usize,
@@ -40,6 +41,7 @@ impl Facts {
             elapsed,
             rotations: tokens.len().saturating_sub(1),
             operations: operations.len(),
+            by_gh: operations.iter().filter(|one| one.program == "gh").count(),
             failures: operations.iter().filter(|one| one.failure.is_some()).count(),
             asked: asked.len(),
             tokens_given,
@@ -55,7 +57,8 @@ impl Facts {
     pub(crate) fn table(&self) -> String {
         let rows = [
             ("time", format!("{:.0} s", self.elapsed.as_secs_f64())),
-            ("git operations", self.operations.to_string()),
+            ("operations", self.operations.to_string()),
+            ("  by gh", self.by_gh.to_string()),
             ("  failed", self.failures.to_string()),
             ("token rotations", self.rotations.to_string()),
             ("host was shown", format!("{} live tokens", self.shown_live)),
@@ -73,10 +76,11 @@ impl Facts {
 
     pub(crate) fn line(&self) -> String {
         format!(
-            "{:>5.1} s  {} operations, {} failed; {} rotations; host shown {} live, {} dead; \
+            "{:>5.1} s  {} operations ({} by gh), {} failed; {} rotations; host shown {} live, {} dead; \
              platform {}, asked {}; broker {}",
             self.elapsed.as_secs_f64(),
             self.operations,
+            self.by_gh,
             self.failures,
             self.rotations,
             self.shown_live,
@@ -107,31 +111,32 @@ pub(crate) fn summary(facts: &Facts, operations: &[Operation], options: &Options
     let mut text = String::new();
     let mut groups: BTreeMap<(&str, &str), Vec<Duration>> = BTreeMap::new();
     for one in operations {
-        groups.entry((&one.git, one.name)).or_default().push(one.took);
+        groups.entry((&one.program, one.name)).or_default().push(one.took);
     }
-    for ((git, name), mut times) in groups {
+    for ((program, name), mut times) in groups {
         times.sort();
         let at = |share: usize| times[(times.len() - 1) * share / 100];
         let (half, most) = (at(50), at(99));
         let _ = writeln!(
             text,
-            "git {git} {name:<5} {:>5} times, median {half:.0?}, 99 of 100 within {most:.0?}",
+            "{program:<10} {name:<5} {:>5} times, median {half:.0?}, 99 of 100 within {most:.0?}",
             times.len()
         );
     }
     let mut problems = problems(facts, options);
     for one in operations.iter().filter(|one| one.failure.is_some()).take(5) {
         let failure = one.failure.as_deref().unwrap_or_default();
-        problems.push(format!("git {} {}: {failure}", one.git, one.name));
+        problems.push(format!("{} {}: {failure}", one.program, one.name));
     }
     if let Some(Ok(took)) = &facts.rejection {
         let _ = writeln!(text, "the rejected token was replaced after {took:.0?}");
     }
     let _ = writeln!(
         text,
-        "{} operations, {} failed; {} rotations, {} outage(s); host shown {} live and {} dead \
+        "{} operations ({} by gh), {} failed; {} rotations, {} outage(s); host shown {} live and {} dead \
          tokens; platform asked {} times ({:.2} per rotation)",
         facts.operations,
+        facts.by_gh,
         facts.failures,
         facts.rotations,
         facts.outages,
@@ -151,7 +156,7 @@ pub(crate) fn summary(facts: &Facts, operations: &[Operation], options: &Options
 fn problems(facts: &Facts, options: &Options) -> Vec<String> {
     let mut problems = Vec::new();
     if facts.failures > 0 {
-        problems.push(format!("{} git operations failed", facts.failures));
+        problems.push(format!("{} operations failed", facts.failures));
     }
     if facts.shown_dead > 0 {
         problems.push(format!("the host was shown {} dead tokens", facts.shown_dead));

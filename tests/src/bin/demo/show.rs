@@ -10,11 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use molecule_tests::platform::Policy;
-use molecule_tests::programs::{gits, programs};
+use molecule_tests::programs::{Git, gits, programs};
 use molecule_tests::serve::runtime;
 use molecule_tests::traffic::{Agent, Traffic};
 use molecule_tests::world::{Setup, Wiring, World};
 
+use crate::gh::Gh;
 use crate::options::Options;
 use crate::report::{Facts, summary};
 use crate::traffic;
@@ -29,13 +30,20 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     programs();
     let gits = gits();
     let policy = if options.cached { Policy::cached_like_the_real_one(options.life) } else { Policy::MintPerCall };
-    let world = World::started(Setup { life: options.life, policy, ..Setup::default() });
-    let versions: Vec<_> = gits.iter().map(|git| git.version.as_str()).collect();
+    let mut world = World::new(Setup { life: options.life, policy, ..Setup::default() });
+    // git asks for the host by its own name, gh for github.com.
+    let hosts = format!("{},github.com", world.host.origin());
+    world.broker.set_env("MOLECULE_BROKER_HOSTS", &hosts);
+    world.broker.start();
+    let gh = Gh::of(&world);
+    if options.gh && gh.is_none() {
+        eprintln!("demo: gh isn't installed");
+        return ExitCode::FAILURE;
+    }
     println!(
-        "For {:?}: {} agents with git {}, tokens that live {:?}, platform {}, git host {}",
+        "For {:?}: {}, tokens that live {:?}, platform {}, git host {}",
         options.length,
-        options.clients,
-        versions.join(" and "),
+        who(options, &gits, gh.is_some()),
         options.life,
         world.platform.url(),
         world.host.url(""),
@@ -48,20 +56,24 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let began = Instant::now();
     let wiring = if options.askpass { Wiring::Askpass } else { Wiring::Helper };
     thread::scope(|scope| {
-        for (number, git) in gits.iter().cycle().take(options.clients).enumerate() {
-            let (traffic, world) = (&traffic, &world);
+        let (git_agents, gh_agents) = if options.gh { (0, options.clients) } else { (options.clients, 1) };
+        let (traffic, world) = (&traffic, &world);
+        for (number, git) in gits.iter().cycle().take(git_agents).enumerate() {
             scope.spawn(move || {
                 let mut agent = Agent::new(world, traffic, git, number, "localhost");
                 agent.wiring = wiring;
                 traffic::work(agent, || traffic.stopped());
             });
         }
+        for gh in gh.iter().cycle().take(gh_agents) {
+            scope.spawn(move || gh.work(world, traffic));
+        }
         while began.elapsed() < options.length && !interrupted.load(Ordering::Relaxed) {
-            if let Some(event) = trouble.step(began.elapsed(), &world, &gits[0]) {
+            if let Some(event) = trouble.step(began.elapsed(), world, &gits[0]) {
                 screen.event(began.elapsed(), &event);
             }
             if screen.is_due() {
-                screen.draw(&Facts::gather(&world, &traffic, &trouble, began.elapsed()));
+                screen.draw(&Facts::gather(world, traffic, &trouble, began.elapsed()));
             }
             thread::sleep(TICK);
         }
@@ -76,6 +88,15 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let (text, all_well) = summary(&facts, &traffic.operations(), options);
     println!("\n{text}");
     if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn who(options: &Options, gits: &[Git], has_gh: bool) -> String {
+    if options.gh {
+        return format!("{} agents with gh and a dead GH_TOKEN", options.clients);
+    }
+    let versions: Vec<_> = gits.iter().map(|git| git.version.as_str()).collect();
+    let gh = if has_gh { "one with gh and a dead GH_TOKEN" } else { "none with gh, which isn't installed" };
+    format!("{} agents with git {}, {gh}", options.clients, versions.join(" and "))
 }
 
 fn on_interrupt() -> Arc<AtomicBool> {

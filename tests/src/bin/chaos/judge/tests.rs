@@ -19,7 +19,7 @@ fn span(from: f64, to: f64) -> Span {
 fn operation(from: f64, to: f64, said: &str) -> Operation {
     Operation {
         name: "fetch",
-        git: String::from("2.47.3"),
+        program: String::from("git 2.47.3"),
         host: String::from(HOST),
         began: second(from),
         took: Duration::from_secs_f64(to - from),
