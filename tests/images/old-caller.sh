@@ -11,7 +11,8 @@ refresher=/app/scripts/molecule-gh-token-refresh.sh
     echo "learned respawned"
 done) &
 
-github() { printf 'protocol=https\nhost=github.com\n'"$1"'\n'; }
+# Here-documents: `store` ends unread, as it always did, and a pipe would tell.
+github=$'protocol=https\nhost=github.com\n'
 password() { sed -n 's/^password=//p'; }
 another() {
     for _ in $(seq 100); do
@@ -24,17 +25,18 @@ another() {
 
 token=$(bash "$helper" _fetch_token)
 echo "learned fetched $token"
-echo "learned got $(github '' | "$helper" get | password)"
-echo "learned got-without-action $(github '' | bash "$helper" | password)"
+echo "learned got $("$helper" get <<<"$github" | password)"
+echo "learned got-without-action $(bash "$helper" <<<"$github" | password)"
 echo "learned fetched-by-the-runtimes-copy $(bash ~/.molecule-runtime/scripts/molecule-git-token-helper.sh _fetch_token)"
 
 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_COUNT=0 GIT_ASKPASS='' GIT_TERMINAL_PROMPT=0 \
     git -c credential.https://github.com.helper="!bash $helper" \
     ls-remote https://github.com/acme/app.git >/dev/null
 
-github "username=x-access-token\npassword=$token\n" | "$helper" store
+used=$github"username=x-access-token"$'\n'"password=$token"
+"$helper" store <<<"$used"
 echo "learned fetched-after-store $("$helper" _fetch_token)"
-github "username=x-access-token\npassword=$token\n" | bash "$helper" erase
+bash "$helper" erase <<<"$used"
 token=$(another "$token")
 echo "learned fetched-after-erase $token"
 "$helper" _invalidate_cache
