@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::peer::{Peer, Verdict};
+use super::rights;
 use super::service::{First, Service};
 use super::slow::{self, Pending};
 use crate::answer::{self, Bytes};
@@ -54,6 +55,9 @@ const QUIET: Duration = Duration::from_secs(60);
 /// The listening socket can't be polled.
 pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskTracker) -> io::Result<()> {
     listener.set_nonblocking(true)?;
+    if !rights::refuse(&listener) {
+        tracing::debug!("this kernel can't keep descriptors out of requests (Linux 6.16 and later can)");
+    }
     let listener = watched(listener)?;
     let permits = Arc::new(Semaphore::new(SLOW_CONNECTIONS));
     let mut scratch = Box::new([0; MAX_REQUEST + 1]);

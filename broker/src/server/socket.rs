@@ -19,6 +19,7 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bin
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, chown};
 
+use super::rights;
 use crate::config::{Config, Socket};
 
 /// How many clients may stand in line (listen(2) cuts it at `somaxconn`).
@@ -111,6 +112,7 @@ impl Plan {
         if let Some(group) = self.group {
             chown(&self.path, None, Some(group))?;
         }
+        rights::refuse(&fd);
         listen(&fd, Backlog::new(BACKLOG)?)?;
         Ok(UnixListener::from(fd))
     }

@@ -1,6 +1,7 @@
 //! F: clients that are silent, slow, hostile or gone.
 
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use nix::sys::signal::Signal;
 use crate::kit::wire::{self, GET, connect};
 use crate::kit::world::FAST;
 use crate::kit::{World, alone, is_root, wait_for};
+use crate::strangers::ask_with_a_lingering_connection;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -170,4 +172,33 @@ fn f37_a_daemon_that_was_stopped_answers_whoever_waited_once_it_goes_on() {
     waiting.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     assert!(wire::rest(&mut waiting).starts_with("molecule/1 ok\n"));
     assert!(world.get().starts_with("molecule/1 ok\n"));
+}
+
+#[test]
+fn a_strangers_connection_that_takes_an_hour_to_close_holds_up_nobody() {
+    if !is_root("act as other users") {
+        return;
+    }
+    if !keeps_descriptors_out() {
+        println!("SKIP: this kernel lets descriptors come with any request");
+        return;
+    }
+    let world = World::settled();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    // A stranger's request is refused unread, and one of who may ask is read.
+    for uid in [12345, 0] {
+        // It must be there before the connection is taken and refused.
+        world.signal(Signal::SIGSTOP);
+        let sent = ask_with_a_lingering_connection(uid, &world.socket(), &silent);
+        world.signal(Signal::SIGCONT);
+        assert!(world.get().starts_with("molecule/1 ok\n"));
+        assert!(sent.contains("EPERM"), "{sent}");
+    }
+}
+
+/// Since 6.16.
+fn keeps_descriptors_out() -> bool {
+    let release = nix::sys::utsname::uname().unwrap().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(6), Some(16))
 }

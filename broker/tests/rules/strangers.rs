@@ -1,9 +1,14 @@
 //! The socket spoken from a process of another user.
 
-use std::io::Write;
+use std::io::{IoSlice, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+
+use nix::libc;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt};
 
 use crate::kit::wire::{connect, rest};
 
@@ -51,4 +56,42 @@ pub fn ask_and_drop_to(uid: u32, socket: &Path, request: &str) -> String {
         .output()
         .unwrap();
     heard(&output.stdout)
+}
+
+/// A process of this user that sends, with its request, a connection to
+/// `silent` whose last close takes an hour. What came of it.
+pub fn ask_with_a_lingering_connection(uid: u32, socket: &Path, silent: &TcpListener) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["strangers::a_client_that_hands_over_a_lingering_connection", "--exact", "--ignored", "--nocapture"])
+        .env("RULES_SOCKET", socket)
+        .env("RULES_SILENT", silent.local_addr().unwrap().to_string())
+        .uid(uid)
+        .gid(uid)
+        .output()
+        .unwrap();
+    heard(&output.stdout)
+}
+
+#[test]
+#[ignore = "not a test: the other process of ask_with_a_lingering_connection"]
+fn a_client_that_hands_over_a_lingering_connection() {
+    let Some(socket) = std::env::var_os("RULES_SOCKET") else { return };
+    let stream = connect(Path::new(&socket));
+    let lingering = lingering(&std::env::var("RULES_SILENT").unwrap());
+    let raw = [lingering.as_raw_fd()];
+    let text = [IoSlice::new(b"molecule/1 get\n")];
+    let sent =
+        sendmsg::<()>(stream.as_raw_fd(), &text, &[ControlMessage::ScmRights(&raw)], MsgFlags::MSG_NOSIGNAL, None);
+    println!("<<<{}>>>", sent.map_or_else(|error| error.to_string(), |_| "sent".into()));
+    // Ends without closing: what was handed over has one holder left.
+    std::process::exit(0);
+}
+
+/// More than the other end takes, and an order to wait for that end.
+fn lingering(silent: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(silent).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    while stream.write(&[0; 65536]).is_ok() {}
+    setsockopt(&stream, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 3600 }).unwrap();
+    stream
 }
