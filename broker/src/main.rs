@@ -1,11 +1,13 @@
 //! See the library.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     molecule_broker::harden::first();
     molecule_broker::cli::run(std::env::args_os()).unwrap_or_else(|fault| {
-        eprintln!("molecule-broker: {}", fault.message);
+        // Without anybody who reads it the status still tells.
+        let _ = writeln!(std::io::stderr(), "molecule-broker: {}", fault.message);
         ExitCode::from(fault.status)
     })
 }

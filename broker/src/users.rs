@@ -9,6 +9,10 @@ use std::path::PathBuf;
 
 use nix::unistd::{Gid, Group, Uid};
 
+/// The uid that a user namespace shows for everybody it doesn't map
+/// (user_namespaces(7)): not one user, so never one to trust unasked.
+pub const OVERFLOW: Uid = Uid::from_raw(65534);
+
 /// What is needed to act as somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {

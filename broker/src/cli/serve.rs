@@ -49,7 +49,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     let refilter = log_to_stderr(&config);
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     harden::raise_descriptor_limit();
-    let Handed { listener, leases } = Handed::take().map_err(|error| Fault::new(FAILED, error))?;
+    let Handed { listener, notify, leases } = Handed::take().map_err(|error| Fault::new(FAILED, error))?;
     let (listener, _bound) = match listener {
         Some(listener) => (listener, None),
         None => {
@@ -60,7 +60,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     let errands = needed(&config).then(|| sinks::start(config.file.as_deref(), options.user.as_deref())).transpose();
     let errands =
         errands.map_err(|error| Fault::new(FAILED, format!("the helper process can't be started: {error}")))?;
-    let (inherited, manager) = (Inherited::read(leases), ServiceManager::from_env());
+    let (inherited, manager) = (Inherited::read(leases), ServiceManager::from_env(notify));
     // All that connects, starts or takes over comes before this.
     let sandbox = sandbox::close(&config);
     let (again, user) = (global.clone(), options.user.clone());
@@ -93,7 +93,8 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
 fn log_to_stderr(config: &Config) -> Box<dyn Fn(&str)> {
     let filter = |text: &str| EnvFilter::try_new(text).unwrap_or_else(|_| EnvFilter::new("info"));
     let (layer, handle) = reload::Layer::new(filter(&config.log.filter));
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    // A log that nobody reads any more is no reason to end.
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(layer);
     // A second start in one process can only be a test's; the first log stays.
     let _ = match config.log.format {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{Fault, Global, launch};
-use crate::supervise::{self, Plan, plan};
+use crate::supervise::{self, Plan, plan, say};
 
 const BAD_CONFIGURATION: u8 = 2;
 
@@ -47,6 +47,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
 pub fn plan(global: &Global, options: &PlanOptions) -> Result<ExitCode, Fault> {
     let user = options.user.as_deref();
     let config = launch::config_for(global, user).map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
+    say::format(config.log.format);
     print!("{}", Plan::of(&config, plan::daemon_user(&config, user)));
     Ok(ExitCode::SUCCESS)
 }

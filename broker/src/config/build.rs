@@ -14,7 +14,7 @@ use super::raw::{self, List, Raw};
 use super::reader::{At, nearest};
 use super::valid::{Config, Credential, Hooks, Listen, Log, LogFormat, Sinks, Socket};
 use super::{credentials, policy, socket_path};
-use crate::users::{NotFound, User};
+use crate::users::{NotFound, OVERFLOW, User};
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -154,7 +154,17 @@ impl Build<'_> {
             let found = (self.system.user)(name);
             return found.map_err(|e| self.wrong(Place::CommandLine("--user"), "", e.to_string())).ok();
         }
-        (self.system.owner)(&self.configs_dir()).map(self.system.user_of)
+        let folder = self.configs_dir();
+        let owner = (self.system.owner)(&folder)?;
+        if owner == OVERFLOW {
+            self.warnings.push(format!(
+                "{} belongs to uid {owner}, which stands for everybody whom this container's user namespace doesn't map; \
+                 name who may ask in MOLECULE_BROKER_ALLOW_USERS",
+                folder.display()
+            ));
+            return None;
+        }
+        Some((self.system.user_of)(owner))
     }
 
     pub(super) fn configs_dir(&self) -> PathBuf {

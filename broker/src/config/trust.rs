@@ -6,12 +6,14 @@
 //! else: whoever can write a folder can put another file in its place. A
 //! folder with the sticky bit is fine, since there only owners replace files.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::Uid;
+
+use crate::source::small;
 
 const MAX_FILE: u64 = 1024 * 1024;
 const MAX_LINKS: usize = 40;
@@ -24,11 +26,7 @@ const STICKY: u32 = 0o1000;
 pub(super) fn read(path: &Path, us: Uid) -> Result<String, String> {
     folders(path, us)?;
     let failed = |error: std::io::Error| format!("it can't be read: {error}");
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err("it is no regular file, expected a TOML file".to_owned());
-    }
+    let (file, metadata) = small::open(path).map_err(failed)?;
     check(path, &metadata, us)?;
     let mut text = String::new();
     let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;

@@ -4,9 +4,7 @@
 
 use nix::unistd::Uid;
 
-/// The uid that a user namespace shows for everybody it doesn't map
-/// (user_namespaces(7)): not one user, so never one to trust unasked.
-const OVERFLOW: Uid = Uid::from_raw(65534);
+use crate::users::OVERFLOW;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 
 use listenfd::ListenFd;
 use nix::unistd::close;
@@ -16,12 +16,17 @@ use crate::environment;
 /// socket unit may call it anything.
 pub const SOCKET: &str = "socket";
 
+/// The name of the line to `supervise`, which takes the place of the
+/// `NOTIFY_SOCKET` that systemd has: what has no address hears no stranger.
+pub const NOTIFY: &str = "supervise-notify";
+
 /// What the names of kept leases begin with.
 pub const LEASE: &str = "lease-";
 
 #[derive(Debug, Default)]
 pub struct Handed {
     pub listener: Option<UnixListener>,
+    pub notify: Option<UnixDatagram>,
     pub leases: Vec<Kept>,
 }
 
@@ -45,6 +50,8 @@ impl Handed {
                     Ok(memory) => handed.leases.push(Kept { name: name.to_owned(), memory }),
                     Err(error) => tracing::warn!(name, "a kept lease is no memory, dropped: {error}"),
                 }
+            } else if name == NOTIFY {
+                handed.notify = descriptors.take_unix_datagram(index)?;
             } else if handed.listener.is_none() {
                 handed.listener = descriptors.take_unix_listener(index)?;
             } else if let Some(raw) = descriptors.take_raw_fd(index)? {

@@ -1,7 +1,8 @@
 //! The daemon's side of the protocol that systemd speaks with its services,
 //! and that `supervise` speaks too: the listening socket and the kept leases
 //! come as descriptors (sd_listen_fds(3)), and readiness, signs of life and
-//! new leases go out over a datagram socket (sd_notify(3), "FDSTORE=1").
+//! new leases go out over a datagram socket (sd_notify(3), "FDSTORE=1"): that
+//! of `NOTIFY_SOCKET`, or under `supervise` one that is handed over too.
 //!
 //! Who holds the other end makes no difference here.
 
@@ -12,9 +13,10 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-pub use descriptors::{Handed, LEASE, SOCKET, reopen_memory};
+pub use descriptors::{Handed, LEASE, NOTIFY, SOCKET, reopen_memory};
 use notify::Notifier;
 
 use crate::clock::{self, Alarm};
@@ -32,13 +34,15 @@ impl ServiceManager {
     /// Reads the environment, which stays as it is: whatever the daemon starts
     /// gets an environment of its own.
     #[must_use]
-    pub fn from_env() -> Self {
+    pub fn from_env(handed: Option<UnixDatagram>) -> Self {
         let var = environment::text;
         let ours = var("WATCHDOG_PID").is_none_or(|pid| pid == std::process::id().to_string());
         let silence = var("WATCHDOG_USEC").filter(|_| ours).and_then(|usec| usec.parse().ok());
-        let notifier = environment::os("NOTIFY_SOCKET").and_then(|name| {
+        let named = || {
+            let name = environment::os("NOTIFY_SOCKET")?;
             Notifier::new(&name).inspect_err(|error| tracing::warn!("NOTIFY_SOCKET can't be used: {error}")).ok()
-        });
+        };
+        let notifier = handed.map(Notifier::over).or_else(named);
         Self { notifier, watchdog: silence.filter(|usec| *usec > 0).map(Duration::from_micros) }
     }
 

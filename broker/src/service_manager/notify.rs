@@ -31,6 +31,10 @@ impl Notifier {
         Ok(Self(socket))
     }
 
+    pub(super) fn over(connected: UnixDatagram) -> Self {
+        Self(connected)
+    }
+
     pub(super) fn send(&self, message: &str, descriptor: Option<&OwnedFd>) -> io::Result<()> {
         match self.try_send(message, descriptor) {
             Err(Errno::EAGAIN) => {

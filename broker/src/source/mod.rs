@@ -12,7 +12,7 @@ mod file;
 mod note;
 mod persona;
 pub mod platform;
-mod small;
+pub(crate) mod small;
 mod watch;
 
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Reading a small file that others write: a pipe or a device in its place
 //! must not hang the daemon, nor a huge one fill it.
 
-use std::fs::{Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -9,13 +9,19 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
-/// Reads at most `most` bytes of the regular file at `path`; more is an error.
-pub(super) fn read(path: &Path, most: usize) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
+/// Opens the regular file at `path`, and nothing that could make it wait.
+pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
     let file = OpenOptions::new().read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits()).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
+    Ok((file, metadata))
+}
+
+/// Reads at most `most` bytes of the regular file at `path`; more is an error.
+pub(super) fn read(path: &Path, most: usize) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
+    let (file, metadata) = open(path)?;
     // Room for all of it at once: a buffer that grows leaves copies behind.
     let mut content = Zeroizing::new(Vec::with_capacity(most.min(4096)));
     file.take(most as u64 + 1).read_to_end(&mut content)?;

@@ -12,18 +12,23 @@ use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::FAILED;
+use super::inbox::Inbox;
 use super::stage;
 use super::watchdog::{PERIOD, Watchdog};
 use crate::clock;
-use crate::service_manager::SOCKET;
+use crate::service_manager::{NOTIFY, SOCKET};
 
 /// sd_listen_fds(3): the first descriptor that is handed over.
 const FIRST: i32 = 3;
 
 pub struct Daemon {
     pub pid: Pid,
+    pub inbox: Inbox,
     pub ready_since: Option<Duration>,
     pub watchdog: Watchdog,
+    /// The watchdog had it killed.
+    pub condemned: bool,
 }
 
 /// What every daemon is started with.
@@ -32,14 +37,14 @@ pub struct Hand<'h> {
     pub user: &'h str,
     pub listener: &'h UnixListener,
     pub leases: Vec<(String, OwnedFd)>,
-    pub notify: &'h str,
     pub restarts: u64,
 }
 
 impl Daemon {
     pub fn start(hand: Hand<'_>) -> io::Result<Self> {
-        let mut names = vec![SOCKET.to_owned()];
-        let mut descriptors = vec![OwnedFd::from(hand.listener.try_clone()?)];
+        let (inbox, notify) = Inbox::open()?;
+        let mut names = vec![SOCKET.to_owned(), NOTIFY.to_owned()];
+        let mut descriptors = vec![OwnedFd::from(hand.listener.try_clone()?), notify.into()];
         for (name, memory) in hand.leases {
             names.push(name);
             descriptors.push(memory);
@@ -53,7 +58,8 @@ impl Daemon {
         command
             .env("LISTEN_FDS", count.to_string())
             .env("LISTEN_FDNAMES", names.join(":"))
-            .env("NOTIFY_SOCKET", hand.notify)
+            // Whoever supervises the supervisor has nothing to hear from it.
+            .env_remove("NOTIFY_SOCKET")
             .env("WATCHDOG_USEC", PERIOD.as_micros().to_string())
             .stdin(Stdio::null())
             // The terminal's signals are for the command.
@@ -62,11 +68,54 @@ impl Daemon {
             .map_err(io::Error::other)?;
         let child = command.spawn()?;
         let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-        Ok(Self { pid, ready_since: None, watchdog: Watchdog::start(clock::awake()) })
+        Ok(Self { pid, inbox, ready_since: None, watchdog: Watchdog::start(clock::awake()), condemned: false })
     }
 
     pub fn signal(&self, signal: Signal) {
         // Not waited for yet, so the number can't be somebody else's.
         let _ = kill(self.pid, signal);
+    }
+}
+
+/// As shells have it.
+pub fn by_signal(signal: Signal) -> u8 {
+    by_number(signal as i32)
+}
+
+pub fn by_number(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(FAILED)
+}
+
+/// What a daemon's end says, for whoever reads the log.
+pub fn meaning(status: u8, condemned: bool) -> String {
+    let signal = status.checked_sub(128).and_then(|number| Signal::try_from(i32::from(number)).ok());
+    match (status, signal) {
+        (0, _) => "somebody told it to stop".into(),
+        (1, _) => "it could not go on, as its lines above say".into(),
+        (2, _) => "its configuration is wrong, as its lines above say".into(),
+        (_, Some(Signal::SIGABRT)) => "SIGABRT, a panic: a fault of its own, see its lines above".into(),
+        (_, Some(Signal::SIGKILL)) if condemned => "killed, since it gave no sign of life".into(),
+        (_, Some(Signal::SIGKILL)) => "SIGKILL, from somebody, or because the container is out of memory".into(),
+        (_, Some(signal)) => signal.to_string(),
+        _ => "see its lines above".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_in_words() {
+        for (status, condemned, told) in [
+            (2, false, "its configuration is wrong"),
+            (134, false, "a panic"),
+            (137, false, "out of memory"),
+            (137, true, "no sign of life"),
+            (143, false, "SIGTERM"),
+            (255, false, "see its lines above"),
+        ] {
+            assert!(meaning(status, condemned).contains(told), "{status}: {}", meaning(status, condemned));
+        }
     }
 }

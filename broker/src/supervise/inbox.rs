@@ -1,27 +1,25 @@
 //! The daemon's messages, in systemd's notification protocol from the other
-//! side. The kernel says who wrote each (unix(7), `SO_PASSCRED`): the socket's
-//! name is no secret, and only the supervisor's own child is listened to.
+//! side. They come over a pair of sockets that each daemon gets a new one of:
+//! it has no name, in the file system or out of it, so nobody else can write to
+//! the supervisor, fill its queue, or hand it descriptors whose closing waits
+//! for a network.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 
-use nix::cmsg_space;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt, sockopt::PassCred};
-use nix::unistd::{Pid, close};
-
-use crate::clock;
-use crate::service_manager::reopen_memory;
+use rustix::cmsg_space;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 /// Longer than anything that the daemon writes.
 const LONGEST: usize = 4096;
 
-pub struct Inbox {
-    socket: UnixDatagram,
-    name: String,
-}
+/// The most that the kernel lets one message carry (unix(7), `SCM_MAX_FD`).
+const MOST: usize = 253;
+
+pub struct Inbox(UnixDatagram);
 
 /// What a daemon said.
 #[derive(Debug, Default)]
@@ -33,60 +31,42 @@ pub struct Letter {
 }
 
 impl Inbox {
-    /// Under an abstract name of this network namespace: no file system needs
-    /// to be writable for it.
-    pub fn open() -> io::Result<Self> {
-        let name = format!("molecule-broker/{:016x}", clock::random()?);
-        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
-        socket.set_nonblocking(true)?;
-        setsockopt(&socket, PassCred, &true)?;
-        Ok(Self { socket, name: format!("@{name}") })
+    /// With the end that the daemon gets.
+    pub fn open() -> io::Result<(Self, UnixDatagram)> {
+        let (ours, theirs) = UnixDatagram::pair()?;
+        Ok((Self(ours), theirs))
     }
 
-    /// For `NOTIFY_SOCKET`.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The next message, if there is one; empty if it is anybody else's than
-    /// `author`'s.
-    pub fn next(&self, author: Option<Pid>) -> Option<Letter> {
+    /// The next message, if there is one.
+    pub fn next(&self) -> Option<Letter> {
         let mut bytes = [0; LONGEST];
-        let mut control = cmsg_space!(UnixCredentials, [RawFd; 8]);
-        let (length, from, descriptors) = {
-            let mut buffer = [IoSliceMut::new(&mut bytes)];
-            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-            let message = recvmsg::<()>(self.socket.as_raw_fd(), &mut buffer, Some(&mut control), flags).ok()?;
-            let (mut from, mut descriptors) = (None, Vec::new());
-            for part in message.cmsgs().ok().into_iter().flatten() {
-                match part {
-                    ControlMessageOwned::ScmCredentials(credentials) => from = Some(Pid::from_raw(credentials.pid())),
-                    ControlMessageOwned::ScmRights(raw) => descriptors.extend(raw),
-                    _ => {}
-                }
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST))];
+        // Whatever comes has an owner in here, and is closed if nobody takes
+        // it, also what came of a message that had to be cut.
+        let mut parts = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let read = recvmsg(&self.0, &mut [IoSliceMut::new(&mut bytes)], &mut parts, flags).ok()?;
+        let mut descriptors = Vec::new();
+        for part in parts.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = part {
+                descriptors.extend(rights);
             }
-            (message.bytes, from, descriptors)
-        };
-        let text = std::str::from_utf8(&bytes[..length]).ok().filter(|_| from.is_some() && from == author);
-        let Some(text) = text else {
-            for raw in descriptors {
-                let _ = close(raw);
-            }
-            return Some(Letter::default());
-        };
-        Some(Letter::read(text, descriptors))
+        }
+        Some(
+            std::str::from_utf8(&bytes[..read.bytes])
+                .map_or_else(|_| Letter::default(), |t| Letter::read(t, descriptors)),
+        )
     }
 }
 
 impl Letter {
-    fn read(text: &str, descriptors: Vec<RawFd>) -> Self {
+    fn read(text: &str, descriptors: Vec<OwnedFd>) -> Self {
         let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        let mut memories: Vec<File> = descriptors.into_iter().filter_map(|raw| reopen_memory(raw).ok()).collect();
         let name = value("FDNAME").map(str::to_owned);
         let mut letter =
             Self { ready: value("READY") == Some("1"), alive: value("WATCHDOG") == Some("1"), ..Self::default() };
         if value("FDSTORE") == Some("1") {
-            letter.keep = name.zip(memories.pop());
+            letter.keep = name.zip(descriptors.into_iter().next().map(File::from));
         } else if value("FDSTOREREMOVE") == Some("1") {
             letter.forget = name;
         }
@@ -96,6 +76,45 @@ impl Letter {
 
 impl AsFd for Inbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::os::fd::AsRawFd;
+
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
+    use super::*;
+
+    fn write(to: &UnixDatagram, text: &str, descriptors: &[i32]) {
+        let rights = [ControlMessage::ScmRights(descriptors)];
+        sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(text.as_bytes())], &rights, MsgFlags::empty(), None).unwrap();
+    }
+
+    /// A pipe tells by its end whether anybody still holds a copy.
+    #[test]
+    fn every_descriptor_that_isnt_kept_is_closed_however_many_come() {
+        let (inbox, daemon) = Inbox::open().unwrap();
+        for (count, text) in [(9, "READY=1"), (MOST, "READY=1"), (MOST, "\u{0}"), (MOST, "FDSTORE=1")] {
+            let (reader, writer) = io::pipe().unwrap();
+            write(&daemon, text, &vec![writer.as_raw_fd(); count]);
+            drop(writer);
+            assert_eq!(inbox.next().unwrap().ready, text == "READY=1");
+            let mut end = [nix::poll::PollFd::new(reader.as_fd(), nix::poll::PollFlags::empty())];
+            assert_eq!(nix::poll::poll(&mut end, 0_u8), Ok(1), "{count} with {text:?}: one is still open");
+        }
+        assert!(inbox.next().is_none());
+    }
+
+    #[test]
+    fn of_several_descriptors_the_first_is_the_one_to_keep() {
+        let (inbox, daemon) = Inbox::open().unwrap();
+        let file = tempfile::tempfile().unwrap();
+        write(&daemon, "FDSTORE=1\nFDNAME=lease-1", &[file.as_raw_fd(), daemon.as_raw_fd()]);
+        let (name, kept) = inbox.next().unwrap().keep.unwrap();
+        assert!(name == "lease-1" && kept.metadata().unwrap().is_file());
     }
 }

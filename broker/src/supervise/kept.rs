@@ -17,9 +17,10 @@ pub struct KeptLeases(Vec<(String, File)>);
 
 impl KeptLeases {
     pub fn keep(&mut self, name: String, memory: File) {
-        let small = memory.metadata().is_ok_and(|m| m.len() <= MAX_BYTES as u64);
         let plain = name.len() <= 64 && name.strip_prefix(LEASE).is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
-        if !(small && plain && is_sealed(&memory)) {
+        // In this order: other files could take their time to tell their size.
+        let small = || memory.metadata().is_ok_and(|m| m.len() <= MAX_BYTES as u64);
+        if !(plain && is_sealed(&memory) && small()) {
             say::warn("the daemon gave a lease memory that is not sealed, too big or oddly named; it isn't kept");
             return;
         }

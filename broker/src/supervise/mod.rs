@@ -19,7 +19,7 @@ mod kept;
 mod pace;
 pub mod plan;
 mod run;
-mod say;
+pub mod say;
 mod signals;
 mod stage;
 mod watchdog;

@@ -2,7 +2,6 @@
 //! this much in lines of text, and takes its memory along.
 
 use std::fmt;
-use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -10,11 +9,12 @@ use molecule_protocol::limits::DEFAULT_SOCKET;
 use nix::unistd::{Gid, Uid, geteuid};
 
 use super::stage::take_on;
-use crate::config::{Config, SourceConfig};
+use crate::config::{Config, LogFormat, SourceConfig};
 use crate::environment;
 use crate::git_config::Wiring;
 use crate::server::socket;
-use crate::users;
+use crate::source::small;
+use crate::users::{self, OVERFLOW};
 
 /// The user that exists for the daemon alone.
 const OWN_USER: &str = "molecule-broker";
@@ -27,6 +27,8 @@ pub struct Plan {
     pub socket: socket::Plan,
     /// Whom the daemon runs as; empty for whoever the supervisor is.
     pub user: String,
+    /// In which of its formats the log is.
+    pub log: LogFormat,
     /// What the command finds in its environment.
     pub environment: Vec<(String, String)>,
 }
@@ -38,7 +40,7 @@ impl Plan {
         if config.socket.path != Path::new(DEFAULT_SOCKET) {
             environment.push(("MOLECULE_BROKER_SOCKET".into(), config.socket.path.display().to_string()));
         }
-        Self { socket: socket::Plan::of(config), user, environment }
+        Self { socket: socket::Plan::of(config), user, log: config.log.format, environment }
     }
 
     /// # Errors
@@ -55,6 +57,7 @@ impl Plan {
                 make_folder: value("make-folder") == Some("yes"),
             },
             user: value("user").unwrap_or_default().to_owned(),
+            log: if value("log") == Some("json") { LogFormat::Json } else { LogFormat::Text },
             environment: values("env")
                 .filter_map(|pair| pair.split_once('='))
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -67,6 +70,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let socket::Plan { path, mode, group, make_folder } = &self.socket;
         writeln!(f, "socket={}\nmode={mode}\nuser={}", path.display(), self.user)?;
+        writeln!(f, "log={}", if self.log == LogFormat::Json { "json" } else { "text" })?;
         writeln!(f, "make-folder={}", if *make_folder { "yes" } else { "no" })?;
         group.map_or(Ok(()), |group| writeln!(f, "group={group}"))?;
         self.environment.iter().try_for_each(|(name, value)| writeln!(f, "env={name}={value}"))
@@ -98,6 +102,17 @@ pub fn daemon_user(config: &Config, served: Option<&str>) -> String {
     if !geteuid().is_root() {
         return String::new();
     }
+    let user = own_or_served(config, served);
+    if user.is_empty() || users::user(&user).is_ok_and(|user| user.uid.is_root()) {
+        super::say::warn(&format!(
+            "the daemon runs as root, for want of another user: make one that is called {OWN_USER}, \
+             or name the one to serve by --user"
+        ));
+    }
+    user
+}
+
+fn own_or_served(config: &Config, served: Option<&str>) -> String {
     let agent = served.map(str::to_owned).or_else(owner_of_configs).unwrap_or_default();
     let Ok(own) = users::user(OWN_USER) else { return agent };
     let sources = config.credentials.iter().filter_map(|credential| match &credential.source {
@@ -116,7 +131,7 @@ pub fn daemon_user(config: &Config, served: Option<&str>) -> String {
     if let Err(error) = take_on(&own) {
         return told(format!("it can't be that user: {error}"));
     }
-    match needed.iter().find_map(|path| Some((path, File::open(path).err()?))) {
+    match needed.iter().find_map(|path| Some((path, small::open(path).err()?))) {
         Some((path, error)) => told(format!("that user can't read {} ({error})", path.display())),
         None => OWN_USER.to_owned(),
     }
@@ -124,8 +139,8 @@ pub fn daemon_user(config: &Config, served: Option<&str>) -> String {
 
 fn owner_of_configs() -> Option<String> {
     let folder = environment::os("CONFIGS_DIR").unwrap_or_else(|| "/configs".into());
-    let uid = Path::new(&folder).metadata().ok()?.uid();
-    Some(users::user_of(Uid::from_raw(uid)).name)
+    let uid = Uid::from_raw(Path::new(&folder).metadata().ok()?.uid());
+    (uid != OVERFLOW).then(|| users::user_of(uid).name)
 }
 
 #[cfg(test)]
@@ -142,6 +157,7 @@ mod tests {
                 make_folder: true,
             },
             user: "agent".into(),
+            log: LogFormat::Json,
             environment: vec![("A".into(), "b=c".into()), ("EMPTY".into(), String::new())],
         };
         assert_eq!(format!("{:?}", Plan::parse(&plan.to_string()).unwrap()), format!("{plan:?}"));

@@ -15,8 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::daemon::{Daemon, Hand};
-use super::inbox::Inbox;
+use super::daemon::{Daemon, Hand, by_number, by_signal, meaning};
 use super::kept::KeptLeases;
 use super::pace::{End, Pace};
 use super::plan::{self, Plan};
@@ -32,6 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a daemon may take to stop. It has nothing to lose.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// How long a child may take to read the configuration: what it reads may hang
+/// on a file system that does, and the next one may be luckier.
+const PLANNING: Duration = Duration::from_secs(10);
+
 /// How many messages are read before signals get their turn.
 const BATCH: usize = 64;
 
@@ -43,7 +46,6 @@ pub struct Supervisor {
     user: String,
     argv: Vec<OsString>,
     signals: Signals,
-    inbox: Inbox,
     kept: KeptLeases,
     place: Place,
     /// Ends of plans and of daemons are paced apart.
@@ -60,7 +62,7 @@ pub struct Supervisor {
 /// On the way to a socket.
 enum Place {
     None,
-    Asking(ChildStdout),
+    Asking { child: Pid, answer: ChildStdout, until: Duration },
     Bound { plan: Plan, listener: UnixListener, _bound: Bound },
 }
 
@@ -85,7 +87,6 @@ impl Supervisor {
             user,
             argv,
             signals: Signals::hold()?,
-            inbox: Inbox::open()?,
             kept: KeptLeases::default(),
             place: Place::None,
             planning: Pace::default(),
@@ -124,13 +125,13 @@ impl Supervisor {
     }
 
     fn wait(&self) -> io::Result<(bool, bool, bool)> {
-        let mut watched = vec![
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN),
-        ];
-        if let Place::Asking(answer) = &self.place {
-            watched.push(PollFd::new(answer.as_fd(), PollFlags::POLLIN));
-        }
+        let inbox = self.daemon.as_ref().map(|daemon| daemon.inbox.as_fd());
+        let plan = match &self.place {
+            Place::Asking { answer, .. } => Some(answer.as_fd()),
+            _ => None,
+        };
+        let all = [Some(self.signals.as_fd()), inbox, plan];
+        let mut watched: Vec<_> = all.iter().flatten().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
         // Rounded up: a millisecond early would be a turn for nothing.
         let timeout = self.next_instant().map_or(PollTimeout::NONE, |at| {
             let left = at.saturating_sub(clock::awake()) + Duration::from_micros(999);
@@ -140,8 +141,9 @@ impl Supervisor {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let ready = |at: usize| watched.get(at).is_some_and(|fd| fd.any().unwrap_or(false));
-        Ok((ready(0), ready(1), ready(2)))
+        let mut watched = watched.iter();
+        let [signalled, spoken, planned] = all.map(|there| there.and_then(|_| watched.next()?.any()).unwrap_or(false));
+        Ok((signalled, spoken, planned))
     }
 
     fn next_instant(&self) -> Option<Duration> {
@@ -151,7 +153,11 @@ impl Supervisor {
         };
         let watchdog = self.daemon.as_ref().map(|daemon| daemon.watchdog.deadline());
         let farewell = self.farewell.as_ref().map(|farewell| farewell.until);
-        [self.again_at, waiting, watchdog, farewell].into_iter().flatten().min()
+        let planning = match self.place {
+            Place::Asking { until, .. } => Some(until),
+            _ => None,
+        };
+        [self.again_at, waiting, planning, watchdog, farewell].into_iter().flatten().min()
     }
 
     fn act_on_time(&mut self) {
@@ -165,8 +171,14 @@ impl Supervisor {
             match self.place {
                 Place::Bound { .. } => self.start_daemon(),
                 Place::None => self.ask_for_plan(),
-                Place::Asking(_) => {}
+                Place::Asking { .. } => {}
             }
+        }
+        if let Place::Asking { child, until, .. } = self.place
+            && until <= now
+        {
+            let _ = kill(child, Signal::SIGKILL);
+            self.no_place(&format!("reading the configuration and its files took longer than {PLANNING:?}"));
         }
         if matches!(self.command, Command::Waiting(until) if until <= now) {
             say::warn("no daemon is ready yet; the command starts without waiting any longer");
@@ -177,6 +189,7 @@ impl Supervisor {
             let Some(daemon) = &mut self.daemon else { return };
             if daemon.watchdog.judge(now) == Verdict::Dead {
                 say::warn("the daemon gives no sign of life; it is replaced");
+                daemon.condemned = true;
                 daemon.signal(Signal::SIGKILL);
                 // Its end may take a moment, and is waited for like any other.
                 daemon.watchdog.sign(now);
@@ -189,17 +202,18 @@ impl Supervisor {
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let asked = command.spawn().and_then(|mut child| {
             let answer = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-            Ok(answer)
+            let child = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+            Ok(Place::Asking { child, answer, until: clock::awake() + PLANNING })
         });
         match asked {
-            Ok(answer) => self.place = Place::Asking(answer),
+            Ok(asking) => self.place = asking,
             Err(error) => self.no_place(&format!("the configuration can't be read: {error}")),
         }
     }
 
     /// The child writes all of it at once, when it has all.
     fn take_plan(&mut self) {
-        let Place::Asking(answer) = std::mem::replace(&mut self.place, Place::None) else { return };
+        let Place::Asking { answer, .. } = std::mem::replace(&mut self.place, Place::None) else { return };
         let mut text = String::new();
         if let Err(error) = answer.take(LONGEST_PLAN).read_to_string(&mut text) {
             return self.no_place(&format!("the configuration can't be read: {error}"));
@@ -208,6 +222,7 @@ impl Supervisor {
             return self.no_place("there is no usable configuration yet");
         }
         let bound = Plan::parse(&text).map_err(str::to_owned).and_then(|plan| {
+            say::format(plan.log);
             let (listener, bound) = plan.socket.bind().map_err(|error| error.to_string())?;
             Ok(Place::Bound { plan, listener, _bound: bound })
         });
@@ -237,7 +252,6 @@ impl Supervisor {
             user: &plan.user,
             listener,
             leases: self.kept.copies(),
-            notify: self.inbox.name(),
             restarts: self.restarts,
         });
         match started {
@@ -277,8 +291,8 @@ impl Supervisor {
 
     fn listen(&mut self) {
         for _ in 0..BATCH {
-            let Some(letter) = self.inbox.next(self.daemon.as_ref().map(|daemon| daemon.pid)) else { return };
-            let Some(daemon) = &mut self.daemon else { continue };
+            let Some(daemon) = &mut self.daemon else { return };
+            let Some(letter) = daemon.inbox.next() else { return };
             let now = clock::awake();
             if letter.alive || letter.ready {
                 daemon.watchdog.sign(now);
@@ -329,14 +343,17 @@ impl Supervisor {
                 self.command = Command::None;
                 self.end(status);
             } else if self.daemon.as_ref().is_some_and(|daemon| daemon.pid == pid) {
-                let since = self.daemon.take().and_then(|daemon| daemon.ready_since);
-                let end = match since {
+                let Some(daemon) = self.daemon.take() else { continue };
+                let end = match daemon.ready_since {
                     Some(since) => End::Served(clock::awake().saturating_sub(since)),
                     None if status > 128 => End::Killed,
                     None => End::GaveUp,
                 };
                 if self.farewell.is_none() {
-                    self.daemon_again(&format!("the daemon ended with status {status}"), end);
+                    self.daemon_again(
+                        &format!("the daemon ended with status {status} ({})", meaning(status, daemon.condemned)),
+                        end,
+                    );
                 }
             }
             // A plan's end shows on its pipe; anybody else is an orphan.
@@ -356,15 +373,9 @@ impl Supervisor {
         if self.farewell.is_none() {
             self.daemon.iter().for_each(|daemon| daemon.signal(Signal::SIGTERM));
             self.farewell = Some(Farewell { status, until: clock::awake() + FAREWELL });
+            if matches!(self.command, Command::Waiting(_)) {
+                self.command = Command::None;
+            }
         }
     }
-}
-
-/// As shells have it.
-fn by_signal(signal: Signal) -> u8 {
-    by_number(signal as i32)
-}
-
-fn by_number(signal: i32) -> u8 {
-    u8::try_from(128 + signal).unwrap_or(FAILED)
 }

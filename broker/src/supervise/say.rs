@@ -2,8 +2,21 @@
 //! the machinery that the daemon has for it.
 
 use std::io::Write;
+use std::sync::OnceLock;
 
+use jiff::fmt::temporal::DateTimePrinter;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock;
+use crate::config::LogFormat;
 use crate::environment;
+
+/// As configured, once that is known; until then the environment decides.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+pub fn format(format: LogFormat) {
+    let _ = FORMAT.set(format);
+}
 
 pub fn info(message: &str) {
     line("INFO", message);
@@ -14,13 +27,21 @@ pub fn warn(message: &str) {
 }
 
 fn line(level: &str, message: &str) {
-    let json = environment::os("MOLECULE_BROKER_LOG_FORMAT").is_some_and(|format| format == "json");
+    let named = || environment::os("MOLECULE_BROKER_LOG_FORMAT").is_some_and(|format| format == "json");
+    let json = FORMAT.get().map_or_else(named, |format| *format == LogFormat::Json);
+    let time = time();
     let text = if json {
         let message = serde_json::Value::from(message);
-        format!("{{\"level\":\"{level}\",\"message\":{message},\"program\":\"supervise\"}}\n")
+        format!("{{\"timestamp\":\"{time}\",\"level\":\"{level}\",\"message\":{message},\"program\":\"supervise\"}}\n")
     } else {
-        format!("molecule-broker supervise: {level} {message}\n")
+        format!("{time} {level:>5} supervise: {message}\n")
     };
     // There is nobody to tell that nobody listens.
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn time() -> String {
+    let since_1970 = SignedDuration::try_from(clock::now().wall).unwrap_or(SignedDuration::ZERO);
+    let now = Timestamp::from_duration(since_1970).unwrap_or(Timestamp::UNIX_EPOCH);
+    DateTimePrinter::new().precision(Some(6)).timestamp_to_string(&now)
 }

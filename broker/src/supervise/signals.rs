@@ -7,9 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// Those that tell of a fault in this very process, or of its terminal: they
-/// can't be meant for anybody else.
-const OURS: [Signal; 9] = [
+/// Those that tell of a fault in this very process, of its log or of its
+/// terminal: they can't be meant for anybody else.
+const OURS: [Signal; 10] = [
     Signal::SIGBUS,
     Signal::SIGFPE,
     Signal::SIGILL,
@@ -17,6 +17,9 @@ const OURS: [Signal; 9] = [
     Signal::SIGSYS,
     Signal::SIGTRAP,
     Signal::SIGABRT,
+    // Of a log that nobody reads any more. Held back it would come, though it
+    // is ignored.
+    Signal::SIGPIPE,
     Signal::SIGTTIN,
     Signal::SIGTTOU,
 ];
@@ -26,9 +29,10 @@ pub struct Signals(SignalFd);
 impl Signals {
     pub fn hold() -> io::Result<Self> {
         let mut held = SigSet::all();
-        OURS[..7].iter().for_each(|signal| held.remove(*signal));
+        let (faults, terminal) = OURS.split_at(8);
+        faults.iter().for_each(|signal| held.remove(*signal));
         held.thread_set_mask()?;
-        OURS[7..].iter().for_each(|signal| held.remove(*signal));
+        terminal.iter().for_each(|signal| held.remove(*signal));
         Ok(Self(SignalFd::with_flags(&held, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
 

@@ -1,12 +1,14 @@
 //! A supervisor with its daemon, and what it said.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::world::daemon_below;
 use super::{BROKER, World, text, wait_for, wait_within};
 
 pub struct Supervised<'w> {
@@ -17,16 +19,30 @@ pub struct Supervised<'w> {
 impl World {
     /// `supervise` with these words, by way of another program if one is
     /// needed to get there.
-    pub fn supervise_by(&self, way: &[&str], words: &[&str]) -> Supervised<'_> {
+    pub fn supervise_by<W: AsRef<str>>(&self, way: &[W], words: &[&str]) -> Supervised<'_> {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let whole: Vec<&str> = way.iter().copied().chain([BROKER, "supervise"]).chain(words.iter().copied()).collect();
+        let whole: Vec<&str> =
+            way.iter().map(AsRef::as_ref).chain([BROKER, "supervise"]).chain(words.iter().copied()).collect();
         let mut command: Command = self.command(whole[0]);
         let child = command.args(&whole[1..]).stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
         Supervised { world: self, child: child.spawn().unwrap() }
     }
 
+    /// A way by which this is the user database.
+    pub fn with_passwd(&self, passwd: &Path) -> [String; 6] {
+        let mount = format!("mount --bind {} /etc/passwd && exec \"$@\"", passwd.display());
+        ["unshare", "--mount", "sh", "-c", &mount, "sh"].map(str::to_owned)
+    }
+
+    /// A way by which there is a user for the daemon alone, with uid 12345.
+    pub fn with_own_user(&self) -> [String; 6] {
+        let passwd = fs::read_to_string("/etc/passwd").unwrap();
+        fs::write(self.path("passwd"), format!("{passwd}molecule-broker:x:12345:12345::/:/bin/false\n")).unwrap();
+        self.with_passwd(&self.path("passwd"))
+    }
+
     pub fn supervise(&self, words: &[&str]) -> Supervised<'_> {
-        self.supervise_by(&[], words)
+        self.supervise_by::<&str>(&[], words)
     }
 
     /// What `molecule-broker token` prints, which outlives a daemon's death.
@@ -67,7 +83,9 @@ impl Supervised<'_> {
     /// Kills the daemon and waits for the next one to serve.
     pub fn replace_daemon(&self) -> Pid {
         let old = self.daemon();
-        kill(old, Signal::SIGKILL).unwrap();
+        // In a pid namespace of its own it has another number there.
+        let here = daemon_below(self.pid().as_raw() as u32).unwrap();
+        kill(Pid::from_raw(here as i32), Signal::SIGKILL).unwrap();
         self.daemon_but(Some(old))
     }
 }
@@ -78,6 +96,12 @@ impl Drop for Supervised<'_> {
             // Its command goes with it only if it is asked.
             self.signal(Signal::SIGCONT);
             self.signal(Signal::SIGTERM);
+            let until = Instant::now() + Duration::from_secs(5);
+            while self.child.try_wait().unwrap().is_none() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            // unshare(1) doesn't hear it, and takes all of its own along.
+            let _ = self.child.kill();
             let _ = self.child.wait();
         }
         if std::thread::panicking() {

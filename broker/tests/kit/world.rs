@@ -290,18 +290,17 @@ impl Drop for World {
 }
 
 /// The daemon among its children's children, or itself.
-fn serving(mut pid: u32) -> u32 {
-    let serves = |pid: u32| {
-        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let mut words = arguments.split(|byte| *byte == 0);
-        words.next().is_some_and(|program| program.ends_with(b"molecule-broker")) && words.next() == Some(b"serve")
-    };
-    while !serves(pid)
-        && let Some(child) = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
-            .ok()
-            .and_then(|list| list.split_whitespace().next()?.parse().ok())
-    {
-        pid = child;
+fn serving(pid: u32) -> u32 {
+    daemon_below(pid).unwrap_or(pid)
+}
+
+/// The daemon among a process and its children's children.
+pub fn daemon_below(pid: u32) -> Option<u32> {
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut words = arguments.split(|byte| *byte == 0);
+    if words.next().is_some_and(|program| program.ends_with(b"molecule-broker")) && words.next() == Some(b"serve") {
+        return Some(pid);
     }
-    pid
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().find_map(|child| daemon_below(child.parse().unwrap()))
 }

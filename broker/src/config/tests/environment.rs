@@ -96,6 +96,13 @@ fn who_may_ask_is_the_owner_of_the_configs_folder_unless_somebody_says_otherwise
 }
 
 #[test]
+fn d24_a_configs_folder_of_the_overflow_uid_lets_nobody_ask() {
+    let config = from_env(&[("CONFIGS_DIR", "/unmapped")]);
+    assert_eq!(uids(&config.socket.allow), [0; 0]);
+    assert!(config.warnings[0].contains("MOLECULE_BROKER_ALLOW_USERS"), "{:?}", config.warnings);
+}
+
+#[test]
 fn the_old_refreshers_variables_are_whole_seconds() {
     let config = from_env(&[
         ("TOKEN_REFRESH_INTERVAL_SEC", "600"),

@@ -29,7 +29,11 @@ fn read(text: Option<&str>, flags: &Flags, env: &[(&str, &str)]) -> Result<Confi
         },
         user_of: &|uid| if uid.as_raw() == AGENT { agent() } else { users::user_of(uid) },
         group: &|text| if text == "agent" { Ok(Gid::from_raw(AGENT)) } else { users::group(text) },
-        owner: &|dir| (dir == Path::new("/configs")).then(|| Uid::from_raw(AGENT)),
+        owner: &|dir| match dir.to_str() {
+            Some("/configs") => Some(Uid::from_raw(AGENT)),
+            Some("/unmapped") => Some(users::OVERFLOW),
+            _ => None,
+        },
         usable: &|dir| dir == Path::new("/run/molecule-broker"),
     };
     let path = Path::new("/etc/m.toml");
