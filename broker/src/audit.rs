@@ -39,6 +39,9 @@ struct State {
     names: Vec<Named>,
     /// The process that the last line is about, while that has no end.
     open: Option<(i32, Boot)>,
+    /// What was written last had no end: the next line begins with one.
+    amid_line: bool,
+    /// Lines, since the last that was written.
     lost: u64,
 }
 
@@ -68,7 +71,8 @@ impl Audit {
     /// The file can't be opened for appending.
     pub fn new(format: LogFormat, file: Option<&Path>) -> io::Result<Self> {
         let (line, second) = (Vec::with_capacity(512), Default::default());
-        let state = State { to: To::new(file)?, line, second, names: Vec::new(), open: None, lost: 0 };
+        let state =
+            State { to: To::new(file)?, line, second, names: Vec::new(), open: None, amid_line: false, lost: 0 };
         Ok(Self { format, state: Mutex::new(state) })
     }
 
@@ -80,7 +84,7 @@ impl Audit {
         let to = To::new(file)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.close_line(self.format);
-        state.to = to;
+        (state.to, state.amid_line) = (to, false);
         Ok(())
     }
 
@@ -95,8 +99,7 @@ impl Audit {
         let State { line, second, .. } = &mut *state;
         line.clear();
         begin_line(line, self.format, &second.1, event);
-        state.write();
-        state.open = Some((event.peer.pid, event.now.boot));
+        state.open = state.begin().then_some((event.peer.pid, event.now.boot));
     }
 
     /// Ends an open line with the name of the process, which takes the kernel
@@ -113,17 +116,19 @@ impl State {
         let command = command_name(&mut self.names, pid, now);
         self.line.clear();
         end_line(&mut self.line, format, command);
-        self.write();
+        // Where only the name is lost, the next line begins a new one.
+        let _ = self.write();
     }
 
-    fn write(&mut self) {
-        let sent = match &mut self.to {
-            To::Log => io::stderr().lock().write_all(&self.line),
-            To::File(file) => file.write_all(&self.line),
-        };
+    /// Whether the line is there, but for its end.
+    fn begin(&mut self) -> bool {
+        if self.amid_line {
+            self.line.insert(0, b'\n');
+        }
+        let sent = self.write();
         // Service goes on: a full disk must not take the credentials away. The
         // first lost line says so, and the first one after says how many.
-        match sent {
+        match &sent {
             Ok(()) if self.lost > 0 => {
                 tracing::warn!(lost = self.lost, "the audit file takes lines again");
                 self.lost = 0;
@@ -136,6 +141,24 @@ impl State {
                 self.lost += 1;
             }
         }
+        sent.is_ok()
+    }
+
+    /// A disk that fills up takes a part.
+    fn write(&mut self) -> io::Result<()> {
+        let mut rest = &self.line[..];
+        while !rest.is_empty() {
+            match self.to.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.amid_line = rest[count - 1] != b'\n';
+                    rest = &rest[count..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -147,6 +170,13 @@ impl To {
         let mut file = opened.map_err(named)?;
         end_torn_line(&mut file).map_err(named)?;
         Ok(Self::File(file))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Log => io::stderr().lock().write(bytes),
+            Self::File(file) => file.write(bytes),
+        }
     }
 }
 

@@ -10,7 +10,8 @@ use crate::text::Text;
 /// `doctor` finds it in the shim's own file.
 const OWN_VERSION: &[u8] = concat!(" (this one: molecule-shim/", env!("CARGO_PKG_VERSION"), ")").as_bytes();
 
-const LONGEST_REASON: usize = 400;
+/// The remedy stands at its end, behind what the platform said.
+const LONGEST_REASON: usize = 960;
 
 /// Says why there is no answer.
 #[inline(never)]

@@ -7,6 +7,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::libc::linger;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Linger;
+
 #[derive(Clone)]
 pub enum Answer {
     /// A new token each time: `ghs_minted_1`, `ghs_minted_2`… with this life.
@@ -21,6 +25,8 @@ pub enum Answer {
     Bytes(Vec<u8>),
     /// Nothing, and the end of the stream.
     Close,
+    /// These bytes, and a reset (RST).
+    Reset(Vec<u8>),
     /// Nothing, for ever.
     Hang,
     /// A good answer, one byte in 100 ms.
@@ -172,7 +178,7 @@ impl Platform {
                 said_at(now, 200, "", &token_body(&format!("ghs_minted_{}", state.minted), now + HOUR))
             }
             Answer::Say(status, headers, body) => said(*status, headers, body),
-            Answer::Bytes(bytes) => bytes.clone(),
+            Answer::Bytes(bytes) | Answer::Reset(bytes) => bytes.clone(),
             Answer::Drip => good("ghs_dripped", SystemTime::now() + HOUR),
             Answer::Flood => b"HTTP/1.1 200 X\r\nContent-Length: 67108864\r\n\r\n{\"token\":\"".to_vec(),
             Answer::Close | Answer::Hang | Answer::Late(..) => Vec::new(),
@@ -204,6 +210,11 @@ impl Platform {
             _ => {
                 let _ = stream.write_all(&bytes);
                 written = bytes.len();
+                if let Answer::Reset(_) = answer {
+                    // Closed without a wait for what the other side still has
+                    // to read: the kernel sends a reset (socket(7), SO_LINGER).
+                    setsockopt(&stream, Linger, &linger { l_onoff: 1, l_linger: 0 }).unwrap();
+                }
             }
         }
         let noted = &mut self.state.0.lock().unwrap().asked[index];

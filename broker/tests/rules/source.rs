@@ -203,10 +203,12 @@ Content-Length: 900
 
 {"token":"ghs_planted","exp"#
         .replace('\n', "\r\n");
-    let bad: [(&str, Answer, &str); 10] = [
+    let bad: [(&str, Answer, &str); 12] = [
         ("a hang", Answer::Hang, "timeout"),
         ("a drip", Answer::Drip, "timeout"),
         ("64 MiB", Answer::Flood, "body"),
+        ("a reset amid the answer", Answer::Reset(cut.clone().into_bytes()), "body"),
+        ("a reset before it", Answer::Reset(Vec::new()), "connect"),
         ("cut JSON", Answer::Bytes(cut.into_bytes()), "body"),
         ("half JSON", Answer::Say(200, String::new(), r#"{"token":"ghs_planted","#.into()), "body"),
         ("HTML", Answer::Say(200, "Content-Type: text/html\r\n".into(), html.into()), "body"),

@@ -72,6 +72,14 @@ fn a_refusal_stops_git_and_says_why() {
 }
 
 #[test]
+fn a_long_refusal_is_told_to_its_end_where_the_remedy_stands() {
+    let place = Place::new();
+    let reason = format!("{}; see: molecule-broker status", "why ".repeat(220));
+    let _server = place.serve(format!("molecule/1 refused\nreason={reason}\n\n").leak());
+    assert_eq!(place.get(GET).err, format!("molecule-broker: {reason}\n"));
+}
+
+#[test]
 fn erase_sends_the_hash_and_never_the_password() {
     let place = Place::new();
     let server = place.serve("molecule/1 ok\n\n");

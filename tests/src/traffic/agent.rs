@@ -100,6 +100,19 @@ impl<'a> Agent<'a> {
         self.in_step
     }
 
+    /// The real gh at the host's API: by `exec`, or by the shim where it was
+    /// linked under gh's name.
+    pub fn gh(&self, by_exec: bool) -> bool {
+        let mut command = self.world.typed(&[]);
+        command.env("GH_HOST", &self.host);
+        if by_exec {
+            command.args(["molecule-broker", "exec", "--host", &self.host, "--"]);
+        }
+        let began = SystemTime::now();
+        let ran = run(command.args(["gh", "api", "user"]), DEADLINE);
+        self.note(if by_exec { "exec" } else { "gh" }, began, ran.took, failure(&ran))
+    }
+
     /// Has git-lfs download what the clone's commit names.
     pub fn pull_object(&self) -> bool {
         let _ = fs::remove_dir_all(self.folder.join(".git/lfs"));

@@ -2,6 +2,7 @@
 //! killed and started again, and asked for its status as an operator would.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -81,10 +82,15 @@ impl Broker {
 
     /// Starts it and doesn't wait.
     pub fn spawn(&mut self) {
+        self.spawn_through(&[] as &[&str]);
+    }
+
+    /// The same by way of a program, such as strace.
+    pub fn spawn_through(&mut self, way: &[impl AsRef<OsStr>]) {
         assert!(!self.is_running(), "the broker runs already");
         let log = OpenOptions::new().create(true).append(true).open(&self.log).expect("our own folder is writable");
         let child = self
-            .command(&["serve"])
+            .command_through(way, &["serve"])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a descriptor can be had"))
             .stderr(log)
@@ -140,8 +146,14 @@ impl Broker {
 
     /// The broker's own program in the daemon's environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.env_clear().envs(&self.env).args(arguments);
+        self.command_through(&[] as &[&str], arguments)
+    }
+
+    /// The same by way of a program that runs or becomes it.
+    pub fn command_through(&self, way: &[impl AsRef<OsStr>], arguments: &[&str]) -> Command {
+        let mut words = way.iter().map(AsRef::as_ref).chain([self.program.as_os_str()]);
+        let mut command = Command::new(words.next().expect("the program is one at least"));
+        command.args(words).env_clear().envs(&self.env).args(arguments);
         command
     }
 

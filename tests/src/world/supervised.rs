@@ -21,11 +21,16 @@ pub struct Supervised {
 impl Supervised {
     /// Starts it and waits for its daemon to hold a first token.
     pub fn start(world: &World) -> Self {
+        Self::start_through(world, &[])
+    }
+
+    /// By way of a program that becomes it in the end.
+    pub fn start_through(world: &World, way: &[&str]) -> Self {
         let log = world.path().join("broker.log");
         let output = File::create(&log).expect("our own folder is writable");
         let child = world
             .broker
-            .command(&["supervise"])
+            .command_through(way, &["supervise"])
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a descriptor can be had"))
             .stderr(output)

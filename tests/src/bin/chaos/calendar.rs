@@ -45,6 +45,13 @@ impl Calendar {
         locked(&self.pauses).push(Span { from: since, to: SystemTime::now() });
     }
 
+    /// The daemon was killed just now; it may take this long until there is
+    /// another.
+    pub(crate) fn killed(&self, pace: Duration) {
+        let from = SystemTime::now();
+        locked(&self.pauses).push(Span { from, to: from + pace });
+    }
+
     pub(crate) fn troubles(&self) -> Vec<Span> {
         locked(&self.troubles).clone()
     }

@@ -15,6 +15,9 @@ use crate::options::Options;
 /// Within this the daemon uses a platform's answer or gives it up.
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(1);
 
+/// What programs in Go know of loopback: they don't take `*.localhost` for it.
+pub(crate) const LOOPBACK: [&str; 2] = ["localhost", "127.0.0.1"];
+
 pub(crate) struct City {
     // Dropped first: it must not outlive the city around it.
     supervisor: Supervised,
@@ -38,11 +41,12 @@ impl City {
             ..Setup::default()
         });
         // The first is also for whoever is no agent.
-        let names = std::iter::once(String::from("localhost")).chain((0..AGENTS).map(agent));
+        let names = LOOPBACK.map(String::from).into_iter().chain((0..AGENTS).map(agent));
         let origins: Vec<_> = names.map(|name| world.host.origin_as(&name)).collect();
         world.broker.set_env("MOLECULE_BROKER_HOSTS", &origins.join(","));
         // For the judge, who reads the audit and the log.
         world.broker.set_env("MOLECULE_BROKER_LOG_FORMAT", "json");
+        world.link_shim(&world.bin().join("gh"));
         let supervisor = Supervised::start(&world);
         let config = fs::read_to_string(world.broker.config_file()).expect("it was just written");
         Self { supervisor, world, config }

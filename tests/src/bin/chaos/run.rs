@@ -6,26 +6,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use molecule_tests::certs::agent;
-use molecule_tests::programs::{gits, has_git_lfs, programs};
+use molecule_tests::programs::{gh, gits, has_git_lfs, programs};
 use molecule_tests::skip;
 use molecule_tests::traffic::{Agent, Traffic};
 use molecule_tests::wait::poll;
 
 use crate::calendar::Calendar;
-use crate::city::{ATTEMPT, City, Holds};
+use crate::city::{ATTEMPT, City, Holds, LOOPBACK};
 use crate::dice::Dice;
 use crate::evidence::gather;
 use crate::judge::Terms;
 use crate::options::Options;
 use crate::report::Facts;
 use crate::strangers;
-use crate::traffic;
+use crate::traffic::{self, Skill};
 use crate::trouble::{Counts, Trouble};
 
 const STRANGERS: u64 = 4;
-/// The agent that works with git-lfs too. Go knows no name of loopback but one,
-/// so that is its name of the host.
-const WITH_LFS: usize = 1;
 const WARM_UP: Duration = Duration::from_secs(4);
 /// When what the processes hold is looked at first, in a run that is long
 /// enough.
@@ -35,10 +32,10 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     println!("seed {}", options.seed);
     programs();
     let gits = gits();
-    let lfs = has_git_lfs();
-    if !lfs {
-        skip("git-lfs amid chaos: it isn't installed");
-    }
+    let (lfs, gh) = (has_git_lfs(), gh().is_some());
+    [(lfs, "git-lfs"), (gh, "gh")].into_iter().filter(|(there, _)| !there).for_each(|(_, name)| {
+        skip(&format!("{name} amid chaos: it isn't installed"));
+    });
     let mut city = City::new(options);
     let (traffic, calendar) = (Traffic::default(), Calendar::default());
     let mut problems = Vec::new();
@@ -49,9 +46,13 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             let dice = Dice::new(options.seed, 100 + number as u64);
             let traffic = &traffic;
             scope.spawn(move || {
-                let name = if number == WITH_LFS { String::from("localhost") } else { agent(number) };
+                let (name, skill) = match number {
+                    1 => (String::from(LOOPBACK[0]), if lfs { Skill::Lfs } else { Skill::Git }),
+                    2 => (String::from(LOOPBACK[1]), if gh { Skill::Gh } else { Skill::Git }),
+                    _ => (agent(number), Skill::Git),
+                };
                 let agent = Agent::new(&city.world, traffic, git, number, &name);
-                traffic::work(agent, dice, lfs && number == WITH_LFS, || traffic.stopped());
+                traffic::work(agent, dice, skill, || traffic.stopped());
             });
         }
         for number in 0..STRANGERS {

@@ -1,6 +1,6 @@
 //! The agents: each works on a private repository with a real git, by helper or
-//! by askpass, one of them with git-lfs too, and now and then asks for a token
-//! as a script does.
+//! by askpass, one of them with git-lfs too and one with gh, and now and then
+//! asks for a token as a script does.
 
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -11,15 +11,24 @@ use molecule_tests::world::Wiring;
 
 use crate::dice::Dice;
 
+/// What an agent does beside git's own work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skill {
+    Git,
+    Lfs,
+    Gh,
+}
+
 /// Until `stopped` says so.
-pub(crate) fn work(mut agent: Agent<'_>, mut dice: Dice, lfs: bool, stopped: impl Fn() -> bool) {
+pub(crate) fn work(mut agent: Agent<'_>, mut dice: Dice, skill: Skill, stopped: impl Fn() -> bool) {
     let mut works = true;
     while !stopped() {
         // Who was just refused asks again no faster than people do.
         thread::sleep(if works { Duration::ZERO } else { dice.millis(200, 800) });
         agent.wiring = if dice.below(3) == 0 { Wiring::Askpass } else { Wiring::Helper };
-        works = match dice.below(if lfs { 10 } else { 8 }) {
+        works = match dice.below(if skill == Skill::Git { 8 } else { 10 }) {
             0 => token(&agent),
+            more @ 8.. if skill == Skill::Gh => agent.gh(more == 8),
             1 => agent.clone_anew(),
             _ if !agent.has_clone() => agent.clone_anew(),
             2 | 3 => agent.fetch(),

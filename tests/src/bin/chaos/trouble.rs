@@ -22,6 +22,10 @@ pub(crate) struct Counts {
     pub(crate) reloads: usize,
 }
 
+/// The supervisor's longest pause before it starts a daemon that was killed
+/// again and again.
+const RESTART: Duration = Duration::from_secs(1);
+
 pub(crate) struct Trouble<'a> {
     pub(crate) city: &'a City,
     pub(crate) git: &'a Git,
@@ -59,9 +63,8 @@ impl Trouble<'_> {
     }
 
     fn kill(&mut self) -> Option<String> {
-        let since = SystemTime::now();
         let pid = self.city.signal_daemon(Signal::SIGKILL)?;
-        self.calendar.paused(since);
+        self.calendar.killed(RESTART);
         self.counts.kills += 1;
         Some(format!("kill -9 {pid}"))
     }

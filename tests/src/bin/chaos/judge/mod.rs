@@ -177,7 +177,7 @@ impl Evidence {
             let left = expires.duration_since(handed.at).unwrap_or_default();
             if self.in_trouble(handed.at) {
                 verdict = Verdict::DiedInHand;
-            } else if left < self.terms.life_left {
+            } else if left + self.held_up(expires, handed.at) < self.terms.life_left {
                 return Err(format!("it was given a token with {left:.1?} left though the platform was well"));
             }
         }
@@ -239,6 +239,14 @@ impl Evidence {
             let mut obstacles = self.troubles.iter().chain(&self.pauses);
             travel.to <= then && !obstacles.any(|span| span.meets(&travel))
         })
+    }
+
+    /// For how long the daemon couldn't work between the moment at which a
+    /// token should have had its successor and this one.
+    fn held_up(&self, expires: SystemTime, then: SystemTime) -> Duration {
+        let due = Span { from: expires - self.terms.life_left - self.terms.attempt, to: then };
+        let parts = self.pauses.iter().map(|pause| Span { from: pause.from.max(due.from), to: pause.to.min(due.to) });
+        parts.map(|part| part.length()).sum()
     }
 
     /// Whether the platform is in trouble, or was so shortly before that the

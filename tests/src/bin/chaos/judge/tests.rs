@@ -183,6 +183,17 @@ fn a_dead_token_is_excused_only_to_the_operation_that_got_it_alive() {
 }
 
 #[test]
+fn a_token_that_is_short_of_life_is_excused_as_far_as_the_daemon_was_held_up_when_it_was_due() {
+    let (mut evidence, operation) = death();
+    evidence.troubles.clear();
+    // Half a second is left, 0.73 are promised.
+    evidence.pauses = vec![span(5.0, 8.0), span(9.4, 9.5), span(9.6, 20.0)];
+    assert!(matches!(evidence.judge(&operation), Verdict::Fault(_)));
+    evidence.pauses.push(span(9.0, 9.2));
+    assert_eq!(evidence.judge(&operation), Verdict::TookTooLong);
+}
+
+#[test]
 fn a_held_up_daemon_has_that_much_longer_to_recover_and_no_more() {
     let (mut evidence, operation) = refusal();
     evidence.troubles[0].to = second(7.0);

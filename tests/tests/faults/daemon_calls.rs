@@ -1,0 +1,119 @@
+//! The daemon's system calls fail: while it serves, and while it starts.
+
+use std::time::Duration;
+
+use molecule_tests::wait::{eventually, poll};
+use molecule_tests::world::supervised::{Supervised, serves};
+use molecule_tests::world::{Setup, World};
+
+use crate::asker::{Heard, ask};
+use crate::tracer::{self, Row, Tracer};
+
+/// Some of its calls, each in the ways that a kernel has. Every third one where
+/// the daemon may go on by itself, a run of them where it has to wait.
+const WHILE_IT_SERVES: [Row<'_>; 30] = [
+    ("accept4", "EMFILE", "1..4"),
+    ("accept4", "ENFILE", "2+3"),
+    ("accept4", "ECONNABORTED", "1+3"),
+    ("accept4", "EINTR", "1+2"),
+    ("accept4", "EAGAIN", "2+3"),
+    ("accept4", "ENOMEM", "2+3"),
+    ("accept4", "EPERM", "2+3"),
+    ("recvfrom", "ECONNRESET", "2+3"),
+    ("recvfrom", "EINTR", "2+3"),
+    ("recvfrom", "EAGAIN", "1+3"),
+    ("recvfrom", "ENOMEM", "2+3"),
+    ("sendto", "EPIPE", "2+3"),
+    ("sendto", "ENOBUFS", "1+3"),
+    ("sendto", "EAGAIN", "1+3"),
+    ("sendto", "EINTR", "2+3"),
+    ("read", "EIO", "1+3"),
+    ("read", "EINTR", "1+3"),
+    ("read", "ENOMEM", "2+3"),
+    ("write", "ENOSPC", "1+2"),
+    ("write", "EIO", "1+3"),
+    ("write", "EINTR", "1+3"),
+    ("write", "EAGAIN", "2+3"),
+    ("openat", "EMFILE", "1+2"),
+    ("openat", "EACCES", "1+3"),
+    ("openat", "EIO", "2+3"),
+    ("connect", "ECONNREFUSED", "1+2"),
+    ("connect", "ENETUNREACH", "1+2"),
+    ("connect", "EINTR", "1+2"),
+    ("socket", "EMFILE", "1+2"),
+    ("epoll_ctl", "ENOSPC", "1+2"),
+];
+
+/// Tried with the first of its calls, and with all from the middle one on.
+const WHILE_IT_STARTS: [(&str, &str); 9] = [
+    ("mmap", "ENOMEM"),
+    ("brk", "ENOMEM"),
+    ("openat", "EMFILE"),
+    ("read", "EIO"),
+    ("socket", "EMFILE"),
+    ("bind", "EADDRINUSE"),
+    ("epoll_create1", "EMFILE"),
+    ("timerfd_create", "EMFILE"),
+    ("write", "ENOSPC"),
+];
+
+#[test]
+fn a_call_that_fails_while_the_daemon_serves_costs_a_caller_a_refusal_at_most() {
+    if !tracer::is_there() {
+        return;
+    }
+    let world = World::new(Setup { config_tail: String::from("attempt_timeout = \"1s\"\n"), ..Setup::default() });
+    let supervised = Supervised::start(&world);
+    for row in WHILE_IT_SERVES {
+        println!("{row:?}");
+        let daemon = supervised.daemon().unwrap();
+        let tracer = Tracer::attach(daemon, &world.path().join("trace"), row);
+        for _ in 0..3 {
+            ask(&world);
+            // Through a platform that answers: only the call's own fault shows.
+            let ran = world.broker.control(&["refresh"]);
+            assert!(ran.status.is_some(), "{row:?}: {ran:?}");
+        }
+        assert!(tracer.injected() > 0, "{row:?} made nothing fail");
+        drop(tracer);
+        eventually(&format!("it serves again after {row:?}"), Duration::from_secs(15), || serves(&world));
+        assert_eq!(ask(&world), Heard::Token, "{row:?}");
+    }
+}
+
+#[test]
+fn a_call_that_fails_while_the_daemon_starts_ends_it_or_leaves_it_serving() {
+    if !tracer::is_there() {
+        return;
+    }
+    let trace = |world: &World| world.path().join("trace");
+    let mut whole = World::new(Setup::default());
+    let words = tracer::watch(&trace(&whole));
+    assert!(starts(&mut whole, &words), "{}", whole.broker.log());
+    let counts = tracer::calls(&trace(&whole));
+    for (call, error) in WHILE_IT_STARTS {
+        let middle = counts.get(call).map_or(1, |count| count.div_ceil(2));
+        for when in [String::from("1"), format!("{middle}+")] {
+            let mut world = World::new(Setup::default());
+            let trace = trace(&world);
+            let answers = starts(&mut world, &tracer::words(&trace, (call, error, &when)));
+            println!("{call} {error} {when}: {}", if answers { "it answers" } else { "it ends" });
+            // Not one that answers and refreshes nothing for ever.
+            let comes_to = || !world.broker.is_running() || serves(&world);
+            eventually("it has a token, or ends", Duration::from_secs(20), comes_to);
+            assert!(tracer::injected(&trace) > 0, "{call} {error} {when} made nothing fail");
+            ask(&world);
+        }
+    }
+}
+
+/// Whether it does; if not, it has ended.
+#[track_caller]
+fn starts(world: &mut World, words: &[String]) -> bool {
+    world.broker.spawn_through(words);
+    let answers = poll(Duration::from_secs(10), || match world.broker.is_running() {
+        false => Some(false),
+        true => world.broker.try_status().map(|_| true),
+    });
+    answers.unwrap_or_else(|| panic!("{words:?}: neither up nor ended:\n{}", world.broker.log()))
+}

@@ -1,0 +1,121 @@
+//! Disks that are full, and that can't be written to, under what the daemon
+//! writes: its audit, and the sinks' token file.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use molecule_tests::skip;
+use molecule_tests::wait::{eventually, eventually_some};
+use molecule_tests::world::supervised::Supervised;
+use molecule_tests::world::{Setup, World, run};
+
+use crate::asker::{Heard, ask};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A daemon that sees a disk of a few KiB where nobody else does.
+struct SmallDisk {
+    supervised: Supervised,
+    world: World,
+}
+
+impl SmallDisk {
+    /// `None`, and said, where nothing may be mounted. `config` is put in front
+    /// of the configuration, with the disk's path for each `DISK`.
+    fn new(config: &str, audit_there: bool) -> Option<Self> {
+        let mounts = ["--mount", "sh", "-c", "mount -t tmpfs none /mnt"];
+        if !Command::new("unshare").args(mounts).output().is_ok_and(|output| output.status.success()) {
+            skip("full and read-only disks: nothing can be mounted here");
+            return None;
+        }
+        let world = World::new(Setup::default());
+        let disk = world.path().join("disk");
+        fs::create_dir(&disk).unwrap();
+        let path = world.broker.config_file().to_path_buf();
+        let mut text = config.replace("DISK", &disk.display().to_string()) + &fs::read_to_string(&path).unwrap();
+        if audit_there {
+            text = text.replace("/audit.log", "/disk/audit.log");
+        }
+        fs::write(path, text).unwrap();
+        let mount = format!("mount -t tmpfs -o size=8k,mode=700 none {} && exec \"$@\"", disk.display());
+        let supervised = Supervised::start_through(&world, &["unshare", "--mount", "sh", "-c", &mount, "sh"]);
+        Some(Self { supervised, world })
+    }
+
+    /// As the daemon sees it.
+    fn path(&self, name: &str) -> PathBuf {
+        let inside = self.world.path().join("disk").join(name);
+        PathBuf::from(format!("/proc/{}/root{}", self.supervised.pid(), inside.display()))
+    }
+
+    fn fill(&self) {
+        let mut filler = File::create(self.path("filler")).unwrap();
+        while filler.write_all(&[b'x'; 256]).is_ok() {}
+    }
+
+    fn make_read_only(&self) {
+        let disk = self.world.path().join("disk");
+        let mut enter = Command::new("nsenter");
+        let pid = self.supervised.pid().to_string();
+        enter.args(["--mount", "--target", &pid, "mount", "-o", "remount,ro"]).arg(disk);
+        run(&mut enter, SOON).ok();
+    }
+
+    fn refresh(&self) {
+        self.world.broker.control(&["refresh"]).ok();
+    }
+}
+
+#[test]
+fn a_full_disk_under_the_audit_takes_no_credential_away_and_the_log_tells_how_many_lines_it_took() {
+    let Some(small) = SmallDisk::new("", true) else { return };
+    let lost = || small.supervised.log().contains("an audit line was lost");
+    eventually("the disk is full", Duration::from_secs(60), || {
+        assert_eq!(ask(&small.world), Heard::Token);
+        lost()
+    });
+    // The line that filled it may have got its beginning there.
+    let audit = small.path("audit.log");
+    let before = fs::read_to_string(&audit).unwrap();
+    for _ in 0..3 {
+        assert_eq!(ask(&small.world), Heard::Token);
+    }
+    // Room is made in place, as by an operator in a hurry.
+    let first_lines: String = before.lines().take(2).map(|line| format!("{line}\n")).collect();
+    let torn = if before.ends_with('\n') { "" } else { before.lines().last().unwrap() };
+    fs::write(&audit, first_lines.clone() + torn).unwrap();
+    assert_eq!(ask(&small.world), Heard::Token);
+    let told = eventually_some("the log tells of it", SOON, || {
+        let log = small.supervised.log();
+        let line = log.lines().find(|line| line.contains("takes lines again"))?;
+        Some(String::from(line))
+    });
+    assert!(told.ends_with("lost=4"), "{told}");
+    let after = fs::read_to_string(&audit).unwrap();
+    let last = after.lines().last().unwrap();
+    assert!(last.contains(" AUDIT uid=") && last.matches("AUDIT").count() == 1, "a line of its own: {after}");
+}
+
+#[test]
+fn a_disk_that_takes_no_token_file_leaves_the_old_one_whole_and_the_credential_served() {
+    type Break = fn(&SmallDisk);
+    let cases: [(&str, Break); 2] = [("full", SmallDisk::fill), ("read-only", SmallDisk::make_read_only)];
+    for (what, break_it) in cases {
+        let Some(small) = SmallDisk::new("[sinks]\nfile = \"DISK/token\"\n", false) else { return };
+        let file = small.path("token");
+        let old = eventually_some("the first token file", SOON, || fs::read_to_string(&file).ok());
+        break_it(&small);
+        small.refresh();
+        eventually("the log tells of it", SOON, || small.supervised.log().contains("can't be written: "));
+        assert_eq!(fs::read_to_string(&file).unwrap(), old, "{what}");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{what}");
+        let others = fs::read_dir(small.path(".")).unwrap().flatten().map(|entry| entry.file_name());
+        assert!(others.into_iter().all(|name| name == "token" || name == "filler"), "a draft was left: {what}");
+        assert_eq!(ask(&small.world), Heard::Token, "{what}");
+        assert!(!small.supervised.log().contains(old.trim()), "{what}");
+    }
+}
