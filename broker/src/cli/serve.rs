@@ -93,8 +93,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
 fn log_to_stderr(config: &Config) -> Box<dyn Fn(&str)> {
     let filter = |text: &str| EnvFilter::try_new(text).unwrap_or_else(|_| EnvFilter::new("info"));
     let (layer, handle) = reload::Layer::new(filter(&config.log.filter));
-    // A log that nobody reads any more is no reason to end.
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).log_internal_errors(false);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let registry = tracing_subscriber::registry().with(layer);
     // A second start in one process can only be a test's; the first log stays.
     let _ = match config.log.format {
