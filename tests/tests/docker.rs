@@ -44,14 +44,113 @@ fn started_as_root_the_daemon_is_its_own_user_where_that_can_read_the_bearer() {
     let city = City::new(HOUR);
     let container = started(&city, &["--env=CONFIGS_DIR=/broker-configs"], &[]);
     // The bearer is the daemon's alone, and there before the next start.
-    let lines = blocks::find(GUIDE, "install -d -m 0755 /broker-configs").text;
+    let lines = blocks::find(GUIDE, "install -d -m 0755 -o root /broker-configs").text;
     container.sh_as_root(&format!("set -e; cd /configs\n{lines}")).ok();
     docker(&["restart", "--time", "5", container.name()]).ok();
     let container = container.ready();
     let pid = container.daemon().unwrap();
     assert_eq!(container.sh_as_root(&format!("stat -c %U /proc/{pid}")).stdout.trim(), "molecule-broker");
     assert!(!container.sh(&city, "cat /broker-configs/.auth_token").success(), "the agent can read the bearer");
+    let swap = "echo mine >/tmp/bearer && mv -f /tmp/bearer /broker-configs/.auth_token";
+    assert!(!container.sh(&city, swap).success(), "the agent can replace the bearer");
     container.sh(&city, FETCH).ok();
+}
+
+/// What the agent left in the place of the folder decides nothing at the next
+/// start, whether the folder is named as such or below the agent's own.
+#[test]
+fn the_entrypoint_gives_away_no_folder_that_a_link_leads_to() {
+    if !available("a link in the place of CONFIGS_DIR") {
+        return;
+    }
+    let city = City::new(HOUR);
+    for (configs, link) in [
+        ("/home/agent/configs", "rmdir ~/configs && ln -s /etc ~/configs"),
+        ("/home/agent/a/configs", "mv ~/a ~/b && ln -s /opt ~/a"),
+    ] {
+        let container = started(&city, &[&format!("--env=CONFIGS_DIR={configs}")], &[]);
+        let owner = |path: &str| container.sh_as_root(&format!("stat -c %U {path}")).stdout;
+        eventually("the folder is the agent's", PATIENCE, || owner(configs) == "agent\n");
+        container.sh(&city, &format!("cd; {link}")).ok();
+        docker(&["restart", "--time", "5", container.name()]).ok();
+        eventually("it is up again", PATIENCE, || container.status().is_some());
+        assert_eq!(owner("/etc"), "root\n", "{}", container.log());
+        assert_ne!(owner("/opt/configs"), "agent\n", "{}", container.log());
+    }
+}
+
+/// A folder of root's that is there stays root's.
+#[test]
+fn the_entrypoint_gives_away_no_folder_but_its_own() {
+    if !available("a CONFIGS_DIR that is root's") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let container = started(&city, &["--env=CONFIGS_DIR=/broker-configs", "--volume=/broker-configs"], &[]);
+    eventually("it is up", PATIENCE, || container.status().is_some());
+    assert_eq!(container.sh_as_root("stat -c %U /broker-configs").stdout, "root\n");
+}
+
+/// Run again as root where the agent lives: neither a link to a folder, nor
+/// one among the files, nor a folder without rights leads it elsewhere.
+#[test]
+fn a_second_run_of_the_wiring_writes_through_no_link_of_the_agents() {
+    if !available("the agent's links in the way of the wiring") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let container = started(&city, &[], &[]);
+    let install = "/usr/local/lib/molecule-broker/install";
+    let scripts = "/home/agent/.molecule-runtime/scripts";
+    container.sh_as_root("install -d /opt/roots && echo roots >/opt/roots/file").ok();
+    // Every name that a shell of a process soon to come would use, as it was once.
+    let plant = "mkdir -p ~/.molecule-runtime/scripts && cd ~/.molecule-runtime/scripts && perl -e \
+                 'symlink \"/opt/roots/file\", \"molecule-git-token-helper.sh.molecule-broker.$_\" for 1 .. 4000'";
+    container.sh(&city, plant).ok();
+    container.sh_as_root(install).ok();
+    assert_eq!(container.sh_as_root("cat /opt/roots/file").stdout, "roots\n");
+    let helper = format!("{scripts}/molecule-git-token-helper.sh");
+    assert_eq!(container.sh_as_root(&format!("stat -c '%U %a' {helper}")).stdout, "agent 755\n");
+    let call = format!("bash {helper} _fetch_token");
+    container.sh(&city, &call).ok();
+
+    for link in [
+        "rm -r scripts && ln -s /opt/roots scripts",
+        "cd .. && rm -r .molecule-runtime && ln -s /opt/roots .molecule-runtime && ! ls /opt/roots/scripts",
+    ] {
+        container.sh(&city, &format!("cd ~/.molecule-runtime && {link}")).ok();
+        container.sh_as_root(install).ok();
+        container.sh_as_root(&format!("{install} --scripts {scripts}"));
+        let there = container.sh_as_root("find /opt/roots ! -name scripts").stdout;
+        assert_eq!(there, "/opt/roots\n/opt/roots/file\n");
+    }
+    let closed =
+        "rm -f ~/.molecule-runtime && mkdir -p ~/.molecule-runtime/scripts && chmod 0 ~/.molecule-runtime/scripts";
+    container.sh(&city, closed).ok();
+    container.sh_as_root(install).ok();
+}
+
+#[test]
+fn the_wiring_taken_out_again_leaves_the_image_as_it_was() {
+    if !available("the wiring taken out") {
+        return;
+    }
+    let city = City::new(HOUR);
+    let image = on_base(
+        "debian",
+        "RUN useradd -u 1000 -m agent\nCOPY old-script.sh /app/scripts/molecule-git-token-helper.sh\n",
+    );
+    let container = Container::start(&city, &image.name, &[], &["sleep", "infinity"]);
+    let state = || container.sh_as_root(WIRED).ok().stdout;
+    let before = state();
+    for _ in 0..2 {
+        container.sh_as_root("/usr/local/lib/molecule-broker/install").ok();
+    }
+    assert_ne!(state(), before);
+    container.sh_as_root("/usr/local/lib/molecule-broker/install --remove").ok();
+    assert_eq!(state(), before);
+    let left = "ls -A /usr/local/lib/molecule-broker /usr/local/bin | grep -E 'molecule'";
+    assert_eq!(container.sh_as_root(left).stdout, "");
 }
 
 #[test]
@@ -213,6 +312,14 @@ fn git_never_notices_kills_while_the_platform_is_down() {
     Storm::default().survived_by(&city, &container);
 }
 
+/// All that the wiring may touch, but for the files that were copied, which are
+/// its own, and for the copies that useradd(8) keeps.
+const WIRED: &str = "ours='/usr/local/*/*molecule*'\n\
+    find /etc /app /usr/local /usr/bin /home /root -xdev ! -path \"$ours\" ! -path '/etc/*-' ! -name .pwd.lock \
+    -printf '%p %m %u %l\\n' | sort\n\
+    find /etc /app /usr/local /usr/bin/gh* -xdev -type f ! -name resolv.conf ! -path \"$ours\" ! -path '/etc/*-' | sort | xargs sha256sum\n\
+    dpkg-divert --list '*gh*'";
+
 #[test]
 fn the_wiring_is_the_same_after_a_second_run() {
     if !available("the wiring run twice") {
@@ -220,15 +327,7 @@ fn the_wiring_is_the_same_after_a_second_run() {
     }
     let city = City::new(HOUR);
     let container = started(&city, &[], &[]);
-    let state = || {
-        container
-            .sh_as_root(
-                "find /etc /app /usr/local /usr/bin /home /root -xdev -printf '%p %m %u %l\\n' | sort; \
-            find /etc /app /usr/local /usr/bin/gh* -xdev -type f ! -name resolv.conf | sort | xargs sha256sum",
-            )
-            .ok()
-            .stdout
-    };
+    let state = || container.sh_as_root(WIRED).ok().stdout;
     let before = state();
     container.sh_as_root("/usr/local/lib/molecule-broker/install").ok();
     assert_eq!(state(), before);

@@ -41,7 +41,7 @@ const ROWS: [(&str, &str, How); 28] = [
     ),
     (
         "docs/images/README.md",
-        "install -d -m 0755 /broker-configs",
+        "install -d -m 0755 -o root /broker-configs",
         Test("docker.rs", "started_as_root_the_daemon_is_its_own_user_where_that_can_read_the_bearer"),
     ),
     (
@@ -52,7 +52,7 @@ const ROWS: [(&str, &str, How); 28] = [
     ("docs/migration.md", SUPERVISE, On),
     ("docs/migration.md", "molecule-broker doctor", As("agent")),
     ("docs/migration.md", "molecule-broker exec -- your-script", As("agent")),
-    ("docs/migration.md", "git config --system --unset-all credential.https://github.com.helper", As("root")),
+    ("docs/migration.md", "/usr/local/lib/molecule-broker/install --remove", As("root")),
     ("docs/operating.md", "molecule-broker doctor", As("agent")),
     ("docs/operating.md", "$ molecule-broker status", As("agent")),
     ("docs/operating.md", "molecule-broker status --json", As("agent")),
