@@ -141,7 +141,12 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotServed { path, error } => {
-                write!(f, "no broker answers at {} ({error}); start one with: molecule-broker serve", path.display())
+                write!(
+                    f,
+                    "no broker answers at {} ({error}); if none was started, do so: molecule-broker serve, or in a container \
+                     molecule-broker supervise as its entrypoint; else set MOLECULE_BROKER_SOCKET to its socket",
+                    path.display()
+                )
             }
             Self::Forbidden { path, error } => write!(
                 f,
@@ -151,7 +156,8 @@ impl fmt::Display for ClientError {
             ),
             Self::Denied => write!(
                 f,
-                "the broker doesn't answer uid {}; if it should, add that to MOLECULE_BROKER_ALLOW_USERS and run: molecule-broker reload",
+                "the broker doesn't answer uid {}; if it should, add that to allow_users below [socket] in the configuration file and run: \
+                 molecule-broker reload (or to MOLECULE_BROKER_ALLOW_USERS, which a daemon reads at its start only, so restart the container)",
                 Uid::effective()
             ),
             Self::Squatted { path, uid } => write!(
@@ -161,11 +167,12 @@ impl fmt::Display for ClientError {
             ),
             Self::Silent { path } => write!(
                 f,
-                "the broker at {} didn't answer within {CLIENT_DEADLINE:?}; look at its log, or restart it",
+                "the broker at {} didn't answer within {CLIENT_DEADLINE:?}; look at its log: if the daemon can't start for its configuration, \
+                 mend that (molecule-broker config names its faults), and under supervise it is started by itself within 30 s",
                 path.display()
             ),
             Self::Foreign => f.write_str(
-                "the broker speaks another version of the protocol; install shim and daemon of the same version",
+                "the daemon speaks another version of the protocol than this molecule-broker; it was started before an upgrade: restart the container",
             ),
         }
     }

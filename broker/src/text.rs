@@ -34,6 +34,35 @@ pub fn outside_without(text: &str, secrets: &[&str]) -> String {
     escaped(&shapes_redacted(&text))
 }
 
+/// One word of a command line for people to copy, or for a shell's `eval`:
+/// whatever stands in it, a shell reads it as that and runs nothing.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:".contains(&b);
+    if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// The same for a path that a person is shown.
+#[must_use]
+pub fn shell_path(path: &std::path::Path) -> String {
+    shell_word(&visible(&path.display().to_string()))
+}
+
+/// Whole, but with nothing in it that a terminal obeys or that turns the order
+/// of letters around.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if obeyed(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
 fn shapes_redacted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -127,6 +156,14 @@ mod tests {
     #[test]
     fn a23_a_known_secret_is_replaced_whatever_its_shape() {
         assert_eq!(outside_without("key=plain!", &["", "plain"]), "key=[redacted]!");
+    }
+
+    #[test]
+    fn a_word_is_quoted_for_a_shell() {
+        assert_eq!(shell_word("credential.https://*.x.helper"), "'credential.https://*.x.helper'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!((shell_word(""), shell_word("molecule")), (String::new(), "molecule".into()));
+        assert_eq!(visible("a\x1b[2J\n…\u{202e}"), r"a\u{1b}[2J\n…\u{202e}");
     }
 
     proptest! {

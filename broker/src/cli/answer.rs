@@ -50,7 +50,7 @@ fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
         Err(failure) => return refused(&failure.message),
     };
     if request.verb != Verb::Get {
-        return refused("no broker is running; start one with: molecule-broker serve");
+        return refused(&no_broker());
     }
     let now = clock::now();
     match answer::choose(&table, request, Uid::effective()) {
@@ -60,12 +60,14 @@ fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
         }
         Choice::Of(target) => match answer::ready(&target, &target.credential.reader.held(), now) {
             Ready::Give(lease) => answer::give(request, &target, lease, now),
-            Ready::Refused(reason) => {
-                refused(&format!("{reason} (no broker is running: start one with molecule-broker supervise or serve)"))
-            }
-            Ready::Wait => refused("no broker is running; start one with: molecule-broker serve"),
+            Ready::Refused(reason) => refused(&format!("{reason} ({})", no_broker())),
+            Ready::Wait => refused(&no_broker()),
         },
     }
+}
+
+fn no_broker() -> String {
+    "no broker is running: start one with molecule-broker supervise or serve".to_owned()
 }
 
 /// What is left of each credential without anything to ask.

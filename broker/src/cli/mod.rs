@@ -41,7 +41,7 @@ pub struct Global {
     /// Configuration file [env: MOLECULE_BROKER_CONFIG] [default: /etc/molecule-broker/config.toml, if there]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Socket of the daemon [env: MOLECULE_BROKER_SOCKET] [default: /run/molecule-broker/broker.sock]
+    /// Socket of the daemon [env: MOLECULE_BROKER_SOCKET] [default: /run/molecule-broker/broker.sock; where that folder isn't there, $XDG_RUNTIME_DIR/molecule-broker/broker.sock]
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// Log filter [env: MOLECULE_BROKER_LOG] [default: info]
@@ -53,7 +53,7 @@ pub struct Global {
 pub enum Command {
     /// Run the daemon in the foreground
     #[command(
-        after_help = "Stops on SIGTERM and SIGINT; reads its configuration again on SIGHUP.\n\nExamples:\n  molecule-broker serve\n  molecule-broker --log debug serve\n\nExit status: 0 stopped, 2 bad configuration."
+        after_help = "Stops on SIGTERM and SIGINT; reads its configuration again on SIGHUP.\n\nExamples:\n  molecule-broker serve\n  molecule-broker --log debug serve\n\nExit status: 0 stopped, 1 it can't run, 2 bad configuration."
     )]
     Serve(serve::Options),
     /// Run a container: hold socket and leases, keep a daemon running, and run a command beside it
@@ -71,7 +71,7 @@ pub enum Command {
     Reload,
     /// Say how things stand
     #[command(
-        after_help = "Examples:\n  molecule-broker status\n  molecule-broker status --wait 30s --strict\n  molecule-broker status --watch\n  molecule-broker status --json | jq '.credentials[].state'\n\nExit status: 0 nothing is wrong that someone should act on, 1 a credential is expired, rejected or unavailable, 3 no broker answers."
+        after_help = "Examples:\n  molecule-broker status\n  molecule-broker status --wait 30s --strict\n  molecule-broker status --watch\n  molecule-broker status --json | jq '.credentials[].state'\n\nExit status: 0 nothing is wrong that someone should act on, 1 a credential is expired, rejected or unavailable (with --strict: one that is configured can't be served now), 3 no broker answers."
     )]
     Status(status::Options),
     /// Ask for a refresh now and wait for what comes of it
@@ -86,7 +86,7 @@ pub enum Command {
     Token(token::Options),
     /// Run a command with a fresh token in its environment
     #[command(
-        after_help = "Example:\n  molecule-broker exec -- gh api /user\n\nExit status: the command's own; 125 if there is no token, and the command isn't run."
+        after_help = "Example:\n  molecule-broker exec -- gh api /user\n\nExit status: the command's own; 125 if there is no token, and the command isn't run; 126 if it can't be run, 127 if it isn't found."
     )]
     Exec(exec::Options),
     /// Lead git to the credential helper

@@ -164,16 +164,11 @@ fn no_git(error: io::Error) -> Fault {
 fn exports(variables: &[(String, String)]) -> String {
     let mut out = String::new();
     for (name, value) in variables {
-        out.push_str(&format!("{name}={}\n", quoted(value)));
+        out.push_str(&format!("{name}={}\n", text::shell_word(value)));
     }
     let names: Vec<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
     out.push_str(&format!("export {}\n", names.join(" ")));
     out
-}
-
-fn quoted(value: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:".contains(&b);
-    if value.bytes().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
 }
 
 fn print(text: &str) -> Result<(), Fault> {
@@ -183,13 +178,6 @@ fn print(text: &str) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_are_quoted_for_a_shell() {
-        assert_eq!(quoted("credential.https://*.x.helper"), "'credential.https://*.x.helper'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!((quoted(""), quoted("molecule")), (String::new(), "molecule".into()));
-    }
 
     #[test]
     fn a_helper_for_all_hosts_that_is_read_later_undoes_the_setup() {

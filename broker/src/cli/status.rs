@@ -85,7 +85,7 @@ fn fetch(global: &Global) -> Result<(Status, String), Fault> {
         (Word::Ok, Ok(status)) => Ok((status, String::from_utf8_lossy(line).into_owned())),
         _ => Err(Fault::new(
             NO_ANSWER,
-            "the broker's status can't be read; install broker and daemon of the same version",
+            "the daemon's status can't be read: it is of another version than this molecule-broker; restart the container",
         )),
     }
 }

@@ -28,7 +28,7 @@ fn describe(out: &mut String, c: &Credential, look: Look) {
         let _ = writeln!(out, "  {label:<13}{}", look.fold(&value, COLUMN));
     };
     line("source", c.source.clone());
-    line("origins", if c.scoped { c.origins.join(", ") } else { open_scope() });
+    line("origins", if c.scoped { c.origins.join(", ") } else { open_scope(&c.name) });
     if c.serving {
         line("expires in", c.expires_in_s.map_or_else(|| "no expiry known".into(), seconds));
         line("generation", c.generation.to_string());
@@ -65,8 +65,9 @@ fn colour(state: &str) -> Colour {
     }
 }
 
-fn open_scope() -> String {
-    "any https origin that no other credential claims (unscoped: set MOLECULE_BROKER_PERSONA_HOSTS)".into()
+fn open_scope(name: &str) -> String {
+    let remedy = crate::doctor::scope_remedy(name);
+    format!("any https origin that no other credential claims (unscoped: {remedy})")
 }
 
 fn seconds(n: u64) -> String {

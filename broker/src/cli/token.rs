@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Fault, Format, Global, launch};
 use crate::client::Reply;
+use crate::text::shell_word;
 
 /// The credential meant where no host is named.
 const DEFAULT: &str = "github";
@@ -77,7 +78,11 @@ fn printed(reply: &Reply, format: Format) -> Option<Zeroizing<String>> {
     let token = reply.text("password")?;
     Some(Zeroizing::new(match format {
         Format::Raw => format!("{token}\n"),
-        Format::Env => format!("GH_TOKEN={token}\nGITHUB_TOKEN={token}\n"),
+        Format::Env => {
+            // For `eval` too. A token as GitHub makes them stands there as it is.
+            let word = Zeroizing::new(shell_word(token));
+            format!("GH_TOKEN={}\nGITHUB_TOKEN={}\n", *word, *word)
+        }
         Format::Json => {
             let expires_at =
                 reply.text("password_expiry_utc").and_then(|s| Timestamp::from_second(s.parse().ok()?).ok());

@@ -216,7 +216,8 @@ fn persona_draft(build: &mut Build<'_>, entry: Option<raw::Credential>, base: &B
     if draft.credential.scope == Scope::Any {
         build.warnings.push(
             "the credential persona is unscoped: its password goes to any https host that asks and that no other \
-             credential claims; name its hosts in MOLECULE_BROKER_PERSONA_HOSTS"
+             credential claims; name its hosts in MOLECULE_BROKER_PERSONA_HOSTS before it starts, or as origins of \
+             [[credential]] persona in the configuration file"
                 .to_owned(),
         );
     }

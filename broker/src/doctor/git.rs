@@ -8,6 +8,7 @@ use molecule_protocol::origin::Pattern;
 use super::git_files::{Entry, entries, printable};
 use super::{Finding, Scene};
 use crate::config::Origin;
+use crate::text::shell_word;
 
 const SETUP: &str = "molecule-broker setup-git --system (as root), or --global";
 
@@ -102,7 +103,11 @@ fn askpass(scene: &Scene, entries: &[Entry]) -> Finding {
         return Finding::ok("askpass", format!("{shown} ({place})"));
     }
     let what = format!("{shown}, which {place} names, isn't there: git can't ask it");
-    Finding::fail("askpass", what, format!("install the shim there: ln -s git-credential-molecule {shown}"))
+    Finding::fail(
+        "askpass",
+        what,
+        format!("install the shim there: ln -s git-credential-molecule {}", shell_word(&shown)),
+    )
 }
 
 /// Tokens in remotes and headers: git uses them before it asks anybody, they
@@ -119,7 +124,7 @@ fn tokens(scene: &Scene, entries: &[Entry]) -> Vec<Finding> {
         if is_url && let Some((host, bare)) = with_token(&entry.value) {
             let what = format!("{} carries a login in its URL ({})", printable(key), entry.place());
             let remote = key.trim_start_matches("remote.").trim_end_matches(".url").trim_end_matches(".pushurl");
-            let remedy = format!("git remote set-url {} {}", printable(remote), printable(&bare));
+            let remedy = set_url(remote, &bare, entry);
             let managed = scene.manages(&host);
             findings.push(if managed {
                 Finding::fail("git-token", what, remedy)
@@ -137,6 +142,15 @@ fn tokens(scene: &Scene, entries: &[Entry]) -> Vec<Finding> {
         findings.push(Finding::ok("git-token", "no remote and no header carries a token"));
     }
     findings
+}
+
+/// A URL that would not come out whole is left to its file.
+fn set_url(remote: &str, bare: &str, entry: &Entry) -> String {
+    if printable(remote) == remote && printable(bare) == bare {
+        format!("git remote set-url -- {} {}", shell_word(remote), shell_word(bare))
+    } else {
+        format!("take the login out of the URL in {}", entry.place())
+    }
 }
 
 /// The host of a URL that carries a password or a token, and the URL without.

@@ -4,6 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::source::small;
+use crate::text::{shell_word, visible};
+
 /// One entry, in git's order of reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -43,7 +46,7 @@ impl Entry {
         let Some(path) = self.origin.strip_prefix("file:").map(PathBuf::from) else {
             return "GIT_CONFIG_* variables or the command line".into();
         };
-        match fs::read_to_string(&path).ok().and_then(|text| line(&text, &self.key, &self.value)) {
+        match small::text(&path).ok().and_then(|text| line(&text, &self.key, &self.value)) {
             Some(line) => format!("{}:{line}", shown(&path)),
             None => shown(&path),
         }
@@ -54,7 +57,8 @@ impl Entry {
     pub fn removal(&self) -> String {
         match self.origin.strip_prefix("file:") {
             Some(path) => {
-                format!("git config --file {} --unset-all '{}'", shown(Path::new(path)), printable(&self.key))
+                let file = shell_word(&visible(&shown(Path::new(path))));
+                format!("git config --file {file} --unset-all {}", shell_word(&printable(&self.key)))
             }
             None => "unset the GIT_CONFIG_* variables that set it".into(),
         }

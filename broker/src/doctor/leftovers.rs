@@ -2,12 +2,15 @@
 //! or soon will be, and each is found by some tool before the broker is asked.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use molecule_protocol::{digest, encoding};
 
 use super::{Finding, Scene};
+use crate::source::small;
 use crate::status::Status;
+use crate::text::{shell_path, shell_word};
 
 /// A GitHub App's installation token, which lives an hour at most.
 const INSTALLATION: &str = "ghs_";
@@ -57,7 +60,7 @@ fn caches(scene: &Scene, home: &Path) -> Vec<Finding> {
             Finding::warn(
                 "caches",
                 what,
-                format!("rm -r {shown}; for tools that read ~/.gh_token: MOLECULE_BROKER_SINKS=file"),
+                format!("rm -r {}; for tools that read ~/.gh_token: MOLECULE_BROKER_SINKS=file", shell_path(&file)),
             )
         })
         .collect();
@@ -76,7 +79,7 @@ fn hosts_yml(scene: &Scene, home: &Path) -> Option<Finding> {
     let folder = scene.env.os("GH_CONFIG_DIR").map(PathBuf::from);
     let folder = folder.or_else(|| scene.env.os("XDG_CONFIG_HOME").map(|dir| Path::new(dir).join("gh")));
     let file = folder.unwrap_or_else(|| home.join(".config/gh")).join("hosts.yml");
-    let text = fs::read_to_string(&file).ok()?;
+    let text = small::text(&file).ok()?;
     // A host stands at the start of its line, its settings are indented.
     let mut host = "";
     for line in text.lines() {
@@ -92,7 +95,7 @@ fn hosts_yml(scene: &Scene, home: &Path) -> Option<Finding> {
             return Some(Finding::warn(
                 "gh-login",
                 what,
-                format!("gh auth logout --hostname {host}, or MOLECULE_BROKER_SINKS=gh"),
+                format!("gh auth logout --hostname {}, or MOLECULE_BROKER_SINKS=gh", shell_word(host)),
             ));
         }
     }
@@ -102,7 +105,14 @@ fn hosts_yml(scene: &Scene, home: &Path) -> Option<Finding> {
 /// git's HTTP library reads it before git asks anybody.
 fn netrc(scene: &Scene, home: &Path) -> Option<Finding> {
     let file = home.join(".netrc");
-    let Ok(text) = fs::read_to_string(&file) else { return Some(Finding::ok("netrc", "no ~/.netrc")) };
+    let text = match small::text(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Some(Finding::ok("netrc", "no ~/.netrc")),
+        Err(error) => {
+            let what = format!("{} can't be read: {error}", file.display());
+            return Some(Finding::warn("netrc", what, format!("look at it: ls -l {}", shell_path(&file))));
+        }
+    };
     let words: Vec<&str> = text.split_whitespace().collect();
     let machine = words.windows(2).find(|pair| pair[0] == "machine" && scene.manages(pair[1])).map(|pair| pair[1]);
     let Some(machine) = machine else { return Some(Finding::ok("netrc", "no entry for a managed host")) };

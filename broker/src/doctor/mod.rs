@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::config::{Config, Env, Origin, Problems, Scope};
 use crate::status::Status;
+use crate::text::visible;
 
 /// What the checks look at, beside the file system and git.
 pub struct Scene {
@@ -49,21 +50,27 @@ pub enum Level {
 #[must_use]
 pub fn examine(scene: &Scene) -> Vec<Finding> {
     let (mut findings, status) = socket::check(scene);
-    findings.extend(configuration(scene));
+    findings.extend(configuration(scene, status.as_ref()));
     findings.extend(credentials(status.as_ref()));
     findings.extend(programs::check(scene, status.as_ref()));
     findings.extend(git::check(scene));
     findings.extend(leftovers::check(scene, status.as_ref()));
-    findings.extend(platform::check(scene));
+    findings.extend(platform::check(scene, status.as_ref()));
     findings
 }
 
-fn configuration(scene: &Scene) -> Vec<Finding> {
+fn configuration(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
     let config = match &scene.config {
         Ok(config) => config,
         Err(problems) => {
-            let fail = |p| Finding::fail("config", format!("{p}"), "correct it, then run: molecule-broker reload");
-            return problems.0.iter().map(fail).collect();
+            let remedy = match status {
+                Some(_) => "correct it, then run: molecule-broker reload",
+                // A daemon that isn't there can't be asked to read it again.
+                None => {
+                    "correct it: supervise then starts the daemon by itself within 30 s; under systemd: systemctl restart molecule-broker"
+                }
+            };
+            return problems.0.iter().map(|p| Finding::fail("config", format!("{p}"), remedy)).collect();
         }
     };
     let open = config.credentials.iter().find(|c| c.scope == Scope::Any);
@@ -74,15 +81,18 @@ fn configuration(scene: &Scene) -> Vec<Finding> {
                 "the credential {} goes to any https host that asks for one and that no other credential claims",
                 c.name
             );
-            Finding::warn(
-                "scope",
-                what,
-                "name its hosts in MOLECULE_BROKER_PERSONA_HOSTS, or as `origins` in the configuration file",
-            )
+            Finding::warn("scope", what, scope_remedy(&c.name))
         },
     );
     let file = config.file.as_ref().map_or("environment alone".into(), |f| f.display().to_string());
     vec![Finding::ok("config", format!("good ({file})")), scope]
+}
+
+/// How a credential that any origin may have is given origins of its own.
+#[must_use]
+pub fn scope_remedy(credential: &str) -> String {
+    let variable = if credential == "persona" { "MOLECULE_BROKER_PERSONA_HOSTS where it is started, or " } else { "" };
+    format!("name its hosts in {variable}`origins` of the credential {credential} in the configuration file")
 }
 
 /// What the daemon says of its own credentials.
@@ -93,7 +103,11 @@ fn credentials(status: Option<&Status>) -> Vec<Finding> {
         let what = format!("{} is {}{error}", c.name, c.state);
         match c.state.as_str() {
             "ok" => Finding::ok("credential", what),
-            "starting" | "stale" => Finding::warn("credential", what, "watch it: molecule-broker status --watch"),
+            "starting" => Finding::warn("credential", what, "watch it: molecule-broker status --watch"),
+            "stale" => {
+                let class = c.last_error.as_ref().map_or("", |error| &error.class);
+                Finding::warn("credential", what, platform::remedy(class))
+            }
             "unconfigured" => {
                 Finding::warn("credential", what, "configure its source, or leave it if nothing needs it")
             }
@@ -154,14 +168,19 @@ impl Scene {
 
 impl Finding {
     fn ok(check: &'static str, what: impl Into<String>) -> Self {
-        Self { check, level: Level::Ok, what: what.into(), remedy: String::new() }
+        Self::new(check, Level::Ok, what.into(), String::new())
     }
 
     fn warn(check: &'static str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, level: Level::Warn, what: what.into(), remedy: remedy.into() }
+        Self::new(check, Level::Warn, what.into(), remedy.into())
     }
 
     fn fail(check: &'static str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, level: Level::Fail, what: what.into(), remedy: remedy.into() }
+        Self::new(check, Level::Fail, what.into(), remedy.into())
+    }
+
+    /// Paths, URLs and errors in it are strangers' words.
+    fn new(check: &'static str, level: Level, what: String, remedy: String) -> Self {
+        Self { check, level, what: visible(&what), remedy: visible(&remedy) }
     }
 }

@@ -1,6 +1,7 @@
 //! The platform, asked once as the daemon asks it: the bearer, the way there,
 //! its answer, and whether its clock agrees with ours.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::{Finding, Scene};
@@ -8,12 +9,14 @@ use crate::clock;
 use crate::config::SourceConfig;
 use crate::lease::{Class, Failure, Fresh};
 use crate::moment::Deadline;
-use crate::source::{Platform, platform};
+use crate::source::{Platform, platform, small};
+use crate::status::Status;
+use crate::text::shell_path;
 
 /// Clocks further apart than this are set wrong.
 const SKEW: i128 = 30;
 
-pub(super) fn check(scene: &Scene) -> Vec<Finding> {
+pub(super) fn check(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
     let Ok(config) = &scene.config else { return Vec::new() };
     let platforms: Vec<&platform::Settings> = config
         .credentials
@@ -37,20 +40,30 @@ pub(super) fn check(scene: &Scene) -> Vec<Finding> {
             _ => Vec::new(),
         };
     }
-    platforms.into_iter().flat_map(ask).collect()
+    platforms.into_iter().flat_map(|settings| ask(settings, status)).collect()
 }
 
-fn ask(settings: &platform::Settings) -> Vec<Finding> {
+fn ask(settings: &platform::Settings, status: Option<&Status>) -> Vec<Finding> {
     let path = settings.bearer_path.display();
-    let bearer = match std::fs::read_to_string(&settings.bearer_path) {
+    let bearer = match small::text(&settings.bearer_path) {
         Ok(text) if text.trim().is_empty() => Some(format!("{path} is empty")),
         Ok(_) => None,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(format!("{path} isn't there")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Some(format!("{path} isn't there")),
+        // Kept from this user, as it may well be. The daemon's own line tells
+        // whether it works.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let what = format!("{path} isn't this user's to read");
+            return vec![match status {
+                Some(_) => Finding::ok("bearer", format!("{what}, only the daemon's")),
+                None => Finding::warn("bearer", what, "no daemon says whether it works: run doctor as root"),
+            }];
+        }
         Err(error) => Some(format!("{path} can't be read: {error}")),
     };
     if let Some(what) = bearer {
         let remedy = format!(
-            "it is written when the workspace registers: wait for that, or look at CONFIGS_DIR and `ls -l {path}`"
+            "it is written when the workspace registers: wait for that, or look at CONFIGS_DIR and `ls -l {}`",
+            shell_path(&settings.bearer_path)
         );
         return vec![Finding::fail("bearer", what, remedy)];
     }
@@ -61,7 +74,7 @@ fn ask(settings: &platform::Settings) -> Vec<Finding> {
             findings.extend(fresh.deadline.map(skew));
             findings
         }
-        Err(failure) => vec![bearer, Finding::fail("platform", failure.message.clone(), remedy(&failure))],
+        Err(failure) => vec![bearer, Finding::fail("platform", failure.message.clone(), remedy(failure.class.name()))],
     }
 }
 
@@ -72,20 +85,19 @@ fn fetch(settings: &platform::Settings) -> Result<Fresh, Failure> {
     runtime.block_on(platform.fetch())
 }
 
-fn remedy(failure: &Failure) -> &'static str {
-    match failure.class {
-        Class::Http401 | Class::Http403 => "the bearer is wrong or revoked: have the workspace register again",
-        Class::Http404 => {
+/// For a class as `status` names it.
+pub(super) fn remedy(class: &str) -> &'static str {
+    match class {
+        "http_401" | "http_403" => "the bearer is wrong or revoked: have the workspace register again",
+        "http_404" => {
             "no GitHub App is configured for this workspace: install one on the platform, or set ENABLE_GITHUB_MIRROR_CREDENTIALS=false"
         }
-        Class::Http429 => "the platform limits this workspace: wait, and look for what else asks it",
-        Class::Http5xx | Class::HttpOther | Class::Body => "look at the platform's own log; the broker goes on trying",
-        Class::Expired => "look at this machine's clock (date -u) and at the platform's",
-        Class::Tls => "look at SSL_CERT_FILE and SSL_CERT_DIR: the platform's certificate isn't trusted",
-        Class::Connect | Class::Timeout => {
-            "look at PLATFORM_URL, at the proxy variables, and at the network from here to there"
-        }
-        Class::Config => "correct the configuration that the message names",
+        "http_429" => "the platform limits this workspace: wait, and look for what else asks it",
+        "http_5xx" | "http_other" | "body" => "look at the platform's own log; the broker goes on trying",
+        "expired" => "look at this machine's clock (date -u) and at the platform's",
+        "tls" => "look at SSL_CERT_FILE and SSL_CERT_DIR: the platform's certificate isn't trusted",
+        "connect" | "timeout" => "look at PLATFORM_URL, at the proxy variables, and at the network from here to there",
+        _ => "correct what the message names",
     }
 }
 

@@ -11,7 +11,9 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::{Finding, Scene};
 use crate::client;
+use crate::config::Place;
 use crate::status::Status;
+use crate::text::shell_path;
 
 const CHECK: &str = "socket";
 
@@ -22,15 +24,17 @@ pub(super) fn check(scene: &Scene) -> (Vec<Finding>, Option<Status>) {
     let path = &scene.socket;
     let shown = path.display();
     let Ok(there) = fs::symlink_metadata(path) else {
-        let remedy =
-            "start it with: molecule-broker serve; if it runs elsewhere, set MOLECULE_BROKER_SOCKET to its socket";
-        return (vec![Finding::fail(CHECK, format!("{shown} isn't there: no broker was started"), remedy)], None);
+        let remedy = "start it with: molecule-broker serve, in a container by its entrypoint, molecule-broker supervise; if it runs elsewhere, set MOLECULE_BROKER_SOCKET to its socket";
+        let none = Finding::fail(CHECK, format!("{shown} isn't there: no broker was started"), remedy);
+        return (elsewhere(scene).into_iter().chain([none]).collect(), None);
     };
     if !there.file_type().is_socket() {
+        let shown = shell_path(path);
         let what = format!("{shown} is no socket");
         return (vec![Finding::fail(CHECK, what, format!("mv {shown} {shown}.away, and restart the broker"))], None);
     }
-    let mut findings: Vec<Finding> = [folder(path, &there), mode(scene, &there)].into_iter().flatten().collect();
+    let about = [elsewhere(scene), folder(path, &there), mode(scene, &there)];
+    let mut findings: Vec<Finding> = about.into_iter().flatten().collect();
     match client::ask(path, &Request::new(Verb::Status)) {
         Ok(reply) => {
             let line = reply.answer().lines().next().unwrap_or_default().to_vec();
@@ -40,7 +44,7 @@ pub(super) fn check(scene: &Scene) -> (Vec<Finding>, Option<Status>) {
                 None => Finding::fail(
                     CHECK,
                     "the daemon's status can't be read: it is of another version",
-                    "restart the broker",
+                    "restart the container",
                 ),
             });
             (findings, status)
@@ -63,10 +67,26 @@ fn forbidden(errno: Errno) -> Finding {
     )
 }
 
+/// No client reads the file, so a path that stands there alone is the daemon's.
+fn elsewhere(scene: &Scene) -> Option<Finding> {
+    let config = scene.config.as_ref().ok()?;
+    let path = &config.socket.path;
+    let in_file = matches!(config.places.get("socket.path"), Some(Place::File { .. }));
+    (in_file && *path != scene.socket).then(|| {
+        let what = format!(
+            "the configuration file puts the socket at {}, and git, gh and this command look at {}",
+            path.display(),
+            scene.socket.display()
+        );
+        let remedy = format!("set it for all of them: MOLECULE_BROKER_SOCKET={}", shell_path(path));
+        Finding::fail("socket-path", what, remedy)
+    })
+}
+
 /// Whoever may write to the folder can put a socket of their own there.
 fn folder(path: &Path, socket: &Metadata) -> Option<Finding> {
     let folder = path.parent()?;
-    let shown = folder.display();
+    let shown = shell_path(folder);
     let there = fs::symlink_metadata(folder).ok()?;
     if there.uid() != 0 && there.uid() != socket.uid() {
         let what =
@@ -91,7 +111,7 @@ fn mode(scene: &Scene, socket: &Metadata) -> Option<Finding> {
     let wanted = scene.config.as_ref().ok()?.socket.mode;
     let mode = socket.mode() & 0o777;
     (mode != wanted).then(|| {
-        let shown = scene.socket.display();
+        let shown = shell_path(&scene.socket);
         let what = format!(
             "{shown} has mode {mode:04o}, not {wanted:04o} as configured: users that are allowed may be kept out"
         );

@@ -8,12 +8,13 @@
 
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use molecule_protocol::limits::MAX_SOCKET_PATH;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use nix::sys::stat::{Mode, umask};
@@ -53,6 +54,7 @@ pub enum SocketError {
     Folder { folder: PathBuf, fault: String, mend: String },
     InTheWay { path: PathBuf },
     Served { path: PathBuf },
+    Group { path: PathBuf, group: Gid, error: io::Error },
     Io { step: &'static str, path: PathBuf, error: io::Error },
 }
 
@@ -78,8 +80,7 @@ impl Plan {
         refuse_what_is_no_socket(path)?;
         let lock = lock(path)?;
         clear_stale(path)?;
-        let listener =
-            self.listen().map_err(|error| SocketError::Io { step: "listen on", path: path.clone(), error })?;
+        let listener = self.listen()?;
         let there = fs::symlink_metadata(path).map_err(|error| SocketError::Io {
             step: "look at",
             path: path.clone(),
@@ -101,7 +102,24 @@ impl Plan {
             .map_or(Ok(()), |(fault, mend)| Err(SocketError::Folder { folder: folder.to_owned(), fault, mend }))
     }
 
-    fn listen(&self) -> io::Result<UnixListener> {
+    fn listen(&self) -> Result<UnixListener, SocketError> {
+        let io = |error| SocketError::Io { step: "listen on", path: self.path.clone(), error };
+        let fd = self.bound().map_err(io)?;
+        let finish = || {
+            if let Some(group) = self.group {
+                let failed = |error: Errno| SocketError::Group { path: self.path.clone(), group, error: error.into() };
+                chown(&self.path, None, Some(group)).map_err(failed)?;
+            }
+            rights::refuse(&fd);
+            let backlog = Backlog::new(BACKLOG).map_err(|error| io(error.into()))?;
+            listen(&fd, backlog).map_err(|error| io(error.into()))
+        };
+        // Nobody will ever answer there: the file goes.
+        finish().inspect_err(|_| drop(fs::remove_file(&self.path)))?;
+        Ok(UnixListener::from(fd))
+    }
+
+    fn bound(&self) -> io::Result<OwnedFd> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
         let address = UnixAddr::new(&self.path)?;
@@ -109,12 +127,7 @@ impl Plan {
         let bound = bind(fd.as_raw_fd(), &address);
         umask(before);
         bound?;
-        if let Some(group) = self.group {
-            chown(&self.path, None, Some(group))?;
-        }
-        rights::refuse(&fd);
-        listen(&fd, Backlog::new(BACKLOG)?)?;
-        Ok(UnixListener::from(fd))
+        Ok(fd)
     }
 }
 
@@ -233,6 +246,12 @@ impl std::fmt::Display for SocketError {
             Self::Served { path } => {
                 write!(f, "another process serves {} already; ask it with: molecule-broker status", path.display())
             }
+            Self::Group { path, group, error } => write!(
+                f,
+                "could not give {} to the group {group}: {error}; name one of the groups of uid {} as group below [socket], or none",
+                path.display(),
+                Uid::effective()
+            ),
             Self::Io { step, path, error } => write!(
                 f,
                 "could not {step} {}: {error}; make its folder one that uid {} can write to, or set another MOLECULE_BROKER_SOCKET",

@@ -20,7 +20,7 @@ pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
 }
 
 /// Reads at most `most` bytes of the regular file at `path`; more is an error.
-pub(super) fn read(path: &Path, most: usize) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
+pub(crate) fn read(path: &Path, most: usize) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
     let (file, metadata) = open(path)?;
     // Room for all of it at once: a buffer that grows leaves copies behind.
     let mut content = Zeroizing::new(Vec::with_capacity(most.min(4096)));
@@ -29,4 +29,11 @@ pub(super) fn read(path: &Path, most: usize) -> io::Result<(Zeroizing<Vec<u8>>, 
         return Err(io::Error::other(format!("it is longer than {most} bytes")));
     }
     Ok((content, metadata))
+}
+
+/// A file that a person wrote, such as git's own configuration.
+pub(crate) fn text(path: &Path) -> io::Result<Zeroizing<String>> {
+    const MOST: usize = 1024 * 1024;
+    let (content, _) = read(path, MOST)?;
+    std::str::from_utf8(&content).map(|text| Zeroizing::new(text.to_owned())).map_err(io::Error::other)
 }

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod doctor;
 pub mod platform;
 pub mod supervised;
 pub mod wire;

@@ -123,6 +123,22 @@ fn token_without_a_host_is_githubs_in_each_format() {
     assert_eq!(printed(&["token", "--host", "gist.github.com"]), format!("{token}\n"));
 }
 
+/// `eval "$(molecule-broker token --format env)"`
+#[test]
+fn what_token_prints_for_a_shell_runs_nothing() {
+    let mut world = World::fast();
+    let password = "$(touch pwned);`touch pwned`'\"& x";
+    world.set("GIT_HTTP_USERNAME", "bot");
+    world.set("GIT_HTTP_PASSWORD", password);
+    world.set("MOLECULE_BROKER_PERSONA_HOSTS", "git.example.com");
+    world.start();
+    let printed = text(&world.broker(&["token", "--host", "git.example.com", "--format", "env"]).stdout);
+    let script = format!("{printed}\nprintf '%s\\n%s' \"$GH_TOKEN\" \"$GITHUB_TOKEN\"");
+    let output = world.command("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(text(&output.stdout), format!("{password}\n{password}"), "{printed}");
+    assert!(!world.path("repo/pwned").exists());
+}
+
 #[test]
 fn token_prints_nothing_and_ends_with_1_where_there_is_none() {
     let mut world = World::fast();

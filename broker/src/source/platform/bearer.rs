@@ -72,6 +72,9 @@ impl Bearers {
     }
 }
 
+/// Links are followed: Kubernetes mounts a secret as a link that it swaps. Who
+/// may put a link there may as well write a bearer, or, as the daemon's own
+/// user, read whatever it leads to; from everybody else the folder is closed.
 fn read(path: &Path) -> Result<Secret, String> {
     // Some room for the blanks around it.
     let (content, _) = small::read(path, MAX_BEARER + 64).map_err(|e| format!("can't be read: {e}"))?;

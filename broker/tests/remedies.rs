@@ -1,0 +1,161 @@
+//! What `doctor` says of strangers' words and of what it can't look into: its
+//! remedies can be copied as they stand, and name what applies here.
+
+#![allow(clippy::disallowed_methods, reason = "a test has clocks and an environment of its own")]
+#![allow(clippy::unwrap_used, reason = "this is all test")]
+
+mod kit;
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::PathBuf;
+
+use nix::sys::signal::{Signal, kill};
+
+use kit::doctor::{all_good, doctor, found, healthy};
+use kit::platform::Answer;
+use kit::{BROKER, World, is_root, set_mode, text, wait_for};
+
+/// A repository that somebody was led to clone.
+#[test]
+fn a_remedy_runs_nothing_that_a_stranger_wrote_and_commands_no_terminal() {
+    let world = healthy();
+    let bad = "$(touch pwned-1)`touch pwned-2`;touch pwned-3'\x1b[2Jtouch pwned-4\n";
+    let one_line = bad.trim_end();
+    world.git(&["config", "remote.a.url", &format!("https://u:p@github.com/{one_line}")]);
+    world.git(&["config", &format!("remote.{one_line}.url"), "https://u:p@github.com/o/r"]);
+    world.git(&["config", &format!("http.https://github.com/{one_line}.extraheader"), "Authorization: x y"]);
+    world.git(&["config", "--add", "credential.helper", bad]);
+    world.git(&["config", "core.askPass", &format!("/no/{bad}")]);
+    let included = world.path(&format!("repo/{}", one_line.replace('/', "")));
+    fs::write(&included, "[credential]\n\thelper = store\n").unwrap();
+    world.git(&["config", "--add", "include.path", included.to_str().unwrap()]);
+
+    let out = doctor(&world);
+    for check in ["git-helper", "git-token", "askpass"] {
+        found(&out, check, "");
+    }
+    let shown = text(&out.stdout);
+    assert!(
+        !shown.contains('\x1b') && shown.lines().all(|line| ["ok  ", "WARN", "FAIL"].contains(&&line[..4])),
+        "{shown}"
+    );
+    for remedy in shown.lines().filter_map(|line| line.split_once("; remedy: ")).map(|(_, remedy)| remedy) {
+        // What isn't a command ends with an error, or does nothing.
+        world.command("sh").args(["-c", remedy]).output().unwrap();
+    }
+    let there =
+        |folder: &str| fs::read_dir(world.path(folder)).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
+    let ran = there("repo").into_iter().chain(there("home")).any(|name| name.to_string_lossy().starts_with("pwned"));
+    assert!(!ran, "{shown}");
+}
+
+#[test]
+fn a_remedy_for_a_remote_with_blanks_and_quotes_takes_the_login_out() {
+    let world = healthy();
+    world.git(&["config", "remote.it's.url", "https://u:p@github.com/o/a b'c"]);
+    let line = found(&doctor(&world), "git-token", "carries a login");
+    let remedy = line.rsplit("remedy: ").next().unwrap();
+    assert!(world.command("sh").args(["-c", remedy]).status().unwrap().success(), "{remedy}");
+    let url = world.command("git").args(["config", "remote.it's.url"]).output().unwrap();
+    assert_eq!(text(&url.stdout), "https://github.com/o/a b'c\n");
+    all_good(&world);
+}
+
+/// As the guide of the images recommends.
+#[test]
+fn a_bearer_that_only_the_daemon_can_read_is_good() {
+    if !is_root("ask as another user") {
+        return;
+    }
+    let mut world = healthy();
+    world.set("MOLECULE_BROKER_ALLOW_USERS", "12345");
+    world.stop();
+    world.start();
+    world.broker(&["token"]);
+    set_mode(&world.path("configs/.auth_token"), 0o400);
+    let copy = world.path("bin/molecule-broker");
+    assert!(world.command("cp").arg(BROKER).arg(&copy).status().unwrap().success());
+    let as_other = ["--reuid=12345", "--regid=12345", "--clear-groups", "molecule-broker", "doctor"];
+    let ask = |world: &World| text(&world.command("setpriv").args(as_other).output().unwrap().stdout);
+    let line =
+        |out: &str| out.lines().find(|line| line.split_whitespace().nth(1) == Some("bearer")).unwrap().to_owned();
+    let with = line(&ask(&world));
+    assert!(with.starts_with("ok ") && with.contains("only the daemon's"), "{with}");
+    world.stop();
+    let without = line(&ask(&world));
+    assert!(without.starts_with("WARN") && !without.contains("registers"), "{without}");
+}
+
+#[test]
+fn a_pipe_in_a_files_place_does_not_hold_doctor_up() {
+    let world = healthy();
+    let pipes = [".netrc", ".config/gh/hosts.yml"].map(|name| world.path("home").join(name));
+    fs::create_dir_all(world.path("home/.config/gh")).unwrap();
+    let bearer = world.path("configs/.auth_token");
+    fs::remove_file(&bearer).unwrap();
+    let made = world.command("mkfifo").args(&pipes).arg(&bearer).status().unwrap();
+    assert!(made.success());
+    let out = world.command("timeout").args(["20", BROKER, "doctor"]).output().unwrap();
+    found(&out, "bearer", "no regular file");
+    found(&out, "netrc", "no regular file");
+}
+
+#[test]
+fn a_stale_credential_has_its_classs_remedy() {
+    let world = healthy();
+    world.platform.answer(Answer::Say(401, String::new(), r#"{"error":"no"}"#.into()));
+    world.broker(&["refresh"]);
+    let line = found(&doctor(&world), "credential", "github is stale");
+    assert!(line.contains("register again"), "{line}");
+}
+
+#[test]
+fn a_daemon_that_its_configuration_keeps_from_starting_is_not_to_be_reloaded() {
+    let mut world = healthy();
+    world.stop();
+    world.config("");
+    let supervised = world.supervise(&["--", "sleep", "1000"]);
+    let daemon = supervised.daemon();
+    world.rewrite_config("[log]\nfilter = 3\n");
+    kill(daemon, Signal::SIGKILL).unwrap();
+    wait_for("a daemon that doesn't start", || world.log().contains("config.toml:2").then_some(()));
+    let out = doctor(&world);
+    let line = found(&out, "config", "config.toml:2");
+    assert!(line.contains("within 30 s") && !line.contains("reload"), "{line}");
+    let line = found(&out, "socket", "didn't answer");
+    assert!(line.contains("within 30 s") && !line.contains("serve"), "{line}");
+}
+
+#[test]
+fn a_socket_that_the_file_alone_names_is_one_that_no_client_finds() {
+    let mut world = healthy();
+    world.stop();
+    let elsewhere: PathBuf = world.path("run/other.sock");
+    world.config(&format!("[socket]\npath = \"{}\"\n", elsewhere.display()));
+    world.env.remove("MOLECULE_BROKER_SOCKET");
+    let line = found(&doctor(&world), "socket-path", "other.sock");
+    assert!(line.ends_with(&format!("MOLECULE_BROKER_SOCKET={}", elsewhere.display())), "{line}");
+    world.set("MOLECULE_BROKER_SOCKET", elsewhere.display().to_string());
+    world.start();
+    world.broker(&["token"]);
+    all_good(&world);
+}
+
+#[test]
+fn a_group_that_the_socket_can_not_have_is_named_and_no_socket_is_left() {
+    if !is_root("start it as another user") {
+        return;
+    }
+    let mut world = World::new();
+    world.config("[socket]\ngroup = \"0\"\n");
+    let copy = world.path("bin/molecule-broker");
+    assert!(world.command("cp").arg(BROKER).arg(&copy).status().unwrap().success());
+    chown(world.path("run"), Some(12345), Some(12345)).unwrap();
+    let as_other = ["--reuid=12345", "--regid=12345", "--clear-groups", "molecule-broker", "serve"];
+    let out = world.command("setpriv").args(as_other).output().unwrap();
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("group") && said.contains("[socket]") && !said.contains("make its folder"), "{said}");
+    assert!(!world.socket().exists());
+}
