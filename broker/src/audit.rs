@@ -1,9 +1,11 @@
 //! One line for every credential handed out: when, to whom, for what, and
 //! which one, so that it can be joined with the git host's own log.
 //!
-//! All of a line but the process's name is written before the credential
-//! leaves, so that no crash can hide who got which. It never holds more of an installation token than its SHA-256 (what GitHub's
-//! audit log shows as `hashed_token`); of a password not even that.
+//! It is written before the credential leaves, so that no crash can hide who
+//! got which: whole where others write too, which could else tear it, and but
+//! for the process's name in a file of its own. It never holds more of an
+//! installation token than its SHA-256 (what GitHub's audit log shows as
+//! `hashed_token`); of a password not even that.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -88,18 +90,24 @@ impl Audit {
         Ok(())
     }
 
-    /// Writes the line, but for the end that [`Audit::close_line`] gives it: to
-    /// be called before the credential leaves.
+    /// Writes the line, in a file of its own but for the end that
+    /// [`Audit::close_line`] gives it: to be called before the credential leaves.
     pub fn handed_out(&self, event: &HandedOut<'_>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.close_line(self.format);
         if state.second.0 != event.now.wall.as_secs() {
             state.second = (event.now.wall.as_secs(), second_of(event.now));
         }
-        let State { line, second, .. } = &mut *state;
+        let State { line, second, names, to, .. } = &mut *state;
         line.clear();
         begin_line(line, self.format, &second.1, event);
-        state.open = state.begin().then_some((event.peer.pid, event.now.boot));
+        let (pid, now) = (event.peer.pid, event.now.boot);
+        let shared = matches!(to, To::Log);
+        if shared {
+            end_line(line, self.format, command_name(names, pid, now));
+        }
+        let begun = state.begin();
+        state.open = (begun && !shared).then_some((pid, now));
     }
 
     /// Ends an open line with the name of the process, which takes the kernel
@@ -316,9 +324,7 @@ mod tests {
     #[test]
     fn a_line_tells_who_got_which_token_and_not_the_token() {
         // printf ghs_canary | openssl dgst -sha256 -binary | base64
-        let digest =
-            String::from_utf8(encoding::base64_digest(&molecule_protocol::digest::sha256(b"ghs_canary")).to_vec())
-                .unwrap();
+        let digest = "32g+0L7pqNbRHfRd4S8Z7vnGpA+jGeexkqaCVy+b/b0=";
         assert_eq!(
             line(LogFormat::Text, Provenance::Platform, Some("git")),
             format!(

@@ -99,13 +99,6 @@ impl Wiring {
     }
 }
 
-/// The variables that lead git to the helper for everything that the
-/// configuration covers, appended to `existing` entries.
-#[must_use]
-pub fn variables(config: &Config, existing: usize) -> Vec<(String, String)> {
-    Wiring::of(config).variables(existing)
-}
-
 /// git compares scheme, host and port as we do, and takes `*` for one label.
 fn key(origin: &Origin) -> String {
     let Origin { scheme, wildcard, host, port } = origin;

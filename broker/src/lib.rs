@@ -12,7 +12,7 @@
 //! | [`store`] | where the two halves meet: a writer for the refresh side, readers for the other |
 //! | [`scope`], [`table`], [`answer`] | which credential an origin belongs to, and what may be given of it: pure |
 //! | [`server`] | the socket, who may ask, the verbs |
-//! | [`audit`], [`metrics`], [`status`] | who got what; what is counted; how things stand |
+//! | [`audit`], [`metrics`], [`journal`], [`status`] | who got what; what is counted; what the log says; how things stand |
 //! | [`sinks`] | what is told of a refresh, and the helper process that starts programs |
 //! | [`service_manager`], [`lease_memory`] | what systemd or `supervise` holds for the next daemon |
 //! | [`assemble`], [`serve`] | the composition root: the only place that knows both sides |
@@ -24,35 +24,36 @@
 
 #![forbid(unsafe_code)]
 
-pub mod answer;
+mod answer;
 pub mod assemble;
-pub mod audit;
+mod audit;
 pub mod cli;
-pub mod client;
-pub mod clock;
+mod client;
+mod clock;
 pub mod config;
-pub mod doctor;
-pub mod environment;
-pub mod fault;
-pub mod git_config;
+mod doctor;
+mod environment;
+mod fault;
+mod git_config;
 pub mod harden;
+mod journal;
 pub mod lease;
 pub mod lease_memory;
-pub mod metrics;
+mod metrics;
 pub mod moment;
-pub mod readiness;
+mod readiness;
 pub mod refresh;
-pub mod sandbox;
+mod sandbox;
 pub mod scope;
 pub mod secret;
-pub mod serve;
-pub mod server;
+mod serve;
+mod server;
 pub mod service_manager;
-pub mod sinks;
+mod sinks;
 pub mod source;
-pub mod status;
-pub mod store;
-pub mod supervise;
-pub mod table;
-pub mod text;
+mod status;
+mod store;
+mod supervise;
+mod table;
+mod text;
 pub mod users;

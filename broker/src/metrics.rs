@@ -15,9 +15,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::lease::Class;
+use crate::lease::{Class, Provenance};
 use crate::moment::Moment;
-use crate::refresh::Outcome;
+use crate::refresh::{Outcome, State};
 use crate::table::Table;
 
 /// What came of a request.
@@ -111,7 +111,11 @@ impl Metrics {
         );
         registry.register("requests", "Requests over the socket", metrics.requests.clone());
         registry.register("request_duration_seconds", "From connection to answer", metrics.duration.clone());
-        registry.register("token_expiry_seconds", "Seconds until what is served dies", metrics.expiry.clone());
+        registry.register(
+            "token_expiry_seconds",
+            "Seconds until what is served dies, 0 where nothing can be served",
+            metrics.expiry.clone(),
+        );
         registry.register("token_generation", "How many different ones were held", metrics.generation.clone());
         registry.register("rejected", "Credentials that a host rejected", metrics.rejected.clone());
         registry.register("restarts", "How often the daemon was started again", counted);
@@ -125,8 +129,9 @@ impl Metrics {
         self.duration.observe(took.as_secs_f64());
     }
 
-    /// What came of one event of the refresh machine.
-    pub fn refreshed(&self, credential: &str, from_platform: bool, outcome: Outcome) {
+    /// What came of one event of the refresh machine, for a credential with this
+    /// kind of source.
+    pub fn refreshed(&self, credential: &str, source: Option<Provenance>, outcome: Outcome) {
         let (word, class) = match outcome {
             Outcome::Refreshed { .. } => ("refreshed", "none"),
             Outcome::SameToken => ("same_token", "none"),
@@ -139,7 +144,7 @@ impl Metrics {
             _ => return,
         };
         self.refreshes.get_or_create(&Refresh { credential: credential.into(), outcome: word, class }).inc();
-        if from_platform {
+        if source == Some(Provenance::Platform) {
             self.platform_requests.get_or_create(&Code { credential: credential.into(), code: code(outcome) }).inc();
         }
     }
@@ -156,7 +161,14 @@ impl Metrics {
             let label = Credential { credential: credential.name.to_string() };
             let facts = credential.reader.held().facts(now);
             self.generation.get_or_create(&label).set(facts.generation as i64);
-            if let Some(left) = facts.expires_in {
+            // A counter that appears with its first event shows no increase.
+            self.rejected.get_or_create(&label).inc_by(0);
+            // A series that ends where the trouble begins would silence its alarm.
+            let left = match facts.state {
+                State::Expired | State::Rejected | State::Unavailable => Some(Duration::ZERO),
+                _ => facts.expires_in,
+            };
+            if let Some(left) = left {
                 self.expiry.get_or_create(&label).set(left.as_secs_f64());
             }
         }

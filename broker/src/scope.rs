@@ -1,7 +1,7 @@
 //! Which credential an origin belongs to: the one decision that the helper,
 //! askpass, gh and `token` all stand on.
 
-use molecule_protocol::origin::{Closeness, Origin, Pattern, Scheme};
+use molecule_protocol::origin::{Origin, Pattern, Scheme};
 
 /// The position of a credential in the configuration's list.
 pub type Index = usize;
@@ -47,13 +47,6 @@ impl Scopes {
             Some((_, _, owner)) => owner,
             None => self.any.filter(|_| origin.scheme == Scheme::Https),
         }
-    }
-
-    /// How an origin is named, for tests and `doctor`.
-    #[must_use]
-    pub fn closeness(&self, origin: &Origin<'_>) -> Option<Closeness> {
-        let named = self.claims.iter().filter_map(|c| c.pattern.names(origin)).max();
-        named.or(self.resolve(origin).map(|_| Closeness::Any))
     }
 }
 

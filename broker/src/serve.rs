@@ -16,11 +16,12 @@ use crate::assemble::{Assembled, Carried, Kept, assemble};
 use crate::audit::Audit;
 use crate::clock;
 use crate::config::{self, Config};
+use crate::journal::Journal;
 use crate::lease::{Failure, Lease};
 use crate::lease_memory::{Inherited, Keeper};
 use crate::metrics::Metrics;
 use crate::metrics::listen::{ListenError, Listener};
-use crate::refresh::driver::{Driver, Observer};
+use crate::refresh::driver::{Driver, Observed, Observer};
 use crate::refresh::{Held, Outcome};
 use crate::server::{Command, Service, accept};
 use crate::service_manager::ServiceManager;
@@ -57,6 +58,8 @@ pub enum ServeError {
     Io(io::Error),
     Source(Failure),
     Metrics(ListenError),
+    /// The helper process has ended: only a new daemon has a new one.
+    Helper,
 }
 
 impl Serve {
@@ -65,32 +68,33 @@ impl Serve {
     /// # Errors
     /// What keeps it from starting, or from going on.
     pub async fn run(self) -> Result<(), ServeError> {
+        let Self { config, listener, reread, refilter, inherited, errands, sandbox, manager, restarts } = self;
         let mut signals = Signals::new()?;
-        let metrics = Arc::new(Metrics::new(self.restarts));
-        let errands = self.errands.map(Errands::over).transpose()?;
-        let outlet = Arc::new(Outlet::new(errands, &self.config));
-        let manager = Arc::new(self.manager);
-        let Inherited { carried, sequence, names } = self.inherited;
+        let metrics = Arc::new(Metrics::new(restarts));
+        let outlet = Arc::new(Outlet::new(errands.map(Errands::over).transpose()?, &config));
+        let manager = Arc::new(manager);
+        let Inherited { carried, sequence, names } = inherited;
         let keeper = Arc::new(Keeper::new(Arc::clone(&manager), sequence, names, carry));
         let observer = observer(Arc::clone(&metrics), Arc::clone(&outlet), Arc::clone(&keeper));
-        let Assembled { table, drivers } = assemble(&self.config, &carried, &observer, outlet.errands())?;
-        let audit = Audit::new(self.config.log.format, self.config.log.audit_file.as_deref())?;
-        let about = About { started: clock::now().boot, sandbox: self.sandbox };
+        let Assembled { table, drivers } = assemble(&config, &carried, &observer, outlet.errands())?;
+        let audit = Audit::new(config.log.format, config.log.audit_file.as_deref())?;
+        let about = About { started: clock::now().boot, sandbox, restarts };
         let (commands, mut orders) = mpsc::channel(8);
         let service = Arc::new(Service::new(table, audit, metrics, about, commands));
         let mut scraping = JoinSet::new();
-        if let Some(at) = &self.config.metrics {
+        if let Some(at) = &config.metrics {
             scraping.spawn(Listener::new(at).await?.serve(Arc::clone(&service)));
         }
         let mut refreshing = start(drivers);
         let waiting = TaskTracker::new();
-        let accepting = accept::serve(self.listener, Arc::clone(&service), waiting.clone());
+        let accepting = accept::serve(listener, Arc::clone(&service), waiting.clone());
         tokio::pin!(accepting);
         let living = manager.live();
         tokio::pin!(living);
         manager.ready();
         keeper.begin(Arc::clone(&service));
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %self.config.socket.path.display(), "serving");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %config.socket.path.display(), "serving");
+        let running = Running { config, reread, refilter };
         loop {
             let reload = tokio::select! {
                 ended = &mut accepting => return Ok(ended?),
@@ -113,21 +117,11 @@ impl Serve {
                 },
                 Some(Command::Reload(answer)) = orders.recv() => Some(answer),
                 Err(error) = &mut living => return Err(error.into()),
+                () = outlet.helper_gone() => return Err(ServeError::Helper),
             };
             manager.reloading();
-            let outcome = (self.reread)().and_then(|config| {
-                let carried = carry(&service.table());
-                let next =
-                    assemble(&config, &carried, &observer, outlet.errands()).map_err(|failure| failure.message)?;
-                let audit = service.audit.reopen(config.log.audit_file.as_deref());
-                audit.map_err(|error| format!("the audit file can't be opened: {error}"))?;
-                (self.refilter)(&config.log.filter);
-                only_at_start(&self.config, &config);
-                outlet.reload(&config);
-                service.replace_table(next.table);
-                keeper.look();
-                Ok(next.drivers)
-            });
+            let outcome = running.reload(&service, &observer, &outlet);
+            keeper.look();
             let told = match outcome {
                 Ok(drivers) => {
                     tracing::info!("configuration reloaded");
@@ -145,6 +139,30 @@ impl Serve {
                 let _ = answer.send(told);
             }
         }
+    }
+}
+
+/// What a reload starts from.
+struct Running {
+    config: Config,
+    reread: Box<dyn Fn() -> Result<Config, String>>,
+    refilter: Box<dyn Fn(&str)>,
+}
+
+impl Running {
+    /// Takes up the configuration as it is now, or leaves all as it was.
+    fn reload(&self, service: &Service, observer: &Observer, outlet: &Outlet) -> Result<Vec<Driver>, String> {
+        let config = (self.reread)()?;
+        let carried = carry(&service.table());
+        let next = assemble(&config, &carried, observer, outlet.errands()).map_err(|failure| failure.message)?;
+        let audit = service.audit.reopen(config.log.audit_file.as_deref());
+        audit.map_err(|error| format!("the audit file can't be opened: {error}"))?;
+        (self.refilter)(&config.log.filter);
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        only_at_start(&self.config, &config);
+        outlet.reload(&config);
+        service.replace_table(next.table);
+        Ok(next.drivers)
     }
 }
 
@@ -184,32 +202,17 @@ fn carry(table: &Table) -> Carried {
     table.credentials.iter().map(|c| (Arc::clone(&c.name), kept(c.reader.held(), c.fingerprint))).collect()
 }
 
-/// Log, metrics, sinks and hooks of everything that the refresh side does.
+/// Lease memory, log, metrics, sinks and hooks of everything that the refresh
+/// side does.
 fn observer(metrics: Arc<Metrics>, outlet: Arc<Outlet>, keeper: Arc<Keeper>) -> Observer {
-    Arc::new(move |credential, outcome, held| {
-        keeper.look();
-        metrics.refreshed(credential, true, outcome);
-        outlet.observe(credential, outcome, held);
-        match outcome {
-            Outcome::Refreshed { generation } => {
-                let left = held.current.as_deref().and_then(|lease| lease.left(clock::now()));
-                let expires_in =
-                    left.map_or_else(|| "never".into(), |left| crate::answer::whole_seconds(left).to_string());
-                tracing::info!(credential, generation, expires_in, "refreshed");
-            }
-            Outcome::SameToken => tracing::debug!(credential, "the source repeated its token"),
-            Outcome::Shorter => {
-                tracing::info!(credential, "a token that dies sooner than the one in hand was put aside")
-            }
-            Outcome::Failed(_) => {
-                let failure = held.last_error.as_deref().map(|t| t.failure.to_string()).unwrap_or_default();
-                let (failures, live) = (held.consecutive_failures, held.live(clock::now()).is_some());
-                tracing::warn!(credential, failures, still_serving = live, "refresh failed: {failure}");
-            }
-            Outcome::Rejected | Outcome::FallbackRejected => tracing::warn!(credential, "a host rejected the token"),
-            Outcome::TooFresh => tracing::info!(credential, "a host doesn't know the new token yet"),
-            Outcome::Idle | Outcome::Asking | Outcome::Joined | Outcome::Holding | Outcome::NoSource => {}
+    let journal = Journal::default();
+    Arc::new(move |Observed { credential, source, outcome, held }| {
+        if outcome != Outcome::RejectedAgain {
+            keeper.look();
         }
+        metrics.refreshed(credential, source, outcome);
+        outlet.observe(credential, outcome, held);
+        journal.note(credential, outcome, held, clock::now());
     })
 }
 
@@ -266,6 +269,10 @@ impl std::fmt::Display for ServeError {
             Self::Io(error) => write!(f, "the daemon can't go on: {error}"),
             Self::Metrics(error) => write!(f, "{error}"),
             Self::Source(failure) => write!(f, "{}", failure.message),
+            Self::Helper => f.write_str(
+                "the helper process that runs commands, sinks and hooks has ended; the daemon ends too, so that \
+                 whoever supervises it starts both again",
+            ),
         }
     }
 }

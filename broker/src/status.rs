@@ -19,6 +19,8 @@ pub struct About {
     pub started: Boot,
     /// How far the process has locked itself in.
     pub sandbox: String,
+    /// How often a daemon was started again before this one.
+    pub restarts: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +29,8 @@ pub struct Status {
     pub protocol: u32,
     pub pid: u32,
     pub uptime_s: u64,
+    #[serde(default)]
+    pub restarts: u64,
     pub healthy: bool,
     pub sandbox: String,
     pub credentials: Vec<Credential>,
@@ -75,6 +79,7 @@ pub fn take(about: &About, table: &Table, now: Moment) -> Status {
         protocol: PROTOCOL,
         pid: std::process::id(),
         uptime_s: now.boot.saturating_sub(about.started).as_secs(),
+        restarts: about.restarts,
         healthy: table.credentials.iter().all(|c| c.reader.held().state(now).is_healthy()),
         sandbox: about.sandbox.clone(),
         credentials,

@@ -8,6 +8,9 @@ mod kit;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use kit::{World, is_root, set_mode, text, wait_for};
 
 /// A world whose configuration file ends like this.
@@ -146,6 +149,42 @@ fn no_helper_process_is_started_where_nothing_needs_one_and_it_ends_with_the_dae
         let stat = fs::read_to_string(format!("/proc/{}/stat", helper[0]));
         stat.map_or(Some(()), |stat| stat.contains(") Z ").then_some(()))
     });
+}
+
+#[test]
+fn a_dead_helper_process_is_replaced_with_its_daemon_and_the_token_stays() {
+    let world = world("[sinks]\ngh = true\n");
+    note_gh(&world);
+    let supervised = world.supervise(&[]);
+    let daemon = supervised.daemon();
+    let token = world.printed_token();
+    assert!(token.is_some(), "{}", world.log());
+    let helper = children(daemon.as_raw() as u32)[0];
+    kill(Pid::from_raw(helper as i32), Signal::SIGKILL).unwrap();
+    let next = supervised.daemon_but(Some(daemon));
+    assert_eq!(children(next.as_raw() as u32).len(), 1);
+    assert_eq!(world.printed_token(), token);
+    assert!(world.log().contains("helper process") && world.log().contains("starts both again"), "{}", world.log());
+}
+
+#[test]
+fn a_stopped_helper_process_costs_a_refresh_its_time_and_no_more() {
+    let mut world = World::new();
+    let minter = world.script("bin/minter", "echo from-a-command");
+    world.config(&format!(
+        "[refresh]\nattempt_timeout = \"1s\"\n[[credential]]\nname = \"forge\"\norigins = [\"git.example\"]\n\
+         username = \"x\"\nsource = {{ command = [\"{}\"] }}\n",
+        minter.display()
+    ));
+    world.start();
+    wait_for("the first one", || world.broker(&["token", "--host", "git.example"]).status.success().then_some(()));
+    let helper = Pid::from_raw(children(world.pid())[0] as i32);
+    kill(helper, Signal::SIGSTOP).unwrap();
+    let failed = world.broker(&["refresh", "forge"]);
+    kill(helper, Signal::SIGCONT).unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(text(&failed.stderr).contains("said nothing within"), "{}", text(&failed.stderr));
+    assert!(world.broker(&["token", "--host", "git.example"]).status.success());
 }
 
 fn children(pid: u32) -> Vec<u32> {

@@ -11,7 +11,9 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 
 use kit::{World, is_root, text, wait_for};
+use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 #[test]
 fn the_commands_status_is_its_own() {
@@ -150,7 +152,7 @@ fn the_daemon_ends_with_its_supervisor() {
     supervised.signal(Signal::SIGKILL);
     assert_eq!(supervised.wait().signal(), Some(9));
     wait_for("the daemon's end", || (!world.path(&format!("/proc/{daemon}")).exists()).then_some(()));
-    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(command), Signal::SIGKILL);
+    let _ = nix::sys::signal::kill(Pid::from_raw(command), Signal::SIGKILL);
 }
 
 #[test]
@@ -177,6 +179,22 @@ fn a_bad_configuration_never_keeps_the_command_from_starting_and_is_tried_again(
     assert!(env.contains("credential.https://github.com.helper"), "{env}");
     world.rewrite_config("");
     supervised.daemon();
+}
+
+/// Lines that a daemon writes to a full pipe must wait, not vanish.
+#[test]
+fn a_command_that_makes_its_log_non_blocking_doesnt_make_the_daemons_so() {
+    let world = World::new();
+    let script = "use Fcntl; fcntl(STDERR, F_SETFL, O_NONBLOCK | O_APPEND) or die; open(F, '>', 'there'); sleep 600";
+    let supervised = world.supervise(&["--", "perl", "-e", script]);
+    wait_for("the command", || world.path("repo/there").exists().then_some(()));
+    let flags = |pid: Pid| {
+        let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/2")).unwrap();
+        let octal = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim().to_owned();
+        OFlag::from_bits_retain(i32::from_str_radix(&octal, 8).unwrap())
+    };
+    assert!(flags(supervised.pid()).contains(OFlag::O_NONBLOCK), "the supervisor shares it with the command");
+    assert!(!flags(supervised.daemon()).contains(OFlag::O_NONBLOCK));
 }
 
 #[test]
@@ -232,12 +250,12 @@ fn uid_of(pid: i32) -> String {
     line.split_ascii_whitespace().nth(1).unwrap().to_owned()
 }
 
-fn children(of: nix::unistd::Pid) -> Vec<i32> {
+fn children(of: Pid) -> Vec<i32> {
     let listed = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
     listed.split_ascii_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
-fn commands(of: nix::unistd::Pid) -> Vec<String> {
+fn commands(of: Pid) -> Vec<String> {
     let name = |pid: i32| text(&fs::read(format!("/proc/{pid}/comm")).unwrap_or_default()).trim().to_owned();
     children(of).into_iter().map(name).collect()
 }

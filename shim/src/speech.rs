@@ -67,7 +67,11 @@ pub(crate) fn pass_on_refusal(answer: &Answer<'_>) {
     if !is_refusal(answer) {
         return;
     }
-    let reason = answer.value("reason").unwrap_or(b"refused, without a reason; see the broker's log");
+    let unsaid: &[u8] = match answer.word {
+        Word::Denied => b"the broker doesn't serve this user; whoever runs it can name it in allow_users",
+        _ => b"refused, without a reason; see the broker's log",
+    };
+    let reason = answer.value("reason").unwrap_or(unsaid);
     say(&[&reason[..reason.len().min(LONGEST_REASON)]]);
 }
 

@@ -18,6 +18,7 @@ use crate::answer::{self, Bytes, Choice, Ready};
 use crate::assemble::{Carried, assemble};
 use crate::clock;
 use crate::config::{Config, SourceConfig};
+use crate::refresh::driver::Observed;
 
 /// # Errors
 /// Stdin or stdout can't be used.
@@ -45,7 +46,7 @@ fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
         Ok(config) => without_platform(config),
         Err(problems) => return refused(&format!("no broker is running, and its configuration is bad: {problems}")),
     };
-    let table = match assemble(&config, &Carried::new(), &(Arc::new(|_: &str, _, _: &_| {}) as _), None) {
+    let table = match assemble(&config, &Carried::new(), &(Arc::new(|_: Observed<'_>| {}) as _), None) {
         Ok(assembled) => assembled.table,
         Err(failure) => return refused(&failure.message),
     };

@@ -15,6 +15,9 @@ pub fn table(status: &Status, look: Look) -> String {
     let health = look.paint(colour, health);
     let mut out =
         format!("molecule-broker {} (pid {}), up {}: {health}\n", status.version, status.pid, seconds(status.uptime_s));
+    if status.restarts > 0 {
+        let _ = writeln!(out, "  restarts: {}", status.restarts);
+    }
     let _ = writeln!(out, "  sandbox: {}", look.fold(&status.sandbox, 11));
     for credential in &status.credentials {
         describe(&mut out, credential, look);

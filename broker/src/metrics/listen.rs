@@ -31,12 +31,13 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// How long to rest when no connection can be taken.
 const REST: Duration = Duration::from_millis(500);
 
-/// `text/plain` as Prometheus names it (OpenMetrics 1.0, "Overall structure").
+/// As OpenMetrics 1.0 has it ("Overall structure").
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, Bound),
+    /// With what removes its file at the end.
+    Unix(UnixListener, #[expect(dead_code, reason = "kept for its end")] Bound),
 }
 
 #[derive(Debug)]

@@ -6,17 +6,28 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::{Action, Event, Held, Machine, Outcome};
 use crate::clock::{self, Alarm};
-use crate::lease::{Failure, Fresh};
+use crate::lease::{Class, Failure, Fresh, Provenance};
 use crate::source::{Source, Watch};
 use crate::store::{Ask, Writer};
 
 /// Told of everything that came of an event, after it was published.
-pub type Observer = Arc<dyn Fn(&str, Outcome, &Held) + Send + Sync>;
+pub type Observer = Arc<dyn Fn(Observed<'_>) + Send + Sync>;
+
+/// One credential after one event.
+pub struct Observed<'a> {
+    pub credential: &'a str,
+    /// What kind of source it has, if it has one.
+    pub source: Option<Provenance>,
+    pub outcome: Outcome,
+    pub held: &'a Held,
+}
 
 pub struct Driver {
     pub name: Arc<str>,
@@ -29,6 +40,10 @@ pub struct Driver {
     pub observer: Observer,
 }
 
+/// What a source gets beyond its own limit, by which it says more of what went
+/// wrong: it may depend on a process that was stopped.
+const GRACE: Duration = Duration::from_millis(500);
+
 type Fetch = Pin<Box<dyn Future<Output = Result<Fresh, Failure>> + Send>>;
 
 impl Driver {
@@ -39,6 +54,7 @@ impl Driver {
     pub async fn run(self) -> io::Result<()> {
         let Self { name, mut machine, first, source, mut writer, observer } = self;
         let alarm = Alarm::new()?;
+        let kind = source.as_deref().map(Source::origin);
         let mut watch = source.as_deref().and_then(Source::watched).map(|path| Watch::new(PathBuf::from(path)));
         let mut fetch: Option<Fetch> = None;
         let mut waiting: Vec<oneshot::Sender<Outcome>> = Vec::new();
@@ -50,7 +66,7 @@ impl Driver {
                 if let Some(watch) = &mut watch {
                     watch.look();
                 }
-                fetch = Some(Box::pin(async move { source.fetch().await }));
+                fetch = Some(Box::pin(attempt(source, machine.attempt_timeout())));
             }
             alarm.set(action.wake_at)?;
             let event = tokio::select! {
@@ -72,7 +88,8 @@ impl Driver {
             };
             action = machine.on(clock::now(), clock::jitter(), event);
             writer.publish(machine.held());
-            observer(&name, action.outcome, machine.held());
+            let (outcome, held) = (action.outcome, machine.held());
+            observer(Observed { credential: &name, source: kind, outcome, held });
             if fetch.is_none() && !action.fetch {
                 for answer in waiting.drain(..) {
                     // Whoever asked may have gone away.
@@ -81,6 +98,12 @@ impl Driver {
             }
         }
     }
+}
+
+async fn attempt(source: Arc<Source>, limit: Duration) -> Result<Fresh, Failure> {
+    timeout(limit + GRACE, source.fetch()).await.unwrap_or_else(|_| {
+        Err(Failure::new(Class::Timeout, format!("its source said nothing within {limit:?}; is its process stopped?")))
+    })
 }
 
 async fn ready(fetch: &mut Option<Fetch>) -> Result<Fresh, Failure> {

@@ -73,4 +73,6 @@ pub enum Outcome {
     FallbackRejected,
     /// A token so young was rejected that its host may not know it yet.
     TooFresh,
+    /// A rejection that was known already; `Action::fetch` as for the first.
+    RejectedAgain,
 }

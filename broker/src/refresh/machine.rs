@@ -11,6 +11,7 @@
 //! - the pace of retries follows from the number of failures alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::event::{Action, Event, Outcome, Start};
 use super::held::{Held, Serving, Trouble};
@@ -82,9 +83,10 @@ impl Machine {
         &self.held
     }
 
-    /// Takes other numbers; they hold from the next schedule on.
-    pub fn set_policy(&mut self, policy: Policy) {
-        self.policy = policy;
+    /// How long an attempt may take.
+    #[must_use]
+    pub fn attempt_timeout(&self) -> Duration {
+        self.policy.attempt_timeout
     }
 
     /// `jitter` is a new number in [0, 1) each time.
@@ -115,12 +117,16 @@ impl Machine {
             let received = self.held.current.as_ref().map(|lease| lease.received.boot);
             let settled = received.unwrap_or_default().saturating_add(self.policy.replication_lag);
             if self.held.refreshable && now.boot <= settled {
-                self.held.doubted_until = Some(settled);
-                return (false, Outcome::TooFresh);
+                let outcome = match self.held.doubted_until.replace(settled) {
+                    Some(_) => Outcome::RejectedAgain,
+                    None => Outcome::TooFresh,
+                };
+                return (false, outcome);
             }
             self.mark_rejected(sha256);
+            let outcome = if known { Outcome::RejectedAgain } else { Outcome::Rejected };
             if !self.held.refreshable {
-                return (false, Outcome::Rejected);
+                return (false, outcome);
             }
             let fetch = self.force_for_rejection(now);
             // Only its first rejection makes callers wait: after that the token
@@ -129,7 +135,7 @@ impl Machine {
             if !known && (fetch || self.held.in_flight) {
                 self.held.awaited = true;
             }
-            return (fetch, Outcome::Rejected);
+            return (fetch, outcome);
         }
         if is(&self.held.fallback) && !known {
             self.mark_rejected(sha256);
@@ -240,10 +246,12 @@ impl Machine {
         }
         if let Some(old) = old_live
             && !self.held.is_rejected(old)
-            // By what their source wrote down: what was measured at receipt has
-            // the answer's travel in it.
+            // By what their source wrote down, since what was measured at
+            // receipt has the answer's travel in it; and by that too, since a
+            // source may write down a year that no token sees.
             && let (Some(new), Some(in_hand)) = (fresh.deadline, old.deadline)
             && new.wall < in_hand.wall
+            && new.boot < in_hand.boot
         {
             return Ok(Outcome::Shorter);
         }

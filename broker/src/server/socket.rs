@@ -200,13 +200,6 @@ fn identity(there: &Metadata) -> (u64, u64) {
     (there.dev(), there.ino())
 }
 
-impl Bound {
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
 impl Drop for Bound {
     /// Removes the socket, unless somebody else's stands in its place now.
     fn drop(&mut self) {
@@ -290,7 +283,7 @@ mod tests {
         for mode in [0o600, 0o660, 0o666] {
             let plan = Plan { mode, ..place.plan() };
             let (_listener, bound) = plan.bind().unwrap();
-            assert_eq!(fs::metadata(bound.path()).unwrap().mode() & 0o777, mode);
+            assert_eq!(fs::metadata(&bound.path).unwrap().mode() & 0o777, mode);
         }
     }
 
@@ -298,9 +291,9 @@ mod tests {
     fn e27_a_second_one_is_refused_and_the_first_keeps_its_inode() {
         let place = Place::new();
         let (_listener, bound) = place.plan().bind().unwrap();
-        let before = fs::metadata(bound.path()).unwrap().ino();
+        let before = fs::metadata(&bound.path).unwrap().ino();
         assert!(matches!(place.plan().bind().unwrap_err(), SocketError::Served { .. }));
-        assert_eq!(fs::metadata(bound.path()).unwrap().ino(), before);
+        assert_eq!(fs::metadata(&bound.path).unwrap().ino(), before);
     }
 
     #[test]
@@ -314,8 +307,8 @@ mod tests {
     fn e29_a_foreign_file_in_its_place_stays() {
         let place = Place::new();
         let (_listener, bound) = place.plan().bind().unwrap();
-        fs::remove_file(bound.path()).unwrap();
-        fs::write(bound.path(), "theirs").unwrap();
+        fs::remove_file(&bound.path).unwrap();
+        fs::write(&bound.path, "theirs").unwrap();
         drop(bound);
         assert_eq!(fs::read_to_string(place.plan().path).unwrap(), "theirs");
     }

@@ -13,13 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::wire::{self, Errand, Lines, Printed, Report, Request, Trouble};
 
 /// How many errands may stand in line. Each is one refresh of one credential.
 const QUEUE: usize = 64;
 
-const GONE: &str = "the helper process that starts programs has ended; restart the daemon";
+const GONE: &str = "the helper process that starts programs has ended";
 
 /// Starts the helper process, which reads the same configuration. To be called
 /// before the sandbox closes.
@@ -52,6 +53,7 @@ pub struct Errands {
     orders: mpsc::Sender<Request>,
     waiting: Arc<Mutex<BTreeMap<u64, Answer>>>,
     last: Arc<AtomicU64>,
+    gone: CancellationToken,
 }
 
 impl Errands {
@@ -63,10 +65,16 @@ impl Errands {
         line.set_nonblocking(true)?;
         let (read, write) = UnixStream::from_std(line)?.into_split();
         let (orders, queue) = mpsc::channel(QUEUE);
-        let errands = Self { orders, waiting: Arc::default(), last: Arc::default() };
+        let gone = CancellationToken::new();
+        let errands = Self { orders, waiting: Arc::default(), last: Arc::default(), gone: gone.clone() };
         tokio::spawn(forward(queue, write));
-        tokio::spawn(listen(read, Arc::clone(&errands.waiting)));
+        tokio::spawn(listen(read, Arc::clone(&errands.waiting), gone.drop_guard()));
         Ok(errands)
+    }
+
+    /// Waits for the helper's end, after which nothing here works any more.
+    pub async fn gone(&self) {
+        self.gone.cancelled().await;
     }
 
     /// # Errors
@@ -107,7 +115,7 @@ async fn forward(mut queue: mpsc::Receiver<Request>, mut to: OwnedWriteHalf) {
     }
 }
 
-async fn listen(from: OwnedReadHalf, waiting: Arc<Mutex<BTreeMap<u64, Answer>>>) {
+async fn listen(from: OwnedReadHalf, waiting: Arc<Mutex<BTreeMap<u64, Answer>>>, _gone: DropGuard) {
     let lock = || waiting.lock().unwrap_or_else(PoisonError::into_inner);
     let mut lines = Lines::new(from);
     while let Some(Report { id, result }) = lines.next().await {
@@ -116,6 +124,5 @@ async fn listen(from: OwnedReadHalf, waiting: Arc<Mutex<BTreeMap<u64, Answer>>>)
         }
     }
     // Their senders go, and with them everybody's wait.
-    tracing::error!("{GONE}");
     lock().clear();
 }

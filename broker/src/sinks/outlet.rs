@@ -34,6 +34,14 @@ impl Outlet {
         self.errands.as_ref()
     }
 
+    /// Waits for the helper's end; for ever where there is none.
+    pub async fn helper_gone(&self) {
+        match &self.errands {
+            Some(errands) => errands.gone().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Takes over another configuration, here and in the helper.
     pub fn reload(&self, config: &Config) {
         *self.wanted.write().unwrap_or_else(PoisonError::into_inner) = Wanted::of(config);

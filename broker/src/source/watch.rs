@@ -35,6 +35,8 @@ pub struct Watch {
     path: PathBuf,
     seen: Option<Fingerprint>,
     folder: Option<AsyncFd<Folder>>,
+    /// Whether the log knows that it can't be watched.
+    complained: bool,
 }
 
 /// What differs after a file was written or replaced.
@@ -51,7 +53,7 @@ impl Watch {
     /// Must be called within the runtime.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        let mut watch = Self { seen: Fingerprint::of(&path), folder: None, path };
+        let mut watch = Self { seen: Fingerprint::of(&path), folder: None, complained: false, path };
         watch.arm();
         watch
     }
@@ -108,7 +110,24 @@ impl Watch {
     }
 
     fn arm(&mut self) {
-        self.folder = Folder::of(&self.path).ok();
+        self.folder = match Folder::of(&self.path) {
+            Ok(folder) => {
+                self.complained = false;
+                Some(folder)
+            }
+            // It is watched as soon as it is there.
+            Err(Errno::ENOENT) => None,
+            Err(error) => {
+                if !std::mem::replace(&mut self.complained, true) {
+                    tracing::warn!(
+                        "changes of {} are noticed only when its credential is due, since its folder can't be watched: \
+                         {error}; for EMFILE or ENOSPC raise fs.inotify.max_user_instances or max_user_watches",
+                        self.path.display()
+                    );
+                }
+                None
+            }
+        };
     }
 }
 

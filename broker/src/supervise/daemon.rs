@@ -1,14 +1,17 @@
 //! One daemon's life, from its supervisor's side.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -62,6 +65,7 @@ impl Daemon {
             .env_remove("NOTIFY_SOCKET")
             .env("WATCHDOG_USEC", PERIOD.as_micros().to_string())
             .stdin(Stdio::null())
+            .stderr(a_log_of_its_own())
             // The terminal's signals are for the command.
             .process_group(0)
             .fd_mappings(mappings)
@@ -75,6 +79,14 @@ impl Daemon {
         // Not waited for yet, so the number can't be somebody else's.
         let _ = kill(self.pid, signal);
     }
+}
+
+/// The same log by a description of its own: whoever shares the supervisor's
+/// could make it non-blocking, and lines would be lost that the daemon writes
+/// (open(2), "Open file descriptions"). A socket can't be opened again.
+fn a_log_of_its_own() -> Stdio {
+    let again = OpenOptions::new().append(true).custom_flags(OFlag::O_NOCTTY.bits()).open("/proc/self/fd/2");
+    again.map_or_else(|_| Stdio::inherit(), Stdio::from)
 }
 
 /// As shells have it.

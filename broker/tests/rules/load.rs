@@ -110,6 +110,7 @@ fn f35_a_thousand_erases_in_ten_seconds_cause_one_refresh_where_the_platform_rep
     assert_eq!(world.platform.count() - asked, 1);
     let credential = world.credential("github");
     assert_eq!((credential["suspect"].as_bool(), credential["state"].as_str()), (Some(true), Some("ok")));
+    assert_eq!(world.log().matches("a host rejected the token").count(), 1, "{}", world.log());
 }
 
 #[test]
@@ -132,6 +133,7 @@ fn f35_a_token_that_is_rejected_in_its_first_seconds_causes_none() {
         assert!(world.token().is_some());
     }
     assert_eq!(world.platform.count(), asked);
+    assert_eq!(world.log().matches("doesn't know the new token yet").count(), 1, "{}", world.log());
 }
 
 #[test]

@@ -150,13 +150,18 @@ fn a_user_who_may_not_ask_is_told_so() {
     let listener = UnixListener::bind(place.socket()).unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            give(stream.unwrap(), "molecule/1 denied\nreason=uid 0 may not ask\n\n");
+            give(stream.unwrap(), "molecule/1 denied\n\n");
         }
     });
     let said = place.get(GET);
     assert_eq!(
         said,
-        Said { out: "quit=1\n".into(), err: "molecule-broker: uid 0 may not ask\n".into(), status: Some(0) }
+        Said {
+            out: "quit=1\n".into(),
+            err: "molecule-broker: the broker doesn't serve this user; whoever runs it can name it in allow_users\n"
+                .into(),
+            status: Some(0)
+        }
     );
     let said = place.askpass("Username for 'https://github.com': ");
     assert_eq!((said.out.as_str(), said.status), ("", Some(1)));

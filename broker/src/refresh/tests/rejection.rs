@@ -95,6 +95,17 @@ fn whoever_forges_rejections_makes_callers_wait_once_only() {
 }
 
 #[test]
+fn f35_only_the_first_rejection_of_a_token_is_news() {
+    let mut bench = Bench::served();
+    assert_eq!(bench.reject("ghs_first").outcome, Outcome::TooFresh);
+    assert_eq!(bench.reject("ghs_first").outcome, Outcome::RejectedAgain);
+    bench.wait(secs(6));
+    assert_eq!(bench.reject("ghs_first").outcome, Outcome::Rejected);
+    bench.answer(token(bench.now, "ghs_first", mins(50)));
+    assert_eq!(bench.reject("ghs_first").outcome, Outcome::RejectedAgain);
+}
+
+#[test]
 fn a_rejection_within_the_gap_is_followed_up_when_the_gap_ends() {
     let mut bench = Bench::served();
     bench.wait(mins(2));

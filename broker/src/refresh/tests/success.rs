@@ -1,5 +1,6 @@
 use super::bench::{Bench, failure, from_platform, mins, minting, secs, token};
 use crate::lease::{Class, Fresh, Provenance};
+use crate::moment::Deadline;
 use crate::refresh::{Event, Outcome, Policy, State, schedule};
 use crate::secret::Secret;
 
@@ -11,6 +12,20 @@ fn a_new_token_counts_a_generation_and_keeps_the_one_before() {
     assert_eq!(bench.ask(Event::Force, next), Outcome::Refreshed { generation: 2 });
     assert_eq!(bench.live(), Some("ghs_next"));
     assert_eq!(bench.held().previous.as_ref().unwrap().secret.expose(), "ghs_first");
+}
+
+#[test]
+fn a_token_that_was_said_to_live_for_decades_gives_way_to_those_that_really_outlive_it() {
+    let mut bench = Bench::served();
+    let said = |wall| Deadline { wall, ..Deadline::after(bench.now, mins(60)) };
+    let decades = Some(said(bench.now.wall + mins(60 * 24 * 365 * 70)));
+    let fresh = token(bench.now, "ghs_forever", mins(60)).map(|fresh| Fresh { deadline: decades, ..fresh });
+    bench.ask(Event::Force, fresh);
+    assert_eq!(bench.live(), Some("ghs_forever"));
+    bench.wait(mins(45));
+    let next = token(bench.now, "ghs_next", mins(60));
+    bench.ask(Event::Force, next);
+    assert_eq!(bench.live(), Some("ghs_next"));
 }
 
 #[test]

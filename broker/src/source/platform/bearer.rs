@@ -16,6 +16,8 @@ pub(super) struct Bearers {
     before: Option<Secret>,
     /// Whether the platform has given a token for `current`.
     proven: bool,
+    /// Whether the log knows that the file is of no use just now.
+    missed: bool,
 }
 
 impl Bearers {
@@ -23,19 +25,24 @@ impl Bearers {
     pub(super) fn read(&mut self, path: &Path) -> Result<Secret, Failure> {
         match read(path) {
             Ok(new) => {
+                self.missed = false;
                 self.take(new.clone());
                 Ok(new)
             }
-            Err(why) => self.current.clone().ok_or_else(|| {
-                Failure::new(
-                    Class::Config,
-                    format!(
-                        "no bearer for the platform: {} {why}; it is written when the \
-                         workspace registers",
-                        path.display()
-                    ),
-                )
-            }),
+            Err(why) => {
+                let path = path.display();
+                let Some(last) = self.current.clone() else {
+                    let why =
+                        format!("no bearer for the platform: {path} {why}; it is written when the workspace registers");
+                    return Err(Failure::new(Class::Config, why));
+                };
+                if !std::mem::replace(&mut self.missed, true) {
+                    tracing::warn!(
+                        "the bearer's file {path} {why}; the platform is shown the last bearer that it held"
+                    );
+                }
+                Ok(last)
+            }
         }
     }
 

@@ -174,7 +174,9 @@ impl Run {
         let before = self.books.seen(&self.machine);
         let action = self.send(Event::Rejected { sha256: sha256(&name) });
         match action.outcome {
-            Outcome::Rejected | Outcome::FallbackRejected => self.books.rejected(&name, self.now.boot, action.fetch),
+            Outcome::Rejected | Outcome::RejectedAgain | Outcome::FallbackRejected => {
+                self.books.rejected(&name, self.now.boot, action.fetch)
+            }
             Outcome::TooFresh => {}
             _ => {
                 assert!(!action.fetch, "a stranger's rejection asks");
