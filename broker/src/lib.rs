@@ -5,6 +5,7 @@
 //!
 //! | modules | what they do |
 //! | --- | --- |
+//! | [`fault`], [`readiness`] | how a command ends before its time; descriptors that the runtime watches |
 //! | [`moment`], [`clock`], [`secret`], [`lease`], [`text`] | the data: instants, secrets, credentials for a time, strangers' words |
 //! | [`environment`], [`config`], [`users`] | from command line, environment and file to a configuration that can be trusted |
 //! | [`source`] | where credentials come from: one fetch each |

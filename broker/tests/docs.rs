@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use molecule_broker::cli::Cli;
+use molecule_broker::lease::Class;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -58,30 +59,56 @@ fn every_claim_of_the_threat_model_points_at_a_test_that_exists() {
 fn the_operating_guide_explains_every_state_class_and_metric() {
     let guide = document("operating.md");
     let known: BTreeSet<&str> = quoted(&guide).into_iter().collect();
-    let states = ["ok", "stale", "starting", "unconfigured", "expired", "rejected", "unavailable"];
-    let classes = [
-        "connect",
-        "timeout",
-        "tls",
-        "http_401",
-        "http_403",
-        "http_404",
-        "http_429",
-        "http_5xx",
-        "http_other",
-        "body",
-        "expired",
-        "config",
-    ];
-    for word in states.iter().chain(&classes) {
+    let held = fs::read_to_string(root().join("broker/src/refresh/held.rs")).unwrap();
+    let states = held.split("impl State").nth(1).unwrap().split("=> \"").skip(1);
+    let states: Vec<&str> = states.map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(states.len(), 7);
+    for word in states.into_iter().chain(Class::ALL.map(Class::name)) {
         assert!(known.contains(word), "{word}");
     }
-    let mut code = String::new();
-    sources(&root().join("broker/src"), &mut code);
     for line in fs::read_to_string(root().join("broker/src/metrics.rs")).unwrap().split("register(").skip(1) {
         let name = line.split('"').nth(1).unwrap();
         assert!(guide.contains(&format!("molecule_broker_{name}")), "the metric {name} isn't explained");
     }
+}
+
+/// The first clause of some length without a value in it.
+fn clause(literal: &str) -> Option<String> {
+    let parts = literal
+        .split('{')
+        .enumerate()
+        .map(|(n, part)| if n == 0 { part } else { part.split_once('}').map_or("", |p| p.1) });
+    let mut clauses = parts.flat_map(|part| part.split([',', ';', ':'])).map(str::trim);
+    let words = clauses.find(|clause| clause.len() > 12)?;
+    Some(words.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn the_operating_guide_explains_every_warning_and_error_that_is_logged() {
+    let mut code = String::new();
+    sources(&root().join("broker/src"), &mut code);
+    let guide = document("operating.md");
+    let (mut count, mut missing) = (0, Vec::new());
+    for opener in [
+        "tracing::warn!(",
+        "tracing::error!(",
+        "say::warn(",
+        ".no_place(",
+        ".daemon_again(",
+        "warnings.push(",
+        "const GONE: &str =",
+    ] {
+        for call in code.split(opener).skip(1).filter_map(|rest| rest.split(";\n").next()) {
+            let Some(literal) = call.split_once('"').and_then(|(_, rest)| rest.split('"').next()) else { continue };
+            let Some(clause) = clause(&literal.replace("\\\n", " ")) else { continue };
+            if !guide.contains(&clause) {
+                missing.push(clause);
+            }
+            count += 1;
+        }
+    }
+    assert!(missing.is_empty(), "docs/operating.md doesn't explain these log lines: {missing:#?}");
+    assert!(count > 25, "only {count} lines were found");
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn the_readme_leads_from_an_empty_machine_to_a_clone_of_a_private_repository() {
     let container = Container::start_with(city.bare(), &base("systemd"), &options, &["sleep", "infinity"]);
     let bearer = fs::read_to_string(city.bearer_file()).unwrap();
     let machine = Machine::new(city, container);
-    let cargo = "printf '#!/bin/sh\\n[ \"$*\" = \"build --release\" ]\\n' >/usr/local/bin/cargo; chmod 0755 /usr/local/bin/cargo";
+    let cargo = "printf '#!/bin/sh\\n[ \"$*\" = \"build --release --locked\" ]\\n' >/usr/local/bin/cargo; chmod 0755 /usr/local/bin/cargo";
     machine.container.sh_as_root(&format!("set -e; {cargo}; printf '{bearer}' >/src/bearer")).ok();
     assert!(!machine.sh("root", FETCH).success(), "the repository isn't private");
 

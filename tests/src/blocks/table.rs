@@ -28,7 +28,7 @@ const ROWS: [(&str, &str, How); 28] = [
     ("README.md", "git ──▶ git-credential-molecule ┐", Shown("a picture")),
     ("README.md", "cargo demo", Ci),
     ("README.md", "tests/run", Ci),
-    ("README.md", "cargo build --release", As("root")),
+    ("README.md", "cargo build --release --locked", As("root")),
     ("README.md", "$ molecule-broker setup-git --system", As("root")),
     ("README.md", "useradd --create-home agent", As("root")),
     ("README.md", SUPERVISE, On),
