@@ -156,7 +156,9 @@ impl Running {
         let carried = carry(&service.table());
         let next = assemble(&config, &carried, observer, outlet.errands()).map_err(|failure| failure.message)?;
         let audit = service.audit.reopen(config.log.audit_file.as_deref());
-        audit.map_err(|error| format!("the audit file can't be opened: {error}"))?;
+        audit.map_err(|error| {
+            format!("the audit file can't be opened: {error}; another folder than the one at the start needs a restart")
+        })?;
         (self.refilter)(&config.log.filter);
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         only_at_start(&self.config, &config);

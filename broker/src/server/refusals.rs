@@ -33,7 +33,7 @@ impl Refusals {
             pid = peer.pid,
             expected = admission.expected(),
             unlogged,
-            "refused a user that may not ask; if it should, add it to MOLECULE_BROKER_ALLOW_USERS",
+            "refused a user that may not ask; if it should, name it in [socket] allow_users and reload, or in MOLECULE_BROKER_ALLOW_USERS before the next start",
         );
     }
 
