@@ -23,7 +23,7 @@ pub enum How {
 use How::{As, Ci, Config, On, Shown, Test};
 
 /// Document, the block's first line, and how it is run.
-const ROWS: [(&str, &str, How); 28] = [
+const ROWS: [(&str, &str, How); 27] = [
     ("CONTRIBUTING.md", ".ci/run", Ci),
     ("README.md", "git ──▶ git-credential-molecule ┐", Shown("a picture")),
     ("README.md", "cargo demo", Ci),
@@ -43,11 +43,6 @@ const ROWS: [(&str, &str, How); 28] = [
         "docs/images/README.md",
         "install -d -m 0755 -o root /broker-configs",
         Test("docker.rs", "started_as_root_the_daemon_is_its_own_user_where_that_can_read_the_bearer"),
-    ),
-    (
-        "docs/images/README.md",
-        "rustup target add x86_64-unknown-linux-musl",
-        Shown("it needs a toolchain for musl and an image from a registry; the page says that it is not tested"),
     ),
     ("docs/migration.md", SUPERVISE, On),
     ("docs/migration.md", "molecule-broker doctor", As("agent")),
