@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::answer;
 use crate::lease::Class;
 use crate::moment::{Boot, Moment};
+use crate::quiet::Quiet;
 use crate::refresh::{Held, Outcome};
 
 /// The least time between two lines about the same trouble.
@@ -20,8 +21,7 @@ pub struct Journal(Mutex<BTreeMap<String, Trouble>>);
 
 struct Trouble {
     class: Class,
-    logged: Boot,
-    unlogged: u64,
+    lines: Quiet,
 }
 
 /// What is worth saying of an attempt.
@@ -77,16 +77,14 @@ impl Journal {
         let mut troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
             Outcome::Failed(class) => {
-                let unlogged = match troubles.get_mut(credential) {
-                    Some(trouble) if trouble.class == class && now < trouble.logged + QUIET => {
-                        trouble.unlogged += 1;
-                        return Line::Nothing;
-                    }
-                    Some(trouble) => trouble.unlogged,
-                    None => 0,
+                let new = || Trouble { class, lines: Quiet::default() };
+                let trouble = troubles.entry(credential.to_owned()).or_insert_with(new);
+                let due = match trouble.class == class {
+                    true => trouble.lines.due(now, QUIET),
+                    false => Some(trouble.lines.begin(now)),
                 };
-                troubles.insert(credential.to_owned(), Trouble { class, logged: now, unlogged: 0 });
-                Line::Failed { unlogged }
+                trouble.class = class;
+                due.map_or(Line::Nothing, |unlogged| Line::Failed { unlogged })
             }
             Outcome::Refreshed { .. } | Outcome::SameToken | Outcome::Shorter => match troubles.remove(credential) {
                 Some(_) => Line::Recovered,

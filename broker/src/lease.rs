@@ -84,6 +84,12 @@ impl Class {
         Self::Expired,
         Self::Config,
     ];
+
+    /// The one that has this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
 }
 
 impl Lease {

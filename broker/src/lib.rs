@@ -5,7 +5,6 @@
 //!
 //! | modules | what they do |
 //! | --- | --- |
-//! | [`fault`], [`readiness`] | how a command ends before its time; descriptors that the runtime watches |
 //! | [`moment`], [`clock`], [`secret`], [`lease`], [`text`] | the data: instants, secrets, credentials for a time, strangers' words |
 //! | [`environment`], [`config`], [`users`] | from command line, environment and file to a configuration that can be trusted |
 //! | [`source`] | where credentials come from: one fetch each |
@@ -22,6 +21,7 @@
 //! | [`supervise`] | the container's entrypoint: what holds all that while daemons come and go |
 //! | [`doctor`] | the wiring, checked end to end |
 //! | [`client`], [`cli`] | the control commands, which are clients like any other |
+//! | [`fault`], [`readiness`], [`small`], [`quiet`] | how a command ends before its time; descriptors that the runtime watches; files that others write; log lines of which there could be many |
 
 #![forbid(unsafe_code)]
 
@@ -42,6 +42,7 @@ pub mod lease;
 pub mod lease_memory;
 mod metrics;
 pub mod moment;
+mod quiet;
 mod readiness;
 pub mod refresh;
 mod sandbox;
@@ -51,6 +52,7 @@ mod serve;
 mod server;
 pub mod service_manager;
 mod sinks;
+mod small;
 pub mod source;
 mod status;
 mod store;

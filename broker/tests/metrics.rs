@@ -27,10 +27,10 @@ const FAMILIES: [&str; 10] = [
     "build_info",
 ];
 
-fn world(more: &str) -> World {
-    let mut world = World::new();
+/// Adds to its configuration where the metrics are.
+fn listening(mut world: World, config: &str) -> World {
     let listen = world.path("run/metrics.sock");
-    world.config(&format!("{}[metrics]\nlisten = \"{}\"\n{more}", kit::world::FAST, listen.display()));
+    world.config(&format!("{}[metrics]\nlisten = \"{}\"\n{config}", kit::world::FAST, listen.display()));
     world
 }
 
@@ -53,7 +53,7 @@ fn samples(text: &str, family: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn every_name_that_dashboards_rely_on_is_there_and_no_token() {
-    let mut world = world("");
+    let mut world = listening(World::new(), "");
     world.start();
     let token = wait_for("the token", || world.token());
     let served = || samples(&scrape(&world), "requests_total")["{client=\"helper\",outcome=\"ok\"}"];
@@ -74,7 +74,7 @@ fn every_name_that_dashboards_rely_on_is_there_and_no_token() {
 
 #[test]
 fn an_expired_token_shows_as_zero_seconds_so_that_an_alarm_goes_on() {
-    let mut world = world("");
+    let mut world = listening(World::new(), "");
     world.platform.next(Answer::Token("ghs_last".into(), SystemTime::now() + Duration::from_secs(3)));
     world.platform.fails();
     world.start();
@@ -87,15 +87,14 @@ fn an_expired_token_shows_as_zero_seconds_so_that_an_alarm_goes_on() {
 
 #[test]
 fn only_what_the_platform_was_asked_counts_as_a_request_to_it() {
-    let mut world = world("");
+    let world = World::new();
     let file = world.path("home/other");
     std::fs::write(&file, "from-a-file").unwrap();
-    world.config(&format!(
-        "[metrics]\nlisten = \"{}\"\n[[credential]]\nname = \"other\"\norigins = [\"git.example\"]\nusername = \"x\"\n\
-         source = {{ file = \"{}\" }}\n",
-        world.path("run/metrics.sock").display(),
+    let other = format!(
+        "[[credential]]\nname = \"other\"\norigins = [\"git.example\"]\nusername = \"x\"\nsource = {{ file = \"{}\" }}\n",
         file.display()
-    ));
+    );
+    let mut world = listening(world, &other);
     world.start();
     wait_for("the file's", || world.broker(&["token", "--host", "git.example"]).status.success().then_some(()));
     let text = scrape(&world);

@@ -62,6 +62,10 @@ fn build() -> Programs {
     Programs { broker: executable("molecule-broker"), shim: executable("molecule-shim") }
 }
 
+/// All that gh reads a token from: github.com's two, and then those of an
+/// enterprise host.
+pub const GH_TOKENS: [&str; 4] = ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
+
 /// The real gh, as Debian installs it.
 pub fn gh() -> Option<PathBuf> {
     let path = PathBuf::from("/usr/bin/gh");

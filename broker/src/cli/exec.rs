@@ -11,10 +11,10 @@ use molecule_protocol::request::Client;
 
 use super::{Fault, Global, token};
 use crate::environment;
+use crate::secret::is_installation_token;
 
-/// All that gh reads, and what a token of no user's own begins with.
+/// All that gh reads.
 const VARIABLES: [&str; 4] = ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
-const INSTALLATION: &str = "ghs_";
 
 /// The status for "not run", as env(1), timeout(1) and docker-run(1) have it.
 const NOT_RUN: u8 = 125;
@@ -41,7 +41,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     let mut command = Command::new(program);
     command.args(arguments);
     for name in VARIABLES {
-        if environment::text(name).is_some_and(|value| value.starts_with(INSTALLATION)) {
+        if environment::text(name).is_some_and(|value| is_installation_token(&value)) {
             command.env_remove(name);
         }
     }

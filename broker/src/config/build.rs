@@ -225,14 +225,10 @@ impl Build<'_> {
         );
         let format = self.env("MOLECULE_BROKER_LOG_FORMAT").or(raw.format);
         let format = format.map_or(LogFormat::Text, |at| {
-            let format = match at.value.as_str() {
-                "json" => LogFormat::Json,
-                "text" => LogFormat::Text,
-                _ => {
-                    self.wrong(at.place.clone(), "log.format", "not a format, expected \"text\" or \"json\"");
-                    LogFormat::Text
-                }
-            };
+            let format = LogFormat::named(&at.value).unwrap_or_else(|| {
+                self.wrong(at.place.clone(), "log.format", "not a format, expected \"text\" or \"json\"");
+                LogFormat::Text
+            });
             self.placed("log.format", At { value: format, place: at.place })
         });
         let audit_file = raw.audit_file.and_then(|at| self.absolute("log.audit_file", at));

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::raw::{self, span_of};
-use super::valid::{Config, Credential, Listen, LogFormat, Scope, SourceConfig};
+use super::valid::{Config, Credential, Listen, Scope, SourceConfig};
 use crate::refresh::Policy;
 use crate::source::platform;
 use crate::users;
@@ -27,7 +27,7 @@ pub fn report(config: &Config) -> String {
 
     out.table("log");
     out.line("filter", quoted(&config.log.filter));
-    out.line("format", quoted(if config.log.format == LogFormat::Json { "json" } else { "text" }));
+    out.line("format", quoted(config.log.format.name()));
     if let Some(file) = &config.log.audit_file {
         out.line("audit_file", path(file));
     }

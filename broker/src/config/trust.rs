@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use crate::source::small;
+use crate::small;
 
 const MAX_FILE: u64 = 1024 * 1024;
 const MAX_LINKS: usize = 40;

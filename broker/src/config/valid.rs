@@ -73,6 +73,21 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Text, Self::Json].into_iter().find(|format| format.name() == name)
+    }
+}
+
 /// Where metrics are served. Never further away than this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::source::small;
+use crate::small;
 use crate::text::{shell_word, visible};
 
 /// One entry, in git's order of reading.

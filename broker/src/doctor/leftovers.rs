@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 use molecule_protocol::{digest, encoding};
 
 use super::{Finding, Scene};
-use crate::source::small;
+use crate::secret::is_installation_token;
+use crate::small;
 use crate::status::Status;
 use crate::text::{shell_path, shell_word};
-
-/// A GitHub App's installation token, which lives an hour at most.
-const INSTALLATION: &str = "ghs_";
 
 pub(super) fn check(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
     let mut findings = variables(scene, status);
@@ -34,7 +32,7 @@ fn variables(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     for name in ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN"] {
-        let value = scene.env.var(name).filter(|value| value.starts_with(INSTALLATION));
+        let value = scene.env.var(name).filter(|value| is_installation_token(value));
         if value.is_some_and(|value| !is_current(&value)) {
             let what = format!(
                 "{name} in this environment holds an installation token that isn't the current one: gh and others use it and fail"
@@ -87,7 +85,7 @@ fn hosts_yml(scene: &Scene, home: &Path) -> Option<Finding> {
             host = line.trim_end().trim_end_matches(':');
         }
         let token = line.trim().strip_prefix("oauth_token:").map(|t| t.trim().trim_matches('"'));
-        if token.is_some_and(|t| t.starts_with(INSTALLATION)) && scene.manages(host) {
+        if token.is_some_and(is_installation_token) && scene.manages(host) {
             let what = format!(
                 "gh is logged in to {host} with an installation token ({}), which nothing renews",
                 file.display()

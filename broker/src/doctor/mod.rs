@@ -18,6 +18,7 @@ use molecule_protocol::origin::Pattern;
 use serde::Serialize;
 
 use crate::config::{Config, Env, Origin, Problems, Scope};
+use crate::lease::Class;
 use crate::status::Status;
 use crate::text::visible;
 
@@ -105,8 +106,9 @@ fn credentials(status: Option<&Status>) -> Vec<Finding> {
             "ok" => Finding::ok("credential", what),
             "starting" => Finding::warn("credential", what, "watch it: molecule-broker status --watch"),
             "stale" => {
-                let class = c.last_error.as_ref().map_or("", |error| &error.class);
-                Finding::warn("credential", what, platform::remedy(class))
+                // A daemon of another version may have a class of its own.
+                let class = c.last_error.as_ref().and_then(|error| Class::named(&error.class));
+                Finding::warn("credential", what, platform::remedy(class.unwrap_or(Class::Config)))
             }
             "unconfigured" => {
                 Finding::warn("credential", what, "configure its source, or leave it if nothing needs it")

@@ -9,7 +9,8 @@ use crate::clock;
 use crate::config::SourceConfig;
 use crate::lease::{Class, Failure, Fresh};
 use crate::moment::Deadline;
-use crate::source::{Platform, platform, small};
+use crate::small;
+use crate::source::{Platform, platform};
 use crate::status::Status;
 use crate::text::shell_path;
 
@@ -74,7 +75,7 @@ fn ask(settings: &platform::Settings, status: Option<&Status>) -> Vec<Finding> {
             findings.extend(fresh.deadline.map(skew));
             findings
         }
-        Err(failure) => vec![bearer, Finding::fail("platform", failure.message.clone(), remedy(failure.class.name()))],
+        Err(failure) => vec![bearer, Finding::fail("platform", failure.message.clone(), remedy(failure.class))],
     }
 }
 
@@ -85,19 +86,20 @@ fn fetch(settings: &platform::Settings) -> Result<Fresh, Failure> {
     runtime.block_on(platform.fetch())
 }
 
-/// For a class as `status` names it.
-pub(super) fn remedy(class: &str) -> &'static str {
+pub(super) fn remedy(class: Class) -> &'static str {
     match class {
-        "http_401" | "http_403" => "the bearer is wrong or revoked: have the workspace register again",
-        "http_404" => {
+        Class::Http401 | Class::Http403 => "the bearer is wrong or revoked: have the workspace register again",
+        Class::Http404 => {
             "no GitHub App is configured for this workspace: install one on the platform, or set ENABLE_GITHUB_MIRROR_CREDENTIALS=false"
         }
-        "http_429" => "the platform limits this workspace: wait, and look for what else asks it",
-        "http_5xx" | "http_other" | "body" => "look at the platform's own log; the broker goes on trying",
-        "expired" => "look at this machine's clock (date -u) and at the platform's",
-        "tls" => "look at SSL_CERT_FILE and SSL_CERT_DIR: the platform's certificate isn't trusted",
-        "connect" | "timeout" => "look at PLATFORM_URL, at the proxy variables, and at the network from here to there",
-        _ => "correct what the message names",
+        Class::Http429 => "the platform limits this workspace: wait, and look for what else asks it",
+        Class::Http5xx | Class::HttpOther | Class::Body => "look at the platform's own log; the broker goes on trying",
+        Class::Expired => "look at this machine's clock (date -u) and at the platform's",
+        Class::Tls => "look at SSL_CERT_FILE and SSL_CERT_DIR: the platform's certificate isn't trusted",
+        Class::Connect | Class::Timeout => {
+            "look at PLATFORM_URL, at the proxy variables, and at the network from here to there"
+        }
+        Class::Config => "correct what the message names",
     }
 }
 

@@ -26,7 +26,7 @@ use super::slow::{self, Pending};
 use crate::answer::{self, Bytes};
 use crate::clock;
 use crate::metrics::Served;
-use crate::moment::Boot;
+use crate::quiet::Quiet;
 use crate::readiness::watched;
 use crate::table::Table;
 
@@ -62,7 +62,7 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskT
     let permits = Arc::new(Semaphore::new(SLOW_CONNECTIONS));
     let mut scratch = Box::new([0; MAX_REQUEST + 1]);
     let mut young = Vec::with_capacity(BATCH);
-    let mut complained = None;
+    let mut complaints = Quiet::default();
     loop {
         let mut ready = listener.readable().await?;
         let table = service.table();
@@ -77,7 +77,7 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskT
                         break;
                     }
                     Next::Rest => {
-                        complain(&mut complained, &error);
+                        complain(&mut complaints, &error);
                         tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
                         break;
                     }
@@ -103,10 +103,8 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskT
 }
 
 /// A shortage that lasts must not fill the log with itself.
-fn complain(last: &mut Option<Boot>, error: &io::Error) {
-    let now = clock::now().boot;
-    if last.is_none_or(|last| now >= last + QUIET) {
-        *last = Some(now);
+fn complain(complaints: &mut Quiet, error: &io::Error) {
+    if complaints.due(clock::now().boot, QUIET).is_some() {
         tracing::warn!(%error, "no connection can be taken, trying again until one can; if this lasts, raise the limit of open files");
     }
 }

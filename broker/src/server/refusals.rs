@@ -9,6 +9,7 @@ use nix::unistd::Uid;
 
 use super::peer::{Admission, Peer};
 use crate::moment::Boot;
+use crate::quiet::Quiet;
 
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -16,12 +17,7 @@ const QUIET: Duration = Duration::from_secs(60);
 const USERS: usize = 64;
 
 #[derive(Default)]
-pub struct Refusals(Mutex<BTreeMap<u32, Seen>>);
-
-struct Seen {
-    logged: Boot,
-    unlogged: u64,
-}
+pub struct Refusals(Mutex<BTreeMap<u32, Quiet>>);
 
 impl Refusals {
     pub fn note(&self, peer: Peer, admission: &Admission, now: Boot) {
@@ -40,19 +36,13 @@ impl Refusals {
     /// Whether a line is due, and how many went without one since the last.
     fn due(&self, uid: Uid, now: Boot) -> Option<u64> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = seen.get_mut(&uid.as_raw())
-            && now < entry.logged + QUIET
-        {
-            entry.unlogged += 1;
-            return None;
-        }
-        let before = seen.insert(uid.as_raw(), Seen { logged: now, unlogged: 0 });
+        let due = seen.entry(uid.as_raw()).or_default().due(now, QUIET);
         if seen.len() > USERS
-            && let Some(oldest) = seen.iter().min_by_key(|(_, s)| s.logged).map(|(uid, _)| *uid)
+            && let Some(oldest) = seen.iter().min_by_key(|(_, quiet)| quiet.said()).map(|(uid, _)| *uid)
         {
             seen.remove(&oldest);
         }
-        Some(before.map_or(0, |s| s.unlogged))
+        due
     }
 }
 

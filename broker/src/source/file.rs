@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
-use super::{note, small};
+use super::note;
 use crate::clock;
 use crate::lease::{Class, Failure, Fresh, Provenance};
+use crate::small;
 
 pub struct File {
     path: PathBuf,

@@ -12,7 +12,6 @@ mod file;
 mod note;
 mod persona;
 pub mod platform;
-pub(crate) mod small;
 mod watch;
 
 use std::path::Path;

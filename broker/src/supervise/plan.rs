@@ -13,7 +13,7 @@ use crate::config::{Config, LogFormat, SourceConfig};
 use crate::environment;
 use crate::git_config::Wiring;
 use crate::server::socket;
-use crate::source::small;
+use crate::small;
 use crate::users::{self, OVERFLOW};
 
 /// The user that exists for the daemon alone.
@@ -57,7 +57,7 @@ impl Plan {
                 make_folder: value("make-folder") == Some("yes"),
             },
             user: value("user").unwrap_or_default().to_owned(),
-            log: if value("log") == Some("json") { LogFormat::Json } else { LogFormat::Text },
+            log: value("log").and_then(LogFormat::named).unwrap_or(LogFormat::Text),
             environment: values("env")
                 .filter_map(|pair| pair.split_once('='))
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -70,7 +70,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let socket::Plan { path, mode, group, make_folder } = &self.socket;
         writeln!(f, "socket={}\nmode={mode}\nuser={}", path.display(), self.user)?;
-        writeln!(f, "log={}", if self.log == LogFormat::Json { "json" } else { "text" })?;
+        writeln!(f, "log={}", self.log.name())?;
         writeln!(f, "make-folder={}", if *make_folder { "yes" } else { "no" })?;
         group.map_or(Ok(()), |group| writeln!(f, "group={group}"))?;
         self.environment.iter().try_for_each(|(name, value)| writeln!(f, "env={name}={value}"))

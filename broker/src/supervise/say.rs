@@ -27,8 +27,8 @@ pub fn warn(message: &str) {
 }
 
 fn line(level: &str, message: &str) {
-    let named = || environment::os("MOLECULE_BROKER_LOG_FORMAT").is_some_and(|format| format == "json");
-    let json = FORMAT.get().map_or_else(named, |format| *format == LogFormat::Json);
+    let named = || LogFormat::named(&environment::text("MOLECULE_BROKER_LOG_FORMAT")?);
+    let json = FORMAT.get().copied().or_else(named) == Some(LogFormat::Json);
     let time = time();
     let text = if json {
         let message = serde_json::Value::from(message);

@@ -7,9 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// Those that tell of a fault in this very process, of its log or of its
-/// terminal: they can't be meant for anybody else.
-const OURS: [Signal; 10] = [
+/// Those that tell of a fault in this very process, or of its log: never held
+/// back.
+const FAULTS: [Signal; 8] = [
     Signal::SIGBUS,
     Signal::SIGFPE,
     Signal::SIGILL,
@@ -20,19 +20,19 @@ const OURS: [Signal; 10] = [
     // Of a log that nobody reads any more. Held back it would come, though it
     // is ignored.
     Signal::SIGPIPE,
-    Signal::SIGTTIN,
-    Signal::SIGTTOU,
 ];
+
+/// Of its terminal: held back, and meant for nobody else.
+const TERMINAL: [Signal; 2] = [Signal::SIGTTIN, Signal::SIGTTOU];
 
 pub struct Signals(SignalFd);
 
 impl Signals {
     pub fn hold() -> io::Result<Self> {
         let mut held = SigSet::all();
-        let (faults, terminal) = OURS.split_at(8);
-        faults.iter().for_each(|signal| held.remove(*signal));
+        FAULTS.iter().for_each(|signal| held.remove(*signal));
         held.thread_set_mask()?;
-        terminal.iter().for_each(|signal| held.remove(*signal));
+        TERMINAL.iter().for_each(|signal| held.remove(*signal));
         Ok(Self(SignalFd::with_flags(&held, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -220,9 +221,8 @@ fn e_at_sigterm_who_already_waits_still_gets_the_answer_and_nobody_else_holds_up
     let mut world = World::fast();
     world.platform.hold();
     world.start();
-    let (socket, idle) = (world.socket(), world.descriptors());
-    let caller = std::thread::spawn(move || wire::ask(&socket, wire::GET.as_bytes()));
-    wait_for("the caller to wait", || (world.descriptors() > idle && world.platform.count() > 0).then_some(()));
+    let caller = a_caller_who_waits(&world);
+    wait_for("the platform to be asked", || (world.platform.count() > 0).then_some(()));
     world.signal(Signal::SIGTERM);
     wait_for("the daemon to stop", || world.log().contains("stopping").then_some(()));
     world.platform.release();
@@ -232,11 +232,17 @@ fn e_at_sigterm_who_already_waits_still_gets_the_answer_and_nobody_else_holds_up
     // Whoever waits in vain delays it by half a second and no more.
     world.platform.hold();
     world.start();
-    let (socket, idle) = (world.socket(), world.descriptors());
-    let caller = std::thread::spawn(move || wire::ask(&socket, wire::GET.as_bytes()));
-    wait_for("the caller to wait", || (world.descriptors() > idle).then_some(()));
+    let caller = a_caller_who_waits(&world);
     let began = Instant::now();
     assert!(world.stop().is_some_and(|status| status.success()));
     assert!(began.elapsed() < 2 * SECOND, "{:?}", began.elapsed());
     assert_eq!(caller.join().unwrap(), "");
+}
+
+/// Until the daemon has its connection. What it hears in the end.
+fn a_caller_who_waits(world: &World) -> JoinHandle<String> {
+    let (socket, idle) = (world.socket(), world.descriptors());
+    let caller = std::thread::spawn(move || wire::ask(&socket, wire::GET.as_bytes()));
+    wait_for("the caller to wait", || (world.descriptors() > idle).then_some(()));
+    caller
 }

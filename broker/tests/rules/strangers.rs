@@ -10,24 +10,26 @@ use std::process::Command;
 use nix::libc;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt};
 
+use crate::kit::text;
 use crate::kit::wire::{connect, rest};
 
 /// What a process of this user hears that connects and sends `request`, which
 /// may be nothing.
 pub fn ask_as(uid: u32, socket: &Path, request: &str) -> String {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["strangers::a_client_of_another_user", "--exact", "--ignored", "--nocapture"])
-        .env("RULES_SOCKET", socket)
-        .env("RULES_REQUEST", request)
-        .uid(uid)
-        .gid(uid)
-        .output()
-        .unwrap();
-    heard(&output.stdout)
+    let mut other = another("a_client_of_another_user", socket);
+    heard(other.env("RULES_REQUEST", request).uid(uid).gid(uid))
 }
 
-fn heard(stdout: &[u8]) -> String {
-    let said = String::from_utf8_lossy(stdout);
+/// This program once more, for one of the tests that are none.
+fn another(test: &str, socket: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let name = format!("strangers::{test}");
+    command.args([&name, "--exact", "--ignored", "--nocapture"]).env("RULES_SOCKET", socket);
+    command
+}
+
+fn heard(command: &mut Command) -> String {
+    let said = text(&command.output().unwrap().stdout);
     let (_, heard) = said.split_once("<<<").unwrap_or_else(|| panic!("{said}"));
     heard.split_once(">>>").unwrap().0.to_owned()
 }
@@ -48,28 +50,15 @@ fn a_client_of_another_user() {
 /// The same by a process that connects as itself and is another user when it
 /// sends.
 pub fn ask_and_drop_to(uid: u32, socket: &Path, request: &str) -> String {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["strangers::a_client_of_another_user", "--exact", "--ignored", "--nocapture"])
-        .env("RULES_SOCKET", socket)
-        .env("RULES_REQUEST", request)
-        .env("RULES_DROP_TO", uid.to_string())
-        .output()
-        .unwrap();
-    heard(&output.stdout)
+    let mut other = another("a_client_of_another_user", socket);
+    heard(other.env("RULES_REQUEST", request).env("RULES_DROP_TO", uid.to_string()))
 }
 
 /// A process of this user that sends, with its request, a connection to
 /// `silent` whose last close takes an hour. What came of it.
 pub fn ask_with_a_lingering_connection(uid: u32, socket: &Path, silent: &TcpListener) -> String {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["strangers::a_client_that_hands_over_a_lingering_connection", "--exact", "--ignored", "--nocapture"])
-        .env("RULES_SOCKET", socket)
-        .env("RULES_SILENT", silent.local_addr().unwrap().to_string())
-        .uid(uid)
-        .gid(uid)
-        .output()
-        .unwrap();
-    heard(&output.stdout)
+    let mut other = another("a_client_that_hands_over_a_lingering_connection", socket);
+    heard(other.env("RULES_SILENT", silent.local_addr().unwrap().to_string()).uid(uid).gid(uid))
 }
 
 #[test]
@@ -79,9 +68,9 @@ fn a_client_that_hands_over_a_lingering_connection() {
     let stream = connect(Path::new(&socket));
     let lingering = lingering(&std::env::var("RULES_SILENT").unwrap());
     let raw = [lingering.as_raw_fd()];
-    let text = [IoSlice::new(b"molecule/1 get\n")];
+    let part = [IoSlice::new(b"molecule/1 get\n")];
     let sent =
-        sendmsg::<()>(stream.as_raw_fd(), &text, &[ControlMessage::ScmRights(&raw)], MsgFlags::MSG_NOSIGNAL, None);
+        sendmsg::<()>(stream.as_raw_fd(), &part, &[ControlMessage::ScmRights(&raw)], MsgFlags::MSG_NOSIGNAL, None);
     println!("<<<{}>>>", sent.map_or_else(|error| error.to_string(), |_| "sent".into()));
     // Ends without closing: what was handed over has one holder left.
     std::process::exit(0);

@@ -108,9 +108,8 @@ impl<'a> Agent<'a> {
         if by_exec {
             command.args(["molecule-broker", "exec", "--host", &self.host, "--"]);
         }
-        let began = SystemTime::now();
-        let ran = run(command.args(["gh", "api", "user"]), DEADLINE);
-        self.note(if by_exec { "exec" } else { "gh" }, began, ran.took, failure(&ran))
+        let name = if by_exec { "exec" } else { "gh" };
+        self.traffic.run(name, (&self.program(), &self.host), command.args(["gh", "api", "user"]), DEADLINE)
     }
 
     /// Has git-lfs download what the clone's commit names.
@@ -121,15 +120,18 @@ impl<'a> Agent<'a> {
 
     pub fn note(&self, name: &'static str, began: SystemTime, took: Duration, failure: Option<String>) -> bool {
         let works = failure.is_none();
-        let (program, host) = (format!("git {}", self.git.version), self.host.clone());
+        let (program, host) = (self.program(), self.host.clone());
         self.traffic.note(Operation { name, program, host, began, took, failure });
         works
     }
 
     fn works(&self, name: &'static str, arguments: &[&str]) -> bool {
-        let began = SystemTime::now();
-        let ran = self.git(arguments);
-        self.note(name, began, ran.took, failure(&ran))
+        let mut command = self.world.git(self.git, self.wiring);
+        self.traffic.run(name, (&self.program(), &self.host), command.args(arguments), DEADLINE)
+    }
+
+    fn program(&self) -> String {
+        format!("git {}", self.git.version)
     }
 
     fn git(&self, arguments: &[&str]) -> Ran {
@@ -138,14 +140,5 @@ impl<'a> Agent<'a> {
 
     fn path(&self) -> String {
         self.folder.display().to_string()
-    }
-}
-
-/// How it ended and what it said, unless all is well.
-pub fn failure(ran: &Ran) -> Option<String> {
-    match ran.status {
-        None => Some(format!("killed after {:.1?}: {}", ran.took, ran.stderr.trim())),
-        Some(status) if status.success() => None,
-        Some(status) => Some(format!("{status}: {}", ran.stderr.trim())),
     }
 }

@@ -7,12 +7,14 @@
 pub mod agent;
 pub mod reject;
 
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 pub use self::agent::Agent;
 pub use self::reject::reject_newest;
+use crate::world::{Ran, run};
 
 /// One program that needed a password, from its start to its end.
 #[derive(Clone, Debug)]
@@ -27,6 +29,15 @@ pub struct Operation {
     pub took: Duration,
     /// All that was said, where it failed.
     pub failure: Option<String>,
+}
+
+/// How it ended and what it said, unless all is well.
+pub fn failure(ran: &Ran) -> Option<String> {
+    match ran.status {
+        None => Some(format!("killed after {:.1?}: {}", ran.took, ran.stderr.trim())),
+        Some(status) if status.success() => None,
+        Some(status) => Some(format!("{status}: {}", ran.stderr.trim())),
+    }
 }
 
 impl Operation {
@@ -45,6 +56,19 @@ pub struct Traffic {
 impl Traffic {
     pub fn note(&self, operation: Operation) {
         self.lock().push(operation);
+    }
+
+    /// Runs it to its end, or for so long, and writes down what `who`, a program
+    /// at a host, did; whether it went well.
+    pub fn run(&self, name: &'static str, who: (&str, &str), command: &mut Command, limit: Duration) -> bool {
+        let (program, host) = who;
+        let began = SystemTime::now();
+        let ran = run(command, limit);
+        let failure = failure(&ran);
+        let works = failure.is_none();
+        let (program, host) = (String::from(program), String::from(host));
+        self.note(Operation { name, program, host, began, took: ran.took, failure });
+        works
     }
 
     pub fn operations(&self) -> Vec<Operation> {

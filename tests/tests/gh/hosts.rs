@@ -3,16 +3,17 @@
 
 use molecule_protocol::digest::sha256;
 use molecule_tests::git_host::{GitHost, Worth};
+use molecule_tests::programs::GH_TOKENS;
 use molecule_tests::world::{Ran, Setup, run};
 
-use crate::scene::{PATIENCE, SHIMS, Scene, Site, VARIABLES, Way};
+use crate::scene::{PATIENCE, SHIMS, Scene, Site, Way};
 
 const OWN: &str = "ghp_alices";
 const EVIL: &str = "evil.example";
 
 /// The variables that gh reads for this site, and those for the other kind.
 fn split(site: Site) -> (&'static [&'static str], &'static [&'static str]) {
-    let (github, enterprise) = VARIABLES.split_at(2);
+    let (github, enterprise) = GH_TOKENS.split_at(2);
     if site == Site::GitHub { (github, enterprise) } else { (enterprise, github) }
 }
 
@@ -51,7 +52,7 @@ fn an_empty_variable_is_none() {
     for site in [Site::GitHub, Site::Enterprise] {
         let Some(scene) = Scene::started(site, Setup::default()) else { return };
         for way in SHIMS {
-            run(scene.gh(way, &["api", "user"]).envs(VARIABLES.map(|name| (name, ""))), PATIENCE).ok();
+            run(scene.gh(way, &["api", "user"]).envs(GH_TOKENS.map(|name| (name, ""))), PATIENCE).ok();
         }
         assert_eq!((scene.world.host.shown_count(Worth::Live), scene.world.host.dead_shown()), (SHIMS.len(), 0));
     }

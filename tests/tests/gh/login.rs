@@ -5,9 +5,10 @@ use std::fs;
 use std::time::Duration;
 
 use molecule_tests::git_host::APP;
+use molecule_tests::programs::GH_TOKENS;
 use molecule_tests::world::{Ran, Setup, run_with_input};
 
-use crate::scene::{PATIENCE, SHIMS, Scene, Site, VARIABLES, Way};
+use crate::scene::{PATIENCE, SHIMS, Scene, Site, Way};
 
 /// What a person sees of one command, and what it leaves in gh's and in git's
 /// configuration.
@@ -32,7 +33,7 @@ impl Desk<'_> {
     fn run(&self, arguments: &[&str]) -> Ran {
         let mut gh = self.scene.gh(self.way, arguments);
         if self.way == Way::Bare {
-            for name in VARIABLES {
+            for name in GH_TOKENS {
                 gh.env_remove(name);
             }
         }

@@ -6,15 +6,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use molecule_tests::git_host::{Behaviour, GitHost};
-use molecule_tests::programs::gh;
+use molecule_tests::programs::{GH_TOKENS, gh};
 use molecule_tests::proxy::Proxy;
 use molecule_tests::skip;
 use molecule_tests::world::{Ran, Setup, World, run, run_with_input};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// All that gh reads, github.com's two and then an enterprise host's.
-pub(crate) const VARIABLES: [&str; 4] = ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
 
 /// How gh comes by its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +94,7 @@ impl Scene {
         command
             .env("HTTPS_PROXY", self.proxy.url())
             .env("NO_PROXY", "localhost")
-            .envs(VARIABLES.map(|name| (name, &self.dead)));
+            .envs(GH_TOKENS.map(|name| (name, &self.dead)));
         if self.site == Site::Enterprise {
             command.env("GH_HOST", self.world.host.origin());
         }

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use molecule_tests::git_host::{APP, Worth};
+use molecule_tests::programs::GH_TOKENS;
 use molecule_tests::wait::eventually;
 use molecule_tests::world::{Setup, run};
 
-use crate::scene::{PATIENCE, Scene, Site, VARIABLES, Way};
+use crate::scene::{PATIENCE, Scene, Site, Way};
 
 const LIFE: Duration = Duration::from_secs(6);
 
@@ -30,7 +31,7 @@ fn after_each_refresh_a_plain_gh_works() {
     let end = Instant::now() + 2 * LIFE;
     while Instant::now() < end {
         let mut gh = scene.gh(Way::Bare, &["api", "user"]);
-        for name in VARIABLES {
+        for name in GH_TOKENS {
             gh.env_remove(name);
         }
         let ran = run(&mut gh, PATIENCE).ok();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::lease::{Class, Failure};
 use crate::secret::{MAX_BEARER, Secret};
-use crate::source::small;
+use crate::small;
 
 #[derive(Default)]
 pub(super) struct Bearers {

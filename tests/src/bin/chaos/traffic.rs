@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use molecule_tests::ledger::Verdict;
-use molecule_tests::traffic::agent::{Agent, failure};
+use molecule_tests::traffic::{Agent, failure};
 use molecule_tests::world::Wiring;
 
 use crate::dice::Dice;

@@ -3,13 +3,12 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use molecule_tests::programs;
 use molecule_tests::proxy::Proxy;
-use molecule_tests::traffic::agent::failure;
-use molecule_tests::traffic::{Operation, Traffic};
-use molecule_tests::world::{World, run};
+use molecule_tests::traffic::Traffic;
+use molecule_tests::world::World;
 
 /// Far above what it takes: who runs into it hangs.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -33,17 +32,14 @@ impl Gh {
     /// Until the traffic is told to stop.
     pub(crate) fn work(&self, world: &World, traffic: &Traffic) {
         while !traffic.stopped() {
-            let began = SystemTime::now();
-            let ran = run(&mut self.command(world, &["api", "/user"]), DEADLINE);
-            let (program, host) = (String::from("gh"), String::from("github.com"));
-            traffic.note(Operation { name: "api", program, host, began, took: ran.took, failure: failure(&ran) });
+            traffic.run("api", ("gh", "github.com"), &mut self.command(world, &["api", "/user"]), DEADLINE);
         }
     }
 
     fn command(&self, world: &World, arguments: &[&str]) -> Command {
         let mut command = world.typed(std::slice::from_ref(&self.folder));
         command.arg("gh").args(arguments).env("HTTPS_PROXY", self.proxy.url());
-        for name in ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"] {
+        for name in programs::GH_TOKENS {
             command.env(name, &self.dead);
         }
         command
