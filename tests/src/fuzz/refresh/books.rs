@@ -132,11 +132,12 @@ impl Books {
         }
     }
 
-    /// A token that dies earlier replaces none that lives and wasn't rejected.
+    /// A token that dies earlier, by what was measured and by what was written
+    /// down, replaces none that lives and wasn't rejected.
     fn is_no_step_back(&self, before: &Before, end: Option<Deadline>, now: Moment) {
         let Some((old, old_end)) = &before.current else { return };
         if self.lives(old, now) && !self.rejected.contains(old) {
-            let earlier = end.zip(*old_end).is_some_and(|(new, old)| new.wall < old.wall);
+            let earlier = end.zip(*old_end).is_some_and(|(new, old)| new.wall < old.wall && new.boot < old.boot);
             assert!(!earlier, "a shorter life in place of a longer one");
         }
     }
