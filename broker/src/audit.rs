@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use molecule_protocol::encoding;
+use molecule_protocol::gh::is_installation_token;
 use molecule_protocol::request::Client;
 
 use crate::config::LogFormat;
 use crate::lease::{Lease, Provenance};
 use crate::moment::{Boot, Moment};
-use crate::secret::is_installation_token;
 use crate::server::peer::Peer;
 use crate::text;
 
@@ -254,7 +254,7 @@ pub(crate) fn joinable(lease: &Lease) -> bool {
     match lease.origin {
         Provenance::Platform | Provenance::Env => true,
         Provenance::Persona => false,
-        Provenance::File | Provenance::Command => is_installation_token(lease.secret.expose()),
+        Provenance::File | Provenance::Command => is_installation_token(lease.secret.expose().as_bytes()),
     }
 }
 

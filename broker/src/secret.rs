@@ -16,13 +16,6 @@ pub const MAX_SECRET: usize = 512;
 /// The longest bearer sent to the platform, in bytes: signed tokens are long.
 pub const MAX_BEARER: usize = 4096;
 
-/// Whether a token is one of an App's installation, by its form (GitHub
-/// documentation, "About authentication to GitHub": token formats).
-#[must_use]
-pub fn is_installation_token(text: &str) -> bool {
-    text.starts_with("ghs_")
-}
-
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Box<[u8]>>);
 

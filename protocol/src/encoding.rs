@@ -22,7 +22,7 @@ pub fn unhex(digits: &[u8]) -> Option<[u8; 32]> {
         return None;
     }
     for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        *byte = nibble(pair[0])? * 16 + nibble(pair[1])?;
     }
     Some(out)
 }
@@ -71,8 +71,20 @@ mod tests {
         let text = hex(&digest);
         assert_eq!(&text[..8], b"9f86d081");
         assert_eq!(unhex(&text), Some(digest));
+        assert_eq!(unhex(&text.map(|digit| digit.to_ascii_uppercase())), Some(digest));
         assert_eq!(unhex(&text[1..]), None);
         assert_eq!(unhex(&[b'g'; 64]), None);
+    }
+
+    #[test]
+    fn base64_comes_back_and_says_if_it_does_not_fit() {
+        let (mut text, mut bytes) = ([0; 8], [0; 6]);
+        assert_eq!(base64(b"a:b", &mut text), Some("YTpi"));
+        assert_eq!(base64(b"a:bcd", &mut text), Some("YTpiY2Q="));
+        assert_eq!(base64(b"a:bcdef", &mut text), None);
+        assert_eq!(unbase64(b"YTpiY2Q=", &mut bytes), Some(&b"a:bcd"[..]));
+        assert_eq!(unbase64(b"YTpiY2Q", &mut bytes), None);
+        assert_eq!(unbase64(b"YTpiYTpiYTpi", &mut bytes), None);
     }
 
     #[test]

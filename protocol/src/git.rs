@@ -100,8 +100,7 @@ impl Scanner {
     /// # Errors
     /// The last line's [`Fault`].
     pub fn finish(&mut self) -> Result<Option<&[u8]>, Fault> {
-        let mid_line = self.key.used > 0 || self.fate != Fate::Undecided;
-        if !self.ended && mid_line {
+        if !self.ended {
             self.end_line()?;
         }
         if self.verb == Verb::Erase {

@@ -97,6 +97,7 @@
 //! - [`git`]: git's credential format, read as a stream: what a shim may send on.
 //! - [`prompt`]: the only prompts that askpass answers.
 //! - [`origin`]: origins, patterns of them, and how they match.
+//! - [`gh`]: which of gh's variables holds a host's token.
 //! - [`digest`], [`encoding`]: SHA-256, hexadecimal and base64.
 //!
 //! [gitcredentials(7)]: https://git-scm.com/docs/gitcredentials
@@ -111,6 +112,7 @@ extern crate std;
 pub mod answer;
 pub mod digest;
 pub mod encoding;
+pub mod gh;
 pub mod git;
 pub mod limits;
 pub mod line;

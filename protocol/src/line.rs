@@ -136,6 +136,15 @@ mod tests {
     }
 
     #[test]
+    fn every_fault_has_words_of_its_own() {
+        use Fault::{Control, Head, NoKey, TooLong, Twice, Value};
+        let reasons = [NoKey, Control, Twice, TooLong, Head, Value].map(Fault::reason);
+        for (at, reason) in reasons.iter().enumerate() {
+            assert!(reason.contains(' ') && !reasons[..at].contains(reason), "{reason}");
+        }
+    }
+
+    #[test]
     fn a_writer_never_forges_a_line() {
         let mut buffer = [0; 64];
         let mut writer = Writer::new(&mut buffer);

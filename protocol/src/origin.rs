@@ -130,7 +130,8 @@ impl<S: AsRef<str>> Pattern<S> {
 /// Splits off a port that is written as every URL writer writes it: no sign, no
 /// leading zero, at most 65535. What stands before must then be a host.
 fn split_port(text: &str) -> Result<(&str, Option<u16>), BadPattern> {
-    let host_end = text.rfind(']').map_or(0, |at| at + 1);
+    // The colons of an IPv6 address stand before its bracket.
+    let host_end = text.rfind(']').unwrap_or(0);
     let Some(colon) = text[host_end..].find(':') else {
         return Ok((text, None));
     };

@@ -94,7 +94,7 @@ impl Iterator for Decoded<'_> {
 
 fn next_byte(text: &[u8]) -> Option<(u8, &[u8])> {
     match text {
-        [b'%', high, low, rest @ ..] => Some((nibble(*high)? << 4 | nibble(*low)?, rest)),
+        [b'%', high, low, rest @ ..] => Some((nibble(*high)? * 16 + nibble(*low)?, rest)),
         [b'%', ..] | [] => None,
         [byte, rest @ ..] => Some((*byte, rest)),
     }

@@ -279,16 +279,38 @@ mod tests {
         assert_eq!(end(&long, true), Err(Fault::TooLong));
     }
 
+    #[test]
+    fn f32_a_request_of_eight_kib_is_one() {
+        let mut longest = b"molecule/1 get\nhost=".to_vec();
+        longest.resize(8190, b'a');
+        longest.extend_from_slice(b"\n\n");
+        assert_eq!(end(&longest, false), Ok(Some(8192)));
+        longest.insert(30, b'a');
+        assert_eq!(end(&longest, false), Err(Fault::TooLong));
+    }
+
+    #[test]
+    fn a05_what_speaks_for_git_and_gh_never_asks_by_a_name() {
+        let may: Vec<_> = Client::ALL.into_iter().filter(|client| client.may_name()).collect();
+        assert_eq!(may, [Client::Token, Client::Exec, Client::Script]);
+    }
+
     proptest! {
         #[test]
         fn a_request_is_read_as_it_was_written(
             verb in 0..5usize, client in 0..6usize, host in proptest::option::of("[ -~]{0,20}"), user in proptest::option::of("[ -~]{0,20}"),
             authtype: bool, sha256 in proptest::option::of(any::<[u8; 32]>()), field in proptest::option::of(any::<bool>()),
+            others in proptest::collection::vec(proptest::option::of("[ -~]{0,20}"), 4),
         ) {
+            let [protocol, path, url, name] = [0, 1, 2, 3].map(|at: usize| others[at].as_deref());
             let mut request = Request::new(Verb::ALL[verb]);
             request.client = Client::ALL[client];
             request.host = host.as_deref().map(str::as_bytes);
             request.username = user.as_deref().map(str::as_bytes);
+            request.protocol = protocol.map(str::as_bytes);
+            request.path = path.map(str::as_bytes);
+            request.url = url.map(str::as_bytes);
+            request.name = name;
             request.authtype = authtype;
             request.sha256 = sha256;
             request.field = field.map(|f| if f { Field::Username } else { Field::Password });

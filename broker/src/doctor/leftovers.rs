@@ -5,10 +5,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use molecule_protocol::gh::is_installation_token;
 use molecule_protocol::{digest, encoding};
 
 use super::{Finding, Scene};
-use crate::secret::is_installation_token;
 use crate::small;
 use crate::status::Status;
 use crate::text::{shell_path, shell_word};
@@ -32,7 +32,7 @@ fn variables(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     for name in ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN"] {
-        let value = scene.env.var(name).filter(|value| is_installation_token(value));
+        let value = scene.env.var(name).filter(|value| is_installation_token(value.as_bytes()));
         if value.is_some_and(|value| !is_current(&value)) {
             let what = format!(
                 "{name} in this environment holds an installation token that isn't the current one: gh and others use it and fail"
@@ -85,7 +85,7 @@ fn hosts_yml(scene: &Scene, home: &Path) -> Option<Finding> {
             host = line.trim_end().trim_end_matches(':');
         }
         let token = line.trim().strip_prefix("oauth_token:").map(|t| t.trim().trim_matches('"'));
-        if token.is_some_and(is_installation_token) && scene.manages(host) {
+        if token.is_some_and(|token| is_installation_token(token.as_bytes())) && scene.manages(host) {
             let what = format!(
                 "gh is logged in to {host} with an installation token ({}), which nothing renews",
                 file.display()

@@ -169,6 +169,36 @@ fn exec_runs_a_command_with_the_token_and_ends_as_it_does() {
     assert_eq!(code(&world, &["exec", "--", "/etc/passwd"]), Some(126));
 }
 
+/// For each host: what gh would read, and where it would go.
+#[test]
+fn exec_points_gh_at_the_host_whose_token_it_gives() {
+    let github = ["TOKEN", "TOKEN", "", ""];
+    let enterprise = ["", "", "TOKEN", "TOKEN"];
+    let mut world = World::fast();
+    world.set("MOLECULE_BROKER_HOSTS", "github.com,gist.github.com,tenant.ghe.com,ghe.corp");
+    world.start();
+    world.settle();
+    let token = world.token().unwrap();
+    for (host, pointed, variables, gh_host) in [
+        ("github.com", None, github, ""),
+        ("github.com", Some("tenant.ghe.com"), github, "github.com"),
+        ("gist.github.com", None, github, ""),
+        ("tenant.ghe.com", None, github, "tenant.ghe.com"),
+        ("tenant.ghe.com", Some("github.com"), github, "tenant.ghe.com"),
+        ("ghe.corp", None, enterprise, "ghe.corp"),
+    ] {
+        let mut exec = world.command(BROKER);
+        let print = "for name; do eval echo \"\\$$name.\"; done";
+        let names = ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
+        exec.args(["exec", "--host", host, "--", "sh", "-c", print, "sh"]).args(names).arg("GH_HOST");
+        exec.envs(names.map(|name| (name, "ghs_dead")));
+        exec.envs(pointed.map(|pointed| ("GH_HOST", pointed)));
+        let printed = text(&exec.output().unwrap().stdout).replace(&token, "TOKEN");
+        let expected: Vec<_> = variables.into_iter().chain([gh_host]).map(|value| format!("{value}.")).collect();
+        assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "{host}, GH_HOST={pointed:?}");
+    }
+}
+
 #[test]
 fn exec_is_125_without_a_token_and_runs_nothing() {
     let mut world = World::fast();

@@ -95,8 +95,36 @@ fn an_erase_that_names_no_password_says_nothing() {
 }
 
 #[test]
-fn a_request_past_its_limit_is_refused() {
-    assert_eq!(get(&format!("path={}\n\n", "x".repeat(MAX_REQUEST))), Err(Fault::TooLong));
+fn an_empty_password_is_none() {
+    assert_eq!(scan(Verb::Erase, b"host=h\npassword=\ncredential=\n\n", 64), Ok(None));
+}
+
+#[test]
+fn a_password_is_kept_for_erase_alone() {
+    for (verb, kept) in [(Verb::Get, &b""[..]), (Verb::Erase, b"ghs_x")] {
+        for key in ["password", "credential"] {
+            let mut scanner = Scanner::new(verb).unwrap();
+            scanner.push(format!("{key}=ghs_x").as_bytes()).unwrap();
+            assert_eq!(scanner.secret.get(), kept, "{verb:?} {key}");
+            scanner.push(b"\n").unwrap();
+            assert_eq!(scanner.secret.bytes, [0; MAX_PASSWORD], "{verb:?} {key}");
+        }
+    }
+}
+
+#[test]
+fn a_password_of_two_kib_is_hashed_and_no_longer_one() {
+    let erased = |length| scan(Verb::Erase, format!("password={}\n\n", "x".repeat(length)).as_bytes(), 512).unwrap();
+    assert!(erased(2048).is_some());
+    assert_eq!(erased(2049), None);
+}
+
+#[test]
+fn a_request_of_eight_kib_is_taken_and_no_longer_one() {
+    let around = "molecule/1 get\nclient=helper\npath=\n\n".len();
+    let of_length = |length: usize| get(&format!("path={}\n\n", "x".repeat(length - around)));
+    assert_eq!(of_length(8192).unwrap().unwrap().len(), 8192);
+    assert_eq!(of_length(8193), Err(Fault::TooLong));
 }
 
 #[test]
@@ -108,6 +136,14 @@ fn a_prompt_becomes_a_request() {
         sent,
         b"molecule/1 get\nclient=askpass\nprotocol=https\nhost=h\npath=p\nusername=bot@x\nfield=password\n\n"
     );
+}
+
+#[test]
+fn a_prompt_for_a_user_name_asks_with_none() {
+    let prompt = crate::prompt::Prompt::parse(b"Username for 'https://h': ").unwrap();
+    let mut buffer = [0; MAX_REQUEST];
+    let sent = request_for_prompt(&prompt, &mut buffer).unwrap();
+    assert_eq!(sent, b"molecule/1 get\nclient=askpass\nprotocol=https\nhost=h\nfield=username\n\n");
 }
 
 proptest! {

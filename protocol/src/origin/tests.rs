@@ -121,3 +121,20 @@ proptest! {
         prop_assert_eq!(closeness("github.com", "https", &host).is_some(), same);
     }
 }
+
+#[test]
+fn an_address_that_ends_in_colons_has_its_port_behind_the_bracket() {
+    let origin = |host: &'static str| Origin::parse(b"https", host.as_bytes()).map(|o| (o.host, o.port));
+    assert_eq!(origin("[::]"), Some(("[::]", None)));
+    assert_eq!(origin("[fe80::]:8443"), Some(("[fe80::]", Some(8443))));
+}
+
+#[test]
+fn an_origin_and_what_is_wrong_with_a_pattern_can_be_read() {
+    assert_eq!(Origin::parse(b"http", b"git:3000").unwrap().to_string(), "http://git:3000");
+    assert_eq!(Origin::parse(b"https", b"git:443").unwrap().to_string(), "https://git");
+    let wrong = ["ftp://h", "h.", "h:0", "a.*.h"].map(|pattern| Pattern::parse(pattern).unwrap_err().to_string());
+    for (wrong, about) in wrong.iter().zip(["scheme", "host", "port", "first label"]) {
+        assert!(wrong.contains(about), "{wrong}");
+    }
+}

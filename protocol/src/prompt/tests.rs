@@ -135,3 +135,11 @@ proptest! {
         let _ = vec![Prompt::parse(&tail)];
     }
 }
+
+#[test]
+fn a_prompt_of_four_kib_is_read_and_no_longer_one() {
+    let around = "Username for 'https://h/': ".len();
+    let of_length = |length: usize| format!("Username for 'https://h/{}': ", "p".repeat(length - around));
+    assert!(parse(&of_length(4096)).is_some());
+    assert_eq!(parse(&of_length(4097)), None);
+}

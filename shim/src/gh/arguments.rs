@@ -1,6 +1,6 @@
 //! What gh's arguments say about the token that it needs.
 
-use super::environment::is_plain;
+use crate::protocol::gh::is_plain;
 
 /// Commands that log gh in or out, or only talk about gh. `auth status` is not
 /// among them: it should report the login that works.

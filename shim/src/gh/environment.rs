@@ -1,12 +1,8 @@
-//! gh's token variables (`gh help environment`): which are the user's own,
-//! which are dead, and the environment that the real gh gets.
+//! gh's token variables: which are the user's own, which are dead, and the
+//! environment that the real gh gets.
 
+use crate::protocol::gh::{DEFAULT_HOST, ENTERPRISE, GITHUB, canonical, is_installation_token, is_plain, variables};
 use crate::sys::Arg;
-
-/// For github.com and tenants of ghe.com. The first wins.
-const GITHUB: [&[u8]; 2] = [b"GH_TOKEN", b"GITHUB_TOKEN"];
-/// For all other hosts, likewise.
-const ENTERPRISE: [&[u8]; 2] = [b"GH_ENTERPRISE_TOKEN", b"GITHUB_ENTERPRISE_TOKEN"];
 
 /// Variables, at most.
 pub(super) const MOST: usize = 2048;
@@ -15,7 +11,7 @@ pub(super) const MOST: usize = 2048;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Host<'a> {
     pub(super) name: &'a [u8],
-    enterprise: bool,
+    variables: &'static [&'static str; 2],
 }
 
 /// An environment that ends with `None`.
@@ -27,29 +23,25 @@ pub(super) struct Table<'a> {
 impl<'a> Host<'a> {
     /// From `GH_HOST`. `None` for what is no host.
     pub(super) fn of(said: Option<&'a [u8]>) -> Option<Self> {
-        let name = normal(said.unwrap_or(b"github.com"));
-        is_plain(name).then_some(Self { name, enterprise: !takes_gh_token(name) })
+        let name = canonical(said.unwrap_or(DEFAULT_HOST.as_bytes()));
+        is_plain(name).then(|| Self { name, variables: variables(name) })
     }
 
     pub(super) fn variable(&self) -> &'static [u8] {
-        self.variables()[0]
+        self.variables[0].as_bytes()
     }
 
     /// Whether a variable that gh reads for this host holds what no broker
     /// gave: the user's own.
     pub(super) fn has_own_token(&self, envp: &[Option<Arg<'_>>]) -> bool {
-        let is_own = |value: &[u8]| !value.is_empty() && !is_installation(value);
-        envp.iter().flatten().any(|entry| value(*entry, self.variables()).is_some_and(is_own))
-    }
-
-    fn variables(&self) -> &'static [&'static [u8]; 2] {
-        if self.enterprise { &ENTERPRISE } else { &GITHUB }
+        let is_own = |value: &[u8]| !value.is_empty() && !is_installation_token(value);
+        envp.iter().flatten().any(|entry| value(*entry, self.variables).is_some_and(is_own))
     }
 
     /// Whether gh, told to talk to `named`, would send it this host's token.
     pub(super) fn would_leak_to(&self, named: &[u8]) -> bool {
-        let named = normal(named);
-        !named.eq_ignore_ascii_case(self.name) && takes_gh_token(named) != self.enterprise
+        let named = canonical(named);
+        !named.eq_ignore_ascii_case(self.name) && variables(named) == self.variables
     }
 }
 
@@ -73,37 +65,12 @@ impl<'a> Table<'a> {
 /// An empty one is none to gh, but the first of a name wins: it would hide the
 /// fresh one behind it.
 fn is_dead(entry: Arg<'_>) -> bool {
-    let of_no_use = |value: &[u8]| value.is_empty() || is_installation(value);
+    let of_no_use = |value: &[u8]| value.is_empty() || is_installation_token(value);
     [&GITHUB, &ENTERPRISE].into_iter().any(|names| value(entry, names).is_some_and(of_no_use))
 }
 
-fn value<'a>(entry: Arg<'a>, names: &[&[u8]]) -> Option<&'a [u8]> {
-    names.iter().find_map(|name| entry.value_of(name))
-}
-
-fn is_installation(value: &[u8]) -> bool {
-    value.starts_with(b"ghs_")
-}
-
-/// Hosts that gh takes for github.com: any name below it.
-fn normal(host: &[u8]) -> &[u8] {
-    if is_plain(host) && ends_with(host, b".github.com") { b"github.com" } else { host }
-}
-
-/// Whether every byte can stand in a host.
-pub(super) fn is_plain(host: &[u8]) -> bool {
-    host.iter().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(b))
-}
-
-/// gh's own split (go-gh, `auth.IsEnterprise`): the others get the enterprise
-/// variables.
-fn takes_gh_token(host: &[u8]) -> bool {
-    let local = host.eq_ignore_ascii_case(b"github.localhost") || ends_with(host, b".github.localhost");
-    host.eq_ignore_ascii_case(b"github.com") || ends_with(host, b".ghe.com") || local
-}
-
-fn ends_with(host: &[u8], end: &[u8]) -> bool {
-    host.len() > end.len() && host[host.len() - end.len()..].eq_ignore_ascii_case(end)
+fn value<'a>(entry: Arg<'a>, names: &[&str]) -> Option<&'a [u8]> {
+    names.iter().find_map(|name| entry.value_of(name.as_bytes()))
 }
 
 #[cfg(test)]
