@@ -44,6 +44,7 @@ pub(super) fn base(build: &mut Build<'_>, file: &Refresh) -> Base {
             places.insert(key, place.clone());
         });
     }
+    fit_jitter(&mut policy, &places);
     check(build, "refresh", &policy, &places, None);
     place(build, "refresh", &places);
     let variables = variables.0.into_iter().map(|(key, at)| (key, at.place)).collect();
@@ -60,10 +61,19 @@ pub(super) fn of_credential(build: &mut Build<'_>, name: &str, base: &Base, own:
     own.apply(&mut policy, |key, place| {
         places.insert(key, place.clone());
     });
+    fit_jitter(&mut policy, &places);
     let prefix = format!("credential.{name}.refresh");
     check(build, &prefix, &policy, &places, Some(&base.policy));
     place(build, &prefix, &places);
     policy
+}
+
+/// A jitter that was written for another interval, or for none, is what this
+/// one leaves of it.
+fn fit_jitter(policy: &mut Policy, places: &BTreeMap<&'static str, Place>) {
+    if !places.contains_key("jitter") {
+        policy.jitter = policy.jitter.min(policy.interval / 2);
+    }
 }
 
 /// Notes what is impossible, unless that is so without these numbers too.

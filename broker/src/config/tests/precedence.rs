@@ -91,3 +91,17 @@ fn the_report_never_shows_a_secret_and_can_be_read_back() {
     };
     assert_eq!(values(&report(&from_file(&first, &env))), values(&first));
 }
+
+#[test]
+fn the_report_of_a_short_interval_can_be_read_back() {
+    let own = "[[credential]]\nname = \"github\"\n[credential.refresh]\ninterval = \"5s\"\n";
+    let texts = [("", Some("5")), ("[refresh]\ninterval = \"5s\"\n", None), (own, None)];
+    for (text, variable) in texts {
+        let env = [("PLATFORM_URL", "https://platform.example")].into_iter();
+        let env: Vec<_> = env.chain(variable.map(|seconds| ("TOKEN_REFRESH_INTERVAL_SEC", seconds))).collect();
+        let config = from_file(text, &env);
+        let read_back = from_file(&report(&config), &env);
+        assert_eq!(read_back.credentials[0].policy, config.credentials[0].policy);
+        assert_eq!(config.credentials[0].policy.jitter.as_millis(), 2500, "half of the interval, unless written");
+    }
+}
