@@ -158,3 +158,28 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_is_found_by_its_name() {
+        for class in Class::ALL {
+            assert_eq!(Class::named(class.name()), Some(class));
+        }
+        assert_eq!(Class::named("http_418"), None);
+    }
+
+    #[test]
+    fn sources_have_the_names_that_status_shows() {
+        use Provenance::{Command, Env, File, Persona, Platform};
+        let names = [Platform, Env, Persona, File, Command].map(Provenance::name);
+        assert_eq!(names, ["platform", "env", "persona", "file", "command"]);
+    }
+
+    #[test]
+    fn a_failure_says_its_class_and_what_happened() {
+        assert_eq!(Failure::new(Class::Http5xx, "status 503").to_string(), "http_5xx: status 503");
+    }
+}

@@ -127,7 +127,16 @@ mod tests {
     #[test]
     fn a_secret_never_prints_its_value() {
         let secret = Secret::token("ghs_canary").unwrap();
-        assert!(!format!("{secret:?}").contains("canary"));
+        assert_eq!(format!("{secret:?}"), "[secret]");
+    }
+
+    #[test]
+    fn what_is_unfit_says_why() {
+        let why = |text: &str| Secret::bearer(text).unwrap_err().to_string();
+        assert_eq!(why(""), "it is empty");
+        assert_eq!(why(&"x".repeat(4097)), "it is too long");
+        assert_eq!(why("a b"), "it holds a byte that no credential may have");
+        assert_eq!(Secret::bearer(&"x".repeat(4096)).unwrap().expose().len(), 4096);
     }
 
     #[test]

@@ -94,3 +94,51 @@ impl Reader {
         Ok(outcome)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(generation: u64) -> Held {
+        Held { generation, ..Held::default() }
+    }
+
+    #[tokio::test]
+    async fn what_is_published_is_what_every_reader_sees() {
+        let (writer, mut reader) = cell(held(1));
+        let other = reader.clone();
+        writer.publish(&held(2));
+        assert_eq!(reader.changed().await, Ok(()));
+        assert_eq!((reader.held().generation, other.held().generation), (2, 2));
+        drop(writer);
+        assert_eq!(reader.changed().await, Err(Gone));
+        assert_eq!(reader.held().generation, 2);
+    }
+
+    #[tokio::test]
+    async fn what_a_reader_tells_and_asks_comes_to_the_writer_in_order() {
+        let (mut writer, reader) = cell(held(1));
+        reader.tell(Ask::Demand);
+        let outcome = reader.force().await.unwrap();
+        assert!(matches!(writer.ask().await, Some(Ask::Demand)));
+        let Some(Ask::Force(answer)) = writer.ask().await else { panic!("the refresh that was asked for") };
+        answer.send(Outcome::SameToken).unwrap();
+        assert_eq!(outcome.await, Ok(Outcome::SameToken));
+        drop(reader);
+        assert!(writer.ask().await.is_none(), "no reader is left");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_holds_nobody_up() {
+        let (mut writer, reader) = cell(held(1));
+        for _ in 0..=QUEUE {
+            reader.tell(Ask::Demand);
+        }
+        drop(reader);
+        let mut heard = 0;
+        while writer.ask().await.is_some() {
+            heard += 1;
+        }
+        assert_eq!(heard, QUEUE);
+    }
+}

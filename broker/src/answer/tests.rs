@@ -108,6 +108,59 @@ fn a01_the_expiry_is_rounded_up_as_long_as_the_lease_lives() {
 }
 
 #[test]
+fn a_part_of_a_second_is_a_whole_one() {
+    let table = table();
+    let request = Request::parse(b"molecule/1 get\nprotocol=https\nhost=github.com\n").unwrap();
+    let Choice::Of(target) = choose(&table, &request, AGENT) else { panic!("in scope") };
+    let end = Deadline::after(NOW, Duration::from_millis(60_001));
+    let lease = Lease { deadline: Some(end), ..lease("ghs_token", None, Provenance::Platform) };
+    let bytes = give(&request, &target, &lease, NOW);
+    assert!(String::from_utf8_lossy(&bytes).contains("password_expiry_utc=1776000061\n"));
+}
+
+/// A buffer that grew would leave a copy of the secret behind.
+#[test]
+fn the_longest_answer_has_room_from_the_start() {
+    let mut table = table();
+    let lease = lease(&"x".repeat(512), Some(60), Provenance::Platform);
+    table.credentials[0] = credential("github", &"u".repeat(256), &["github.com"], Some(lease));
+    for client in ["helper\ncapability[]=authtype", "helper", "gh"] {
+        let answer = ask(&table, &format!("client={client}\nprotocol=https\nhost=github.com"));
+        assert!((512..MAX_ANSWER / 4).contains(&answer.len()), "{client}: {}", answer.len());
+    }
+}
+
+#[test]
+fn answers_without_a_credential_say_their_word_and_why() {
+    let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+    assert_eq!(text(plain(Word::Silent, None)), "molecule/1 silent\n\n");
+    let refused = plain(Word::Refused, Some("one\ntwo\rhost=evil"));
+    assert_eq!(text(refused), "molecule/1 refused\nreason=one\nreason=two?host=evil\n\n");
+    assert_eq!(text(document("{}")), "molecule/1 ok\n{}\n\n");
+}
+
+#[test]
+fn every_state_is_refused_in_its_own_words() {
+    let refused = |missing: Option<&str>, held: Held| {
+        let mut table = table();
+        table.credentials[0].missing = missing.map(Box::from);
+        table.credentials[0].reader = store::cell(held).1;
+        ask(&table, "protocol=https\nhost=github.com")
+    };
+    let none = Held::default;
+    let rejected = lease("ghs_env", Some(60), Provenance::Env);
+    let rejected = Held { rejected: Arc::new([rejected.sha256]), fallback: Some(Arc::new(rejected)), ..none() };
+    for (missing, held, words) in [
+        (Some("set PLATFORM_URL"), none(), "'github' has no source (set PLATFORM_URL)"),
+        (None, none(), "the source of 'github' isn't configured"),
+        (None, rejected, "https://github.com rejected the provision-time token of 'github'"),
+    ] {
+        let expected = format!("refused: no credential for https://github.com: {words}; see: molecule-broker status");
+        assert_eq!(refused(missing, held), expected);
+    }
+}
+
+#[test]
 fn with_authtype_no_other_helper_gets_anything_to_store() {
     let answer = ask(&table(), "capability[]=authtype\nprotocol=https\nhost=github.com");
     assert_eq!(

@@ -149,7 +149,7 @@ impl Held {
         match self.last_error.as_deref() {
             _ if self.current.is_some() => State::Expired,
             _ if fallback_rejected => State::Rejected,
-            Some(trouble) if self.consecutive_failures > 0 => match trouble.failure.class {
+            Some(trouble) => match trouble.failure.class {
                 Class::Http404 => State::Unconfigured,
                 _ => State::Unavailable,
             },

@@ -79,6 +79,13 @@ mod tests {
     }
 
     #[test]
+    fn those_who_may_ask_are_named_once_each() {
+        assert_eq!(admission().expected(), "0, 998, 1000");
+        let root = Admission { own: Some(Uid::from_raw(0)), listed: vec![Uid::from_raw(7)] };
+        assert_eq!(root.expected(), "0, 7");
+    }
+
+    #[test]
     fn only_root_and_the_daemons_user_operate_it() {
         assert!(admission().is_operator(Uid::from_raw(0)) && admission().is_operator(Uid::from_raw(998)));
         assert!(!admission().is_operator(Uid::from_raw(1000)));

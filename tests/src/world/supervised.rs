@@ -26,6 +26,13 @@ impl Supervised {
 
     /// By way of a program that becomes it in the end.
     pub fn start_through(world: &World, way: &[&str]) -> Self {
+        let supervised = Self::spawn_through(world, way);
+        eventually("the broker serves", Duration::from_secs(20), || serves(world));
+        supervised
+    }
+
+    /// Without waiting for a daemon that serves.
+    pub fn spawn_through(world: &World, way: &[&str]) -> Self {
         let log = world.path().join("broker.log");
         let output = File::create(&log).expect("our own folder is writable");
         let child = world
@@ -36,9 +43,7 @@ impl Supervised {
             .stderr(output)
             .spawn()
             .expect("the broker can be started");
-        let supervised = Self { child, log };
-        eventually("the broker serves", Duration::from_secs(20), || serves(world));
-        supervised
+        Self { child, log }
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,5 +1,7 @@
 //! The daemon's system calls fail: while it serves, and while it starts.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use molecule_tests::wait::{eventually, poll};
@@ -79,6 +81,35 @@ fn a_call_that_fails_while_the_daemon_serves_costs_a_caller_a_refusal_at_most() 
         eventually(&format!("it serves again after {row:?}"), Duration::from_secs(15), || serves(&world));
         assert_eq!(ask(&world), Heard::Token, "{row:?}");
     }
+}
+
+/// A daemon can't go on without memory: it ends, and the next one has its
+/// leases.
+#[test]
+fn memory_that_runs_out_while_the_daemon_serves_costs_no_token() {
+    if !tracer::is_there() {
+        return;
+    }
+    let world = World::new(Setup { config_tail: String::from("attempt_timeout = \"1s\"\n"), ..Setup::default() });
+    let supervised = Supervised::start(&world);
+    let first = supervised.daemon().unwrap();
+    let tracer = Tracer::attach(first, &world.path().join("trace"), ("mmap,mremap,brk", "ENOMEM", "1+"));
+    world.platform.refuse_connections();
+    // Requests without an end, each kept as it comes.
+    let mut strangers = Vec::new();
+    let starved = || {
+        let mut stranger = UnixStream::connect(world.socket()).ok();
+        let sent = stranger
+            .as_mut()
+            .map(|socket| socket.write_all(format!("molecule/1 get\npath={}", "x".repeat(8000)).as_bytes()));
+        strangers.extend(stranger.filter(|_| sent.is_some()));
+        world.broker.control(&["reload"]);
+        tracer.injected() > 0 && supervised.daemon() != Some(first)
+    };
+    eventually("it runs out of memory, and ends", Duration::from_secs(20), starved);
+    drop(tracer);
+    eventually("the next one has the token", Duration::from_secs(15), || ask(&world) == Heard::Token);
+    assert_eq!(world.ledger.all().len(), 1, "the token is the first one");
 }
 
 #[test]

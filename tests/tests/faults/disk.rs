@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use molecule_tests::skip;
 use molecule_tests::wait::{eventually, eventually_some};
-use molecule_tests::world::supervised::Supervised;
+use molecule_tests::world::supervised::{Supervised, serves};
 use molecule_tests::world::{Setup, World, run};
 
 use crate::asker::{Heard, ask};
@@ -27,6 +27,14 @@ impl SmallDisk {
     /// `None`, and said, where nothing may be mounted. `config` is put in front
     /// of the configuration, with the disk's path for each `DISK`.
     fn new(config: &str, audit_there: bool) -> Option<Self> {
+        let small = Self::mounted("rw", config, audit_there)?;
+        eventually("the broker serves", Duration::from_secs(20), || serves(&small.world));
+        Some(small)
+    }
+
+    /// The disk can be read and written (`rw`), or only read (`ro`): then no
+    /// daemon may come of it.
+    fn mounted(access: &str, config: &str, audit_there: bool) -> Option<Self> {
         let mounts = ["--mount", "sh", "-c", "mount -t tmpfs none /mnt"];
         if !Command::new("unshare").args(mounts).output().is_ok_and(|output| output.status.success()) {
             skip("full and read-only disks: nothing can be mounted here");
@@ -41,8 +49,8 @@ impl SmallDisk {
             text = text.replace("/audit.log", "/disk/audit.log");
         }
         fs::write(path, text).unwrap();
-        let mount = format!("mount -t tmpfs -o size=8k,mode=700 none {} && exec \"$@\"", disk.display());
-        let supervised = Supervised::start_through(&world, &["unshare", "--mount", "sh", "-c", &mount, "sh"]);
+        let mount = format!("mount -t tmpfs -o size=8k,mode=700,{access} none {} && exec \"$@\"", disk.display());
+        let supervised = Supervised::spawn_through(&world, &["unshare", "--mount", "sh", "-c", &mount, "sh"]);
         Some(Self { supervised, world })
     }
 
@@ -58,10 +66,14 @@ impl SmallDisk {
     }
 
     fn make_read_only(&self) {
+        self.remount("ro");
+    }
+
+    fn remount(&self, access: &str) {
         let disk = self.world.path().join("disk");
         let mut enter = Command::new("nsenter");
         let pid = self.supervised.pid().to_string();
-        enter.args(["--mount", "--target", &pid, "mount", "-o", "remount,ro"]).arg(disk);
+        enter.args(["--mount", "--target", &pid, "mount", "-o", &format!("remount,{access}")]).arg(disk);
         run(&mut enter, SOON).ok();
     }
 
@@ -98,6 +110,21 @@ fn a_full_disk_under_the_audit_takes_no_credential_away_and_the_log_tells_how_ma
     let after = fs::read_to_string(&audit).unwrap();
     let last = after.lines().last().unwrap();
     assert!(last.contains(" AUDIT uid=") && last.matches("AUDIT").count() == 1, "a line of its own: {after}");
+}
+
+/// Whoever asked for an audit gets no daemon without one.
+#[test]
+fn an_audit_on_a_read_only_disk_is_told_by_name_and_written_as_soon_as_it_can_be() {
+    let Some(mut small) = SmallDisk::mounted("ro", "", true) else { return };
+    let audit = small.world.path().join("disk/audit.log");
+    let told = format!("{}: Read-only file system", audit.display());
+    eventually("the log tells of it", Duration::from_secs(30), || small.supervised.log().contains(&told));
+    assert_eq!(ask(&small.world), Heard::No);
+    assert!(small.supervised.lives(), "the command would be gone");
+    small.remount("rw");
+    eventually("the broker serves", Duration::from_secs(40), || serves(&small.world));
+    assert_eq!(ask(&small.world), Heard::Token);
+    assert!(fs::read_to_string(small.path("audit.log")).unwrap().contains(" AUDIT uid="));
 }
 
 #[test]

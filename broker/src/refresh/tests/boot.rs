@@ -136,6 +136,29 @@ fn an_env_token_without_any_platform_is_served_at_once() {
 }
 
 #[test]
+fn without_a_platform_nothing_is_expected_after_the_env_token() {
+    let fallback = Some(env_token(start(), mins(60)));
+    let mut bench = Bench::new(Start { fallback, ..Start::default() });
+    bench.wait(mins(60));
+    assert_eq!(bench.refused(), Some(State::Expired));
+    assert_eq!(Bench::new(Start::default()).refused(), Some(State::Unconfigured));
+}
+
+#[test]
+fn an_attempt_may_take_as_long_as_the_policy_says() {
+    let policy = Policy { attempt_timeout: secs(3), ..Policy::default() };
+    assert_eq!(Bench::with(policy, from_platform(), start(), 0.5).machine.attempt_timeout(), secs(3));
+}
+
+#[test]
+fn every_state_has_a_name_and_three_of_them_need_somebody() {
+    use State::{Expired, Ok, Rejected, Stale, Starting, Unavailable, Unconfigured};
+    let all = [Ok, Stale, Starting, Unconfigured, Expired, Rejected, Unavailable];
+    assert_eq!(all.map(State::name), ["ok", "stale", "starting", "unconfigured", "expired", "rejected", "unavailable"]);
+    assert_eq!(all.map(State::is_healthy), [true, true, true, true, false, false, false]);
+}
+
+#[test]
 fn rejections_of_what_is_no_longer_held_are_forgotten() {
     let bench = Bench::new(Start { rejected: vec![[7; 32]; 3], ..from_platform() });
     assert_eq!(bench.held().rejected.len(), 0);
