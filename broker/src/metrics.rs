@@ -124,8 +124,10 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
-    pub fn request(&self, client: Client, outcome: Served, took: Duration) {
-        self.requests.get_or_create(&Request { client: client.name(), outcome: outcome.name() }).inc();
+    /// `client`: as the request says, where one was read.
+    pub fn request(&self, client: Option<Client>, outcome: Served, took: Duration) {
+        let client = client.map_or("unknown", Client::name);
+        self.requests.get_or_create(&Request { client, outcome: outcome.name() }).inc();
         self.duration.observe(took.as_secs_f64());
     }
 

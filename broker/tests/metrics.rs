@@ -73,6 +73,15 @@ fn every_name_that_dashboards_rely_on_is_there_and_no_token() {
 }
 
 #[test]
+fn what_was_not_read_whole_counts_for_no_client() {
+    let mut world = listening(World::new(), "");
+    world.start();
+    assert!(world.ask("molecule/1 get\nnonsense\n\n").starts_with("molecule/1 malformed"));
+    let requests = samples(&scrape(&world), "requests_total");
+    assert_eq!(requests.get("{client=\"unknown\",outcome=\"malformed\"}"), Some(&1.0), "{requests:?}");
+}
+
+#[test]
 fn an_expired_token_shows_as_zero_seconds_so_that_an_alarm_goes_on() {
     let mut world = listening(World::new(), "");
     world.platform.next(Answer::Token("ghs_last".into(), SystemTime::now() + Duration::from_secs(3)));

@@ -88,7 +88,7 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskT
         for pending in young.drain(..) {
             if let Some(pending) = proceed(&service, &table, pending, &mut scratch[..]) {
                 let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-                    service.metrics.request(Client::Helper, Served::Late, Duration::ZERO);
+                    service.metrics.request(None, Served::Late, Duration::ZERO);
                     continue;
                 };
                 waiting.spawn(slow::serve(Arc::clone(&service), Arc::clone(&table), pending, permit));
@@ -146,7 +146,7 @@ fn admit(service: &Service, table: &Arc<Table>, stream: UnixStream, scratch: &mu
         Verdict::Refused => {
             let _ = send_all(&stream, &answer::plain(Word::Denied, None));
             service.refusals.note(peer, &table.admission, since);
-            service.metrics.request(Client::Helper, Served::Denied, Duration::ZERO);
+            service.metrics.request(None, Served::Denied, Duration::ZERO);
             None
         }
         Verdict::Admitted if service.rates.is_unusual(peer.uid, since) => {
@@ -179,13 +179,7 @@ fn proceed(service: &Service, table: &Table, mut pending: Pending, scratch: &mut
     };
     match request::end(whole, read == 0).map(|end| end.map(|end| Request::parse(&whole[..end]))) {
         Err(fault) | Ok(Some(Err(fault))) => {
-            finish(
-                service,
-                &pending,
-                Client::Helper,
-                &answer::plain(Word::Malformed, Some(fault.reason())),
-                Served::Malformed,
-            );
+            finish(service, &pending, None, &answer::plain(Word::Malformed, Some(fault.reason())), Served::Malformed);
             None
         }
         Ok(Some(Ok(request))) => match service.first(table, pending.peer, &request) {
@@ -196,7 +190,7 @@ fn proceed(service: &Service, table: &Table, mut pending: Pending, scratch: &mut
                 Some(pending)
             }
             First::Done(bytes, served) => {
-                finish(service, &pending, request.client, &bytes, served);
+                finish(service, &pending, Some(request.client), &bytes, served);
                 None
             }
         },
@@ -209,7 +203,7 @@ fn proceed(service: &Service, table: &Table, mut pending: Pending, scratch: &mut
     }
 }
 
-fn finish(service: &Service, pending: &Pending, client: Client, bytes: &Bytes, served: Served) {
+fn finish(service: &Service, pending: &Pending, client: Option<Client>, bytes: &Bytes, served: Served) {
     // A client that went away, or won't read, has lost its answer and no more.
     let served = if send_all(&pending.stream, bytes) { served } else { Served::Lost };
     service.audit.close_line();

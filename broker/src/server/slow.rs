@@ -7,7 +7,7 @@ use std::sync::Arc;
 use molecule_protocol::answer::Word;
 use molecule_protocol::limits::{MAX_REQUEST, READ_DEADLINE};
 use molecule_protocol::line::Fault;
-use molecule_protocol::request::{self, Client, Request};
+use molecule_protocol::request::{self, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -36,18 +36,18 @@ pub(super) async fn serve(service: Arc<Service>, table: Arc<Table>, pending: Pen
     };
     // Silence, or a request that never ends, is not worth an answer.
     let Ok(read) = timeout(READ_DEADLINE, read(&mut stream, bytes)).await else {
-        service.metrics.request(Client::Helper, Served::Late, clock::now().boot.saturating_sub(began));
+        service.metrics.request(None, Served::Late, clock::now().boot.saturating_sub(began));
         return;
     };
     let request = read.as_deref().map_err(|fault| *fault).and_then(Request::parse);
     let (client, bytes, served) = match &request {
-        Err(fault) => (Client::Helper, answer::plain(Word::Malformed, Some(fault.reason())), Served::Malformed),
+        Err(fault) => (None, answer::plain(Word::Malformed, Some(fault.reason())), Served::Malformed),
         Ok(request) => {
             let (bytes, served) = match service.first(&table, peer, request) {
                 First::Done(bytes, served) => (bytes, served),
                 First::Later => service.wait(&table, peer, request).await,
             };
-            (request.client, bytes, served)
+            (Some(request.client), bytes, served)
         }
     };
     // Others get their turn while this one is sent.

@@ -1,6 +1,6 @@
 use super::bench::{Bench, failure, from_platform, mins, minting, secs, token, told_to_wait};
 use crate::lease::Class;
-use crate::refresh::{Event, Outcome, State};
+use crate::refresh::{Event, Outcome, Policy, State};
 
 #[test]
 fn g39_with_the_platform_down_from_minute_44_every_request_succeeds_until_the_true_expiry() {
@@ -189,6 +189,7 @@ fn g41_nothing_but_its_end_breaks_a_wait_that_the_source_wished() {
         assert!(sleep >= secs(at_least) && sleep <= secs(at_most), "{wished}: {sleep:?}");
         assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), State::Stale));
         if wished == 0 {
+            assert!(bench.send(Event::Force).fetch, "no wish was said");
             continue;
         }
         bench.wait(sleep - secs(1));
@@ -199,6 +200,37 @@ fn g41_nothing_but_its_end_breaks_a_wait_that_the_source_wished() {
         bench.wait(secs(1));
         assert!(bench.send(Event::Due).fetch);
     }
+}
+
+#[test]
+fn after_a_recovery_an_old_wish_holds_nothing_and_an_old_refusal_makes_no_bearer_matter() {
+    let mut bench = Bench::served();
+    bench.wait(mins(10));
+    bench.ask(Event::Force, told_to_wait(Class::Http429, secs(120)));
+    bench.wait(bench.sleep());
+    bench.ask(Event::Due, token(bench.now, "ghs_first", mins(47)));
+    bench.ask(Event::Force, failure(Class::Http401));
+    bench.wait(bench.sleep());
+    bench.ask(Event::Due, token(bench.now, "ghs_first", mins(46)));
+    assert_eq!(bench.held().consecutive_failures, 0);
+    let changed = bench.send(Event::SourceChanged);
+    assert_eq!((changed.fetch, changed.outcome), (false, Outcome::Idle));
+}
+
+#[test]
+fn a_rejection_asks_no_platform_that_said_it_has_no_app() {
+    let mut bench = Bench::served();
+    bench.wait(mins(10));
+    bench.ask(Event::Force, failure(Class::Http404));
+    assert!(!bench.reject("ghs_first").fetch);
+}
+
+#[test]
+fn a_bearer_that_changes_when_the_fastest_retry_would_is_tried_at_once() {
+    let mut bench = Bench::new(from_platform());
+    bench.ask(Event::Demand, failure(Class::Http401));
+    bench.wait(Policy::default().retry_base);
+    assert!(bench.send(Event::SourceChanged).fetch);
 }
 
 #[test]

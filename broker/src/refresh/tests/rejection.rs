@@ -1,6 +1,6 @@
 use super::bench::{Bench, env_token, failure, from_platform, lease, mins, secs, start, token};
 use crate::lease::Class;
-use crate::refresh::{Event, Outcome, Start, State};
+use crate::refresh::{Event, Outcome, Policy, Start, State};
 
 #[test]
 fn a_rejected_token_makes_callers_wait_for_the_next_one() {
@@ -103,6 +103,16 @@ fn f35_only_the_first_rejection_of_a_token_is_news() {
     assert_eq!(bench.reject("ghs_first").outcome, Outcome::Rejected);
     bench.answer(token(bench.now, "ghs_first", mins(50)));
     assert_eq!(bench.reject("ghs_first").outcome, Outcome::RejectedAgain);
+}
+
+#[test]
+fn a_rejection_at_the_end_of_the_gap_asks_again() {
+    let mut bench = Bench::served();
+    bench.wait(mins(2));
+    bench.reject("ghs_first");
+    bench.answer(token(bench.now, "ghs_first", mins(58)));
+    bench.wait(Policy::default().forced_min_gap);
+    assert!(bench.reject("ghs_first").fetch);
 }
 
 #[test]

@@ -38,6 +38,17 @@ fn a_token_that_dies_earlier_does_not_replace_the_one_in_hand() {
 }
 
 #[test]
+fn a_token_that_dies_earlier_by_one_clock_alone_replaces_the_one_in_hand() {
+    for (boot, wall) in [(1, 0), (0, 1), (0, 0)] {
+        let mut bench = Bench::served();
+        let end = Deadline::after(bench.now, mins(60));
+        let end = Deadline { boot: end.boot - secs(boot), wall: end.wall - secs(wall) };
+        let next = token(bench.now, "ghs_next", mins(60)).map(|fresh| Fresh { deadline: Some(end), ..fresh });
+        assert_eq!(bench.ask(Event::Force, next), Outcome::Refreshed { generation: 2 });
+    }
+}
+
+#[test]
 fn a_token_that_dies_earlier_does_replace_a_rejected_one() {
     let mut bench = Bench::served();
     bench.wait(mins(1));
