@@ -153,6 +153,21 @@ mod tests {
     }
 
     #[test]
+    fn a_first_delay_may_be_a_year_and_no_longer() {
+        let after = |days: u64| Policy { initial_delay: Some(Duration::from_secs(days * 86_400)), ..Policy::default() };
+        assert_eq!(after(366).check(), []);
+        assert_eq!(after(367).check().first().unwrap().to_string(), "initial_delay: expected at most 1y");
+    }
+
+    #[test]
+    fn a_lead_is_a_part_of_a_life() {
+        for lead_fraction in [-0.1, 0.0, 1.0, 1.1, f64::INFINITY] {
+            let named = Policy { lead_fraction, ..Policy::default() }.check();
+            assert_eq!(named.iter().map(|wrong| wrong.field).collect::<Vec<_>>(), ["lead_fraction"], "{lead_fraction}");
+        }
+    }
+
+    #[test]
     fn a_short_interval_can_stand_beside_the_default_jitter() {
         let policy = Policy { interval: Duration::from_secs(60), ..Policy::default() };
         assert_eq!(policy.check(), []);

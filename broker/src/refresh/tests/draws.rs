@@ -19,6 +19,12 @@ fn g38_the_ceiling_is_uniform_over_45_minutes_give_or_take_two() {
 }
 
 #[test]
+fn of_a_jitter_that_is_too_long_half_the_interval_is_used() {
+    let policy = Policy { interval: mins(1), ..Policy::default() };
+    assert_eq!([0.0, 0.5, 1.0].map(|u| schedule::ceiling(&policy, u)), [secs(30), secs(60), secs(90)]);
+}
+
+#[test]
 fn the_lead_lies_between_its_bounds_and_reaches_both() {
     let policy = Policy::default();
     let leads: Vec<_> = jitters(10_000).map(|u| schedule::lead(&policy, mins(60), u)).collect();
@@ -80,6 +86,14 @@ fn g41_a_wished_wait_is_kept_up_to_half_of_the_life_left() {
     }
 }
 
+/// Ten years, so that no sum of instants overflows.
+#[test]
+fn g41_a_wished_wait_has_an_end_where_the_lease_in_hand_has_none() {
+    let asked = |wait| schedule::asked(&Policy::default(), wait, Some(None), 0, 0.5);
+    assert_eq!(asked(Duration::MAX), secs(316_224_000));
+    assert!(asked(secs(120)) < secs(122));
+}
+
 #[test]
 fn a_dying_lease_does_not_turn_a_wished_wait_into_a_hot_loop() {
     let policy = Policy::default();
@@ -93,6 +107,16 @@ fn a_dying_lease_does_not_turn_a_wished_wait_into_a_hot_loop() {
 fn a_first_interval_may_be_anything_up_to_the_usual_one() {
     assert_eq!(schedule::first(mins(45), 0.0), Duration::ZERO);
     assert_eq!(schedule::first(mins(45), 0.5), mins(45) / 2);
+}
+
+/// The first two are SplitMix64's own first outputs from the seed 0, its upper
+/// halves.
+#[test]
+fn the_numbers_made_of_one_jitter_are_stirred_as_published() {
+    for (u, n, upper_half) in [(0.0, 1, 3793791033_u32), (0.0, 2, 1853398634_u32), (0.3, 7, 1461327465_u32)] {
+        assert_eq!(schedule::nth(u, n), f64::from(upper_half) / 4_294_967_296.0);
+    }
+    assert_eq!(schedule::nth(0.25, 0), 0.25);
 }
 
 #[test]

@@ -38,6 +38,17 @@ fn a_token_that_dies_earlier_does_not_replace_the_one_in_hand() {
 }
 
 #[test]
+fn from_the_first_instant_of_its_lead_a_repeated_token_is_asked_after_every_half_minute() {
+    let mut bench = Bench::served();
+    let longest = schedule::longest_lead(&Policy::default(), mins(60));
+    bench.wait(mins(60) - longest);
+    for _ in 0..3 {
+        bench.ask(Event::Force, token(bench.now, "ghs_first", longest));
+        assert!((secs(20)..=secs(40)).contains(&bench.sleep()), "{:?}", bench.sleep());
+    }
+}
+
+#[test]
 fn a_token_that_dies_earlier_by_one_clock_alone_replaces_the_one_in_hand() {
     for (boot, wall) in [(1, 0), (0, 1), (0, 0)] {
         let mut bench = Bench::served();
