@@ -10,9 +10,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 
-use kit::{World, is_root, text, wait_for};
+use kit::{BROKER, World, is_root, text, wait_for};
 use nix::fcntl::OFlag;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 #[test]
@@ -45,7 +45,7 @@ fn an_unknown_user_is_its_own_failure() {
 #[test]
 fn the_command_finds_a_daemon_that_is_ready() {
     let world = World::new();
-    world.supervise(&["--", kit::BROKER, "token"]).wait();
+    world.supervise(&["--", BROKER, "token"]).wait();
     assert!(world.log().contains("ghs_minted_1"), "{}", world.log());
 }
 
@@ -152,7 +152,7 @@ fn the_daemon_ends_with_its_supervisor() {
     supervised.signal(Signal::SIGKILL);
     assert_eq!(supervised.wait().signal(), Some(9));
     wait_for("the daemon's end", || (!world.path(&format!("/proc/{daemon}")).exists()).then_some(()));
-    let _ = nix::sys::signal::kill(Pid::from_raw(command), Signal::SIGKILL);
+    let _ = kill(Pid::from_raw(command), Signal::SIGKILL);
 }
 
 #[test]
@@ -186,7 +186,12 @@ fn a_bad_configuration_never_keeps_the_command_from_starting_and_is_tried_again(
 fn a_command_that_makes_its_log_non_blocking_doesnt_make_the_daemons_so() {
     let world = World::new();
     let script = "use Fcntl; fcntl(STDERR, F_SETFL, O_NONBLOCK | O_APPEND) or die; open(F, '>', 'there'); sleep 600";
-    let supervised = world.supervise(&["--", "perl", "-e", script]);
+    // A plain file never blocks.
+    let pipe = world.path("repo/pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _reader = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let into_pipe = ["sh", "-c", "exec \"$@\" 2> pipe", "sh"];
+    let supervised = world.supervise_by(&into_pipe, &["--", "perl", "-e", script]);
     wait_for("the command", || world.path("repo/there").exists().then_some(()));
     let flags = |pid: Pid| {
         let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/2")).unwrap();
@@ -195,6 +200,27 @@ fn a_command_that_makes_its_log_non_blocking_doesnt_make_the_daemons_so() {
     };
     assert!(flags(supervised.pid()).contains(OFlag::O_NONBLOCK), "the supervisor shares it with the command");
     assert!(!flags(supervised.daemon()).contains(OFlag::O_NONBLOCK));
+}
+
+/// As a shell opens it for `supervise -- … 2> file`: without O_APPEND, so that
+/// whoever shares the description writes where the last of them ended.
+#[test]
+fn in_a_log_that_is_a_plain_file_nobody_writes_over_somebody_elses_lines() {
+    let world = World::new();
+    let log = world.path("plain.log");
+    let said = "here the command says something that is longer than any time stamp";
+    let script = format!("for i in 1 2 3; do echo {said} >&2; \"$0\" reload; done; : > there; exec sleep 600");
+    let mut command = world.command(BROKER);
+    command.args(["supervise", "--", "sh", "-c", &script, BROKER]).stderr(fs::File::create(&log).unwrap());
+    let mut child = command.spawn().unwrap();
+    wait_for("the command", || world.path("repo/there").exists().then_some(()));
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    child.wait().unwrap();
+    let text = fs::read_to_string(log).unwrap();
+    let whole = |line: &&str| line.starts_with("20") || line == &said;
+    assert!(text.lines().all(|line| whole(&line)), "{text}");
+    assert_eq!(text.matches("configuration reloaded").count(), 3, "{text}");
+    assert_eq!(text.matches(said).count(), 3, "{text}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One daemon's life, from its supervisor's side.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -84,8 +84,16 @@ impl Daemon {
 /// The same log by a description of its own: whoever shares the supervisor's
 /// could make it non-blocking, and lines would be lost that the daemon writes
 /// (open(2), "Open file descriptions"). A socket can't be opened again.
+///
+/// A plain file never blocks, and those who share its description share the
+/// offset that they write at: by one of its own the daemon's lines and theirs
+/// would overwrite each other.
 fn a_log_of_its_own() -> Stdio {
-    let again = OpenOptions::new().append(true).custom_flags(OFlag::O_NOCTTY.bits()).open("/proc/self/fd/2");
+    const LOG: &str = "/proc/self/fd/2";
+    if fs::metadata(LOG).is_ok_and(|log| log.is_file()) {
+        return Stdio::inherit();
+    }
+    let again = OpenOptions::new().append(true).custom_flags(OFlag::O_NOCTTY.bits()).open(LOG);
     again.map_or_else(|_| Stdio::inherit(), Stdio::from)
 }
 

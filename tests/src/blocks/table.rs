@@ -60,7 +60,7 @@ const ROWS: [(&str, &str, How); 27] = [
     (
         "fuzz/README.md",
         "fuzz/run 600              # all of them, ten minutes each",
-        Shown("it needs the nightly toolchain and takes over an hour; every test run replays the corpus"),
+        Shown("it needs cargo-fuzz and takes over an hour; every test run replays the corpus"),
     ),
     (
         "systemd/README.md",

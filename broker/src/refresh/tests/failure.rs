@@ -213,6 +213,7 @@ fn after_a_recovery_an_old_wish_holds_nothing_and_an_old_refusal_makes_no_bearer
     bench.wait(bench.sleep());
     bench.ask(Event::Due, token(bench.now, "ghs_first", mins(46)));
     assert_eq!(bench.held().consecutive_failures, 0);
+    bench.wait(mins(1));
     let changed = bench.send(Event::SourceChanged);
     assert_eq!((changed.fetch, changed.outcome), (false, Outcome::Idle));
 }

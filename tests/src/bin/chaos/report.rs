@@ -46,7 +46,8 @@ impl Facts<'_> {
                 Verdict::DiedInHand => "the token died in git's hands, the platform down",
                 Verdict::TookTooLong => "it took longer than the life that any token has left",
                 Verdict::Fault(why) => {
-                    self.problems.push(format!("{} failed after {:.1?}: {why}", one.name, one.took));
+                    let began = jiff::Timestamp::try_from(one.began).unwrap_or_default();
+                    self.problems.push(format!("{began} {} failed after {:.1?}: {why}", one.name, one.took));
                     continue;
                 }
             };

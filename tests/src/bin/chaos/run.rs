@@ -1,6 +1,7 @@
 //! The run itself: the city starts, agents and strangers work, trouble is made
 //! until the time is over, all is mended, and what is left is looked at.
 
+use std::fs;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -103,9 +104,17 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     if facts.tell() {
         return ExitCode::SUCCESS;
     }
-    println!("\nThe end of the broker's log:");
-    let log = city.log();
-    let lines: Vec<_> = log.lines().collect();
-    lines[lines.len().saturating_sub(60)..].iter().for_each(|line| println!("  {line}"));
+    keep(&city, options.seed);
     ExitCode::FAILURE
+}
+
+/// What the broker said, and whom it gave what.
+fn keep(city: &City, seed: u64) {
+    for (what, text) in [("log", city.log()), ("audit", city.world.broker.audit())] {
+        let path = std::env::temp_dir().join(format!("molecule-chaos-{seed}.{what}"));
+        match fs::write(&path, text) {
+            Ok(()) => println!("The broker's {what} is kept in {}", path.display()),
+            Err(error) => println!("The broker's {what} is lost: {}: {error}", path.display()),
+        }
+    }
 }
