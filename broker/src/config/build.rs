@@ -216,7 +216,9 @@ impl Build<'_> {
         let filter = filter.map_or_else(
             || "info".to_owned(),
             |at| {
-                if EnvFilter::try_new(&at.value).is_err() {
+                // Its parser panics at some of what isn't ASCII, and no module
+                // of ours has such a name.
+                if !at.value.is_ascii() || EnvFilter::try_new(&at.value).is_err() {
                     let what = "not a log filter, expected one such as \"info\" or \"info,molecule_broker=debug\"";
                     self.wrong(at.place.clone(), "log.filter", what);
                 }

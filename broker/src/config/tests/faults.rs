@@ -49,6 +49,15 @@ fn broken_syntax_is_told_with_its_place() {
     assert!(faults("[log]\nfilter = \"a\"\nfilter = \"b\"", &[])[0].starts_with("/etc/m.toml:3:1: duplicate key"));
 }
 
+/// The filter's own parser panics at some of these.
+#[test]
+fn a_log_filter_that_is_no_ascii_is_refused() {
+    for filter in ["\u{e9}", "info,\u{e9}=debug", "info,[sp\u{e4}n{time = { x"] {
+        let text = format!("[log]\nfilter = \"{filter}\"");
+        expect(&text, &["/etc/m.toml:2:10: log.filter: not a log filter, expected one such as"]);
+    }
+}
+
 #[test]
 fn impossible_numbers_are_named_where_they_were_written() {
     expect("[refresh]\ninterval = \"0s\"", &["/etc/m.toml:2:12: refresh.interval: impossible value, expected from 1s"]);

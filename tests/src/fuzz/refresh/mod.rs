@@ -207,7 +207,11 @@ impl Run {
 
     fn fetched(&mut self, name: &str, deadline: Option<Deadline>) {
         let before = self.books.before(&self.machine, self.now);
-        self.books.named(name, deadline);
+        // A wall that stands wrong makes a living token look dead on arrival:
+        // its answer is worth nothing, and no news of its end either.
+        if deadline.is_none_or(|deadline| !deadline.left(self.now).is_zero()) {
+            self.books.named(name, deadline);
+        }
         let fresh = Fresh { username: None, secret: secret(name), deadline, origin: Provenance::Platform };
         let outcome = self.send(Event::Fetched(Ok(fresh))).outcome;
         self.books.brought(&before, name, deadline, outcome, &self.machine, self.now);
