@@ -18,15 +18,8 @@ mod strangers;
 mod traffic;
 mod trouble;
 
-use std::env;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match options::parse(env::args().skip(1)) {
-        Ok(options) => run::run(&options),
-        Err(problem) => {
-            eprintln!("chaos: {problem}\n\n{}", options::USAGE);
-            ExitCode::from(2)
-        }
-    }
+    options::given().map_or_else(|status| status, |options| run::run(&options))
 }

@@ -1,10 +1,12 @@
 //! What can be varied.
 
+use std::env;
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use molecule_tests::certs::AGENTS;
 
-pub(crate) const USAGE: &str = "\
+const USAGE: &str = "\
 usage: tests/chaos [OPTION...]
   --seed N      repeats the choices of an earlier run  (drawn, and printed)
   --seconds N   how long the trouble lasts             (60)
@@ -19,7 +21,15 @@ pub(crate) struct Options {
     pub(crate) clients: usize,
 }
 
-pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+/// Those of the command line; if they can't be read, it has been said why.
+pub(crate) fn given() -> Result<Options, ExitCode> {
+    parse(env::args().skip(1)).map_err(|problem| {
+        eprintln!("chaos: {problem}\n\n{USAGE}");
+        ExitCode::from(2)
+    })
+}
+
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let drawn = since_1970.as_micros() as u64 % 1_000_000;
     let mut options =
