@@ -10,7 +10,7 @@ use tracing_subscriber::{EnvFilter, fmt, reload};
 use clap::Args;
 
 use super::{Fault, Global, launch};
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, log_filter};
 use crate::harden;
 use crate::lease_memory::Inherited;
 use crate::sandbox;
@@ -91,7 +91,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
 
 /// Starts the log, and gives what changes its filter later.
 fn log_to_stderr(config: &Config) -> Box<dyn Fn(&str)> {
-    let filter = |text: &str| EnvFilter::try_new(text).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = |text: &str| log_filter(text).unwrap_or_else(|| EnvFilter::new("info"));
     let (layer, handle) = reload::Layer::new(filter(&config.log.filter));
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let registry = tracing_subscriber::registry().with(layer);

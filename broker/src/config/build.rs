@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
-use tracing_subscriber::EnvFilter;
 
 use super::env::Env;
 use super::place::{Place, Problem, Problems};
@@ -216,9 +215,7 @@ impl Build<'_> {
         let filter = filter.map_or_else(
             || "info".to_owned(),
             |at| {
-                // Its parser panics at some of what isn't ASCII, and no module
-                // of ours has such a name.
-                if !at.value.is_ascii() || EnvFilter::try_new(&at.value).is_err() {
+                if super::log_filter(&at.value).is_none() {
                     let what = "not a log filter, expected one such as \"info\" or \"info,molecule_broker=debug\"";
                     self.wrong(at.place.clone(), "log.filter", what);
                 }

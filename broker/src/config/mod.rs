@@ -35,6 +35,7 @@ pub use env::Env;
 pub use place::{Place, Problem, Problems};
 pub use valid::{
     Config, Credential, Hooks, Listen, Log, LogFormat, Origin, Scope, Sinks, Socket, SourceConfig, TOKEN_USER,
+    log_filter,
 };
 
 use crate::users;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use molecule_protocol::origin::Pattern;
 use nix::unistd::{Gid, Uid};
+use tracing_subscriber::EnvFilter;
 
 use super::place::Place;
 use crate::refresh::Policy;
@@ -60,7 +61,7 @@ pub struct Socket {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// A filter that `tracing_subscriber::EnvFilter` has parsed once already.
+    /// A text that [`log_filter`] has read once already.
     pub filter: String,
     pub format: LogFormat,
     /// `None`: audit lines go into the log.
@@ -211,4 +212,12 @@ impl fmt::Debug for SourceConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind())
     }
+}
+
+/// What a text filters, if it is a filter. Values of fields are compared as
+/// they are written: made into a regular expression, a line of a hundred bytes
+/// could take minutes. What isn't ASCII could make the parser panic.
+#[must_use]
+pub fn log_filter(text: &str) -> Option<EnvFilter> {
+    text.is_ascii().then(|| EnvFilter::builder().with_regex(false).parse(text).ok()).flatten()
 }

@@ -58,6 +58,13 @@ fn a_log_filter_that_is_no_ascii_is_refused() {
     }
 }
 
+/// As a regular expression its value would take minutes to make.
+#[test]
+fn a_log_filter_holds_no_regular_expression() {
+    let filter = format!("[span{{field =GITHUB_TO{}KEN}}]", ".".repeat(108));
+    assert_eq!(from_file(&format!("[log]\nfilter = \"{filter}\""), &[]).log.filter, filter);
+}
+
 #[test]
 fn impossible_numbers_are_named_where_they_were_written() {
     expect("[refresh]\ninterval = \"0s\"", &["/etc/m.toml:2:12: refresh.interval: impossible value, expected from 1s"]);
