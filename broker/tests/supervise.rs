@@ -182,6 +182,11 @@ fn a_bad_configuration_never_keeps_the_command_from_starting_and_is_tried_again(
 }
 
 /// Lines that a daemon writes to a full pipe must wait, not vanish.
+/// By way of a shell, to a file in the command's folder.
+fn with_stderr_to(file: &str) -> [String; 4] {
+    ["sh", "-c", &format!("exec \"$@\" 2> {file}"), "sh"].map(String::from)
+}
+
 #[test]
 fn a_command_that_makes_its_log_non_blocking_doesnt_make_the_daemons_so() {
     let world = World::new();
@@ -190,8 +195,7 @@ fn a_command_that_makes_its_log_non_blocking_doesnt_make_the_daemons_so() {
     let pipe = world.path("repo/pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let _reader = fs::File::options().read(true).write(true).open(&pipe).unwrap();
-    let into_pipe = ["sh", "-c", "exec \"$@\" 2> pipe", "sh"];
-    let supervised = world.supervise_by(&into_pipe, &["--", "perl", "-e", script]);
+    let supervised = world.supervise_by(&with_stderr_to("pipe"), &["--", "perl", "-e", script]);
     wait_for("the command", || world.path("repo/there").exists().then_some(()));
     let flags = |pid: Pid| {
         let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/2")).unwrap();
@@ -207,16 +211,13 @@ fn a_command_that_makes_its_log_non_blocking_doesnt_make_the_daemons_so() {
 #[test]
 fn in_a_log_that_is_a_plain_file_nobody_writes_over_somebody_elses_lines() {
     let world = World::new();
-    let log = world.path("plain.log");
     let said = "here the command says something that is longer than any time stamp";
     let script = format!("for i in 1 2 3; do echo {said} >&2; \"$0\" reload; done; : > there; exec sleep 600");
-    let mut command = world.command(BROKER);
-    command.args(["supervise", "--", "sh", "-c", &script, BROKER]).stderr(fs::File::create(&log).unwrap());
-    let mut child = command.spawn().unwrap();
+    let supervised = world.supervise_by(&with_stderr_to("plain.log"), &["--", "sh", "-c", &script, BROKER]);
     wait_for("the command", || world.path("repo/there").exists().then_some(()));
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
-    child.wait().unwrap();
-    let text = fs::read_to_string(log).unwrap();
+    supervised.signal(Signal::SIGTERM);
+    supervised.wait();
+    let text = fs::read_to_string(world.path("repo/plain.log")).unwrap();
     let whole = |line: &&str| line.starts_with("20") || line == &said;
     assert!(text.lines().all(|line| whole(&line)), "{text}");
     assert_eq!(text.matches("configuration reloaded").count(), 3, "{text}");

@@ -22,6 +22,8 @@
 //! it short by giving tokens a life of seconds and the broker a configuration
 //! in proportion ([`world::config`]).
 
+use std::process::ExitCode;
+
 pub mod blocks;
 pub mod certs;
 pub mod conformance;
@@ -37,6 +39,18 @@ pub mod serve;
 pub mod traffic;
 pub mod wait;
 pub mod world;
+
+/// The options of a program, or the status to end with once it is said what is
+/// wrong with them.
+///
+/// # Errors
+/// That status.
+pub fn or_usage<T>(options: Result<T, String>, program: &str, usage: &str) -> Result<T, ExitCode> {
+    options.map_err(|problem| {
+        eprintln!("{program}: {problem}\n\n{usage}");
+        ExitCode::from(2)
+    })
+}
 
 /// Says that a check isn't made, and why: what can't be tested here must not
 /// read as a pass. `tests/run` counts these lines.

@@ -72,7 +72,7 @@ pub(super) fn of_credential(build: &mut Build<'_>, name: &str, base: &Base, own:
 /// one leaves of it.
 fn fit_jitter(policy: &mut Policy, places: &BTreeMap<&'static str, Place>) {
     if !places.contains_key("jitter") {
-        policy.jitter = policy.jitter.min(policy.interval / 2);
+        policy.jitter = policy.usable_jitter();
     }
 }
 

@@ -219,5 +219,8 @@ impl fmt::Debug for SourceConfig {
 /// could take minutes. What isn't ASCII could make the parser panic.
 #[must_use]
 pub fn log_filter(text: &str) -> Option<EnvFilter> {
-    text.is_ascii().then(|| EnvFilter::builder().with_regex(false).parse(text).ok()).flatten()
+    if !text.is_ascii() {
+        return None;
+    }
+    EnvFilter::builder().with_regex(false).parse(text).ok()
 }

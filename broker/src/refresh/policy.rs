@@ -71,6 +71,12 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// What `interval` leaves of `jitter`.
+    #[must_use]
+    pub fn usable_jitter(&self) -> Duration {
+        self.jitter.min(self.interval / 2)
+    }
+
     /// All that is impossible about it; empty when it can be used.
     #[must_use]
     pub fn check(&self) -> Vec<Impossible> {

@@ -14,7 +14,7 @@ const FOREVER: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 /// `interval` give or take `jitter`: the ceiling.
 #[must_use]
 pub fn ceiling(policy: &Policy, u: f64) -> Duration {
-    let jitter = policy.jitter.min(policy.interval / 2);
+    let jitter = policy.usable_jitter();
     between(policy.interval - jitter, policy.interval + jitter, u)
 }
 

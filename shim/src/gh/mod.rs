@@ -12,6 +12,7 @@ mod real;
 use crate::memory;
 use crate::place::Place;
 use crate::protocol::answer::Word;
+use crate::protocol::gh;
 use crate::protocol::limits::MAX_ANSWER;
 use crate::protocol::line::Writer;
 use crate::protocol::request::{Client, Request, Verb};
@@ -37,7 +38,7 @@ fn wanted<'a>(start: &Start<'a>) -> Option<Host<'a>> {
     if arguments::need_no_token(start.arguments()) {
         return None;
     }
-    let host = Host::of(start.setting(b"GH_HOST")).filter(|host| !host.has_own_token(start.envp))?;
+    let host = Host::of(start.setting(gh::HOST.as_bytes())).filter(|host| !host.has_own_token(start.envp))?;
     let repository = start.setting(b"GH_REPO");
     let elsewhere = arguments::named_hosts(start.arguments(), repository, |named| host.would_leak_to(named));
     (!elsewhere).then_some(host)

@@ -61,11 +61,7 @@ const WHILE_IT_STARTS: [(&str, &str); 9] = [
 
 #[test]
 fn a_call_that_fails_while_the_daemon_serves_costs_a_caller_a_refusal_at_most() {
-    if !tracer::is_there() {
-        return;
-    }
-    let world = World::new(Setup { config_tail: String::from("attempt_timeout = \"1s\"\n"), ..Setup::default() });
-    let supervised = Supervised::start(&world);
+    let Some((world, supervised)) = traceable() else { return };
     for row in WHILE_IT_SERVES {
         println!("{row:?}");
         let daemon = supervised.daemon().unwrap();
@@ -87,22 +83,17 @@ fn a_call_that_fails_while_the_daemon_serves_costs_a_caller_a_refusal_at_most() 
 /// leases.
 #[test]
 fn memory_that_runs_out_while_the_daemon_serves_costs_no_token() {
-    if !tracer::is_there() {
-        return;
-    }
-    let world = World::new(Setup { config_tail: String::from("attempt_timeout = \"1s\"\n"), ..Setup::default() });
-    let supervised = Supervised::start(&world);
+    let Some((world, supervised)) = traceable() else { return };
     let first = supervised.daemon().unwrap();
     let tracer = Tracer::attach(first, &world.path().join("trace"), ("mmap,mremap,brk", "ENOMEM", "1+"));
     world.platform.refuse_connections();
     // Requests without an end, each kept as it comes.
     let mut strangers = Vec::new();
     let starved = || {
-        let mut stranger = UnixStream::connect(world.socket()).ok();
-        let sent = stranger
-            .as_mut()
-            .map(|socket| socket.write_all(format!("molecule/1 get\npath={}", "x".repeat(8000)).as_bytes()));
-        strangers.extend(stranger.filter(|_| sent.is_some()));
+        if let Ok(mut stranger) = UnixStream::connect(world.socket()) {
+            let _ = stranger.write_all(format!("molecule/1 get\npath={}", "x".repeat(8000)).as_bytes());
+            strangers.push(stranger);
+        }
         world.broker.control(&["reload"]);
         tracer.injected() > 0 && supervised.daemon() != Some(first)
     };
@@ -137,6 +128,17 @@ fn a_call_that_fails_while_the_daemon_starts_ends_it_or_leaves_it_serving() {
             ask(&world);
         }
     }
+}
+
+/// A daemon that serves, with a supervisor to start the next. `None`, and said,
+/// where its calls can't be made to fail.
+fn traceable() -> Option<(World, Supervised)> {
+    if !tracer::is_there() {
+        return None;
+    }
+    let world = World::new(Setup { config_tail: String::from("attempt_timeout = \"1s\"\n"), ..Setup::default() });
+    let supervised = Supervised::start(&world);
+    Some((world, supervised))
 }
 
 /// Whether it does; if not, it has ended.

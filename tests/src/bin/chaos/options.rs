@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use molecule_tests::certs::AGENTS;
+use molecule_tests::or_usage;
 
 const USAGE: &str = "\
 usage: tests/chaos [OPTION...]
@@ -23,10 +24,7 @@ pub(crate) struct Options {
 
 /// Those of the command line; if they can't be read, it has been said why.
 pub(crate) fn given() -> Result<Options, ExitCode> {
-    parse(env::args().skip(1)).map_err(|problem| {
-        eprintln!("chaos: {problem}\n\n{USAGE}");
-        ExitCode::from(2)
-    })
+    or_usage(parse(env::args().skip(1)), "chaos", USAGE)
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {

@@ -8,15 +8,8 @@ mod show;
 mod traffic;
 mod trouble;
 
-use std::env;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match options::parse(env::args().skip(1)) {
-        Ok(options) => show::run(&options),
-        Err(problem) => {
-            eprintln!("demo: {problem}\n\n{}", options::USAGE);
-            ExitCode::from(2)
-        }
-    }
+    options::given().map_or_else(|status| status, |options| show::run(&options))
 }

@@ -1,10 +1,14 @@
 //! What can be varied. Without any option it is the minute that the README
 //! promises; with some of them it is the soak test.
 
+use std::env;
+use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-pub(crate) const USAGE: &str = "\
+use molecule_tests::or_usage;
+
+const USAGE: &str = "\
 usage: cargo demo [-- OPTION…]
   --seconds N   how long it runs                      (60)
   --life N      seconds that a token lives            (8)
@@ -26,7 +30,12 @@ pub(crate) struct Options {
     pub(crate) calm: bool,
 }
 
-pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+/// Those of the command line; if they can't be read, it has been said why.
+pub(crate) fn given() -> Result<Options, ExitCode> {
+    or_usage(parse(env::args().skip(1)), "demo", USAGE)
+}
+
+fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options = Options {
         length: Duration::from_secs(60),
         life: Duration::from_secs(8),
