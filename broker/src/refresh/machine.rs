@@ -232,24 +232,32 @@ impl Machine {
         if fresh.deadline.is_some_and(|d| d.left(now).is_zero()) {
             return Err(dead);
         }
-        let old = self.held.current.clone();
-        let old_live = old.as_ref().filter(|lease| lease.is_live(now));
-        if let Some(old) = old.as_ref().filter(|old| old.sha256 == sha256) {
-            // Once dead it stays dead: an answer never makes a life longer.
-            let held = old_live.ok_or(dead)?;
-            let deadline = sooner(held.deadline, fresh.deadline);
-            if deadline != old.deadline {
-                self.held.current = Some(Arc::new(Lease { deadline, ..Lease::clone(old) }));
+        let mut deadline = fresh.deadline;
+        for lease in [&mut self.held.current, &mut self.held.previous].into_iter().flatten() {
+            if lease.sha256 != sha256 {
+                continue;
             }
+            // Once dead it stays dead: an answer never makes a life longer.
+            if !lease.is_live(now) {
+                return Err(dead);
+            }
+            deadline = sooner(lease.deadline, deadline);
+            if deadline != lease.deadline {
+                *lease = Arc::new(Lease { deadline, ..Lease::clone(lease) });
+            }
+        }
+        let old = self.held.current.clone();
+        if old.as_ref().is_some_and(|old| old.sha256 == sha256) {
             self.held.upstream_cached = deadline.is_some();
             return Ok(Outcome::SameToken);
         }
+        let old_live = old.as_ref().filter(|lease| lease.is_live(now));
         if let Some(old) = old_live
             && !self.held.is_rejected(old)
             // By what their source wrote down, since what was measured at
             // receipt has the answer's travel in it; and by that too, since a
             // source may write down a year that no token sees.
-            && let (Some(new), Some(in_hand)) = (fresh.deadline, old.deadline)
+            && let (Some(new), Some(in_hand)) = (deadline, old.deadline)
             && new.wall < in_hand.wall
             && new.boot < in_hand.boot
         {
@@ -261,7 +269,7 @@ impl Machine {
             username: fresh.username,
             secret: Arc::new(fresh.secret),
             sha256,
-            deadline: fresh.deadline,
+            deadline,
             generation,
             received: now,
             origin: fresh.origin,

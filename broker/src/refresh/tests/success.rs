@@ -217,3 +217,29 @@ fn a_repeated_token_that_is_now_said_to_die_earlier_does_die_earlier() {
     bench.wait(mins(20));
     assert_eq!(bench.live(), None);
 }
+
+#[test]
+fn an_answer_with_the_token_before_makes_its_life_no_longer() {
+    let mut bench = Bench::served();
+    bench.wait(mins(10));
+    bench.ask(Event::Force, token(bench.now, "ghs_second", mins(60)));
+    bench.wait(mins(10));
+    // Its own end is 40 minutes away, whatever is said of it now.
+    assert_eq!(bench.ask(Event::Force, token(bench.now, "ghs_first", mins(70))), Outcome::Shorter);
+    // An earlier end is believed.
+    assert_eq!(bench.ask(Event::Force, token(bench.now, "ghs_first", mins(5))), Outcome::Shorter);
+    let end = bench.held().previous.as_ref().unwrap().deadline.unwrap();
+    assert_eq!(end.left(bench.now), mins(5));
+    assert_eq!(bench.live(), Some("ghs_second"));
+}
+
+#[test]
+fn a_token_before_that_has_died_is_not_brought_back_by_an_answer() {
+    let mut bench = Bench::served();
+    bench.wait(mins(10));
+    bench.ask(Event::Force, token(bench.now, "ghs_second", mins(120)));
+    bench.wait(mins(51));
+    let back = token(bench.now, "ghs_first", mins(180));
+    assert_eq!(bench.ask(Event::Force, back), Outcome::Failed(Class::Expired));
+    assert_eq!(bench.live(), Some("ghs_second"));
+}
