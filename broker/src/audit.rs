@@ -2,8 +2,9 @@
 //! which one, so that it can be joined with the git host's own log.
 //!
 //! It is written before the credential leaves, so that no crash can hide who
-//! got which: whole where others write too, which could else tear it, and but
-//! for the process's name in a file of its own. It never holds more of an
+//! got which. Only where a client doesn't tell its name, and the line goes to a
+//! file of its own where nobody can tear it, that name follows when the kernel
+//! was asked for it. A line never holds more of an
 //! installation token than its SHA-256 (what GitHub's audit log shows as
 //! `hashed_token`); of a password not even that.
 
@@ -64,6 +65,8 @@ pub struct HandedOut<'a> {
     pub now: Moment,
     pub peer: Peer,
     pub client: Client,
+    /// What the client calls itself.
+    pub command: Option<&'a [u8]>,
     pub origin: &'a str,
     pub credential: &'a str,
     pub lease: &'a Lease,
@@ -91,8 +94,8 @@ impl Audit {
         Ok(())
     }
 
-    /// Writes the line, in a file of its own but for the end that
-    /// [`Audit::close_line`] gives it: to be called before the credential leaves.
+    /// Writes the line, but maybe for the end that [`Audit::close_line`] gives
+    /// it: to be called before the credential leaves.
     pub fn handed_out(&self, event: &HandedOut<'_>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.close_line(self.format);
@@ -103,17 +106,26 @@ impl Audit {
         line.clear();
         begin_line(line, self.format, &second.1, event);
         let (pid, now) = (event.peer.pid, event.now.boot);
-        let shared = matches!(to, To::Log);
-        if shared {
-            end_line(line, self.format, command_name(names, pid, now));
-        }
+        let told = event.command.filter(|name| !name.is_empty()).map(|name| plain(&String::from_utf8_lossy(name)));
+        let unended = match (&told, &to) {
+            (Some(name), _) => {
+                end_line(line, self.format, Some(name));
+                None
+            }
+            (None, To::Log) => {
+                end_line(line, self.format, command_name(names, pid, now));
+                None
+            }
+            (None, To::File(_)) => Some((pid, now)),
+        };
         let begun = state.begin();
-        state.open = (begun && !shared).then_some((pid, now));
+        state.open = unended.filter(|_| begun);
     }
 
     /// Ends an open line with the name of the process, which takes the kernel
-    /// longer to find than all the rest: to be called as soon as the credential
-    /// has left, and before anything else can be logged.
+    /// longer to find than all the rest, and which a client that ends meanwhile
+    /// waits for: to be called as soon as the credential has left, and before
+    /// anything else can be logged.
     pub fn close_line(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).close_line(self.format);
     }
@@ -201,7 +213,7 @@ fn end_torn_line(file: &mut File) -> io::Result<()> {
 
 /// Every client waits for this: text is copied, and only numbers are formatted.
 fn begin_line(to: &mut Vec<u8>, format: LogFormat, second: &str, event: &HandedOut<'_>) {
-    let HandedOut { now, peer, client, origin, credential, lease } = event;
+    let HandedOut { now, peer, client, origin, credential, lease, command: _ } = event;
     let digest = joinable(lease).then(|| encoding::base64_digest(&lease.sha256));
     let digest = digest.as_ref().and_then(|d| std::str::from_utf8(d).ok());
     let (millis, generation) = (now.wall.subsec_millis(), lease.generation);
@@ -278,8 +290,8 @@ fn command_name(names: &mut Vec<Named>, pid: i32, now: Boot) -> Option<&str> {
     Some(&names[at].name)
 }
 
-/// A process chooses its own name (prctl(2), `PR_SET_NAME`): nothing of it may
-/// end the line or the field.
+/// A process chooses its own name, whether it tells it or the kernel does
+/// (prctl(2), `PR_SET_NAME`): nothing of it may end the line or the field.
 fn plain(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_graphic() && !"\"\\=".contains(c) { c } else { '?' };
     text::outside(name.trim_end_matches('\n')).chars().map(safe).collect()
@@ -312,6 +324,7 @@ mod tests {
             now,
             peer,
             client: Client::Helper,
+            command: None,
             origin: "https://github.com",
             credential: "github",
             lease: &lease,

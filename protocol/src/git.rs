@@ -58,18 +58,19 @@ impl Scanner {
     /// None for the verbs that git knows: their heads fit.
     pub fn new(verb: Verb) -> Result<Self, Fault> {
         let mut scanner = Self::blank();
-        scanner.open(verb)?;
+        scanner.open(verb, None)?;
         Ok(scanner)
     }
 
-    /// Makes a blank one ready for this verb.
+    /// Makes a blank one ready for this verb, asked by a program of this name.
     ///
     /// # Errors
-    /// As [`Scanner::new`].
-    pub fn open(&mut self, verb: Verb) -> Result<(), Fault> {
+    /// The name can't stand in a line.
+    pub fn open(&mut self, verb: Verb, command: Option<&[u8]>) -> Result<(), Fault> {
         let mut writer = line::Writer::new(&mut self.frame.bytes);
         writer.head(verb.name())?;
         writer.pair("client", Client::Helper.name().as_bytes())?;
+        command.map_or(Ok(()), |name| writer.pair("command", name))?;
         self.frame.used = writer.written().len();
         self.verb = verb;
         Ok(())
@@ -232,12 +233,13 @@ impl<const N: usize> Buffer<N> {
     }
 }
 
-/// What askpass asks for one prompt.
+/// What askpass, by its name, asks for one prompt.
 ///
 /// # Errors
-/// [`Fault::TooLong`].
+/// [`Fault::TooLong`], and a name that can't stand in a line.
 pub fn request_for_prompt<'b>(
     prompt: &crate::prompt::Prompt<'_>,
+    command: Option<&[u8]>,
     buffer: &'b mut [u8; MAX_REQUEST],
 ) -> Result<&'b [u8], Fault> {
     let mut username = Buffer::<MAX_USERNAME>::new();
@@ -246,6 +248,7 @@ pub fn request_for_prompt<'b>(
     }
     let mut request = Request::new(Verb::Get);
     request.client = Client::Askpass;
+    request.command = command;
     request.protocol = Some(prompt.scheme.name().as_bytes());
     request.host = Some(prompt.host);
     request.path = prompt.path;

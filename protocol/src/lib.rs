@@ -21,14 +21,19 @@
 //!
 //! | verb | keys | what it asks |
 //! | --- | --- | --- |
-//! | `get` | `client`, `protocol`, `host`, `path`, `username`, `url`, `capability[]`, `field`, `name` | the credential for an origin, or (clients `token`, `exec` and `script` only, in place of protocol and host) the one named |
-//! | `erase` | `client`, `protocol`, `host`, `path`, `username`, `url`, `sha256` | tells that a server rejected the password with this SHA-256 |
+//! | `get` | `client`, `command`, `protocol`, `host`, `path`, `username`, `url`, `capability[]`, `field`, `name` | the credential for an origin, or (clients `token`, `exec` and `script` only, in place of protocol and host) the one named |
+//! | `erase` | `client`, `command`, `protocol`, `host`, `path`, `username`, `url`, `sha256` | tells that a server rejected the password with this SHA-256 |
 //! | `status` | – | health, as one line of JSON |
 //! | `refresh` | `name` | a refresh now (of all that can, without a name), answered when its outcome is known |
 //! | `reload` | – | the configuration to be read again; the daemon's user and root only |
 //!
 //! These five are all. None sets a token, widens a scope, stops the daemon or
 //! reads a path.
+//!
+//! `client` is what kind of program asks, and `command` its own name, for the
+//! audit line. Neither grants anything. Where `command` is missing, the daemon
+//! asks the kernel, which says no more than what the process calls itself
+//! (prctl(2), `PR_SET_NAME`) and makes one that has its answer wait with its end.
 //!
 //! # Answers
 //!

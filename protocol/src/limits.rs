@@ -18,6 +18,9 @@ pub const MAX_ANSWER: usize = 8 * 1024;
 /// A key, in bytes. A longer one is one that nobody knows.
 pub const MAX_KEY: usize = 64;
 
+/// A program's name that a shim tells, in bytes. It tells no longer one.
+pub const MAX_COMMAND: usize = 64;
+
 /// A password that a shim hashes for `erase`, in bytes, or the base64 of one
 /// with its user name. A longer one was never given out.
 pub const MAX_PASSWORD: usize = 2 * 1024;

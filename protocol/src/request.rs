@@ -40,6 +40,8 @@ pub enum Client {
 pub struct Request<'a> {
     pub verb: Verb,
     pub client: Client,
+    /// What the asking program calls itself, for the audit line.
+    pub command: Option<&'a [u8]>,
     pub protocol: Option<&'a [u8]>,
     pub host: Option<&'a [u8]>,
     pub path: Option<&'a [u8]>,
@@ -119,6 +121,7 @@ impl<'a> Request<'a> {
         Self {
             verb,
             client: Client::Helper,
+            command: None,
             protocol: None,
             host: None,
             path: None,
@@ -143,6 +146,7 @@ impl<'a> Request<'a> {
             let (key, value) = line::split(text)?;
             match key {
                 b"client" => once(&mut client, known_client(value)?)?,
+                b"command" => once(&mut request.command, value)?,
                 b"protocol" => once(&mut request.protocol, value)?,
                 b"host" => once(&mut request.host, value)?,
                 b"path" => once(&mut request.path, value)?,
@@ -167,6 +171,7 @@ impl<'a> Request<'a> {
         to.head(self.verb.name())?;
         to.pair("client", self.client.name().as_bytes())?;
         let optional = [
+            ("command", self.command),
             ("protocol", self.protocol),
             ("host", self.host),
             ("path", self.path),
@@ -226,7 +231,7 @@ mod tests {
 
     #[test]
     fn a07_a_key_that_comes_twice_is_refused_in_either_order() {
-        for key in ["host", "protocol", "username", "path", "client"] {
+        for key in ["host", "protocol", "username", "path", "client", "command"] {
             for (a, b) in [("helper", "askpass"), ("askpass", "helper"), ("helper", "helper")] {
                 let text = format!("molecule/1 get\n{key}={a}\n{key}={b}\n\n");
                 assert_eq!(parse(&text), Err(Fault::Twice), "{text:?}");
@@ -300,9 +305,9 @@ mod tests {
         fn a_request_is_read_as_it_was_written(
             verb in 0..5usize, client in 0..6usize, host in proptest::option::of("[ -~]{0,20}"), user in proptest::option::of("[ -~]{0,20}"),
             authtype: bool, sha256 in proptest::option::of(any::<[u8; 32]>()), field in proptest::option::of(any::<bool>()),
-            others in proptest::collection::vec(proptest::option::of("[ -~]{0,20}"), 4),
+            others in proptest::collection::vec(proptest::option::of("[ -~]{0,20}"), 5),
         ) {
-            let [protocol, path, url, name] = [0, 1, 2, 3].map(|at: usize| others[at].as_deref());
+            let [protocol, path, url, name, command] = [0, 1, 2, 3, 4].map(|at: usize| others[at].as_deref());
             let mut request = Request::new(Verb::ALL[verb]);
             request.client = Client::ALL[client];
             request.host = host.as_deref().map(str::as_bytes);
@@ -311,6 +316,7 @@ mod tests {
             request.path = path.map(str::as_bytes);
             request.url = url.map(str::as_bytes);
             request.name = name;
+            request.command = command.map(str::as_bytes);
             request.authtype = authtype;
             request.sha256 = sha256;
             request.field = field.map(|f| if f { Field::Username } else { Field::Password });

@@ -24,7 +24,7 @@ pub(crate) fn run(start: &Start<'_>) -> u8 {
     }
     let Some(prompt) = Prompt::parse(prompt) else { return 1 };
     let (Some(frame), Some(buffer)) = (memory::REQUEST.take(), memory::ANSWER.take()) else { return 1 };
-    let Ok(request) = request_for_prompt(&prompt, frame) else { return 1 };
+    let Ok(request) = request_for_prompt(&prompt, start.command(), frame) else { return 1 };
     let mut place = Place::of(start);
     match ask(start, &mut place, request, buffer) {
         Ok(answer) => return give(&answer),

@@ -75,7 +75,7 @@ fn act(start: &Start<'_>, action: Action) -> u8 {
 
 fn answer_git(start: &Start<'_>, verb: Verb) {
     let (Some(scanner), Some(buffer)) = (memory::SCANNER.take(), memory::ANSWER.take()) else { return };
-    if scanner.open(verb).is_err() || read_git(scanner, buffer).is_none() {
+    if scanner.open(verb, start.command()).is_err() || read_git(scanner, buffer).is_none() {
         return;
     }
     let Ok(Some(request)) = scanner.finish() else { return };
@@ -135,6 +135,7 @@ fn is_https(request: &[u8]) -> bool {
 fn fetch_token(start: &Start<'_>) -> u8 {
     let mut request = Request::new(Verb::Get);
     request.client = Client::Script;
+    request.command = start.command();
     request.name = Some("github");
     let Some(buffer) = memory::ANSWER.take() else { return 1 };
     let (mut place, mut frame) = (Place::of(start), [0; 128]);

@@ -43,6 +43,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
 pub fn fetch(global: &Global, client: Client, host: Option<&str>, status: u8) -> Result<Reply, Fault> {
     let mut request = Request::new(Verb::Get);
     request.client = client;
+    request.command = Some(env!("CARGO_PKG_NAME").as_bytes());
     let (scheme, rest) = match host.map(|h| h.split_once("://").unwrap_or(("https", h))) {
         None => {
             request.name = Some(DEFAULT);

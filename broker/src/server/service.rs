@@ -114,8 +114,9 @@ impl Service {
 
     /// The audit line is written before the credential leaves.
     fn hand_out(&self, now: Moment, peer: Peer, request: &Request<'_>, target: &Target<'_>, lease: &Lease) -> Bytes {
-        let (client, origin, credential) = (request.client, &target.origin, &target.credential.name);
-        self.audit.handed_out(&HandedOut { now, peer, client, origin, credential, lease });
+        let (client, command) = (request.client, request.command);
+        let (origin, credential) = (&target.origin, &target.credential.name);
+        self.audit.handed_out(&HandedOut { now, peer, client, command, origin, credential, lease });
         target.credential.requests.fetch_add(1, Ordering::Relaxed);
         answer::give(request, target, lease, now)
     }

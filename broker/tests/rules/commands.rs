@@ -221,7 +221,8 @@ fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
     world.settle();
     let token = world.token().unwrap();
     world.broker(&["token"]);
-    world.ask("molecule/1 get\nclient=gh\nprotocol=https\nhost=any.example\n\n");
+    world.ask("molecule/1 get\nclient=gh\ncommand=gh x=\"\u{1b}\nprotocol=https\nhost=any.example\n\n");
+    world.ask("molecule/1 get\nclient=gh\ncommand=gh x=\"\nprotocol=https\nhost=any.example\n\n");
     // None of these hands anything out.
     world.ask("molecule/1 get\nprotocol=http\nhost=github.com\n\n");
     world.ask("molecule/1 get\nhost=github.com\nnonsense\n\n");
@@ -242,9 +243,10 @@ fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
     {
         assert!(lines[0].contains(part), "{part}: {}", lines[0]);
     }
-    assert!(lines[1].contains("client=token") && lines[1].contains(" command="), "{}", lines[1]);
+    assert!(lines[1].contains("client=token") && lines[1].ends_with(" command=molecule-broker"), "{}", lines[1]);
     assert!(lines[2].contains("origin=https://any.example credential=persona"), "{}", lines[2]);
-    assert!(lines[2].contains(" token_sha256=- "), "a password is not even hashed: {}", lines[2]);
+    // Neither is a password hashed, nor does a name that a client tells end its field.
+    assert!(lines[2].ends_with(" token_sha256=- command=gh?x??"), "{}", lines[2]);
     assert!(!audit.contains("ghs_") && !audit.contains("hunter2"));
     assert_eq!(
         fs::metadata(world.path("audit")).map(|m| std::os::unix::fs::MetadataExt::mode(&m) & 0o777).unwrap(),

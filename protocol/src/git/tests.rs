@@ -32,6 +32,16 @@ fn what_the_decision_needs_is_sent_on_as_it_came() {
 }
 
 #[test]
+fn the_asking_program_is_named_and_git_cannot_name_it() {
+    let mut scanner = Scanner::blank();
+    scanner.open(Verb::Get, Some(b"git-credential-molecule")).unwrap();
+    scanner.push(b"host=h\ncommand=forged\n\n").unwrap();
+    let sent = scanner.finish().unwrap().unwrap();
+    assert_eq!(sent, b"molecule/1 get\nclient=helper\ncommand=git-credential-molecule\nhost=h\n\n");
+    assert_eq!(Scanner::blank().open(Verb::Get, Some(b"a\nhost=b")), Err(Fault::Control));
+}
+
+#[test]
 fn a_key_that_came_twice_is_sent_on_twice_for_the_daemon_to_refuse() {
     assert_eq!(get("host=a\nhost=b\n").unwrap().unwrap(), "molecule/1 get\nclient=helper\nhost=a\nhost=b\n\n");
 }
@@ -131,10 +141,10 @@ fn a_request_of_eight_kib_is_taken_and_no_longer_one() {
 fn a_prompt_becomes_a_request() {
     let prompt = crate::prompt::Prompt::parse(b"Password for 'https://bot%40x@h/p': ").unwrap();
     let mut buffer = [0; MAX_REQUEST];
-    let sent = request_for_prompt(&prompt, &mut buffer).unwrap();
+    let sent = request_for_prompt(&prompt, Some(b"ask"), &mut buffer).unwrap();
     assert_eq!(
         sent,
-        b"molecule/1 get\nclient=askpass\nprotocol=https\nhost=h\npath=p\nusername=bot@x\nfield=password\n\n"
+        b"molecule/1 get\nclient=askpass\ncommand=ask\nprotocol=https\nhost=h\npath=p\nusername=bot@x\nfield=password\n\n"
     );
 }
 
@@ -142,8 +152,8 @@ fn a_prompt_becomes_a_request() {
 fn a_prompt_for_a_user_name_asks_with_none() {
     let prompt = crate::prompt::Prompt::parse(b"Username for 'https://h': ").unwrap();
     let mut buffer = [0; MAX_REQUEST];
-    let sent = request_for_prompt(&prompt, &mut buffer).unwrap();
-    assert_eq!(sent, b"molecule/1 get\nclient=askpass\nprotocol=https\nhost=h\nfield=username\n\n");
+    let sent = request_for_prompt(&prompt, Some(b"ask"), &mut buffer).unwrap();
+    assert_eq!(sent, b"molecule/1 get\nclient=askpass\ncommand=ask\nprotocol=https\nhost=h\nfield=username\n\n");
 }
 
 proptest! {

@@ -48,6 +48,7 @@ fn wanted<'a>(start: &Start<'a>) -> Option<Host<'a>> {
 fn fetch<'p>(start: &Start<'_>, host: Host<'_>, pair: &'p mut Text<MAX_ANSWER>) -> Option<Arg<'p>> {
     let mut request = Request::new(Verb::Get);
     request.client = Client::Gh;
+    request.command = start.command();
     request.protocol = Some(b"https");
     request.host = Some(host.name);
     let (frame, buffer) = (memory::REQUEST.take()?, memory::ANSWER.take()?);

@@ -4,6 +4,9 @@
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
+use crate::protocol::limits::MAX_COMMAND;
+use crate::protocol::line::is_control;
+
 /// A text that ends with NUL. `Option<Arg>` is one pointer, as `execve` wants
 /// it.
 #[repr(transparent)]
@@ -116,6 +119,14 @@ impl<'a> Start<'a> {
     pub fn name(&self) -> &'a [u8] {
         let whole = self.argv.iter().flatten().next().map_or(&b""[..], |arg| arg.bytes());
         whole.rsplit(|&b| b == b'/').next().unwrap_or(whole)
+    }
+
+    /// The name as the daemon is told it, unless no line could hold it.
+    #[must_use]
+    pub fn command(&self) -> Option<&'a [u8]> {
+        let name = self.name();
+        let fits = (1..=MAX_COMMAND).contains(&name.len()) && !name.iter().copied().any(is_control);
+        fits.then_some(name)
     }
 
     /// The arguments after the name.

@@ -18,7 +18,7 @@ fn gits_and_git_lfs_prompts_are_answered() {
     ] {
         assert_eq!(place.askpass(prompt), says("a\n"), "{prompt}");
     }
-    let head = "molecule/1 get\nclient=askpass\nprotocol=https\nhost=github.com\n";
+    let head = "molecule/1 get\nclient=askpass\ncommand=molecule-askpass\nprotocol=https\nhost=github.com\n";
     assert_eq!(
         server.requests(),
         [

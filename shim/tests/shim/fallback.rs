@@ -19,7 +19,7 @@ fn with_broker(place: &Place, text: &str) -> std::process::Command {
 fn without_a_socket_the_broker_is_run_for_one_answer() {
     let place = Place::new();
     let said = run(&mut with_broker(&place, ECHO), GET.as_bytes());
-    let sent = "molecule/1 get client=helper protocol=https host=github.com ";
+    let sent = "molecule/1 get client=helper command=git-credential-molecule protocol=https host=github.com ";
     assert_eq!(said, says(&format!("answer=x\nsent={sent}\n")));
 }
 

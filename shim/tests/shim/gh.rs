@@ -8,7 +8,7 @@ use crate::support::*;
 
 const REAL: &str =
     "#!/bin/sh\necho \"real $*\"\n/usr/bin/env | /bin/grep -E '^(GH|GITHUB|KEPT)' | /usr/bin/sort\nexit 7\n";
-const FRAME: &str = "molecule/1 get\nclient=gh\nprotocol=https\nhost=github.com\n\n";
+const FRAME: &str = "molecule/1 get\nclient=gh\ncommand=gh\nprotocol=https\nhost=github.com\n\n";
 
 /// `one/gh` is the shim and `two/gh` the real one.
 fn image() -> (Place, Server) {
@@ -77,7 +77,7 @@ fn an_enterprise_host_has_its_own_variable() {
     let (place, server) = image();
     let said = gh(&place, "api repos/o/r/pulls", &[("GH_HOST", "ghe.corp"), ("GITHUB_TOKEN", "ghs_old")]);
     assert_eq!(said, real("real api repos/o/r/pulls\nGH_ENTERPRISE_TOKEN=ghs_new\nGH_HOST=ghe.corp\n"));
-    assert_eq!(server.requests(), ["molecule/1 get\nclient=gh\nprotocol=https\nhost=ghe.corp\n\n"]);
+    assert_eq!(server.requests(), ["molecule/1 get\nclient=gh\ncommand=gh\nprotocol=https\nhost=ghe.corp\n\n"]);
 }
 
 #[test]

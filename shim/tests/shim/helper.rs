@@ -1,8 +1,11 @@
 //! As git's credential helper, and with the old script's actions.
 
+use std::os::unix::process::CommandExt;
+
 use crate::support::*;
 
-const FRAME: &str = "molecule/1 get\nclient=helper\nprotocol=https\nhost=github.com\n\n";
+const FRAME: &str =
+    "molecule/1 get\nclient=helper\ncommand=git-credential-molecule\nprotocol=https\nhost=github.com\n\n";
 
 #[test]
 fn a01_the_brokers_answer_reaches_git_as_it_is() {
@@ -20,7 +23,7 @@ fn what_the_decision_needs_is_sent_on_and_nothing_else() {
     assert_eq!(
         server.requests(),
         [
-            "molecule/1 get\nclient=helper\ncapability[]=authtype\ncapability[]=state\nprotocol=https\nhost=github.com\npath=o/r\nusername=u\nurl=https://x\n\n"
+            "molecule/1 get\nclient=helper\ncommand=git-credential-molecule\ncapability[]=authtype\ncapability[]=state\nprotocol=https\nhost=github.com\npath=o/r\nusername=u\nurl=https://x\n\n"
         ]
     );
 }
@@ -51,7 +54,10 @@ fn a07_a_key_that_came_twice_is_the_brokers_to_refuse() {
     let place = Place::new();
     let server = place.serve("molecule/1 malformed\nreason=a key came twice\n\n");
     assert_eq!(place.get("protocol=https\nhost=a\nhost=b\n\n"), silence());
-    assert_eq!(server.requests(), ["molecule/1 get\nclient=helper\nprotocol=https\nhost=a\nhost=b\n\n"]);
+    assert_eq!(
+        server.requests(),
+        ["molecule/1 get\nclient=helper\ncommand=git-credential-molecule\nprotocol=https\nhost=a\nhost=b\n\n"]
+    );
 }
 
 #[test]
@@ -59,7 +65,12 @@ fn h48_the_username_is_sent_on_for_the_broker_to_judge() {
     let place = Place::new();
     let server = place.serve("molecule/1 silent\n\n");
     assert_eq!(place.get("protocol=https\nhost=h\nusername=somebody\n\n"), silence());
-    assert_eq!(server.requests(), ["molecule/1 get\nclient=helper\nprotocol=https\nhost=h\nusername=somebody\n\n"]);
+    assert_eq!(
+        server.requests(),
+        [
+            "molecule/1 get\nclient=helper\ncommand=git-credential-molecule\nprotocol=https\nhost=h\nusername=somebody\n\n"
+        ]
+    );
 }
 
 #[test]
@@ -89,7 +100,9 @@ fn erase_sends_the_hash_and_never_the_password() {
         let input = format!("protocol=https\nhost=h\n{secret}\n\n");
         assert_eq!(run(place.shim(HELPER).arg("erase"), input.as_bytes()), silence());
     }
-    let expected = format!("molecule/1 erase\nclient=helper\nprotocol=https\nhost=h\nsha256={sha256}\n\n");
+    let expected = format!(
+        "molecule/1 erase\nclient=helper\ncommand=git-credential-molecule\nprotocol=https\nhost=h\nsha256={sha256}\n\n"
+    );
     assert_eq!(server.requests(), [expected.clone(), expected]);
 }
 
@@ -137,7 +150,22 @@ fn the_old_scripts_name_without_an_action_means_get() {
     let place = Place::new();
     let server = place.serve("molecule/1 ok\nusername=u\npassword=p\n\n");
     assert_eq!(run(&mut place.shim(SCRIPT), GET.as_bytes()), says("username=u\npassword=p\n"));
-    assert_eq!(server.requests(), [FRAME]);
+    assert_eq!(server.requests(), [FRAME.replace(HELPER, SCRIPT)]);
+}
+
+#[test]
+fn a_name_that_no_line_holds_is_not_told_and_takes_nothing_away() {
+    let place = Place::new();
+    let server = place.serve("molecule/1 ok\nusername=u\npassword=p\n\n");
+    let longest = "n".repeat(64);
+    for name in ["", "bin/", "a\nhost=b", &format!("{longest}n"), &longest] {
+        let said = run(place.shim(SCRIPT).arg0(name).arg("get"), GET.as_bytes());
+        assert_eq!(said, says("username=u\npassword=p\n"), "{name:?}");
+    }
+    let nameless = FRAME.replace("command=git-credential-molecule\n", "");
+    let mut expected = vec![nameless; 4];
+    expected.push(FRAME.replace(HELPER, &longest));
+    assert_eq!(server.requests(), expected);
 }
 
 #[test]
@@ -145,7 +173,8 @@ fn fetch_token_prints_the_raw_token() {
     let place = Place::new();
     let server = place.serve("molecule/1 ok\nusername=u\npassword=ghs_a\nhost=github.com\n\n");
     assert_eq!(run(place.shim(SCRIPT).arg("_fetch_token"), b""), says("ghs_a\n"));
-    assert_eq!(server.requests(), ["molecule/1 get\nclient=script\nname=github\n\n"]);
+    let name = SCRIPT.rsplit('/').next().unwrap();
+    assert_eq!(server.requests(), [format!("molecule/1 get\nclient=script\ncommand={name}\nname=github\n\n")]);
 }
 
 #[test]

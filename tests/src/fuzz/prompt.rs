@@ -57,11 +57,12 @@ fn percent_decoded(text: &str) -> Vec<u8> {
 
 fn asks_for_that_and_nothing_else(prompt: &Prompt<'_>) {
     let mut buffer = [0; MAX_REQUEST];
-    let Ok(frame) = request_for_prompt(prompt, &mut buffer) else { return };
+    let Ok(frame) = request_for_prompt(prompt, Some(b"ask"), &mut buffer) else { return };
     let username: Option<Vec<u8>> = prompt.username().map(Iterator::collect);
     let request = Request::parse(frame).expect("the daemon reads what askpass sends");
     let expected = Request {
         client: Client::Askpass,
+        command: Some(b"ask"),
         protocol: Some(prompt.scheme.name().as_bytes()),
         host: Some(prompt.host),
         path: prompt.path,

@@ -16,7 +16,8 @@ use molecule_tests::world::{Setup, World, run, run_with_input};
 
 use crate::{gh, load, stats, whole};
 
-pub(crate) const OURS_REQUEST: &[u8] = b"molecule/1 get\nclient=helper\nprotocol=https\nhost=github.com\n\n";
+pub(crate) const OURS_REQUEST: &[u8] =
+    b"molecule/1 get\nclient=helper\ncommand=git-credential-molecule\nprotocol=https\nhost=github.com\n\n";
 const CACHE_REQUEST: &[u8] = b"action=get\ntimeout=3600\nprotocol=https\nhost=github.com\n\n";
 
 /// A process that ends with its owner.
