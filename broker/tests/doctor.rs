@@ -190,7 +190,7 @@ fn a_remote_and_a_header_that_carry_a_token_are_named_and_the_token_is_not() {
 #[test]
 fn a_frozen_token_in_the_environment_but_not_the_current_one_nor_a_users_own() {
     let mut world = healthy();
-    for name in ["GH_TOKEN", "GITHUB_TOKEN"] {
+    for name in ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"] {
         world.set(name, "ghs_canary_dead");
         let line = found(&doctor(&world), "variables", name);
         assert!(line.contains(&format!("unset {name}")) && !line.contains("canary"), "{line}");

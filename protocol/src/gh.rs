@@ -5,6 +5,8 @@
 pub const GITHUB: [&str; 2] = ["GH_TOKEN", "GITHUB_TOKEN"];
 /// For all other hosts, likewise.
 pub const ENTERPRISE: [&str; 2] = ["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
+/// All of them.
+pub const TOKENS: [&str; 4] = [GITHUB[0], GITHUB[1], ENTERPRISE[0], ENTERPRISE[1]];
 /// The host that gh talks to where no argument and no remote names another.
 pub const HOST: &str = "GH_HOST";
 /// That host, if nothing says otherwise.

@@ -38,7 +38,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     let (program, arguments) = options.command.split_first().ok_or_else(missing)?;
     let mut command = Command::new(program);
     command.args(arguments);
-    for name in gh::GITHUB.into_iter().chain(gh::ENTERPRISE) {
+    for name in gh::TOKENS {
         if environment::text(name).is_some_and(|value| gh::is_installation_token(value.as_bytes())) {
             command.env_remove(name);
         }

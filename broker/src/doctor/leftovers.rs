@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use molecule_protocol::gh::is_installation_token;
+use molecule_protocol::gh::{TOKENS, is_installation_token};
 use molecule_protocol::{digest, encoding};
 
 use super::{Finding, Scene};
@@ -31,7 +31,7 @@ fn variables(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
         current.iter().any(|known| known.as_bytes() == digest)
     };
     let mut findings = Vec::new();
-    for name in ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN"] {
+    for name in TOKENS {
         let value = scene.env.var(name).filter(|value| is_installation_token(value.as_bytes()));
         if value.is_some_and(|value| !is_current(&value)) {
             let what = format!(

@@ -1,7 +1,7 @@
 //! gh's token variables: which are the user's own, which are dead, and the
 //! environment that the real gh gets.
 
-use crate::protocol::gh::{DEFAULT_HOST, ENTERPRISE, GITHUB, canonical, is_installation_token, is_plain, variables};
+use crate::protocol::gh::{DEFAULT_HOST, TOKENS, canonical, is_installation_token, is_plain, variables};
 use crate::sys::Arg;
 
 /// Variables, at most.
@@ -66,7 +66,7 @@ impl<'a> Table<'a> {
 /// fresh one behind it.
 fn is_dead(entry: Arg<'_>) -> bool {
     let of_no_use = |value: &[u8]| value.is_empty() || is_installation_token(value);
-    [&GITHUB, &ENTERPRISE].into_iter().any(|names| value(entry, names).is_some_and(of_no_use))
+    value(entry, &TOKENS).is_some_and(of_no_use)
 }
 
 fn value<'a>(entry: Arg<'a>, names: &[&str]) -> Option<&'a [u8]> {
