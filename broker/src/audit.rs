@@ -23,7 +23,7 @@ use molecule_protocol::request::Client;
 use crate::config::LogFormat;
 use crate::lease::{Lease, Provenance};
 use crate::moment::{Boot, Moment};
-use crate::server::peer::Peer;
+use crate::peer::Peer;
 use crate::text;
 
 /// For how long a process's name is taken to be what it was. A busy client

@@ -11,7 +11,7 @@
 //! | [`refresh`] | when to fetch: a pure machine, and the driver that performs what it decides |
 //! | [`store`] | where the two halves meet: a writer for the refresh side, readers for the other |
 //! | [`scope`], [`table`], [`answer`] | which credential an origin belongs to, and what may be given of it: pure |
-//! | [`server`] | the socket, who may ask, the verbs |
+//! | [`peer`], [`server`] | who may ask; the socket, the verbs |
 //! | [`audit`], [`metrics`], [`journal`], [`status`] | who got what; what is counted; what the log says; how things stand |
 //! | [`sinks`] | what is told of a refresh, and the helper process that starts programs |
 //! | [`service_manager`], [`lease_memory`] | what systemd or `supervise` holds for the next daemon |
@@ -42,6 +42,7 @@ pub mod lease;
 pub mod lease_memory;
 mod metrics;
 pub mod moment;
+mod peer;
 mod quiet;
 mod readiness;
 pub mod refresh;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use nix::unistd::Uid;
 
+use crate::peer::Admission;
 use crate::scope::{Index, Scopes};
-use crate::server::peer::Admission;
 use crate::store::Reader;
 
 /// GitHub's user name for an installation token, a stand-in for no user at all

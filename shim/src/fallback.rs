@@ -4,8 +4,8 @@
 
 use core::time::Duration;
 
+use crate::deadline::{Deadline, Failure, read_answer};
 use crate::protocol::answer::Answer;
-use crate::round_trip::{Deadline, Failure, read_answer};
 use crate::sys::{self, Arg, Fd, Start};
 use crate::text::{Text, folder};
 

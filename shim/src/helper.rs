@@ -5,6 +5,7 @@
 //! everything that isn't understood is silence and status 0. Only the old
 //! actions, which scripts call, have statuses that mean something.
 
+use crate::deadline::Failure;
 use crate::fallback;
 use crate::memory;
 use crate::place::Place;
@@ -12,7 +13,7 @@ use crate::protocol::answer::{Answer, Word};
 use crate::protocol::git::{CAPABILITIES, Scanner};
 use crate::protocol::line::Writer;
 use crate::protocol::request::{Client, Request, Verb};
-use crate::round_trip::{Failure, ask, tell};
+use crate::round_trip::{ask, tell};
 use crate::speech::{complain, is_refusal, pass_on_refusal, say};
 use crate::sys::{self, Arg, Start};
 

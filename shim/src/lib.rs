@@ -5,9 +5,9 @@
 //!
 //! - [`sys`]: the kernel; the only unsafe code beside the program's own start.
 //! - [`helper`], [`askpass`], [`gh`]: the three programs that it is, by its name.
-//! - [`round_trip`]: one request, one answer, one deadline; [`place`] says where
-//!   the socket is and whose answer counts; [`fallback`] answers when nobody
-//!   serves.
+//! - [`round_trip`]: one request, one answer, one [`deadline`]; [`place`] says
+//!   where the socket is and whose answer counts; [`fallback`] answers when
+//!   nobody serves.
 //! - [`speech`], [`text`]: the one line on stderr, and bounded text; [`memory`]:
 //!   the large buffers.
 
@@ -16,6 +16,7 @@
 pub use molecule_protocol as protocol;
 
 mod askpass;
+mod deadline;
 mod fallback;
 mod gh;
 mod helper;

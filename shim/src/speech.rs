@@ -1,9 +1,9 @@
 //! What the shim says to people: one line on stderr, `molecule-broker: …`,
 //! which says what happened, where, and what to do.
 
+use crate::deadline::Failure;
 use crate::place::Place;
 use crate::protocol::answer::{Answer, Word};
-use crate::round_trip::Failure;
 use crate::sys::{self, Errno, Start};
 use crate::text::Text;
 

@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::lease::Provenance;
 use crate::moment::Deadline;
+use crate::peer::Admission;
 use crate::refresh::Held;
 use crate::scope::Scopes;
 use crate::secret::Secret;
-use crate::server::peer::Admission;
 use crate::store;
 use crate::table::TOKEN_USERNAME;
 

@@ -12,10 +12,8 @@ use zeroize::Zeroizing;
 
 use super::{Fault, Format, Global, launch};
 use crate::client::Reply;
+use crate::config::GITHUB;
 use crate::text::shell_word;
-
-/// The credential meant where no host is named.
-const DEFAULT: &str = "github";
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -46,7 +44,7 @@ pub fn fetch(global: &Global, client: Client, host: Option<&str>, status: u8) ->
     request.command = Some(env!("CARGO_PKG_NAME").as_bytes());
     let (scheme, rest) = match host.map(|h| h.split_once("://").unwrap_or(("https", h))) {
         None => {
-            request.name = Some(DEFAULT);
+            request.name = Some(GITHUB);
             (None, None)
         }
         Some((scheme, rest)) => (Some(scheme), Some(rest.trim_end_matches('/'))),
@@ -63,7 +61,7 @@ pub fn fetch(global: &Global, client: Client, host: Option<&str>, status: u8) ->
 
 fn unknown(host: Option<&str>) -> String {
     match host {
-        None => format!("no credential '{DEFAULT}' with an origin of its own is configured; name a host with --host"),
+        None => format!("no credential '{GITHUB}' with an origin of its own is configured; name a host with --host"),
         Some(host) if Pattern::parse(host).is_err() => {
             format!("--host: '{}' is no host or origin", crate::text::outside(host))
         }

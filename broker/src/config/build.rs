@@ -1,33 +1,16 @@
-//! From what is written to what holds: precedence, defaults, look-ups and
-//! checks. Pure but for the [`System`] that is handed in.
+//! What the reading of a configuration goes through with: what it may ask, and
+//! the notes that it takes of every fault and every value's place.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
 use super::env::Env;
-use super::place::{Place, Problem, Problems};
-use super::raw::{self, List, Raw};
-use super::reader::{At, nearest};
-use super::valid::{Config, Credential, Hooks, Listen, Log, LogFormat, Sinks, Socket};
-use super::{credentials, policy, socket_path};
-use crate::users::{NotFound, OVERFLOW, User};
-
-/// What the command line says.
-#[derive(Clone, Debug, Default)]
-pub struct Flags {
-    /// `--config FILE`
-    pub config: Option<PathBuf>,
-    /// `--socket PATH`
-    pub socket: Option<PathBuf>,
-    /// `--log FILTER`
-    pub log: Option<String>,
-    /// `supervise --user NAME`: whom to allow and to act for, unless configured
-    /// otherwise.
-    pub user: Option<String>,
-}
+use super::place::{Place, Problem};
+use super::raw::List;
+use super::reader::At;
+use crate::users::{NotFound, User};
 
 /// What has to be asked of the machine.
 pub struct System<'s> {
@@ -50,51 +33,6 @@ pub(super) struct Build<'b> {
     pub places: BTreeMap<String, Place>,
     /// Variables that hold a credential, beside the images' own.
     pub withheld: Vec<String>,
-}
-
-pub(super) fn build(
-    file: Option<PathBuf>,
-    (raw, problems): (Raw, Vec<Problem>),
-    flags: &Flags,
-    env: &Env,
-    system: &System<'_>,
-) -> Result<Config, Problems> {
-    let mut build =
-        Build { env, system, problems, warnings: Vec::new(), places: BTreeMap::new(), withheld: Vec::new() };
-    for (name, meant) in env.misspelt() {
-        build.warnings.push(format!("environment {name}: unknown variable, did you mean {meant}?"));
-    }
-    let default_user = build.default_user(flags);
-    let socket = build.socket(raw.socket, flags, default_user.as_ref());
-    let log = build.log(raw.log, flags);
-    let metrics = raw.metrics_listen.and_then(|at| build.listen(at));
-    let base = policy::base(&mut build, &raw.refresh);
-    let (credentials, claims) = credentials::build(&mut build, raw.credentials, &base);
-    build.check_allowed(&socket, &credentials);
-    let sinks = build.sinks(raw.sinks, &credentials, default_user, &socket);
-    let hooks = Hooks {
-        on_refresh: build.argv("hooks.on_refresh", raw.hooks.on_refresh),
-        on_failure: build.argv("hooks.on_failure", raw.hooks.on_failure),
-    };
-    let Build { mut problems, warnings, places, .. } = build;
-    if problems.is_empty() {
-        Ok(Config {
-            file,
-            socket,
-            log,
-            metrics,
-            credentials,
-            claims,
-            refresh: base.policy,
-            sinks,
-            hooks,
-            warnings,
-            places,
-        })
-    } else {
-        problems.sort_by(|a, b| a.place.cmp(&b.place));
-        Err(Problems(problems))
-    }
 }
 
 impl Build<'_> {
@@ -146,201 +84,8 @@ impl Build<'_> {
         uids
     }
 
-    /// For whom all this is: whoever supervises says so, else the owner of the
-    /// platform's folder.
-    fn default_user(&mut self, flags: &Flags) -> Option<User> {
-        if let Some(name) = &flags.user {
-            let found = (self.system.user)(name);
-            return found.map_err(|e| self.wrong(Place::CommandLine("--user"), "", e.to_string())).ok();
-        }
-        let folder = self.configs_dir();
-        let owner = (self.system.owner)(&folder)?;
-        if owner == OVERFLOW {
-            self.warnings.push(format!(
-                "{} belongs to uid {owner}, which stands for everybody whom this container's user namespace doesn't map; \
-                 name who may ask in MOLECULE_BROKER_ALLOW_USERS",
-                folder.display()
-            ));
-            return None;
-        }
-        Some((self.system.user_of)(owner))
-    }
-
     pub(super) fn configs_dir(&self) -> PathBuf {
         self.env.os("CONFIGS_DIR").map_or_else(|| PathBuf::from("/configs"), PathBuf::from)
-    }
-
-    fn socket(&mut self, raw: raw::Socket, flags: &Flags, default_user: Option<&User>) -> Socket {
-        let flag = flags.socket.clone().map(|value| At { value, place: Place::CommandLine("--socket") });
-        let variable = self.env.os("MOLECULE_BROKER_SOCKET").map(PathBuf::from);
-        let variable = variable.map(|value| At { value, place: Place::Environment("MOLECULE_BROKER_SOCKET") });
-        let written = raw.path.map(|at| At { value: PathBuf::from(at.value), place: at.place });
-        let path = match flag.or(variable).or(written) {
-            Some(at) => {
-                if let Some(fault) = socket_path::fault(&at.value) {
-                    self.wrong(at.place.clone(), "socket.path", fault);
-                }
-                self.placed("socket.path", at)
-            }
-            None => {
-                let runtime = self.env.os("XDG_RUNTIME_DIR").map(Path::new);
-                let path = socket_path::unconfigured(runtime, self.system.usable).and_then(|path| {
-                    let fault = socket_path::fault(&path);
-                    fault.map_or(Ok(path), |fault| Err(format!("the socket's path would be {fault}")))
-                });
-                path.unwrap_or_else(|what| {
-                    self.wrong(Place::Environment("XDG_RUNTIME_DIR"), "socket.path", what);
-                    PathBuf::new()
-                })
-            }
-        };
-        let group = raw.group.and_then(|at| match (self.system.group)(&at.value) {
-            Ok(gid) => Some(self.placed("socket.group", At { value: gid, place: at.place })),
-            Err(error) => {
-                self.wrong(at.place, "socket.group", error.to_string());
-                None
-            }
-        });
-        let allow = match self.env("MOLECULE_BROKER_ALLOW_USERS").map(comma_list).or(raw.allow_users) {
-            Some(list) => self.users("socket.allow_users", list),
-            None => default_user.map(|user| user.uid).into_iter().collect(),
-        };
-        let mode = raw.mode.map_or(0o666, |at| self.placed("socket.mode", at));
-        Socket { path, mode, group, allow }
-    }
-
-    fn log(&mut self, raw: raw::Log, flags: &Flags) -> Log {
-        let flag = flags.log.clone().map(|value| At { value, place: Place::CommandLine("--log") });
-        let filter = flag.or_else(|| self.env("MOLECULE_BROKER_LOG")).or(raw.filter);
-        let filter = filter.map_or_else(
-            || "info".to_owned(),
-            |at| {
-                if super::log_filter(&at.value).is_none() {
-                    let what = "not a log filter, expected one such as \"info\" or \"info,molecule_broker=debug\"";
-                    self.wrong(at.place.clone(), "log.filter", what);
-                }
-                self.placed("log.filter", at)
-            },
-        );
-        let format = self.env("MOLECULE_BROKER_LOG_FORMAT").or(raw.format);
-        let format = format.map_or(LogFormat::Text, |at| {
-            let format = LogFormat::named(&at.value).unwrap_or_else(|| {
-                self.wrong(at.place.clone(), "log.format", "not a format, expected \"text\" or \"json\"");
-                LogFormat::Text
-            });
-            self.placed("log.format", At { value: format, place: at.place })
-        });
-        let audit_file = raw.audit_file.and_then(|at| self.absolute("log.audit_file", at));
-        Log { filter, format, audit_file }
-    }
-
-    fn listen(&mut self, at: At<String>) -> Option<Listen> {
-        let wanted = if at.value.starts_with('/') {
-            let path = PathBuf::from(&at.value);
-            socket_path::fault(&path).map_or(Ok(Listen::Unix(path)), Err)
-        } else {
-            match at.value.parse::<SocketAddr>() {
-                Ok(address) if address.ip().is_loopback() => Ok(Listen::Tcp(address)),
-                Ok(_) => Err("not a loopback address, expected 127.0.0.1:PORT, [::1]:PORT \
-                     or the path of a Unix socket: metrics never leave this machine"
-                    .to_owned()),
-                Err(_) => Err("not an address, expected 127.0.0.1:PORT, [::1]:PORT \
-                     or the path of a Unix socket"
-                    .to_owned()),
-            }
-        };
-        match wanted {
-            Ok(listen) => Some(self.placed("metrics.listen", At { value: listen, place: at.place })),
-            Err(what) => {
-                self.wrong(at.place, "metrics.listen", what);
-                None
-            }
-        }
-    }
-
-    fn sinks(
-        &mut self,
-        raw: raw::Sinks,
-        credentials: &[Credential],
-        default_user: Option<User>,
-        socket: &Socket,
-    ) -> Sinks {
-        let user = match raw.user {
-            None => default_user.unwrap_or_else(|| {
-                let allowed = socket.allow.iter().copied().find(|uid| !uid.is_root());
-                (self.system.user_of)(allowed.unwrap_or(self.system.uid))
-            }),
-            Some(at) => match (self.system.user)(&at.value) {
-                Ok(user) => self.placed("sinks.user", At { value: user, place: at.place }),
-                Err(error) => {
-                    self.wrong(at.place, "sinks.user", error.to_string());
-                    (self.system.user_of)(self.system.uid)
-                }
-            },
-        };
-        let named = self.env("MOLECULE_BROKER_SINKS");
-        let place = [&raw.file.as_ref().map(|at| &at.place), &raw.gh.as_ref().map(|at| &at.place)];
-        let place =
-            named.as_ref().map(|at| at.place.clone()).or_else(|| place.into_iter().flatten().next().cloned().cloned());
-        let mut gh = raw.gh.map(|at| self.placed("sinks.gh", at)).unwrap_or(false);
-        let mut file = raw.file;
-        if let Some(at) = named {
-            let list = comma_list(at);
-            let names: Vec<&str> = list.value.iter().map(|at| at.value.as_str()).filter(|n| *n != "none").collect();
-            if let Some(unknown) = names.iter().find(|name| !["gh", "file"].contains(name)) {
-                let meant =
-                    nearest(unknown, &["gh", "file", "none"]).map_or(String::new(), |m| format!(", did you mean {m}?"));
-                self.wrong(
-                    list.place.clone(),
-                    "",
-                    format!("unknown sink{meant}; expected a comma list of gh and file, or none"),
-                );
-            }
-            gh = names.contains(&"gh");
-            self.places.insert("sinks.gh".to_owned(), list.place.clone());
-            self.places.insert("sinks.file".to_owned(), list.place.clone());
-            let default = || At { value: "~/.gh_token".to_owned(), place: list.place.clone() };
-            file = names.contains(&"file").then(|| file.unwrap_or_else(default));
-        }
-        let file = file.and_then(|at| self.in_home(at, &user));
-        let credential = raw.credential.map_or_else(|| "github".to_owned(), |at| self.placed("sinks.credential", at));
-        let wanted = gh || file.is_some();
-        if let Some(place) = place.filter(|_| wanted && !credentials.iter().any(|c| *c.name == *credential)) {
-            let place = self.places.get("sinks.credential").cloned().unwrap_or(place);
-            self.wrong(place, "sinks.credential", "no such credential, expected the name of one that is configured");
-        }
-        Sinks { gh, file, credential: credential.into(), user: wanted.then_some(user) }
-    }
-
-    /// A path that may begin with `~/`.
-    fn in_home(&mut self, at: At<String>, user: &User) -> Option<PathBuf> {
-        let path = match (at.value.strip_prefix("~/"), &user.home) {
-            (None, _) => Some(PathBuf::from(&at.value)),
-            (Some(rest), Some(home)) => Some(home.join(rest)),
-            (Some(_), None) => {
-                let what = format!("user {} has no home folder here, expected an absolute path", user.name);
-                self.wrong(at.place.clone(), "sinks.file", what);
-                return None;
-            }
-        };
-        let path = path.filter(|path| path.is_absolute() && !at.value.ends_with('/'));
-        if path.is_none() {
-            self.wrong(at.place.clone(), "sinks.file", "expected an absolute path, or one that begins with ~/");
-        }
-        self.places.insert("sinks.file".to_owned(), at.place);
-        path
-    }
-
-    fn check_allowed(&mut self, socket: &Socket, credentials: &[Credential]) {
-        for credential in credentials {
-            let asking = |uid: &&Uid| !uid.is_root() && **uid != self.system.uid && !socket.allow.contains(uid);
-            for uid in credential.allow.iter().flatten().filter(asking) {
-                self.warnings.push(format!(
-                    "credential.{}.allow_users names uid {uid}, whom socket.allow_users doesn't let ask at all",
-                    credential.name
-                ));
-            }
-        }
     }
 }
 

@@ -20,10 +20,8 @@ use super::policy::{self, Base};
 use super::raw::{self, List, Origins};
 use super::reader::At;
 use super::sources;
-use super::valid::{Credential, Origin, Scope, SourceConfig, TOKEN_USER};
+use super::valid::{Credential, GITHUB, Origin, PERSONA, Scope, SourceConfig, TOKEN_USER};
 
-pub(super) const GITHUB: &str = "github";
-pub(super) const PERSONA: &str = "persona";
 const GITHUB_ORIGINS: [&str; 2] = ["github.com", "gist.github.com"];
 
 /// A credential whose claims aren't settled yet.

@@ -4,8 +4,8 @@
 //! - `reader`, `raw`: the file as it is written, every fault in it noted
 //! - [`Env`], [`Flags`]: the other two; nothing in here reads the process's own
 //! - `trust`: whether the file can be believed at all
-//! - `build`, with `policy`, `credentials`, `sources` and [`socket_path`]:
-//!   precedence, defaults, look-ups and checks
+//! - `sections`, with `policy`, `credentials`, `sources` and [`socket_path`]:
+//!   precedence, defaults, look-ups and checks; `build`: their notes
 //! - `valid`: what comes out
 //! - [`report`]: how the command `config` prints it
 //!
@@ -20,6 +20,7 @@ mod policy;
 mod raw;
 mod reader;
 pub mod report;
+mod sections;
 pub mod socket_path;
 mod sources;
 mod trust;
@@ -30,11 +31,12 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, Uid, access, geteuid};
 
-pub use build::{Flags, System};
+pub use build::System;
 pub use env::Env;
 pub use place::{Place, Problem, Problems};
+pub use sections::Flags;
 pub use valid::{
-    Config, Credential, Hooks, Listen, Log, LogFormat, Origin, Scope, Sinks, Socket, SourceConfig, TOKEN_USER,
+    Config, Credential, GITHUB, Hooks, Listen, Log, LogFormat, Origin, Scope, Sinks, Socket, SourceConfig, TOKEN_USER,
     log_filter,
 };
 
@@ -65,7 +67,7 @@ pub fn load(flags: &Flags, env: &Env) -> Result<Config, Problems> {
         Some(named) => named,
         // "Can't be looked at" is not "isn't there": then reading says why.
         None if matches!(Path::new(DEFAULT_FILE).try_exists(), Ok(false)) => {
-            return build::build(None, Default::default(), flags, env, &system);
+            return sections::build(None, Default::default(), flags, env, &system);
         }
         None => (PathBuf::from(DEFAULT_FILE), Place::file(DEFAULT_FILE.as_ref())),
     };
@@ -81,7 +83,7 @@ pub fn load(flags: &Flags, env: &Env) -> Result<Config, Problems> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse(file: &Path, text: &str, flags: &Flags, env: &Env, system: &System<'_>) -> Result<Config, Problems> {
-    build::build(Some(file.to_owned()), raw::Raw::read(file, text), flags, env, system)
+    sections::build(Some(file.to_owned()), raw::Raw::read(file, text), flags, env, system)
 }
 
 #[cfg(test)]

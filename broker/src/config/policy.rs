@@ -9,6 +9,7 @@ use super::build::Build;
 use super::place::Place;
 use super::raw::{Number, Refresh};
 use super::reader::At;
+use super::valid::GITHUB;
 use crate::refresh::Policy;
 
 /// The old refresher's variables, in seconds.
@@ -55,7 +56,7 @@ pub(super) fn base(build: &mut Build<'_>, file: &Refresh) -> Base {
 pub(super) fn of_credential(build: &mut Build<'_>, name: &str, base: &Base, own: &Refresh) -> Policy {
     let (mut policy, mut places) = (base.policy.clone(), BTreeMap::new());
     let mut own = own.clone();
-    if name == "github" {
+    if name == GITHUB {
         own.0.retain(|(key, _)| !base.variables.iter().any(|(variable, _)| variable == key));
     }
     own.apply(&mut policy, |key, place| {

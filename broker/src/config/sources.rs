@@ -7,7 +7,7 @@ use super::build::Build;
 use super::place::Place;
 use super::raw;
 use super::reader::{At, nearest};
-use super::valid::SourceConfig;
+use super::valid::{GITHUB, SourceConfig};
 use crate::secret::Secret;
 use crate::source::Platform;
 use crate::source::platform::{Proxies, Roots, Settings};
@@ -83,7 +83,7 @@ pub(super) fn platform(
     place: Option<&Place>,
 ) -> Option<SourceConfig> {
     let key = format!("credential.{name}.source");
-    let ours = name == super::credentials::GITHUB || written.url.is_none();
+    let ours = name == GITHUB || written.url.is_none();
     let mut pick = |variable: &'static str, own: &Option<At<String>>| {
         let found = ours.then(|| build.env(variable)).flatten();
         found.or_else(|| own.clone())

@@ -18,6 +18,9 @@ use crate::secret::Secret;
 use crate::source::platform;
 use crate::users::User;
 
+/// The two credentials that are there without a file.
+pub const GITHUB: &str = "github";
+pub(super) const PERSONA: &str = "persona";
 /// The user name of an installation token.
 pub const TOKEN_USER: &str = "x-access-token";
 

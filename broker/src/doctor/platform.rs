@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Finding, Scene};
 use crate::clock;
-use crate::config::SourceConfig;
+use crate::config::{GITHUB, SourceConfig};
 use crate::lease::{Class, Failure, Fresh};
 use crate::moment::Deadline;
 use crate::small;
@@ -28,7 +28,7 @@ pub(super) fn check(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
         })
         .collect();
     if platforms.is_empty() {
-        let github = config.credential("github");
+        let github = config.credential(GITHUB);
         return match github.map(|c| &c.source) {
             Some(SourceConfig::Missing(_) | SourceConfig::Env(_)) => {
                 let what = "no platform is configured, so no token is ever renewed";

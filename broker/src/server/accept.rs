@@ -19,13 +19,13 @@ use nix::unistd::Uid;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use super::peer::{Peer, Verdict};
 use super::rights;
 use super::service::{First, Service};
 use super::slow::{self, Pending};
 use crate::answer::{self, Bytes};
 use crate::clock;
 use crate::metrics::Served;
+use crate::peer::{Peer, Verdict};
 use crate::quiet::Quiet;
 use crate::readiness::watched;
 use crate::table::Table;

@@ -5,7 +5,6 @@
 //! the verbs.
 
 pub mod accept;
-pub mod peer;
 pub mod rates;
 pub mod refusals;
 mod rights;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use nix::unistd::Uid;
 
-use super::peer::{Admission, Peer};
 use crate::moment::Boot;
+use crate::peer::{Admission, Peer};
 use crate::quiet::Quiet;
 
 const QUIET: Duration = Duration::from_secs(60);

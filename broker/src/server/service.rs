@@ -9,7 +9,6 @@ use molecule_protocol::limits::ANSWER_DEADLINE;
 use molecule_protocol::request::{Request, Verb};
 use tokio::sync::{mpsc, oneshot};
 
-use super::peer::Peer;
 use super::rates::Rates;
 use super::refusals::Refusals;
 use crate::answer::{self, Bytes, Choice, Ready, Target};
@@ -18,6 +17,7 @@ use crate::clock;
 use crate::lease::Lease;
 use crate::metrics::{Metrics, Served};
 use crate::moment::Moment;
+use crate::peer::Peer;
 use crate::refresh::{Held, Outcome};
 use crate::status;
 use crate::store::{Ask, Gone};

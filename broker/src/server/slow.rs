@@ -12,12 +12,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::peer::Peer;
 use super::service::{First, Service};
 use crate::answer::{self, Bytes};
 use crate::clock;
 use crate::metrics::Served;
 use crate::moment::Boot;
+use crate::peer::Peer;
 use crate::table::Table;
 
 /// A connection, and what came over it so far.

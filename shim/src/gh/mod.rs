@@ -9,6 +9,7 @@ mod arguments;
 mod environment;
 mod real;
 
+use crate::deadline::Failure;
 use crate::memory;
 use crate::place::Place;
 use crate::protocol::answer::Word;
@@ -16,7 +17,7 @@ use crate::protocol::gh;
 use crate::protocol::limits::MAX_ANSWER;
 use crate::protocol::line::Writer;
 use crate::protocol::request::{Client, Request, Verb};
-use crate::round_trip::{Failure, ask};
+use crate::round_trip::ask;
 use crate::speech::{complain, pass_on_refusal};
 use crate::sys::{Arg, Start};
 use crate::text::Text;

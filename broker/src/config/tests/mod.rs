@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
-use super::build::build;
 use super::raw::Raw;
+use super::sections::build;
 use super::{Config, Credential, Env, Flags, Problems, Scope, System};
 use crate::users::{self, User};
 

@@ -51,7 +51,7 @@ pub(super) async fn connect(endpoint: &Endpoint, route: &Route, roots: &Roots) -
         None => Box::new(tcp(endpoint.host(), endpoint.port()).await?),
         Some(proxy) => {
             let tcp = tcp(proxy.host(), proxy.port()).await?;
-            if proxy.is_https() { tls::connect(tcp, proxy.host(), roots).await? } else { Box::new(tcp) }
+            if proxy.is_https() { Box::new(tls::connect(tcp, proxy.host(), roots).await?) } else { Box::new(tcp) }
         }
     };
     if !endpoint.is_https() {
@@ -62,7 +62,7 @@ pub(super) async fn connect(endpoint: &Endpoint, route: &Route, roots: &Roots) -
             Failure::new(Class::Connect, format!("no way to {}{}: {why}", endpoint.place(), route.via()))
         })?;
     }
-    tls::connect(wire, endpoint.host(), roots).await
+    Ok(Box::new(tls::connect(wire, endpoint.host(), roots).await?))
 }
 
 /// Tries all addresses of a name, IPv6 and IPv4 side by side.

@@ -13,9 +13,10 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-use super::dial::{Io, Wire};
 use crate::lease::{Class, Failure};
 use crate::text::outside;
 
@@ -39,14 +40,16 @@ pub struct Roots {
     pub dirs: Option<PathBuf>,
 }
 
-pub(super) async fn connect(wire: impl Io, host: &str, roots: &Roots) -> Result<Wire, Failure> {
+pub(super) async fn connect<W>(wire: W, host: &str, roots: &Roots) -> Result<TlsStream<W>, Failure>
+where
+    W: AsyncRead + AsyncWrite + Unpin,
+{
     let name = ServerName::try_from(host.to_owned()).map_err(|_| {
         Failure::new(Class::Config, format!("{} is no name that a certificate could have", outside(host)))
     })?;
     let connector = TlsConnector::from(Arc::new(config(roots)?));
-    match connector.connect(name, wire).await {
-        Ok(wire) => Ok(Box::new(wire)),
-        Err(e) => Err(Failure::new(
+    connector.connect(name, wire).await.map_err(|e| {
+        Failure::new(
             Class::Tls,
             format!(
                 "no TLS connection to {}: {}; if its certificate comes from your own \
@@ -54,8 +57,8 @@ pub(super) async fn connect(wire: impl Io, host: &str, roots: &Roots) -> Result<
                 outside(host),
                 outside(&e.to_string())
             ),
-        )),
-    }
+        )
+    })
 }
 
 fn config(roots: &Roots) -> Result<ClientConfig, Failure> {
