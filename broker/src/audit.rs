@@ -4,9 +4,9 @@
 //! It is written before the credential leaves, so that no crash can hide who
 //! got which. Only where a client doesn't tell its name, and the line goes to a
 //! file of its own where nobody can tear it, that name follows when the kernel
-//! was asked for it. A line never holds more of an
-//! installation token than its SHA-256 (what GitHub's audit log shows as
-//! `hashed_token`); of a password not even that.
+//! was asked for it. A line never holds more of an installation token than its
+//! SHA-256 (what GitHub's audit log shows as `hashed_token`); of a password not
+//! even that.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -107,19 +107,12 @@ impl Audit {
         begin_line(line, self.format, &second.1, event);
         let (pid, now) = (event.peer.pid, event.now.boot);
         let told = event.command.filter(|name| !name.is_empty()).map(|name| plain(&String::from_utf8_lossy(name)));
-        let unended = match (&told, &to) {
-            (Some(name), _) => {
-                end_line(line, self.format, Some(name));
-                None
-            }
-            (None, To::Log) => {
-                end_line(line, self.format, command_name(names, pid, now));
-                None
-            }
-            (None, To::File(_)) => Some((pid, now)),
-        };
+        let whole = told.is_some() || matches!(to, To::Log);
+        if whole {
+            end_line(line, self.format, told.as_deref().or_else(|| command_name(names, pid, now)));
+        }
         let begun = state.begin();
-        state.open = unended.filter(|_| begun);
+        state.open = (begun && !whole).then_some((pid, now));
     }
 
     /// Ends an open line with the name of the process, which takes the kernel
