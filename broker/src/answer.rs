@@ -67,7 +67,7 @@ pub fn choose<'t>(table: &'t Table, request: &Request<'_>, uid: Uid) -> Choice<'
     };
     let wanted = request.username.filter(|name| !name.is_empty());
     let someone_else = wanted.is_some_and(|name| name != target.credential.username.as_bytes());
-    if someone_else && !target.credential.is_token() {
+    if someone_else && !target.credential.is_token {
         Choice::Silent
     } else if !table.may_have(target.credential, uid) {
         Choice::Forbidden(target.credential)
@@ -82,10 +82,10 @@ fn by_origin<'t>(table: &'t Table, protocol: &[u8], host: &[u8]) -> Option<Targe
     Some(Target::new(credential, origin.scheme.name(), origin.host, origin.port))
 }
 
-/// A name stands for its credential's first origin.
+/// A name stands for its credential's first origin that is one host.
 fn by_name<'t>(table: &'t Table, name: &str) -> Option<Target<'t>> {
     let credential = table.named(name)?;
-    let first = credential.origins.first()?;
+    let first = credential.origins.iter().find(|origin| !origin.contains('*'))?;
     let (scheme, host) = first.split_once("://").unwrap_or(("https", first));
     Some(Target::new(credential, scheme, host, None))
 }

@@ -34,15 +34,37 @@ pub struct Kept {
     pub fingerprint: [u8; 32],
 }
 
+/// What a reload finds at work.
+#[derive(Clone, Copy)]
+pub struct AtWork<'r> {
+    pub config: &'r Config,
+    pub table: &'r Table,
+}
+
 pub struct Assembled {
     pub table: Table,
+    /// Of those credentials whose refresh isn't at work already.
     pub drivers: Vec<Driver>,
 }
 
+impl<'r> AtWork<'r> {
+    /// A credential whose refresh can go on as it is: its origins and users may
+    /// be others now, and a fetch under way, a back-off and a rejection concern
+    /// neither.
+    fn unchanged(self, wanted: &config::Credential) -> Option<&'r Credential> {
+        self.config.credential(&wanted.name).filter(|was| was.is_refreshed_like(wanted))?;
+        self.table.named(&wanted.name)
+    }
+}
+
+/// What is `at_work` goes on where it can; what is `carried` is where the rest
+/// begins.
+///
 /// # Errors
 /// The first credential whose source can't be made, and why.
 pub fn assemble(
     config: &Config,
+    at_work: Option<AtWork<'_>>,
     carried: &Carried,
     observer: &Observer,
     errands: Option<&Errands>,
@@ -55,6 +77,12 @@ pub fn assemble(
     };
     let mut drivers = Vec::new();
     for credential in &config.credentials {
+        if let Some(same) = at_work.and_then(|at_work| at_work.unchanged(credential)) {
+            let requests = Arc::clone(&same.requests);
+            let reader = same.reader.clone();
+            table.credentials.push(entry(credential, same.fingerprint, same.refreshable, reader, requests));
+            continue;
+        }
         let fingerprint = fingerprint::of(credential);
         let mut kept = carried.get(&credential.name).cloned().unwrap_or_default();
         if kept.fingerprint != fingerprint && !kept.leases.is_empty() {
@@ -65,7 +93,7 @@ pub fn assemble(
         let refreshable = start.refreshable;
         let (machine, first) = Machine::new(credential.policy.clone(), start, now, clock::jitter());
         let (writer, reader) = store::cell(machine.held().clone());
-        table.credentials.push(entry(credential, fingerprint, refreshable, reader));
+        table.credentials.push(entry(credential, fingerprint, refreshable, reader, Arc::default()));
         let (name, observer) = (Arc::clone(&credential.name), Arc::clone(observer));
         drivers.push(Driver { name, machine, first, source, writer, observer });
     }
@@ -77,6 +105,7 @@ fn entry(
     fingerprint: [u8; 32],
     refreshable: bool,
     reader: store::Reader,
+    requests: Arc<AtomicU64>,
 ) -> Credential {
     let (origins, scoped) = match &credential.scope {
         Scope::Any => (Vec::new(), false),
@@ -85,6 +114,7 @@ fn entry(
     Credential {
         name: Arc::clone(&credential.name),
         username: Arc::clone(&credential.username),
+        is_token: !credential.is_persona(),
         origins,
         scoped,
         allow: credential.allow.clone(),
@@ -97,7 +127,7 @@ fn entry(
         refreshable,
         forced_min_gap: credential.policy.forced_min_gap,
         reader,
-        requests: AtomicU64::new(0),
+        requests,
     }
 }
 

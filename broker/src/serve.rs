@@ -1,6 +1,7 @@
 //! The composition root: from a configuration to a running daemon, and from a
 //! signal to its next configuration or its end.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -8,11 +9,11 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::assemble::{Assembled, Carried, Kept, assemble};
+use crate::assemble::{Assembled, AtWork, Carried, Kept, assemble};
 use crate::audit::Audit;
 use crate::clock;
 use crate::config::{self, Config};
@@ -57,6 +58,7 @@ pub struct Serve {
 pub enum ServeError {
     Io(io::Error),
     Source(Failure),
+    Audit(io::Error),
     Metrics(ListenError),
     /// The helper process has ended: only a new daemon has a new one.
     Helper,
@@ -76,8 +78,8 @@ impl Serve {
         let Inherited { carried, sequence, names } = inherited;
         let keeper = Arc::new(Keeper::new(Arc::clone(&manager), sequence, names, carry));
         let observer = observer(Arc::clone(&metrics), Arc::clone(&outlet), Arc::clone(&keeper));
-        let Assembled { table, drivers } = assemble(&config, &carried, &observer, outlet.errands())?;
-        let audit = Audit::new(config.log.format, config.log.audit_file.as_deref())?;
+        let Assembled { table, drivers } = assemble(&config, None, &carried, &observer, outlet.errands())?;
+        let audit = Audit::new(config.log.format, config.log.audit_file.as_deref()).map_err(ServeError::Audit)?;
         let about = About { started: clock::now().boot, sandbox, restarts };
         let (commands, mut orders) = mpsc::channel(8);
         let service = Arc::new(Service::new(table, audit, metrics, about, commands));
@@ -85,7 +87,8 @@ impl Serve {
         if let Some(at) = &config.metrics {
             scraping.spawn(Listener::new(at).await?.serve(Arc::clone(&service)));
         }
-        let mut refreshing = start(drivers);
+        let mut refreshing = Refreshing::default();
+        refreshing.start(drivers);
         let waiting = TaskTracker::new();
         let accepting = accept::serve(listener, Arc::clone(&service), waiting.clone());
         tokio::pin!(accepting);
@@ -94,17 +97,12 @@ impl Serve {
         manager.ready();
         keeper.begin(Arc::clone(&service));
         tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %config.socket.path.display(), "serving");
-        let running = Running { config, reread, refilter };
+        let in_force = config.clone();
+        let mut running = Running { config, in_force, reread, refilter };
         loop {
             let reload = tokio::select! {
                 ended = &mut accepting => return Ok(ended?),
-                Some(ended) = refreshing.join_next() => {
-                    // Only a reload ends one, by taking its readers away.
-                    if let Ok(Err(error)) = ended {
-                        return Err(error.into());
-                    }
-                    continue;
-                }
+                error = refreshing.fault() => return Err(error.into()),
                 asked = signals.next() => match asked {
                     Asked::Stop => {
                         manager.stopping();
@@ -125,8 +123,8 @@ impl Serve {
             let told = match outcome {
                 Ok(drivers) => {
                     tracing::info!("configuration reloaded");
-                    refreshing.detach_all();
-                    refreshing = start(drivers);
+                    refreshing.keep(|name| service.table().named(name).is_some());
+                    refreshing.start(drivers);
                     Ok(())
                 }
                 Err(faults) => {
@@ -144,17 +142,21 @@ impl Serve {
 
 /// What a reload starts from.
 struct Running {
+    /// The one at the start, of which a part holds until the end.
     config: Config,
+    in_force: Config,
     reread: Box<dyn Fn() -> Result<Config, String>>,
     refilter: Box<dyn Fn(&str)>,
 }
 
 impl Running {
     /// Takes up the configuration as it is now, or leaves all as it was.
-    fn reload(&self, service: &Service, observer: &Observer, outlet: &Outlet) -> Result<Vec<Driver>, String> {
+    fn reload(&mut self, service: &Service, observer: &Observer, outlet: &Outlet) -> Result<Vec<Driver>, String> {
         let config = (self.reread)()?;
-        let carried = carry(&service.table());
-        let next = assemble(&config, &carried, observer, outlet.errands()).map_err(|failure| failure.message)?;
+        let table = service.table();
+        let at_work = AtWork { config: &self.in_force, table: &table };
+        let next = assemble(&config, Some(at_work), &carry(&table), observer, outlet.errands());
+        let next = next.map_err(|failure| failure.message)?;
         let audit = service.audit.reopen(config.log.audit_file.as_deref());
         audit.map_err(|error| {
             format!("the audit file can't be opened: {error}; another folder than the one at the start needs a restart")
@@ -164,12 +166,51 @@ impl Running {
         only_at_start(&self.config, &config);
         outlet.reload(&config);
         service.replace_table(next.table);
+        self.in_force = config;
         Ok(next.drivers)
     }
 }
 
-fn start(drivers: Vec<Driver>) -> JoinSet<io::Result<()>> {
-    drivers.into_iter().map(Driver::run).collect()
+/// The refresh of each credential, by its name.
+#[derive(Default)]
+struct Refreshing {
+    tasks: JoinSet<io::Result<()>>,
+    handles: BTreeMap<Arc<str>, AbortHandle>,
+}
+
+impl Refreshing {
+    /// In place of those of the same names, whose callers find the new ones in
+    /// the table.
+    fn start(&mut self, drivers: Vec<Driver>) {
+        for driver in drivers {
+            let name = Arc::clone(&driver.name);
+            if let Some(old) = self.handles.insert(name, self.tasks.spawn(driver.run())) {
+                old.abort();
+            }
+        }
+    }
+
+    fn keep(&mut self, is_wanted: impl Fn(&str) -> bool) {
+        self.handles.retain(|name, task| {
+            let wanted = is_wanted(name);
+            if !wanted {
+                task.abort();
+            }
+            wanted
+        });
+    }
+
+    /// What ended one that should go on; for ever where nothing does.
+    async fn fault(&mut self) -> io::Error {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(Err(error))) => return error,
+                // A reload ends one.
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
 }
 
 /// Says what a reload can't change.
@@ -269,6 +310,11 @@ impl std::fmt::Display for ServeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Io(error) => write!(f, "the daemon can't go on: {error}"),
+            Self::Audit(error) => write!(
+                f,
+                "the audit file can't be opened: {error}; make its folder and let uid {} write there, or correct audit_file below [log]",
+                nix::unistd::geteuid()
+            ),
             Self::Metrics(error) => write!(f, "{error}"),
             Self::Source(failure) => write!(f, "{}", failure.message),
             Self::Helper => f.write_str(

@@ -36,8 +36,8 @@ pub enum Ask {
     /// A host rejected the secret with this SHA-256.
     Rejected { sha256: [u8; 32] },
     /// Somebody asked for a refresh in so many words, and waits to hear what
-    /// came of it.
-    Force(oneshot::Sender<Outcome>),
+    /// came of it. An operator's word counts for more.
+    Refresh { operator: bool, outcome: oneshot::Sender<Outcome> },
 }
 
 /// The refresh side has gone: the daemon stops, or a reload took the
@@ -88,10 +88,10 @@ impl Reader {
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn force(&self) -> Result<oneshot::Receiver<Outcome>, Gone> {
-        let (answer, outcome) = oneshot::channel();
-        self.asks.send(Ask::Force(answer)).await.map_err(|_| Gone)?;
-        Ok(outcome)
+    pub async fn refresh(&self, operator: bool) -> Result<oneshot::Receiver<Outcome>, Gone> {
+        let (outcome, known) = oneshot::channel();
+        self.asks.send(Ask::Refresh { operator, outcome }).await.map_err(|_| Gone)?;
+        Ok(known)
     }
 }
 
@@ -119,9 +119,11 @@ mod tests {
     async fn what_a_reader_tells_and_asks_comes_to_the_writer_in_order() {
         let (mut writer, reader) = cell(held(1));
         reader.tell(Ask::Demand);
-        let outcome = reader.force().await.unwrap();
+        let outcome = reader.refresh(true).await.unwrap();
         assert!(matches!(writer.ask().await, Some(Ask::Demand)));
-        let Some(Ask::Force(answer)) = writer.ask().await else { panic!("the refresh that was asked for") };
+        let Some(Ask::Refresh { outcome: answer, .. }) = writer.ask().await else {
+            panic!("the refresh that was asked for")
+        };
         answer.send(Outcome::SameToken).unwrap();
         assert_eq!(outcome.await, Ok(Outcome::SameToken));
         drop(reader);

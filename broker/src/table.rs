@@ -11,10 +11,6 @@ use crate::peer::Admission;
 use crate::scope::{Index, Scopes};
 use crate::store::Reader;
 
-/// GitHub's user name for an installation token, a stand-in for no user at all
-/// ("Authenticating as a GitHub App installation", GitHub docs).
-pub const TOKEN_USERNAME: &str = "x-access-token";
-
 pub struct Table {
     pub admission: Admission,
     pub scopes: Scopes,
@@ -24,6 +20,9 @@ pub struct Table {
 pub struct Credential {
     pub name: Arc<str>,
     pub username: Arc<str>,
+    /// Whether its user name stands for nobody, so that another one in the
+    /// request is overridden rather than another account's.
+    pub is_token: bool,
     /// The origins as they were configured; empty where it takes what is left.
     pub origins: Vec<String>,
     /// Whether it was told its origins.
@@ -42,7 +41,7 @@ pub struct Credential {
     pub forced_min_gap: Duration,
     pub reader: Reader,
     /// How often it was handed out.
-    pub requests: AtomicU64,
+    pub requests: Arc<AtomicU64>,
 }
 
 impl Table {
@@ -60,14 +59,5 @@ impl Table {
     #[must_use]
     pub fn may_have(&self, credential: &Credential, uid: Uid) -> bool {
         credential.allow.as_ref().is_none_or(|uids| uids.contains(&uid)) || self.admission.is_operator(uid)
-    }
-}
-
-impl Credential {
-    /// Whether its user name stands for nobody, so that another one in the
-    /// request is overridden rather than another account's.
-    #[must_use]
-    pub fn is_token(&self) -> bool {
-        &*self.username == TOKEN_USERNAME
     }
 }

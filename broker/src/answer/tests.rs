@@ -1,11 +1,11 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use molecule_protocol::origin::Pattern;
 use molecule_protocol::request::Verb;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::TOKEN_USER;
 use crate::lease::Provenance;
 use crate::moment::Deadline;
 use crate::peer::Admission;
@@ -13,7 +13,6 @@ use crate::refresh::Held;
 use crate::scope::Scopes;
 use crate::secret::Secret;
 use crate::store;
-use crate::table::TOKEN_USERNAME;
 
 const NOW: Moment = Moment { boot: Duration::from_secs(1_000), wall: Duration::from_secs(1_776_000_000) };
 const AGENT: Uid = Uid::from_raw(1000);
@@ -38,6 +37,7 @@ fn credential(name: &str, username: &str, origins: &[&str], current: Option<Leas
     Credential {
         name: name.into(),
         username: username.into(),
+        is_token: username == TOKEN_USER,
         origins: origins.iter().map(ToString::to_string).collect(),
         scoped: !origins.is_empty(),
         allow: None,
@@ -47,7 +47,7 @@ fn credential(name: &str, username: &str, origins: &[&str], current: Option<Leas
         forced_min_gap: Duration::from_secs(30),
         refreshable: true,
         reader,
-        requests: AtomicU64::new(0),
+        requests: Arc::default(),
     }
 }
 
@@ -64,12 +64,7 @@ fn table() -> Table {
         admission: Admission::default(),
         scopes,
         credentials: vec![
-            credential(
-                "github",
-                TOKEN_USERNAME,
-                &["github.com"],
-                Some(lease("ghs_token", Some(60), Provenance::Platform)),
-            ),
+            credential("github", TOKEN_USER, &["github.com"], Some(lease("ghs_token", Some(60), Provenance::Platform))),
             credential("persona", "bot", &[], Some(lease("password", None, Provenance::Persona))),
         ],
     }
@@ -223,7 +218,7 @@ fn a48_somebody_elses_user_name_is_overridden_for_a_token_and_silences_a_persona
 #[test]
 fn a51_a_claimed_origin_without_a_token_is_refused_and_not_the_personas() {
     let mut table = table();
-    table.credentials[0] = credential("github", TOKEN_USERNAME, &["github.com"], None);
+    table.credentials[0] = credential("github", TOKEN_USER, &["github.com"], None);
     assert_eq!(ask(&table, "protocol=https\nhost=github.com"), "wait");
     let dead = lease("ghs_dead", Some(0), Provenance::Platform);
     let mut held = Held { current: Some(Arc::new(dead)), ..Held::default() };
@@ -258,6 +253,11 @@ fn a_name_stands_for_its_credentials_first_origin() {
         let answer = ask(&table(), &format!("client={client}\nname=github"));
         assert!(answer.contains("password=ghs_token\n") && answer.ends_with("host=github.com\n\n"), "{answer}");
     }
+    let mut wild = table();
+    wild.credentials[0].origins = vec!["*.ghe.com".into(), "https://*.ghe.corp".into(), "http://ghe.corp:81".into()];
+    assert!(ask(&wild, "client=exec\nname=github").ends_with("host=ghe.corp:81\n\n"), "a pattern is no host");
+    wild.credentials[0].origins.pop();
+    assert_eq!(ask(&wild, "client=exec\nname=github"), "silent");
     assert_eq!(ask(&table(), "client=token\nname=persona"), "silent", "it has no origin of its own");
     assert_eq!(ask(&table(), "client=token\nname=nobody"), "silent");
     for client in ["helper", "askpass", "gh"] {

@@ -46,7 +46,7 @@ fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
         Ok(config) => without_platform(config),
         Err(problems) => return refused(&format!("no broker is running, and its configuration is bad: {problems}")),
     };
-    let table = match assemble(&config, &Carried::new(), &(Arc::new(|_: Observed<'_>| {}) as _), None) {
+    let table = match assemble(&config, None, &Carried::new(), &(Arc::new(|_: Observed<'_>| {}) as _), None) {
         Ok(assembled) => assembled.table,
         Err(failure) => return refused(&failure.message),
     };

@@ -21,7 +21,8 @@ use crate::users::User;
 /// The two credentials that are there without a file.
 pub const GITHUB: &str = "github";
 pub(super) const PERSONA: &str = "persona";
-/// The user name of an installation token.
+/// GitHub's user name for an installation token, a stand-in for no user at all
+/// ("Authenticating as a GitHub App installation", GitHub docs).
 pub const TOKEN_USER: &str = "x-access-token";
 
 /// An origin that a credential may be given to, in lower case.
@@ -125,7 +126,7 @@ pub enum Scope {
 
 /// Where a credential comes from, with all that is needed to open it. It has no
 /// derived `Debug`: a proxy's URL may hold a password.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum SourceConfig {
     /// Known to make a [`Platform`](crate::source::Platform).
     Platform(platform::Settings),
@@ -187,6 +188,12 @@ impl Config {
 }
 
 impl Credential {
+    /// Whether the other one is refreshed in the same way from the same source.
+    #[must_use]
+    pub fn is_refreshed_like(&self, other: &Self) -> bool {
+        self.source == other.source && self.fallback == other.fallback && self.policy == other.policy
+    }
+
     /// Whether it belongs to a person or a bot, so that a request for another
     /// user name isn't for it. A token's user name is overridden instead.
     #[must_use]

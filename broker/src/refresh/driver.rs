@@ -74,9 +74,9 @@ impl Driver {
                     None => return Ok(()),
                     Some(Ask::Demand) => Event::Demand,
                     Some(Ask::Rejected { sha256 }) => Event::Rejected { sha256 },
-                    Some(Ask::Force(answer)) => {
-                        waiting.push(answer);
-                        Event::Force
+                    Some(Ask::Refresh { operator, outcome }) => {
+                        waiting.push(outcome);
+                        if operator { Event::Force } else { Event::Wish }
                     }
                 },
                 result = ready(&mut fetch) => {

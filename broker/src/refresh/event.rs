@@ -23,8 +23,10 @@ pub enum Event {
     Due,
     /// A caller found nothing live.
     Demand,
-    /// Somebody asked for a refresh in so many words.
+    /// An operator asked for a refresh in so many words.
     Force,
+    /// Somebody else did.
+    Wish,
     /// A host rejected the token with this SHA-256.
     Rejected { sha256: [u8; 32] },
     /// The file behind the source changed: its bearer, or the credential itself.
@@ -47,7 +49,8 @@ pub struct Action {
 /// What came of the event, for logs, metrics, sinks and whoever waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing to do: not due yet, not ours, or something live is in hand.
+    /// Nothing to do: not due yet, not ours, just done, or something live is in
+    /// hand.
     Idle,
     /// A fetch started.
     Asking,

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Outcome;
 use crate::lease::{Class, Failure, Lease, Provenance};
 use crate::moment::{Boot, Moment};
 
@@ -121,6 +122,26 @@ impl Held {
             .filter(|lease| !self.is_rejected(lease))
             .filter(|_| self.doubted_until.is_some_and(|until| now.boot < until));
         elder.or(current).or(previous).or(fallback)
+    }
+
+    /// Whether one of its leases is the secret with this SHA-256.
+    #[must_use]
+    pub fn holds(&self, sha256: &[u8; 32]) -> bool {
+        let leases = [&self.current, &self.previous, &self.fallback];
+        leases.into_iter().flatten().any(|lease| lease.sha256 == *sha256)
+    }
+
+    /// What an agent's wish for a refresh comes to without one: an operator's
+    /// word reaches the source at once, an agent's only so often, and never
+    /// through a back-off.
+    #[must_use]
+    pub fn spared(&self, now: Boot, least_gap: Duration) -> Option<Outcome> {
+        let just_refreshed = self.last_success.is_some_and(|then| now < then.boot.saturating_add(least_gap));
+        let backing_off = self.next_due.is_some_and(|due| now < due);
+        match self.consecutive_failures {
+            0 => just_refreshed.then_some(Outcome::Idle),
+            _ => backing_off.then_some(Outcome::Holding),
+        }
     }
 
     /// Whether the host rejected the token in hand and its source has no other.

@@ -104,6 +104,10 @@ impl Machine {
                 Serving::Nothing(_) => (false, Outcome::Holding),
             },
             Event::Force => ask_if(self.hold(now) != Hold::Asked, Outcome::Holding),
+            Event::Wish => match self.held.spared(now.boot, self.policy.forced_min_gap) {
+                Some(outcome) => (false, outcome),
+                None => ask_if(self.hold(now) != Hold::Asked, Outcome::Holding),
+            },
         };
         self.end(now, fetch, outcome)
     }
@@ -264,7 +268,8 @@ impl Machine {
             return Ok(Outcome::Shorter);
         }
         let generation = self.held.generation + 1;
-        self.held.previous = old_live.cloned();
+        // A dead one too: its source may yet name it again as if it lived.
+        self.held.previous = old;
         self.held.current = Some(Arc::new(Lease {
             username: fresh.username,
             secret: Arc::new(fresh.secret),

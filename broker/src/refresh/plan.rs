@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Held, Policy, schedule};
-use crate::lease::{Class, Failure, Lease};
+use crate::lease::{Class, Failure, Lease, Provenance};
 use crate::moment::{Boot, Moment};
 
 /// Due at `at`, or `lead` before the end of the current lease if that is
@@ -13,6 +13,8 @@ use crate::moment::{Boot, Moment};
 pub(super) struct Plan {
     at: Option<Boot>,
     lead: Option<Duration>,
+    /// No end of a lease brings it forward of this.
+    not_before: Boot,
 }
 
 impl Plan {
@@ -29,11 +31,13 @@ impl Plan {
         };
         let overdue = schedule::first(policy.boot_spread, schedule::nth(u, 2));
         let at = lease.received.boot.saturating_add(interval);
-        Self { at: Some(at.max(now.boot.saturating_add(overdue))), lead: lead(policy, lease, schedule::nth(u, 1)) }
+        let at = at.max(now.boot.saturating_add(overdue));
+        Self { at: Some(at), lead: lead(policy, lease, schedule::nth(u, 1)), not_before: now.boot }
     }
 
     /// After a new token. `first`: nothing was held before, or the source has
-    /// just come back.
+    /// just come back. However short a token lives, its source isn't asked
+    /// faster than it is by retries.
     pub(super) fn renewed(policy: &Policy, lease: &Lease, first: bool, now: Moment, u: f64) -> Self {
         let ceiling = schedule::ceiling(policy, u);
         let lead = lead(policy, lease, schedule::nth(u, 1));
@@ -43,16 +47,19 @@ impl Plan {
             true => schedule::first(otherwise, schedule::nth(u, 2)),
             false => ceiling,
         };
-        Self { at: Some(now.boot.saturating_add(interval)), lead }
+        Self { at: Some(now.boot.saturating_add(interval)), lead, not_before: now.boot + policy.retry_base }
     }
 
-    /// After an answer that brought nothing newer than the `lease` in hand.
+    /// After an answer that brought nothing newer than the `lease` in hand. The
+    /// platform repeats a token until shortly before it dies, so only that says
+    /// when it is worth asking; another source may change its mind at any time.
     pub(super) fn repeated(policy: &Policy, lease: &Lease, now: Moment, u: f64) -> Self {
         let life = lease.life();
         let longest = life.map(|life| schedule::longest_lead(policy, life));
         match (longest, lease.left(now)) {
             (Some(longest), Some(left)) if left > longest => {
-                Self { at: None, lead: lead(policy, lease, schedule::nth(u, 1)) }
+                let at = (lease.origin != Provenance::Platform).then(|| now.boot + schedule::ceiling(policy, u));
+                Self { at, lead: lead(policy, lease, schedule::nth(u, 1)), not_before: now.boot }
             }
             (Some(_), Some(_)) => Self::urgent(policy, lease, now, u),
             _ => Self::wait(now, schedule::ceiling(policy, u)),
@@ -89,7 +96,7 @@ impl Plan {
         let left = current.and_then(|lease| lease.left(now));
         let by_end = self.lead.zip(left).map(|(lead, left)| {
             let until = left.saturating_sub(lead);
-            now.boot.saturating_add(until)
+            now.boot.saturating_add(until).max(self.not_before)
         });
         // One of the two is always there; if not, better one fetch too many
         // than none ever.
@@ -97,7 +104,7 @@ impl Plan {
     }
 
     fn wait(now: Moment, wait: Duration) -> Self {
-        Self { at: Some(now.boot.saturating_add(wait)), lead: None }
+        Self { at: Some(now.boot.saturating_add(wait)), lead: None, not_before: now.boot }
     }
 }
 

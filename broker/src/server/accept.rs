@@ -91,7 +91,7 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskT
                     service.metrics.request(None, Served::Late, Duration::ZERO);
                     continue;
                 };
-                waiting.spawn(slow::serve(Arc::clone(&service), Arc::clone(&table), pending, permit));
+                waiting.spawn(slow::serve(Arc::clone(&service), pending, permit));
             }
         }
         if drained {

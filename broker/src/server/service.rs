@@ -23,6 +23,8 @@ use crate::status;
 use crate::store::{Ask, Gone};
 use crate::table::{Credential, Table};
 
+/// Of a refresh that ended while somebody waited for it.
+const ENDED: &str = "the broker is stopping or was just reconfigured; try again";
 const LATE: &str = "no answer from the credential's source in time; see: molecule-broker status";
 
 pub struct Service {
@@ -122,7 +124,7 @@ impl Service {
     }
 
     /// Answers what [`Service::first`] could not, within the deadline.
-    pub async fn wait(&self, table: &Table, peer: Peer, request: &Request<'_>) -> (Bytes, Served) {
+    pub async fn wait(&self, table: &Arc<Table>, peer: Peer, request: &Request<'_>) -> (Bytes, Served) {
         let patient = async {
             match request.verb {
                 Verb::Refresh => refresh(table, peer, request).await,
@@ -132,27 +134,47 @@ impl Service {
         };
         match tokio::time::timeout(ANSWER_DEADLINE, patient).await {
             Ok(done) => done,
-            Err(_) => self.last_resort(table, peer, request),
+            Err(_) => self.last_resort(&self.table(), peer, request),
         }
     }
 
-    async fn wait_for_lease(&self, table: &Table, peer: Peer, request: &Request<'_>) -> (Bytes, Served) {
+    /// A reload may take the refresh away that is waited for: then the one that
+    /// came in its place is.
+    async fn wait_for_lease(&self, table: &Arc<Table>, peer: Peer, request: &Request<'_>) -> (Bytes, Served) {
+        let mut table = Arc::clone(table);
+        loop {
+            if let Some(done) = self.wait_by(&table, peer, request).await {
+                return done;
+            }
+            let next = self.table();
+            if Arc::ptr_eq(&table, &next) {
+                return match answer::choose(&table, request, peer.uid) {
+                    Choice::Of(target) => refused_get(peer, request, &target, ENDED),
+                    Choice::Silent | Choice::Forbidden(_) => refused(ENDED),
+                };
+            }
+            table = next;
+        }
+    }
+
+    /// `None` once the refresh side of what is asked for has gone.
+    async fn wait_by(&self, table: &Table, peer: Peer, request: &Request<'_>) -> Option<(Bytes, Served)> {
         let Choice::Of(target) = answer::choose(table, request, peer.uid) else {
-            return (answer::plain(Word::Silent, None), Served::Silent);
+            return match self.get(table, peer, request) {
+                First::Done(bytes, served) => Some((bytes, served)),
+                First::Later => None,
+            };
         };
         let mut reader = target.credential.reader.clone();
         loop {
             let held = reader.held();
             if let Some(First::Done(bytes, served)) = self.offer(peer, request, &target, &held) {
-                return (bytes, served);
+                return Some((bytes, served));
             }
             if !held.in_flight {
                 reader.tell(Ask::Demand);
             }
-            if reader.changed().await.is_err() {
-                let reason = "the broker is stopping or was just reconfigured; try again";
-                return refused_get(peer, request, &target, reason);
-            }
+            reader.changed().await.ok()?;
         }
     }
 
@@ -204,7 +226,11 @@ fn forbidden(credential: &Credential, peer: Peer) -> First {
 
 /// Whatever it is about, the client learns nothing from the answer.
 fn erase(table: &Table, peer: Peer, request: &Request<'_>) -> First {
-    if let (Choice::Of(target), Some(sha256)) = (answer::choose(table, request, peer.uid), request.sha256) {
+    if let (Choice::Of(target), Some(sha256)) = (answer::choose(table, request, peer.uid), request.sha256)
+        // What is in nobody's hand changes nothing, and must not keep the news
+        // of what is out of the line.
+        && target.credential.reader.held().holds(&sha256)
+    {
         target.credential.reader.tell(Ask::Rejected { sha256 });
     }
     First::Done(answer::plain(Word::Ok, None), Served::Ok)
@@ -224,22 +250,28 @@ async fn refresh(table: &Table, peer: Peer, request: &Request<'_>) -> (Bytes, Se
     if wanted.is_empty() {
         return refused("no credential has a source that can be asked again");
     }
+    let operator = table.admission.is_operator(peer.uid);
     let mut outcomes = Vec::new();
     for credential in wanted {
-        if let Some(known) = without_asking(table, peer, credential) {
-            outcomes.push((credential, Known::Already(known)));
-        } else {
-            outcomes.push((credential, Known::Later(credential.reader.force().await)));
-        }
+        // Here too, so that who asks again and again stands in nobody's way.
+        let spared = match operator {
+            true => None,
+            false => credential.reader.held().spared(clock::now().boot, credential.forced_min_gap),
+        };
+        let outcome = match spared {
+            Some(outcome) => Ok(Known::Already(outcome)),
+            None => credential.reader.refresh(operator).await.map(Known::Later),
+        };
+        outcomes.push((credential, outcome));
     }
     let mut faults = String::new();
     for (credential, known) in outcomes {
         let outcome = match known {
-            Known::Already(result) => result,
-            Known::Later(Ok(outcome)) => judge(credential, outcome.await.ok()),
-            Known::Later(Err(_)) => judge(credential, None),
+            Ok(Known::Already(outcome)) => Some(outcome),
+            Ok(Known::Later(outcome)) => outcome.await.ok(),
+            Err(Gone) => None,
         };
-        if let Err(fault) = outcome {
+        if let Err(fault) = judge(credential, outcome) {
             faults.push_str(&format!("{}: {fault}\n", credential.name));
         }
     }
@@ -247,34 +279,25 @@ async fn refresh(table: &Table, peer: Peer, request: &Request<'_>) -> (Bytes, Se
 }
 
 enum Known {
-    Already(Result<(), String>),
-    Later(Result<oneshot::Receiver<Outcome>, Gone>),
-}
-
-/// What an agent that asks again and again is told: an operator's word reaches
-/// the source at once, an agent's only so often, and never through a back-off.
-fn without_asking(table: &Table, peer: Peer, credential: &Credential) -> Option<Result<(), String>> {
-    if table.admission.is_operator(peer.uid) {
-        return None;
-    }
-    let (held, now) = (credential.reader.held(), clock::now().boot);
-    let just_refreshed = held.last_success.is_some_and(|then| now < then.boot + credential.forced_min_gap);
-    let backing_off = held.next_due.is_some_and(|due| now < due);
-    match held.consecutive_failures {
-        0 => just_refreshed.then_some(Ok(())),
-        _ => backing_off.then(|| Err(last_error(&held))),
-    }
+    Already(Outcome),
+    Later(oneshot::Receiver<Outcome>),
 }
 
 fn judge(credential: &Credential, outcome: Option<Outcome>) -> Result<(), String> {
     let held = credential.reader.held();
     match outcome {
-        Some(Outcome::Refreshed { .. } | Outcome::SameToken | Outcome::Shorter) => Ok(()),
+        Some(Outcome::Refreshed { .. } | Outcome::SameToken | Outcome::Shorter | Outcome::Idle) => Ok(()),
         Some(Outcome::NoSource) => Err("its source can't be asked again".into()),
-        Some(Outcome::Holding) => Err(format!("its source asked to be left alone for now: {}", last_error(&held))),
+        Some(Outcome::Holding) if asked_for_peace(&held) => {
+            Err(format!("its source asked to be left alone for now: {}", last_error(&held)))
+        }
         Some(_) => Err(last_error(&held)),
-        None => Err("the daemon is stopping".into()),
+        None => Err(ENDED.into()),
     }
+}
+
+fn asked_for_peace(held: &Held) -> bool {
+    held.last_error.as_deref().is_some_and(|trouble| trouble.failure.retry_after.is_some())
 }
 
 fn last_error(held: &Held) -> String {

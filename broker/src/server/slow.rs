@@ -18,7 +18,6 @@ use crate::clock;
 use crate::metrics::Served;
 use crate::moment::Boot;
 use crate::peer::Peer;
-use crate::table::Table;
 
 /// A connection, and what came over it so far.
 pub(super) struct Pending {
@@ -29,7 +28,7 @@ pub(super) struct Pending {
 }
 
 /// Reads the rest within the deadline, waits for the answer, sends it.
-pub(super) async fn serve(service: Arc<Service>, table: Arc<Table>, pending: Pending, _permit: OwnedSemaphorePermit) {
+pub(super) async fn serve(service: Arc<Service>, pending: Pending, _permit: OwnedSemaphorePermit) {
     let Pending { stream, peer, since: began, bytes } = pending;
     let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(stream)) else {
         return;
@@ -40,6 +39,8 @@ pub(super) async fn serve(service: Arc<Service>, table: Arc<Table>, pending: Pen
         return;
     };
     let request = read.as_deref().map_err(|fault| *fault).and_then(Request::parse);
+    // As things are now: there may have been a reload while it was read.
+    let table = service.table();
     let (client, bytes, served) = match &request {
         Err(fault) => (None, answer::plain(Word::Malformed, Some(fault.reason())), Served::Malformed),
         Ok(request) => {

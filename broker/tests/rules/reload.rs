@@ -142,18 +142,57 @@ fn fifty_reloads_among_requests_lose_none_of_them_and_ask_the_platform_nothing()
     assert_eq!(world.platform.count(), asked);
 }
 
-#[test]
-fn a_caller_who_waits_for_the_first_token_gets_it_over_a_reload() {
+/// A daemon without a token, the platform's first answer held back, and a
+/// caller who waits for it.
+fn waiting() -> (World, std::os::unix::net::UnixStream) {
     let mut world = World::fast();
     world.rewrite_config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.platform.hold();
     world.start();
-    let mut waiting = connect(&world.socket());
-    waiting.write_all(GET.as_bytes()).unwrap();
+    let mut caller = connect(&world.socket());
+    caller.write_all(GET.as_bytes()).unwrap();
     wait_for("the fetch", || (world.platform.count() == 1).then_some(()));
-    assert!(world.broker(&["reload"]).status.success());
+    (world, caller)
+}
+
+#[test]
+fn a_reload_disturbs_no_refresh_that_is_under_way() {
+    let (world, mut caller) = waiting();
+    for _ in 0..3 {
+        assert!(world.broker(&["reload"]).status.success());
+    }
     world.platform.release();
-    assert!(wire::rest(&mut waiting).starts_with("molecule/1 ok\n"), "{}", world.log());
-    wait_for("a token in the new configuration", || world.token());
-    assert!(world.platform.count() <= 2, "what the old one fetched may be asked for once more, no oftener");
+    let answer = wire::rest(&mut caller);
+    assert!(wire::password(&answer).is_some(), "{answer}: {}", world.log());
+    assert_eq!(wire::password(&answer).map(str::to_owned), world.token(), "what was handed out is what is held");
+    assert_eq!(world.platform.count(), 1, "{}", world.log());
+}
+
+#[test]
+fn who_waits_while_a_reload_changes_the_refresh_is_answered_by_the_new_one() {
+    let (world, mut caller) = waiting();
+    world.rewrite_config(&format!("{FAST}interval = \"30m\"\ninitial_delay = \"1h\"\n"));
+    assert!(world.broker(&["reload"]).status.success());
+    wait_for("the fetch of the new one", || (world.platform.count() == 2).then_some(()));
+    world.platform.release();
+    let answer = wire::rest(&mut caller);
+    assert!(wire::password(&answer).is_some(), "{answer}: {}", world.log());
+    assert_eq!(wire::password(&answer).map(str::to_owned), world.token(), "what was handed out is what is held");
+    assert_eq!(world.platform.count(), 2, "{}", world.log());
+}
+
+#[test]
+fn a_reload_keeps_a_back_off_and_the_count_of_requests() {
+    let world = World::settled();
+    world.get();
+    world.platform.fails();
+    world.broker(&["refresh"]);
+    let facts = || {
+        let status = world.credential("github");
+        (status["consecutive_failures"].as_u64().unwrap() > 0, status["requests"].as_u64())
+    };
+    let before = facts();
+    assert!(before.0 && before.1 > Some(0), "{before:?}");
+    assert!(world.broker(&["reload"]).status.success());
+    assert_eq!(facts(), before);
 }

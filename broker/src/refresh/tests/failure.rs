@@ -250,3 +250,21 @@ fn a_new_bearer_is_tried_although_the_old_one_was_told_to_wait() {
     bench.wait(secs(2));
     assert!(bench.send(Event::SourceChanged).fetch);
 }
+
+#[test]
+fn f35_an_agents_wish_for_a_refresh_is_no_way_past_the_gap_or_a_back_off() {
+    let mut bench = Bench::served();
+    bench.wait(secs(29));
+    let wish = bench.send(Event::Wish);
+    assert_eq!((wish.fetch, wish.outcome), (false, Outcome::Idle));
+    bench.wait(secs(1));
+    assert!(bench.send(Event::Wish).fetch);
+    assert_eq!(bench.send(Event::Wish).outcome, Outcome::Joined);
+    bench.answer(failure(Class::Connect));
+    let wish = bench.send(Event::Wish);
+    assert_eq!((wish.fetch, wish.outcome), (false, Outcome::Holding));
+    assert!(bench.send(Event::Force).fetch, "an operator's word reaches the source");
+    bench.answer(failure(Class::Connect));
+    bench.wait(bench.sleep());
+    assert!(bench.send(Event::Wish).fetch);
+}

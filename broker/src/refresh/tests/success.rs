@@ -111,6 +111,46 @@ fn a_repeated_token_is_asked_for_again_when_it_dies() {
 }
 
 #[test]
+fn a_source_whose_tokens_die_at_once_is_not_asked_in_a_hot_loop() {
+    let mut minted = 0;
+    let mut dying = |now| {
+        minted += 1;
+        token(now, &format!("ghs_{minted}"), secs(1) / 100)
+    };
+    let mut bench = Bench::new(from_platform());
+    bench.ask(Event::Demand, dying(bench.now));
+    bench.run_for(mins(1), dying);
+    assert!((50..=62).contains(&bench.asks.len()), "{}", bench.asks.len());
+}
+
+#[test]
+fn a_command_that_repeats_a_long_lived_token_is_run_again_within_the_interval() {
+    let mut bench = Bench::new(from_platform());
+    let end = bench.now.boot + mins(480);
+    let printed = |bench: &mut Bench, event| {
+        let fresh = token(bench.now, "a", end - bench.now.boot).map(|f| Fresh { origin: Provenance::Command, ..f });
+        bench.ask(event, fresh)
+    };
+    printed(&mut bench, Event::Demand);
+    for _ in 0..3 {
+        bench.wait(bench.sleep());
+        assert_eq!(printed(&mut bench, Event::Due), Outcome::SameToken);
+        assert!((mins(43)..=mins(47)).contains(&bench.sleep()), "{:?}", bench.sleep());
+    }
+}
+
+#[test]
+fn a_token_that_died_before_its_successor_came_is_not_brought_back_either() {
+    let mut bench = Bench::served();
+    bench.wait(mins(61));
+    bench.ask(Event::Demand, token(bench.now, "ghs_second", mins(30)));
+    bench.wait(mins(1));
+    let back = token(bench.now, "ghs_first", mins(60));
+    assert_eq!(bench.ask(Event::Force, back), Outcome::Failed(Class::Expired));
+    assert_eq!(bench.live(), Some("ghs_second"));
+}
+
+#[test]
 fn an_answer_never_makes_the_life_of_a_token_longer() {
     let mut bench = Bench::served();
     bench.wait(mins(50));

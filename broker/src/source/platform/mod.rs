@@ -40,7 +40,7 @@ use crate::secret::Secret;
 /// How long one attempt may take in total, unless configured otherwise.
 pub const ATTEMPT: Duration = Duration::from_secs(7);
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `PLATFORM_URL`: http or https, with any path before the endpoint's own.
     pub url: String,

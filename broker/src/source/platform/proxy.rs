@@ -11,7 +11,7 @@ const DEFAULT_PORT: u16 = 1080;
 
 /// The proxies' URLs, which may carry passwords, and the hosts to be reached
 /// without. Empty means none.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
     pub http: String,
     pub https: String,

@@ -32,7 +32,7 @@ const BUNDLES: [&str; 6] = [
 
 /// As curl has it: the file replaces the machine's own bundle, the folders
 /// (one or more, with `:` between them) are searched beside it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
     /// `SSL_CERT_FILE`.
     pub file: Option<PathBuf>,

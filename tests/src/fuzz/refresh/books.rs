@@ -23,6 +23,7 @@ pub(super) struct Books {
     ends: HashMap<String, Option<Deadline>>,
     rejected: HashSet<String>,
     forced_min_gap: Duration,
+    retry_base: Duration,
     last_forced: Option<Duration>,
     asked: Vec<Duration>,
     excused: Vec<(Duration, usize)>,
@@ -43,6 +44,7 @@ impl Books {
             ends: HashMap::new(),
             rejected: HashSet::new(),
             forced_min_gap: policy.forced_min_gap,
+            retry_base: policy.retry_base,
             last_forced: None,
             asked: Vec::new(),
             excused: Vec::new(),
@@ -182,7 +184,9 @@ impl Books {
             assert!(waits || live(held.serving(now)).is_some(), "{current} lives, and callers are turned away");
             let end = self.ends[&current].map(|end| end.left(now));
             if let (Some(wake), Some(left), 0) = (wake, end, held.consecutive_failures) {
-                assert!(wake <= now.boot + left, "asleep until after the end of {current}");
+                // A life shorter than the least time between two attempts ends
+                // before the next one.
+                assert!(wake <= now.boot + left.max(self.retry_base), "asleep until after the end of {current}");
             }
         }
         assert!(held.rejected.len() <= 3, "it keeps what concerns no lease in hand");

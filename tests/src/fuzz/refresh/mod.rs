@@ -75,6 +75,7 @@ impl Run {
             b'w' => self.set_the_wall(self.now.wall.saturating_sub(60 * length)),
             b'd' => self.demand(),
             b'o' => self.force(),
+            b'i' => self.wish(),
             b'c' => self.source_changed(),
             b'r' => self.reject(self.held_name(|held| held.current.as_deref())),
             b'R' => self.reject(self.held_name(|held| held.previous.as_deref())),
@@ -160,6 +161,19 @@ impl Run {
 
     fn force(&mut self) {
         if self.send(Event::Force).fetch {
+            self.books.excused(self.now.boot, 1);
+        }
+    }
+
+    /// What an agent may bring about by asking: no more than its time allows.
+    fn wish(&mut self) {
+        let held = self.machine.held();
+        let may = match held.consecutive_failures {
+            0 => held.last_success.is_none_or(|then| self.now.boot >= then.boot + self.policy.forced_min_gap),
+            _ => held.next_due.is_none_or(|due| self.now.boot >= due),
+        };
+        if self.send(Event::Wish).fetch {
+            assert!(may, "an agent's wish asks too soon");
             self.books.excused(self.now.boot, 1);
         }
     }

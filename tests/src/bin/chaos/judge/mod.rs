@@ -31,7 +31,8 @@ use crate::calendar::Span;
 
 pub(crate) type Sha256 = [u8; 32];
 
-/// An audit line has milliseconds, rounded down.
+/// An audit line has milliseconds, rounded down, and so has what the platform
+/// says of a token's end.
 const GRAIN: Duration = Duration::from_millis(1);
 
 /// What the daemon says when it has nothing to give: one of these, and more.
@@ -230,7 +231,7 @@ impl Evidence {
         let handed = self.handed.iter().filter(|line| line.at < then).map(|line| line.token);
         let sent = self.tokens.iter().filter(|(_, token)| self.has_arrived(token, then)).map(|(sha256, _)| *sha256);
         let expiries = handed.chain(sent).filter_map(|sha256| Some(self.tokens.get(&sha256)?.expires));
-        expiries.filter(|expires| *expires > then).max()
+        expiries.filter(|expires| *expires > then + GRAIN).max()
     }
 
     fn has_arrived(&self, token: &Token, then: SystemTime) -> bool {
