@@ -18,6 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use molecule_protocol::encoding;
 use molecule_protocol::gh::is_installation_token;
+use molecule_protocol::limits::MAX_COMMAND;
 use molecule_protocol::request::Client;
 
 use crate::config::LogFormat;
@@ -106,7 +107,10 @@ impl Audit {
         line.clear();
         begin_line(line, self.format, &second.1, event);
         let (pid, now) = (event.peer.pid, event.now.boot);
-        let told = event.command.filter(|name| !name.is_empty()).map(|name| plain(&String::from_utf8_lossy(name)));
+        let told = event
+            .command
+            .filter(|name| (1..=MAX_COMMAND).contains(&name.len()))
+            .map(|name| plain(&String::from_utf8_lossy(name)));
         let whole = told.is_some() || matches!(to, To::Log);
         if whole {
             end_line(line, self.format, told.as_deref().or_else(|| command_name(names, pid, now)));

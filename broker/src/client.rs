@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::moment::Boot;
+use crate::users::OVERFLOW;
 
 /// The longest answer that is read: `status` of many credentials.
 const MAX_DOCUMENT: u64 = 1024 * 1024;
@@ -116,11 +117,13 @@ fn connected(path: &Path, deadline: Boot) -> io::Result<UnixStream> {
 /// The daemon is root, ourselves, or the owner of a folder that nobody else
 /// may write to: a socket that somebody else put there must not feed us.
 fn trusted(path: &Path, uid: Uid) -> bool {
-    let owns_folder = || {
-        let folder = path.parent().and_then(|p| std::fs::symlink_metadata(p).ok());
-        folder.is_some_and(|f| f.is_dir() && f.uid() == uid.as_raw() && f.mode() & 0o022 == 0)
-    };
-    uid.is_root() || uid == Uid::effective() || owns_folder()
+    let folder = || path.parent().and_then(|p| std::fs::symlink_metadata(p).ok()).filter(std::fs::Metadata::is_dir);
+    uid.is_root() || uid == Uid::effective() || folder().is_some_and(|f| owns_alone(uid, f.uid(), f.mode()))
+}
+
+/// The overflow uid is everybody whom this user namespace doesn't map.
+fn owns_alone(uid: Uid, owner: u32, mode: u32) -> bool {
+    uid.as_raw() == owner && uid != OVERFLOW && mode & 0o022 == 0
 }
 
 fn exchange(mut stream: UnixStream, request: &[u8], deadline: Boot) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -179,3 +182,17 @@ impl fmt::Display for ClientError {
 }
 
 impl std::error::Error for ClientError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d25_a_server_counts_by_its_folder_only_if_that_is_its_own_alone() {
+        let someone = Uid::from_raw(1000);
+        assert!(owns_alone(someone, 1000, 0o40755));
+        assert!(!owns_alone(someone, 1001, 0o40755));
+        assert!(!owns_alone(someone, 1000, 0o40775) && !owns_alone(someone, 1000, 0o41777));
+        assert!(!owns_alone(OVERFLOW, OVERFLOW.as_raw(), 0o40755));
+    }
+}

@@ -6,7 +6,7 @@
 //! | modules | what they do |
 //! | --- | --- |
 //! | [`moment`], [`clock`], [`secret`], [`lease`], [`text`] | the data: instants, secrets, credentials for a time, strangers' words |
-//! | [`environment`], [`config`], [`users`] | from command line, environment and file to a configuration that can be trusted |
+//! | [`environment`], [`config`], [`users`], [`trust`] | from command line, environment and file to a configuration that can be trusted |
 //! | [`source`] | where credentials come from: one fetch each |
 //! | [`refresh`] | when to fetch: a pure machine, and the driver that performs what it decides |
 //! | [`store`] | where the two halves meet: a writer for the refresh side, readers for the other |
@@ -60,4 +60,5 @@ mod store;
 mod supervise;
 mod table;
 mod text;
+mod trust;
 pub mod users;

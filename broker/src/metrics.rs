@@ -146,7 +146,9 @@ impl Metrics {
             _ => return,
         };
         self.refreshes.get_or_create(&Refresh { credential: credential.into(), outcome: word, class }).inc();
-        if source == Some(Provenance::Platform) {
+        // A failure of this class sent nothing: no bearer, or no usable address.
+        let sent = !matches!(outcome, Outcome::Failed(Class::Config));
+        if source == Some(Provenance::Platform) && sent {
             self.platform_requests.get_or_create(&Code { credential: credential.into(), code: code(outcome) }).inc();
         }
     }

@@ -82,6 +82,18 @@ fn what_was_not_read_whole_counts_for_no_client() {
 }
 
 #[test]
+fn without_a_bearer_nothing_was_asked_of_the_platform() {
+    let mut world = listening(World::new(), "");
+    std::fs::remove_file(world.path("configs/.auth_token")).unwrap();
+    world.start();
+    world.broker(&["refresh"]);
+    let text = scrape(&world);
+    let failed = "{credential=\"github\",outcome=\"failed\",class=\"config\"}";
+    assert!(samples(&text, "refresh_total")[failed] > 0.0, "{text}");
+    assert!(samples(&text, "platform_requests_total").is_empty(), "{text}");
+}
+
+#[test]
 fn an_expired_token_shows_as_zero_seconds_so_that_an_alarm_goes_on() {
     let mut world = listening(World::new(), "");
     world.platform.next(Answer::Token("ghs_last".into(), SystemTime::now() + Duration::from_secs(3)));

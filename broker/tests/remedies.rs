@@ -111,6 +111,24 @@ fn a_stale_credential_has_its_classs_remedy() {
 }
 
 #[test]
+fn a_stale_credential_of_a_command_is_not_the_platforms_fault() {
+    let mut world = healthy();
+    let answer = world.path("answer");
+    fs::write(&answer, r#"{"token":"t","expires_at":"2999-01-01T00:00:00Z"}"#).unwrap();
+    world.stop();
+    world.config(&format!(
+        "[[credential]]\nname = \"forge\"\norigins = [\"git.example\"]\nusername = \"u\"\nsource = {{ command = [\"/bin/cat\", \"{}\"] }}\n",
+        answer.display()
+    ));
+    world.start();
+    wait_for("its token", || world.broker(&["token", "--host", "git.example"]).status.success().then_some(()));
+    fs::write(&answer, "").unwrap();
+    world.broker(&["refresh", "forge"]);
+    let line = found(&doctor(&world), "credential", "forge is stale");
+    assert!(line.contains("what the message names") && !line.contains("platform"), "{line}");
+}
+
+#[test]
 fn a_daemon_that_its_configuration_keeps_from_starting_is_not_to_be_reloaded() {
     let mut world = healthy();
     world.stop();

@@ -8,6 +8,7 @@ mod kit;
 use std::fs;
 
 use kit::{World, wait_for};
+use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -25,9 +26,16 @@ fn status_names_the_level_that_the_kernel_confirms() {
     assert!(level.starts_with("not dumpable"), "{level}");
     assert_eq!(level.contains("no new privileges"), is("NoNewPrivs: 1"), "{level}");
     assert_eq!(level.contains("seccomp"), is("Seccomp: 2"), "{level}");
+    assert_eq!(level.contains("landlock"), has_landlock(), "{level}");
     if !level.contains("seccomp") || !level.contains("landlock") {
         println!("SKIP: this kernel gives no more than: {level}");
     }
+}
+
+/// Whether the kernel would make a ruleset; none is put in force.
+fn has_landlock() -> bool {
+    let must = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    must.handle_access(AccessFs::from_all(ABI::V1)).and_then(Ruleset::create).is_ok()
 }
 
 /// The folder watch, the audit file, names and files that a reload brings.

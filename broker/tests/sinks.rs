@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt, chown};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use kit::{World, is_root, set_mode, text, wait_for};
+use kit::{BROKER, World, is_root, set_mode, text, wait_for};
 
 /// A world whose configuration file ends like this.
 fn world(config: &str) -> World {
@@ -113,6 +113,20 @@ fn hooks_are_told_what_happened_and_never_the_token() {
     assert_eq!(world.broker(&["refresh"]).status.code(), Some(1));
     wait_for("the failure hook", || seen().contains("event bad github failed http_5xx\n").then_some(()));
     assert!(!seen().contains("ghs_"), "{}", seen());
+}
+
+#[test]
+fn a_socket_named_on_the_command_line_alone_is_known_to_hooks() {
+    let mut world = world("");
+    let notes = world.path("notes");
+    let hook = world.script("hook", &format!("echo \"at $MOLECULE_BROKER_SOCKET\" >> {}", notes.display()));
+    world.config(&format!("[hooks]\non_refresh = [\"{}\"]\n", hook.display()));
+    let socket = world.env.remove("MOLECULE_BROKER_SOCKET").unwrap();
+    world.spawn_serve(&["--socket", &socket]);
+    let ask = || world.command(BROKER).args(["--socket", &socket, "refresh"]).status().unwrap().success();
+    wait_for("a refresh", || ask().then_some(()));
+    let told = format!("at {socket}\n");
+    wait_for("the hook", || fs::read_to_string(&notes).is_ok_and(|notes| notes.contains(&told)).then_some(()));
 }
 
 #[test]

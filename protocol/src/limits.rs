@@ -18,7 +18,8 @@ pub const MAX_ANSWER: usize = 8 * 1024;
 /// A key, in bytes. A longer one is one that nobody knows.
 pub const MAX_KEY: usize = 64;
 
-/// A program's name that a shim tells, in bytes. It tells no longer one.
+/// A program's name that a client tells, in bytes. A longer one isn't told, nor
+/// written down.
 pub const MAX_COMMAND: usize = 64;
 
 /// A password that a shim hashes for `erase`, in bytes, or the base64 of one

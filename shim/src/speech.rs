@@ -36,7 +36,7 @@ pub(crate) fn complain(start: &Start<'_>, failure: Failure, place: &Place) {
             place.shown(),
             b" (",
             name(errno),
-            b"): an agent's sandbox forbids Unix sockets, or the mode of the socket or of its folder keeps this user out; allow that path in the sandbox's settings, or name the user in MOLECULE_BROKER_ALLOW_USERS and see `molecule-broker doctor`",
+            b"): an agent's sandbox forbids Unix sockets, or the mode of the socket or of its folder keeps this user out; allow that path in the sandbox's settings, or give the socket a wider `mode` or this user's `group` below [socket], and see `molecule-broker doctor`",
         ]),
         Failure::Impostor(uid) => say(&[
             b"refused the server of ",

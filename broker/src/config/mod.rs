@@ -3,7 +3,7 @@
 //!
 //! - `reader`, `raw`: the file as it is written, every fault in it noted
 //! - [`Env`], [`Flags`]: the other two; nothing in here reads the process's own
-//! - `trust`: whether the file can be believed at all
+//! - [`crate::trust`]: whether the file can be believed at all
 //! - `sections`, with `policy`, `credentials`, `sources` and [`socket_path`]:
 //!   precedence, defaults, look-ups and checks; `build`: their notes
 //! - `valid`: what comes out
@@ -23,7 +23,6 @@ pub mod report;
 mod sections;
 pub mod socket_path;
 mod sources;
-mod trust;
 mod valid;
 
 use std::os::unix::fs::MetadataExt;
@@ -40,7 +39,7 @@ pub use valid::{
     log_filter,
 };
 
-use crate::users;
+use crate::{trust, users};
 
 /// Where the file is looked for if nobody says where it is.
 pub const DEFAULT_FILE: &str = "/etc/molecule-broker/config.toml";

@@ -192,10 +192,7 @@ impl Build<'_> {
         socket: &Socket,
     ) -> Sinks {
         let user = match raw.user {
-            None => default_user.unwrap_or_else(|| {
-                let allowed = socket.allow.iter().copied().find(|uid| !uid.is_root());
-                (self.system.user_of)(allowed.unwrap_or(self.system.uid))
-            }),
+            None => self.acted_for(default_user, socket),
             Some(at) => match (self.system.user)(&at.value) {
                 Ok(user) => self.placed("sinks.user", At { value: user, place: at.place }),
                 Err(error) => {
@@ -236,6 +233,18 @@ impl Build<'_> {
             self.wrong(place, "sinks.credential", "no such credential, expected the name of one that is configured");
         }
         Sinks { gh, file, credential: credential.into(), user: wanted.then_some(user) }
+    }
+
+    /// Whose the sinks are if nobody says so: whoever is served. The platform's
+    /// folder may be root's so that the agent can't read it; then it is the
+    /// first of those who may ask.
+    fn acted_for(&self, default_user: Option<User>, socket: &Socket) -> User {
+        let served = |uid: &Uid| !uid.is_root() && socket.allow.contains(uid);
+        let default_user = default_user.filter(|user| served(&user.uid) || socket.allow.is_empty());
+        default_user.unwrap_or_else(|| {
+            let first = socket.allow.iter().copied().find(|uid| !uid.is_root());
+            (self.system.user_of)(first.unwrap_or(self.system.uid))
+        })
     }
 
     /// A path that may begin with `~/`.

@@ -108,7 +108,9 @@ fn credentials(status: Option<&Status>) -> Vec<Finding> {
             "stale" => {
                 // A daemon of another version may have a class of its own.
                 let class = c.last_error.as_ref().and_then(|error| Class::named(&error.class));
-                Finding::warn("credential", what, platform::remedy(class.unwrap_or(Class::Config)))
+                let of_platform = !["file", "command"].contains(&c.source.as_str());
+                let class = class.filter(|_| of_platform).unwrap_or(Class::Config);
+                Finding::warn("credential", what, platform::remedy(class))
             }
             "unconfigured" => {
                 Finding::warn("credential", what, "configure its source, or leave it if nothing needs it")

@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Socket;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,24 +15,28 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::wire::{self, Errand, Lines, Printed, Report, Request, Trouble};
+use crate::config::Config;
 
 /// How many errands may stand in line. Each is one refresh of one credential.
 const QUEUE: usize = 64;
 
 const GONE: &str = "the helper process that starts programs has ended";
 
-/// Starts the helper process, which reads the same configuration. To be called
-/// before the sandbox closes.
+/// Starts the helper process, which reads the same configuration: where the
+/// socket is may stand on the daemon's command line alone. To be called before
+/// the sandbox closes.
 ///
 /// # Errors
 /// It can't be started.
-pub fn start(config: Option<&Path>, user: Option<&str>) -> io::Result<Socket> {
+pub fn start(config: &Config, user: Option<&str>) -> io::Result<Socket> {
     let (ours, theirs) = Socket::pair()?;
     let mut command = Command::new("/proc/self/exe");
-    if let Some(file) = config {
+    if let Some(file) = &config.file {
         command.arg("--config").arg(file);
     }
     command
+        .arg("--socket")
+        .arg(&config.socket.path)
         .arg("errands")
         .args(user.iter().flat_map(|user| ["--user", user]))
         .stdin(Stdio::from(OwnedFd::from(theirs)))

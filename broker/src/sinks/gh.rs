@@ -2,10 +2,11 @@
 //! neither of the variables that gh would take for it (gh help auth login).
 
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
 use super::child::{self, Job};
@@ -21,7 +22,7 @@ const MOVED: &str = "gh.distrib";
 /// # Errors
 /// There is no gh, or it says no.
 pub async fn log_in(token: &Zeroizing<String>, host: &str, user: &User) -> Result<(), String> {
-    let gh = find(environment::os("PATH"))
+    let gh = find(environment::os("PATH"), user.uid)
         .ok_or("gh isn't on PATH, so it can't be logged in; install it or drop the sink gh")?;
     let home = user.home.as_ref().ok_or_else(|| format!("user {} has no home folder for gh's login", user.name))?;
     let mut env = super::environment(&["GH_CONFIG_DIR", "XDG_CONFIG_HOME"]);
@@ -42,17 +43,52 @@ pub async fn log_in(token: &Zeroizing<String>, host: &str, user: &User) -> Resul
 
 #[must_use]
 pub fn is_there() -> bool {
-    find(environment::os("PATH")).is_some()
+    find(environment::os("PATH"), Uid::effective()).is_some()
 }
 
 /// The one that was moved aside comes first. The shim under the name gh would
-/// do as well: it passes `auth login` on.
-fn find(path: Option<OsString>) -> Option<PathBuf> {
-    let folders: Vec<PathBuf> = std::env::split_paths(&path?).filter(|folder| folder.is_absolute()).collect();
+/// do as well: it passes `auth login` on. It runs as the `user`, so nobody but
+/// that one and root may have put it there.
+fn find(path: Option<OsString>, user: Uid) -> Option<PathBuf> {
+    let theirs = |folder: &PathBuf| {
+        folder.metadata().is_ok_and(|m| (m.uid() == 0 || m.uid() == user.as_raw()) && m.mode() & 0o002 == 0)
+    };
+    let folders: Vec<PathBuf> =
+        std::env::split_paths(&path?).filter(|folder| folder.is_absolute() && theirs(folder)).collect();
     let moved = folders.iter().map(|folder| folder.join(MOVED));
     moved.chain(folders.iter().map(|folder| folder.join("gh"))).find(|file| can_run(file))
 }
 
 fn can_run(file: &Path) -> bool {
     file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    #[test]
+    fn a_gh_that_somebody_else_could_have_put_there_is_not_run() {
+        let root = tempfile::tempdir().unwrap();
+        let (first, second) = (root.path().join("first"), root.path().join("second"));
+        for (folder, name) in [(&first, MOVED), (&second, "gh")] {
+            fs::create_dir(folder).unwrap();
+            fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+            fs::write(folder.join(name), "").unwrap();
+            fs::set_permissions(folder.join(name), Permissions::from_mode(0o755)).unwrap();
+        }
+        let found = || find(std::env::join_paths([&first, &second]).ok(), Uid::effective()).unwrap();
+        assert_eq!(found(), first.join(MOVED));
+        fs::set_permissions(&first, Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(found(), second.join("gh"));
+        fs::set_permissions(&first, Permissions::from_mode(0o755)).unwrap();
+        if chown(&first, Some(12345), None).is_err() {
+            println!("SKIP: only root can give a folder away");
+            return;
+        }
+        assert_eq!(found(), second.join("gh"));
+    }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as Socket;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ struct Runner {
     config: Mutex<Arc<Config>>,
     /// One at a time, or an older token could come to lie over a newer one.
     sinks: AsyncMutex<()>,
+    /// How many tokens came for them: of those in line only the newest counts.
+    tokens: AtomicU64,
 }
 
 /// Serves the daemon at the other end of stdin until it is gone.
@@ -41,7 +44,11 @@ pub async fn serve(config: Config, reread: Reread) -> io::Result<()> {
     line.set_nonblocking(true)?;
     let (read, write) = UnixStream::from_std(line)?.into_split();
     let write = Arc::new(AsyncMutex::new(write));
-    let runner = Arc::new(Runner { config: Mutex::new(Arc::new(config)), sinks: AsyncMutex::new(()) });
+    let runner = Arc::new(Runner {
+        config: Mutex::new(Arc::new(config)),
+        sinks: AsyncMutex::new(()),
+        tokens: AtomicU64::new(0),
+    });
     let mut lines = Lines::new(read);
     // Dropped with all that runs as soon as the daemon is gone.
     let mut running = JoinSet::new();
@@ -83,7 +90,11 @@ impl Runner {
 
     async fn sink(&self, config: &Config, token: &Zeroizing<String>) -> Result<(), String> {
         let Some(user) = &config.sinks.user else { return Ok(()) };
+        let number = self.tokens.fetch_add(1, Ordering::Relaxed) + 1;
         let _turn = self.sinks.lock().await;
+        if self.tokens.load(Ordering::Relaxed) != number {
+            return Ok(());
+        }
         let mut faults = Vec::new();
         if let Some(path) = &config.sinks.file {
             faults.extend(file::write_as(path, token, user).await.err());
@@ -102,7 +113,8 @@ async fn hook(config: &Config, happened: &Happened) -> Result<(), String> {
     let hook = if happened.class.is_some() { &config.hooks.on_failure } else { &config.hooks.on_refresh };
     let Some(argv) = hook else { return Ok(()) };
     let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
-    let mut env = environment(&["HOME", "MOLECULE_BROKER_SOCKET", "XDG_RUNTIME_DIR"]);
+    let mut env = environment(&["HOME", "XDG_RUNTIME_DIR"]);
+    env.insert("MOLECULE_BROKER_SOCKET".into(), config.socket.path.display().to_string());
     env.insert("MOLECULE_CREDENTIAL".into(), happened.credential.clone());
     env.insert("MOLECULE_OUTCOME".into(), happened.outcome.clone());
     env.insert("MOLECULE_CLASS".into(), happened.class.clone().unwrap_or_default());

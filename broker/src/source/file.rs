@@ -8,7 +8,7 @@ use nix::unistd::geteuid;
 use super::note;
 use crate::clock;
 use crate::lease::{Class, Failure, Fresh, Provenance};
-use crate::small;
+use crate::{small, trust};
 
 pub struct File {
     path: PathBuf,
@@ -28,9 +28,10 @@ impl File {
     /// Reads the file anew.
     ///
     /// # Errors
-    /// If it can't be read, holds no credential, or could have been written by
-    /// a user other than root and the daemon's own: then a neighbour could
-    /// slip this container a credential of his.
+    /// If it can't be read, holds no credential, or could have been put there by
+    /// a user other than root and the daemon's own: a neighbour could slip this
+    /// container a credential of his, or have it hand out what only the daemon
+    /// may read.
     pub fn fetch(&self) -> Result<Fresh, Failure> {
         let place = self.path.display().to_string();
         let config = |what: String| Failure::new(Class::Config, what);
@@ -43,6 +44,9 @@ impl File {
         if metadata.mode() & 0o022 != 0 {
             return Err(config(format!("{place} can be written by others: run `chmod go-w {place}`")));
         }
+        // What was read may since lie elsewhere; who could have led there is
+        // still one of those on the way.
+        trust::folders(&self.path, geteuid()).map_err(config)?;
         note::parse(&content, &place, clock::now(), Provenance::File)
     }
 }
@@ -88,6 +92,22 @@ mod tests {
             return;
         }
         assert!(file.fetch().unwrap_err().message.contains("belongs to uid 12345"));
+    }
+
+    #[test]
+    fn a_link_that_another_user_could_have_put_there_is_not_followed() {
+        let (folder, secret) = written("canary", 0o600);
+        let theirs = folder.path().join("theirs");
+        fs::create_dir(&theirs).unwrap();
+        let file = File::new(theirs.join("token"));
+        std::os::unix::fs::symlink(secret.path(), file.path()).unwrap();
+        assert_eq!(file.fetch().unwrap().secret.expose(), "canary");
+        if chown(&theirs, Some(12345), None).is_err() {
+            println!("SKIP: only root can give a folder away");
+            return;
+        }
+        let failure = file.fetch().unwrap_err();
+        assert!(failure.message.contains("belongs to uid 12345") && !failure.message.contains("canary"), "{failure}");
     }
 
     #[test]

@@ -151,11 +151,16 @@ impl World {
 
     /// Starts the daemon by these words, which end where its own begin.
     pub fn start_through(&mut self, words: &[&str]) {
+        self.spawn_through(words);
+        self.wait_until_it_answers();
+    }
+
+    /// The same, and doesn't wait.
+    pub fn spawn_through(&mut self, words: &[&str]) {
         let words: Vec<&str> = words.iter().copied().chain([BROKER, "serve"]).collect();
         let mut command = self.command(words[0]);
         command.args(&words[1..]);
         self.spawn(command);
-        self.wait_until_it_answers();
     }
 
     /// Starts a copy of the binary as another user, in the way of `supervise`:
@@ -167,10 +172,10 @@ impl World {
         self.wait_until_it_answers();
     }
 
-    /// Starts it and doesn't wait.
-    pub fn spawn_serve(&mut self) {
+    /// Starts it, with these options before its own command, and doesn't wait.
+    pub fn spawn_serve(&mut self, options: &[&str]) {
         let mut command = self.command(BROKER);
-        command.arg("serve");
+        command.args(options).arg("serve");
         self.spawn(command);
     }
 

@@ -223,6 +223,8 @@ fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
     world.broker(&["token"]);
     world.ask("molecule/1 get\nclient=gh\ncommand=gh x=\"\u{1b}\nprotocol=https\nhost=any.example\n\n");
     world.ask("molecule/1 get\nclient=gh\ncommand=gh x=\"\nprotocol=https\nhost=any.example\n\n");
+    let long = "n".repeat(65);
+    world.ask(&format!("molecule/1 get\nclient=gh\ncommand={long}\nprotocol=https\nhost=any.example\n\n"));
     // None of these hands anything out.
     world.ask("molecule/1 get\nprotocol=http\nhost=github.com\n\n");
     world.ask("molecule/1 get\nhost=github.com\nnonsense\n\n");
@@ -232,7 +234,7 @@ fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
     world.broker(&["reload"]);
     let audit = fs::read_to_string(world.path("audit")).unwrap();
     let lines: Vec<&str> = audit.lines().collect();
-    assert_eq!(lines.len(), 3, "{audit}");
+    assert_eq!(lines.len(), 4, "{audit}");
     let hash = encoding::base64_digest(&digest::sha256(token.as_bytes()));
     let hash = format!("token_sha256={}", std::str::from_utf8(&hash).unwrap());
     // This process, which is still there to be looked at when its line ends.
@@ -247,6 +249,7 @@ fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
     assert!(lines[2].contains("origin=https://any.example credential=persona"), "{}", lines[2]);
     // Neither is a password hashed, nor does a name that a client tells end its field.
     assert!(lines[2].ends_with(" token_sha256=- command=gh?x??"), "{}", lines[2]);
+    assert!(lines[3].ends_with(own), "of a name that is too long the kernel's counts: {}", lines[3]);
     assert!(!audit.contains("ghs_") && !audit.contains("hunter2"));
     assert_eq!(
         fs::metadata(world.path("audit")).map(|m| std::os::unix::fs::MetadataExt::mode(&m) & 0o777).unwrap(),
@@ -291,4 +294,15 @@ fn a_configuration_that_others_can_write_is_refused_with_the_command_that_mends_
     set_mode(&world.path("config.toml"), 0o666);
     let (status, printed) = world.fails_to_start();
     assert!(status == 2 && printed.contains("chmod go-w"), "{status}: {printed}");
+}
+
+#[test]
+fn an_audit_file_that_cannot_be_opened_is_named_with_the_remedy() {
+    let mut world = World::fast();
+    world.config(&format!("[log]\naudit_file = \"{}\"\n", world.path("nowhere/audit").display()));
+    let (status, said) = world.fails_to_start();
+    assert_eq!(status, 1, "{said}");
+    for part in ["the audit file can't be opened", "nowhere/audit", "make its folder", "audit_file below [log]"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }

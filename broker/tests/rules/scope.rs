@@ -3,6 +3,7 @@
 use crate::kit::World;
 use crate::kit::platform::Answer;
 use crate::kit::wire;
+use crate::kit::world::FAST;
 
 fn persona(hosts: Option<&str>) -> World {
     let mut world = World::fast();
@@ -102,7 +103,7 @@ fn h51_an_origin_of_a_third_credential_is_not_the_personas_though_that_one_has_n
     let missing = world.path("missing");
     world.config(&format!(
         "{}[[credential]]\nname = \"forge\"\norigins = [\"forge.example\"]\nusername = \"u\"\nsource = {{ file = \"{}\" }}\n",
-        crate::kit::world::FAST,
+        FAST,
         missing.display()
     ));
     world.start();
@@ -110,4 +111,15 @@ fn h51_an_origin_of_a_third_credential_is_not_the_personas_though_that_one_has_n
         assert!(answer.starts_with("molecule/1 refused\n"), "{answer}");
     }
     assert_eq!(wire::password(&answers(&world, "https", "any.example")[0]), Some("hunter2"));
+}
+
+#[test]
+fn h48_another_user_name_than_a_tokens_own_is_overridden() {
+    let mut world = World::fast();
+    world.config(&format!("{FAST}[[credential]]\nname = \"github\"\nusername = \"git\"\n"));
+    world.start();
+    let ask = |name: &str| world.ask(&format!("molecule/1 get\nprotocol=https\nhost=github.com\nusername={name}\n\n"));
+    for name in ["git", "x-access-token", "somebody"] {
+        assert!(ask(name).contains("username=git\n"), "{name}: {}", ask(name));
+    }
 }

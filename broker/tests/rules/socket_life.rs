@@ -64,7 +64,7 @@ fn e28_after_kill_nine_the_next_start_serves_within_a_second_each_of_200_times()
         world.kill();
         assert!(world.socket().exists(), "a killed daemon can't clean up");
         let began = Instant::now();
-        world.spawn_serve();
+        world.spawn_serve(&[]);
         while std::os::unix::net::UnixStream::connect(world.socket()).is_err() {
             assert!(began.elapsed() < SECOND, "round {round}: {}", world.log());
             std::thread::sleep(Duration::from_millis(2));

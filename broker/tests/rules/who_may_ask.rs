@@ -1,8 +1,10 @@
 //! D: who may ask, and what can be asked at all.
 
+use std::os::unix::net::UnixStream;
+
 use crate::kit::wire::{self, DENIED, GET};
 use crate::kit::world::FAST;
-use crate::kit::{World, is_root, text};
+use crate::kit::{World, is_root, text, wait_for};
 use crate::strangers::{self, ask_as};
 
 #[test]
@@ -55,7 +57,10 @@ fn d24_the_overflow_uid_is_refused_though_the_daemon_itself_runs_as_it() {
     let mut world = World::fast();
     let nobody = Some(65534);
     std::os::unix::fs::chown(world.path("run"), nobody, nobody).unwrap();
-    world.start_through(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+    world.spawn_through(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+    wait_for("the socket", || UnixStream::connect(world.socket()).ok());
+    let status = world.broker(&["status"]);
+    assert!(text(&status.stderr).contains("uid 65534 serves"), "a client trusts nobody by the name of everybody");
     assert_eq!(ask_as(65534, &world.socket(), GET), DENIED);
     assert!(world.get().starts_with("molecule/1 ok\n"), "root is served");
 }

@@ -100,12 +100,16 @@ fn a_socket_that_nobody_listens_on_is_knocked_at_until_somebody_does() {
 
 #[test]
 fn what_is_longer_than_any_answer_is_none() {
-    let place = Place::new();
-    let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), |_, stream| {
-        give(stream, &format!("molecule/1 ok\nusername={}\n\n", "u".repeat(9000)));
-    });
-    let said = place.get(GET);
-    assert_eq!((said.out.as_str(), said.status), ("quit=1\n", Some(0)));
+    let around = "molecule/1 ok\nusername=\n\n".len();
+    for (length, fits) in [(8192, true), (8193, false)] {
+        let place = Place::new();
+        let name = "u".repeat(length - around);
+        let answer = format!("molecule/1 ok\nusername={name}\n\n");
+        let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), move |_, stream| give(stream, &answer));
+        let expected = if fits { format!("username={name}\n") } else { "quit=1\n".to_owned() };
+        let said = place.get(GET);
+        assert_eq!((said.out, said.status), (expected, Some(0)), "{length}");
+    }
 }
 
 #[test]

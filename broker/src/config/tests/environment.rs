@@ -116,6 +116,19 @@ fn the_old_refreshers_variables_are_whole_seconds() {
 }
 
 #[test]
+fn where_the_platforms_folder_is_roots_the_sinks_act_for_who_may_ask() {
+    let env = [("CONFIGS_DIR", "/root-only"), ("MOLECULE_BROKER_SINKS", "file")];
+    let named = [&env[..], &[("MOLECULE_BROKER_ALLOW_USERS", "0,agent")]].concat();
+    let sinks = from_env(&named).sinks;
+    assert_eq!((sinks.user.unwrap(), sinks.file.unwrap()), (agent(), "/home/agent/.gh_token".into()));
+    // The owner of the folder, if that one may ask too.
+    let both = [("MOLECULE_BROKER_SINKS", "file"), ("MOLECULE_BROKER_ALLOW_USERS", "4000,agent")];
+    assert_eq!(from_env(&both).sinks.user.unwrap(), agent());
+    // All there is.
+    assert!(from_env(&env).sinks.user.unwrap().uid.is_root());
+}
+
+#[test]
 fn sinks_are_off_unless_named_and_act_in_the_agents_home() {
     assert_eq!(from_env(&[]).sinks.user, None);
     let sinks = from_env(&[("MOLECULE_BROKER_SINKS", "gh,file")]).sinks;

@@ -31,6 +31,7 @@ fn read(text: Option<&str>, flags: &Flags, env: &[(&str, &str)]) -> Result<Confi
         group: &|text| if text == "agent" { Ok(Gid::from_raw(AGENT)) } else { users::group(text) },
         owner: &|dir| match dir.to_str() {
             Some("/configs") => Some(Uid::from_raw(AGENT)),
+            Some("/root-only") => Some(Uid::from_raw(0)),
             Some("/unmapped") => Some(users::OVERFLOW),
             _ => None,
         },

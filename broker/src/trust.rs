@@ -1,5 +1,5 @@
-//! Whether a configuration file can be believed: everything it says decides
-//! who gets credentials, and its commands are run.
+//! Whether a file can be believed: a configuration decides who gets credentials
+//! and which commands are run, and what a credential's file holds is handed out.
 //!
 //! The file itself and every folder on the way to it, through every symbolic
 //! link, must belong to root or the daemon's user and be writable by nobody
@@ -23,7 +23,7 @@ const STICKY: u32 = 0o1000;
 ///
 /// # Errors
 /// What is wrong, and the command that mends it.
-pub(super) fn read(path: &Path, us: Uid) -> Result<String, String> {
+pub(crate) fn read(path: &Path, us: Uid) -> Result<String, String> {
     folders(path, us)?;
     let failed = |error: std::io::Error| format!("it can't be read: {error}");
     let (file, metadata) = small::open(path).map_err(failed)?;
@@ -55,14 +55,17 @@ fn check(path: &Path, metadata: &Metadata, us: Uid) -> Result<(), String> {
 fn belongs_to(path: &Path, owner: u32, us: Uid) -> String {
     let shown = path.display();
     format!(
-        "{shown} belongs to uid {owner}, who could change it; expected root or the daemon's user (uid {us}): \
-         chown -h {us} {shown}"
+        "{shown} belongs to uid {owner}, who could change it; expected root or the user who reads it here (uid {us}): \
+         chown -h root {shown}"
     )
 }
 
 /// Walks the path as the kernel does and checks each folder in which it looks
 /// something up.
-fn folders(path: &Path, us: Uid) -> Result<(), String> {
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn folders(path: &Path, us: Uid) -> Result<(), String> {
     let failed = |at: &Path, error: std::io::Error| format!("{} can't be read: {error}", at.display());
     let absolute = std::path::absolute(path).map_err(|e| failed(path, e))?;
     let mut left: Vec<PathBuf> = steps(&absolute);
@@ -167,7 +170,7 @@ mod tests {
         let (_folder, file) = folder_with_file();
         std::os::unix::fs::chown(&file, Some(12345), None).unwrap();
         let error = read(&file, geteuid()).unwrap_err();
-        assert!(error.contains("belongs to uid 12345") && error.contains("chown -h 0"), "{error}");
+        assert!(error.contains("belongs to uid 12345") && error.contains("chown -h root"), "{error}");
         assert!(read(&file, Uid::from_raw(12345)).is_ok(), "it may be the daemon's own user's");
     }
 
