@@ -25,7 +25,7 @@ use crate::config::LogFormat;
 use crate::lease::{Lease, Provenance};
 use crate::moment::{Boot, Moment};
 use crate::peer::Peer;
-use crate::text;
+use crate::{stderr, text};
 
 /// For how long a process's name is taken to be what it was. A busy client
 /// asks many times as one process; a pid isn't used again so soon.
@@ -148,13 +148,13 @@ impl State {
         // first lost line says so, and the first one after says how many.
         match &sent {
             Ok(()) if self.lost > 0 => {
-                tracing::warn!(lost = self.lost, "the audit file takes lines again");
+                tracing::warn!(lost = self.lost, "the audit takes lines again");
                 self.lost = 0;
             }
             Ok(()) => {}
             Err(error) => {
                 if self.lost == 0 {
-                    tracing::error!(%error, "an audit line was lost: make room where the audit file is");
+                    tracing::error!(%error, "an audit line was lost: make room where the audit file is, or read the log");
                 }
                 self.lost += 1;
             }
@@ -192,7 +192,7 @@ impl To {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Log => io::stderr().lock().write(bytes),
+            Self::Log => stderr::line(bytes).map(|()| bytes.len()),
             Self::File(file) => file.write(bytes),
         }
     }

@@ -21,7 +21,7 @@
 //! | [`supervise`] | the container's entrypoint: what holds all that while daemons come and go |
 //! | [`doctor`] | the wiring, checked end to end |
 //! | [`client`], [`cli`] | the control commands, which are clients like any other |
-//! | [`fault`], [`readiness`], [`small`], [`quiet`] | how a command ends before its time; descriptors that the runtime watches; files that others write; log lines of which there could be many |
+//! | [`fault`], [`readiness`], [`small`], [`quiet`], [`stderr`] | how a command ends before its time; descriptors that the runtime watches; files that others write; log lines of which there could be many; a log that nobody reads |
 
 #![forbid(unsafe_code)]
 
@@ -56,6 +56,7 @@ mod sinks;
 mod small;
 pub mod source;
 mod status;
+mod stderr;
 mod store;
 mod supervise;
 mod table;

@@ -18,6 +18,7 @@ use crate::serve::Serve;
 use crate::server::socket::Plan;
 use crate::service_manager::{Handed, ServiceManager};
 use crate::sinks::{self, needed};
+use crate::stderr::Log;
 
 /// What `supervise` has to tell its daemon beyond systemd's protocol.
 #[derive(Clone, Debug, Args)]
@@ -93,7 +94,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
 fn log_to_stderr(config: &Config) -> Box<dyn Fn(&str)> {
     let filter = |text: &str| log_filter(text).unwrap_or_else(|| EnvFilter::new("info"));
     let (layer, handle) = reload::Layer::new(filter(&config.log.filter));
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = fmt::layer().with_writer(|| Log).with_target(false);
     let registry = tracing_subscriber::registry().with(layer);
     // A second start in one process can only be a test's; the first log stays.
     let _ = match config.log.format {

@@ -1,7 +1,6 @@
 //! The supervisor's own few log lines, in the daemon's two formats, without
 //! the machinery that the daemon has for it.
 
-use std::io::Write;
 use std::sync::OnceLock;
 
 use jiff::fmt::temporal::DateTimePrinter;
@@ -37,7 +36,7 @@ fn line(level: &str, message: &str) {
         format!("{time} {level:>5} supervise: {message}\n")
     };
     // There is nobody to tell that nobody listens.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = crate::stderr::line(text.as_bytes());
 }
 
 fn time() -> String {

@@ -179,6 +179,12 @@ impl World {
         self.spawn(command);
     }
 
+    /// Starts it with a log of the test's own, and doesn't wait.
+    pub fn spawn_into(&mut self, log: impl Into<Stdio>) {
+        let mut command = self.command(BROKER);
+        self.daemon = Some(command.arg("serve").stderr(log).spawn().unwrap());
+    }
+
     fn spawn(&mut self, mut command: Command) {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         self.daemon = Some(command.stderr(log).spawn().unwrap());

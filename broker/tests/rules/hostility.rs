@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 
@@ -210,4 +211,41 @@ fn keeps_descriptors_out() -> bool {
     let release = nix::sys::utsname::uname().unwrap().release().to_string_lossy().into_owned();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
     (numbers.next(), numbers.next()) >= (Some(6), Some(16))
+}
+
+/// A terminal that was stopped, a log driver that hangs.
+#[test]
+fn a_log_that_nobody_reads_holds_up_nobody() {
+    let mut world = World::fast();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    fill(&writer);
+    world.spawn_into(writer);
+    wait_for("the first token", || UnixStream::connect(world.socket()).ok().and_then(|_| world.token()));
+    // Each of them is an audit line in that log.
+    for _ in 0..1_000 {
+        assert!(world.token().is_some());
+    }
+    let read = std::thread::spawn(move || {
+        let (mut said, mut piece) = (String::new(), [0; 65536]);
+        while !said.contains("the log takes lines again") {
+            let got = reader.read(&mut piece).unwrap();
+            assert!(got > 0, "the log ended: {said}");
+            said.push_str(&String::from_utf8_lossy(&piece[..got]));
+        }
+        said
+    });
+    wait_for("the log's own word on it", || {
+        world.signal(Signal::SIGHUP);
+        world.token();
+        read.is_finished().then_some(())
+    });
+    let said = read.join().unwrap();
+    assert!(said.contains("the audit takes lines again") && said.contains(" AUDIT "), "{}", said.trim_matches('x'));
+}
+
+fn fill(pipe: &std::io::PipeWriter) {
+    let set = |flags: OFlag| fcntl(pipe, FcntlArg::F_SETFL(flags)).unwrap();
+    set(OFlag::O_NONBLOCK);
+    while (&mut &*pipe).write(&[b'x'; 4096]).is_ok() {}
+    set(OFlag::empty());
 }
