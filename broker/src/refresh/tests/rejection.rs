@@ -1,4 +1,4 @@
-use super::bench::{Bench, env_token, failure, from_platform, lease, mins, secs, start, token};
+use super::bench::{Bench, env_token, failure, from_platform, lease, mins, secs, sha, start, token};
 use crate::lease::Class;
 use crate::refresh::{Event, Outcome, Policy, Start, State};
 
@@ -213,4 +213,17 @@ fn doubt_about_a_fresh_token_ends_with_the_token() {
     bench.reject("ghs_first");
     bench.ask(Event::Force, token(bench.now, "ghs_next", mins(60)));
     assert_eq!(bench.live(), Some("ghs_next"));
+}
+
+#[test]
+fn what_is_in_hand_is_known_by_its_hash_and_nothing_else() {
+    let fallback = Some(env_token(start(), mins(50)));
+    let mut bench = Bench::new(Start { fallback, ..from_platform() });
+    for name in ["ghs_first", "ghs_second"] {
+        bench.ask(Event::Force, token(bench.now, name, mins(60)));
+    }
+    for name in ["ghs_first", "ghs_second", "ghs_env"] {
+        assert!(bench.held().holds(&sha(name)), "{name}");
+    }
+    assert!(!bench.held().holds(&sha("ghs_third")));
 }
