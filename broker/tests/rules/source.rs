@@ -244,3 +244,17 @@ fn g42_with_the_default_numbers_a_hanging_platform_is_left_within_seven_seconds(
     let refused = world.get();
     assert!(refused.starts_with("molecule/1 refused\n") && refused.contains("timeout"), "{refused}");
 }
+
+#[test]
+fn what_a_source_says_of_its_own_time_limit_comes_before_the_drivers_word() {
+    let mut world = World::fast();
+    world.platform.answer(Answer::Hang);
+    world.start();
+    let error = wait_for("the attempt's end", || {
+        let error = world.credential("github")["last_error"].clone();
+        error.is_object().then_some(error)
+    });
+    assert_eq!(error["class"], "timeout");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("/github-installation-token"), "it names what was asked: {message}");
+}
