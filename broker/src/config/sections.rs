@@ -49,7 +49,8 @@ pub(super) fn build(
     let base = policy::base(&mut build, &raw.refresh);
     let (credentials, claims) = credentials::build(&mut build, raw.credentials, &base);
     build.check_allowed(&socket, &credentials);
-    let sinks = build.sinks(raw.sinks, &credentials, default_user, &socket);
+    let served = build.served(flags, default_user, &socket);
+    let sinks = build.sinks(raw.sinks, &credentials, served);
     let hooks = Hooks {
         on_refresh: build.argv("hooks.on_refresh", raw.hooks.on_refresh),
         on_failure: build.argv("hooks.on_failure", raw.hooks.on_failure),
@@ -184,15 +185,21 @@ impl Build<'_> {
         }
     }
 
-    fn sinks(
-        &mut self,
-        raw: raw::Sinks,
-        credentials: &[Credential],
-        default_user: Option<User>,
-        socket: &Socket,
-    ) -> Sinks {
+    /// Whom the sinks act for, unless they say so: whom the supervisor names, or
+    /// the owner of the platform's folder. That may be root's so that the agent
+    /// can't read it; then it is the first of those who may ask.
+    fn served(&self, flags: &Flags, default_user: Option<User>, socket: &Socket) -> User {
+        let may_ask = |uid: &Uid| !uid.is_root() && socket.allow.contains(uid);
+        let at_any_rate = flags.user.is_some() || socket.allow.is_empty();
+        default_user.filter(|user| at_any_rate || may_ask(&user.uid)).unwrap_or_else(|| {
+            let first = socket.allow.iter().copied().find(|uid| !uid.is_root());
+            (self.system.user_of)(first.unwrap_or(self.system.uid))
+        })
+    }
+
+    fn sinks(&mut self, raw: raw::Sinks, credentials: &[Credential], served: User) -> Sinks {
         let user = match raw.user {
-            None => self.acted_for(default_user, socket),
+            None => served,
             Some(at) => match (self.system.user)(&at.value) {
                 Ok(user) => self.placed("sinks.user", At { value: user, place: at.place }),
                 Err(error) => {
@@ -233,18 +240,6 @@ impl Build<'_> {
             self.wrong(place, "sinks.credential", "no such credential, expected the name of one that is configured");
         }
         Sinks { gh, file, credential: credential.into(), user: wanted.then_some(user) }
-    }
-
-    /// Whose the sinks are if nobody says so: whoever is served. The platform's
-    /// folder may be root's so that the agent can't read it; then it is the
-    /// first of those who may ask.
-    fn acted_for(&self, default_user: Option<User>, socket: &Socket) -> User {
-        let served = |uid: &Uid| !uid.is_root() && socket.allow.contains(uid);
-        let default_user = default_user.filter(|user| served(&user.uid) || socket.allow.is_empty());
-        default_user.unwrap_or_else(|| {
-            let first = socket.allow.iter().copied().find(|uid| !uid.is_root());
-            (self.system.user_of)(first.unwrap_or(self.system.uid))
-        })
     }
 
     /// A path that may begin with `~/`.

@@ -124,6 +124,10 @@ fn where_the_platforms_folder_is_roots_the_sinks_act_for_who_may_ask() {
     // The owner of the folder, if that one may ask too.
     let both = [("MOLECULE_BROKER_SINKS", "file"), ("MOLECULE_BROKER_ALLOW_USERS", "4000,agent")];
     assert_eq!(from_env(&both).sinks.user.unwrap(), agent());
+    // Whom the supervisor names, whoever else may ask.
+    let flags = Flags { user: Some("agent".into()), ..Flags::default() };
+    let others = [("MOLECULE_BROKER_SINKS", "file"), ("MOLECULE_BROKER_ALLOW_USERS", "4000")];
+    assert_eq!(read(None, &flags, &others).unwrap().sinks.user.unwrap(), agent());
     // All there is.
     assert!(from_env(&env).sinks.user.unwrap().uid.is_root());
 }
