@@ -97,8 +97,7 @@ impl Serve {
         manager.ready();
         keeper.begin(Arc::clone(&service));
         tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %config.socket.path.display(), "serving");
-        let in_force = config.clone();
-        let mut running = Running { config, in_force, reread, refilter };
+        let mut running = Running { config, reread, refilter };
         loop {
             let reload = tokio::select! {
                 ended = &mut accepting => return Ok(ended?),
@@ -123,7 +122,8 @@ impl Serve {
             let told = match outcome {
                 Ok(drivers) => {
                     tracing::info!("configuration reloaded");
-                    refreshing.keep(|name| service.table().named(name).is_some());
+                    let table = service.table();
+                    refreshing.keep(|name| table.named(name).is_some());
                     refreshing.start(drivers);
                     Ok(())
                 }
@@ -142,9 +142,8 @@ impl Serve {
 
 /// What a reload starts from.
 struct Running {
-    /// The one at the start, of which a part holds until the end.
+    /// The one in force.
     config: Config,
-    in_force: Config,
     reread: Box<dyn Fn() -> Result<Config, String>>,
     refilter: Box<dyn Fn(&str)>,
 }
@@ -152,9 +151,9 @@ struct Running {
 impl Running {
     /// Takes up the configuration as it is now, or leaves all as it was.
     fn reload(&mut self, service: &Service, observer: &Observer, outlet: &Outlet) -> Result<Vec<Driver>, String> {
-        let config = (self.reread)()?;
+        let mut config = (self.reread)()?;
         let table = service.table();
-        let at_work = AtWork { config: &self.in_force, table: &table };
+        let at_work = AtWork { config: &self.config, table: &table };
         let next = assemble(&config, Some(at_work), &carry(&table), observer, outlet.errands());
         let next = next.map_err(|failure| failure.message)?;
         let audit = service.audit.reopen(config.log.audit_file.as_deref());
@@ -163,10 +162,10 @@ impl Running {
         })?;
         (self.refilter)(&config.log.filter);
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        only_at_start(&self.config, &config);
+        keep_what_a_start_decides(&self.config, &mut config);
         outlet.reload(&config);
         service.replace_table(next.table);
-        self.in_force = config;
+        self.config = config;
         Ok(next.drivers)
     }
 }
@@ -213,8 +212,8 @@ impl Refreshing {
     }
 }
 
-/// Says what a reload can't change.
-fn only_at_start(running: &Config, read: &Config) {
+/// What a reload can't change stays as it is, and it says so.
+fn keep_what_a_start_decides(running: &Config, read: &mut Config) {
     for (key, differs) in [
         ("[socket] path, mode, group", changed(&running.socket, &read.socket)),
         ("[metrics] listen", running.metrics != read.metrics),
@@ -224,6 +223,9 @@ fn only_at_start(running: &Config, read: &Config) {
             tracing::warn!("{key}: another value was read, and holds from the next start on");
         }
     }
+    read.socket = config::Socket { allow: std::mem::take(&mut read.socket.allow), ..running.socket.clone() };
+    read.metrics.clone_from(&running.metrics);
+    read.log.format = running.log.format;
 }
 
 fn changed(running: &config::Socket, read: &config::Socket) -> bool {

@@ -137,10 +137,9 @@ impl Held {
     #[must_use]
     pub fn spared(&self, now: Boot, least_gap: Duration) -> Option<Outcome> {
         let just_refreshed = self.last_success.is_some_and(|then| now < then.boot.saturating_add(least_gap));
-        let backing_off = self.next_due.is_some_and(|due| now < due);
         match self.consecutive_failures {
             0 => just_refreshed.then_some(Outcome::Idle),
-            _ => backing_off.then_some(Outcome::Holding),
+            _ => self.held_off(now).then_some(Outcome::Holding),
         }
     }
 
@@ -199,8 +198,12 @@ impl Held {
 
     /// With nothing live: whether a fetch is in flight, or may start at once.
     fn can_ask(&self, now: Moment) -> bool {
-        let held_off = self.consecutive_failures > 0 && self.next_due.is_some_and(|due| now.boot < due);
-        self.refreshable && (self.in_flight || !held_off)
+        self.refreshable && (self.in_flight || !self.held_off(now.boot))
+    }
+
+    /// Whether a failure holds the next attempt off.
+    fn held_off(&self, now: Boot) -> bool {
+        self.consecutive_failures > 0 && self.next_due.is_some_and(|due| now < due)
     }
 }
 

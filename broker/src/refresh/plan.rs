@@ -32,7 +32,7 @@ impl Plan {
         let overdue = schedule::first(policy.boot_spread, schedule::nth(u, 2));
         let at = lease.received.boot.saturating_add(interval);
         let at = at.max(now.boot.saturating_add(overdue));
-        Self { at: Some(at), lead: lead(policy, lease, schedule::nth(u, 1)), not_before: now.boot }
+        Self { at: Some(at), lead: lead(policy, lease, schedule::nth(u, 1)), ..Self::default() }
     }
 
     /// After a new token. `first`: nothing was held before, or the source has
@@ -59,7 +59,7 @@ impl Plan {
         match (longest, lease.left(now)) {
             (Some(longest), Some(left)) if left > longest => {
                 let at = (lease.origin != Provenance::Platform).then(|| now.boot + schedule::ceiling(policy, u));
-                Self { at, lead: lead(policy, lease, schedule::nth(u, 1)), not_before: now.boot }
+                Self { at, lead: lead(policy, lease, schedule::nth(u, 1)), ..Self::default() }
             }
             (Some(_), Some(_)) => Self::urgent(policy, lease, now, u),
             _ => Self::wait(now, schedule::ceiling(policy, u)),
@@ -104,7 +104,7 @@ impl Plan {
     }
 
     fn wait(now: Moment, wait: Duration) -> Self {
-        Self { at: Some(now.boot.saturating_add(wait)), lead: None, not_before: now.boot }
+        Self { at: Some(now.boot.saturating_add(wait)), ..Self::default() }
     }
 }
 

@@ -91,26 +91,20 @@ impl Service {
     }
 
     fn get(&self, table: &Table, peer: Peer, request: &Request<'_>) -> First {
-        match answer::choose(table, request, peer.uid) {
-            Choice::Silent => First::Done(answer::plain(Word::Silent, None), Served::Silent),
-            Choice::Forbidden(credential) => forbidden(credential, peer),
-            Choice::Of(target) => {
-                let held = target.credential.reader.held();
-                self.offer(peer, request, &target, &held).unwrap_or(First::Later)
-            }
-        }
+        let offered = match wanted(table, peer, request) {
+            Ok(target) => self.offer(peer, request, &target, &target.credential.reader.held()),
+            Err(done) => Some(done),
+        };
+        offered.map_or(First::Later, |(bytes, served)| First::Done(bytes, served))
     }
 
     /// An answer from what is held, unless waiting may bring a better one.
-    fn offer(&self, peer: Peer, request: &Request<'_>, target: &Target<'_>, held: &Held) -> Option<First> {
+    fn offer(&self, peer: Peer, request: &Request<'_>, target: &Target<'_>, held: &Held) -> Option<(Bytes, Served)> {
         let now = clock::now();
         match answer::ready(target, held, now) {
             Ready::Wait => None,
-            Ready::Refused(reason) => {
-                let (bytes, served) = refused_get(peer, request, target, &reason);
-                Some(First::Done(bytes, served))
-            }
-            Ready::Give(lease) => Some(First::Done(self.hand_out(now, peer, request, target, lease), Served::Ok)),
+            Ready::Refused(reason) => Some(refused_get(peer, request, target, &reason)),
+            Ready::Give(lease) => Some((self.hand_out(now, peer, request, target, lease), Served::Ok)),
         }
     }
 
@@ -143,38 +137,43 @@ impl Service {
     async fn wait_for_lease(&self, table: &Arc<Table>, peer: Peer, request: &Request<'_>) -> (Bytes, Served) {
         let mut table = Arc::clone(table);
         loop {
-            if let Some(done) = self.wait_by(&table, peer, request).await {
-                return done;
-            }
-            let next = self.table();
-            if Arc::ptr_eq(&table, &next) {
-                return match answer::choose(&table, request, peer.uid) {
-                    Choice::Of(target) => refused_get(peer, request, &target, ENDED),
-                    Choice::Silent | Choice::Forbidden(_) => refused(ENDED),
-                };
-            }
-            table = next;
+            table = match self.wait_by(&table, peer, request).await {
+                Ok(done) => return done,
+                Err(target) => {
+                    let next = self.table();
+                    if Arc::ptr_eq(&table, &next) {
+                        return refused_get(peer, request, &target, ENDED);
+                    }
+                    next
+                }
+            };
         }
     }
 
-    /// `None` once the refresh side of what is asked for has gone.
-    async fn wait_by(&self, table: &Table, peer: Peer, request: &Request<'_>) -> Option<(Bytes, Served)> {
-        let Choice::Of(target) = answer::choose(table, request, peer.uid) else {
-            return match self.get(table, peer, request) {
-                First::Done(bytes, served) => Some((bytes, served)),
-                First::Later => None,
-            };
+    /// # Errors
+    /// What is asked for, once its refresh side has gone.
+    async fn wait_by<'t>(
+        &self,
+        table: &'t Table,
+        peer: Peer,
+        request: &Request<'_>,
+    ) -> Result<(Bytes, Served), Target<'t>> {
+        let target = match wanted(table, peer, request) {
+            Ok(target) => target,
+            Err(done) => return Ok(done),
         };
         let mut reader = target.credential.reader.clone();
         loop {
             let held = reader.held();
-            if let Some(First::Done(bytes, served)) = self.offer(peer, request, &target, &held) {
-                return Some((bytes, served));
+            if let Some(done) = self.offer(peer, request, &target, &held) {
+                return Ok(done);
             }
             if !held.in_flight {
                 reader.tell(Ask::Demand);
             }
-            reader.changed().await.ok()?;
+            if reader.changed().await.is_err() {
+                return Err(target);
+            }
         }
     }
 
@@ -216,12 +215,21 @@ fn refused(reason: &str) -> (Bytes, Served) {
     (answer::plain(Word::Refused, Some(reason)), Served::Refused)
 }
 
-fn forbidden(credential: &Credential, peer: Peer) -> First {
+/// What is asked for, or the answer where nothing of it could be given.
+fn wanted<'t>(table: &'t Table, peer: Peer, request: &Request<'_>) -> Result<Target<'t>, (Bytes, Served)> {
+    match answer::choose(table, request, peer.uid) {
+        Choice::Silent => Err((answer::plain(Word::Silent, None), Served::Silent)),
+        Choice::Forbidden(credential) => Err(forbidden(credential, peer)),
+        Choice::Of(target) => Ok(target),
+    }
+}
+
+fn forbidden(credential: &Credential, peer: Peer) -> (Bytes, Served) {
     let reason = format!(
         "uid {} may not have the credential '{}'; see allow_users in its configuration",
         peer.uid, credential.name
     );
-    First::Done(answer::plain(Word::Refused, Some(&reason)), Served::Refused)
+    refused(&reason)
 }
 
 /// Whatever it is about, the client learns nothing from the answer.
@@ -254,15 +262,14 @@ async fn refresh(table: &Table, peer: Peer, request: &Request<'_>) -> (Bytes, Se
     let mut outcomes = Vec::new();
     for credential in wanted {
         // Here too, so that who asks again and again stands in nobody's way.
-        let spared = match operator {
-            true => None,
-            false => credential.reader.held().spared(clock::now().boot, credential.forced_min_gap),
-        };
-        let outcome = match spared {
-            Some(outcome) => Ok(Known::Already(outcome)),
-            None => credential.reader.refresh(operator).await.map(Known::Later),
-        };
-        outcomes.push((credential, outcome));
+        let spared = credential.reader.held().spared(clock::now().boot, credential.forced_min_gap);
+        outcomes.push((
+            credential,
+            match spared.filter(|_| !operator) {
+                Some(outcome) => Ok(Known::Already(outcome)),
+                None => credential.reader.refresh(operator).await.map(Known::Later),
+            },
+        ));
     }
     let mut faults = String::new();
     for (credential, known) in outcomes {

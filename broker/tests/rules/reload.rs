@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
@@ -144,7 +145,7 @@ fn fifty_reloads_among_requests_lose_none_of_them_and_ask_the_platform_nothing()
 
 /// A daemon without a token, the platform's first answer held back, and a
 /// caller who waits for it.
-fn waiting() -> (World, std::os::unix::net::UnixStream) {
+fn waiting() -> (World, UnixStream) {
     let mut world = World::fast();
     world.rewrite_config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.platform.hold();
@@ -155,29 +156,31 @@ fn waiting() -> (World, std::os::unix::net::UnixStream) {
     (world, caller)
 }
 
-#[test]
-fn a_reload_disturbs_no_refresh_that_is_under_way() {
-    let (world, mut caller) = waiting();
-    for _ in 0..3 {
-        assert!(world.broker(&["reload"]).status.success());
-    }
+#[track_caller]
+fn is_answered_with_what_is_held(world: &World, mut caller: UnixStream) {
     world.platform.release();
     let answer = wire::rest(&mut caller);
     assert!(wire::password(&answer).is_some(), "{answer}: {}", world.log());
     assert_eq!(wire::password(&answer).map(str::to_owned), world.token(), "what was handed out is what is held");
+}
+
+#[test]
+fn a_reload_disturbs_no_refresh_that_is_under_way() {
+    let (world, caller) = waiting();
+    for _ in 0..3 {
+        assert!(world.broker(&["reload"]).status.success());
+    }
+    is_answered_with_what_is_held(&world, caller);
     assert_eq!(world.platform.count(), 1, "{}", world.log());
 }
 
 #[test]
 fn who_waits_while_a_reload_changes_the_refresh_is_answered_by_the_new_one() {
-    let (world, mut caller) = waiting();
+    let (world, caller) = waiting();
     world.rewrite_config(&format!("{FAST}interval = \"30m\"\ninitial_delay = \"1h\"\n"));
     assert!(world.broker(&["reload"]).status.success());
     wait_for("the fetch of the new one", || (world.platform.count() == 2).then_some(()));
-    world.platform.release();
-    let answer = wire::rest(&mut caller);
-    assert!(wire::password(&answer).is_some(), "{answer}: {}", world.log());
-    assert_eq!(wire::password(&answer).map(str::to_owned), world.token(), "what was handed out is what is held");
+    is_answered_with_what_is_held(&world, caller);
     assert_eq!(world.platform.count(), 2, "{}", world.log());
 }
 
