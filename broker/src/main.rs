@@ -1,5 +1,7 @@
 //! See the library.
 
+#![forbid(unsafe_code)]
+
 use std::io::Write;
 use std::process::ExitCode;
 
