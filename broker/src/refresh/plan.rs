@@ -23,6 +23,10 @@ impl Plan {
             let spread = schedule::first(policy.boot_spread, u);
             return Self::wait(now, policy.initial_delay.unwrap_or(spread));
         };
+        // What a file holds may have changed while nobody watched it.
+        if lease.origin == Provenance::File {
+            return Self::wait(now, Duration::ZERO);
+        }
         // As if it had never stopped: one that restarts in a loop must not ask
         // each time.
         let interval = match held.suspect() {
@@ -47,7 +51,8 @@ impl Plan {
             true => schedule::first(otherwise, schedule::nth(u, 2)),
             false => ceiling,
         };
-        Self { at: Some(now.boot.saturating_add(interval)), lead, not_before: now.boot + policy.retry_base }
+        let not_before = now.boot + policy.retry_base;
+        Self { at: Some(now.boot.saturating_add(interval).max(not_before)), lead, not_before }
     }
 
     /// After an answer that brought nothing newer than the `lease` in hand. The

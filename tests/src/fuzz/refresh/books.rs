@@ -12,23 +12,30 @@ use molecule_broker::refresh::{Held, Machine, Outcome, Policy, Serving};
 use super::ENV_TOKEN;
 
 const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
 /// With lives shorter than this the pace of asking follows the lives.
 const LONG_LIFE: Duration = Duration::from_secs(300);
-/// What retries, a token about to die and rejections come to in a minute, with
-/// the usual numbers.
-const MOST_IN_A_MINUTE: usize = 32;
+/// What retries, a token about to die and rejections come to within each of
+/// these, with the usual numbers.
+const MOST: [(Duration, usize); 2] = [(MINUTE, 32), (HOUR, 240)];
 
 pub(super) struct Books {
+    policy: Policy,
     /// The earliest end that was ever named for each token.
     ends: HashMap<String, Option<Deadline>>,
     rejected: HashSet<String>,
-    forced_min_gap: Duration,
-    retry_base: Duration,
     last_forced: Option<Duration>,
     asked: Vec<Duration>,
     excused: Vec<(Duration, usize)>,
     /// Whether the usual pace can be expected at all.
     counts: bool,
+    /// Since when nothing but time has passed since a fetch ended, and how long
+    /// that alone keeps the next one off.
+    calm: Option<(Duration, Duration)>,
+    /// Whether something else has happened since it was asked.
+    disturbed: bool,
+    /// Until when a source may have asked to be left alone.
+    wished: Duration,
 }
 
 /// How things stood before an event.
@@ -41,14 +48,16 @@ pub(super) struct Before {
 impl Books {
     pub(super) fn new(usual_numbers: bool, policy: &Policy) -> Self {
         Self {
+            policy: policy.clone(),
             ends: HashMap::new(),
             rejected: HashSet::new(),
-            forced_min_gap: policy.forced_min_gap,
-            retry_base: policy.retry_base,
             last_forced: None,
             asked: Vec::new(),
             excused: Vec::new(),
             counts: usual_numbers,
+            calm: None,
+            disturbed: false,
+            wished: Duration::ZERO,
         }
     }
 
@@ -62,7 +71,23 @@ impl Books {
     }
 
     pub(super) fn asked(&mut self, at: Duration) {
+        if let Some((since, gap)) = self.calm.take() {
+            let passed = at.saturating_sub(since);
+            assert!(passed >= gap, "asked again after {passed:?} of {gap:?} for no reason");
+        }
         self.asked.push(at);
+        self.disturbed = false;
+    }
+
+    /// Something other than time may be a reason to ask, now or once the
+    /// attempt in flight has ended.
+    pub(super) fn disturbed(&mut self) {
+        self.calm = None;
+        self.disturbed = true;
+    }
+
+    fn ended(&mut self, at: Duration, gap: Duration) {
+        self.calm = (!self.disturbed).then_some((at, gap));
     }
 
     /// The next daemon doesn't know when rejections last asked.
@@ -80,7 +105,10 @@ impl Books {
         let is_new = self.rejected.insert(String::from(name));
         if fetch && name != ENV_TOKEN {
             let gap = self.last_forced.map(|last| at.saturating_sub(last));
-            assert!(gap.is_none_or(|gap| gap >= self.forced_min_gap), "a forged rejection asks again after {gap:?}");
+            assert!(
+                gap.is_none_or(|gap| gap >= self.policy.forced_min_gap),
+                "a forged rejection asks again after {gap:?}"
+            );
             self.last_forced = Some(at);
         } else if fetch {
             assert!(is_new, "the same rejection twice");
@@ -114,18 +142,20 @@ impl Books {
         machine: &Machine,
         now: Moment,
     ) {
-        self.excused(now.boot, 2);
         self.counts &= end.is_none_or(|end| end.left(now) >= LONG_LIFE);
         let held = machine.held();
         let current = held.current.as_deref().map(name);
         match outcome {
             Outcome::Refreshed { generation } => {
+                self.excused(now.boot, 2);
+                self.ended(now.boot, self.policy.retry_base);
                 assert_eq!(current.as_deref(), Some(brought));
                 assert!(generation > before.generation && held.generation == generation);
                 self.is_no_step_back(before, end, now);
             }
             // Something that can't be served was brought: as after an error.
             Outcome::SameToken | Outcome::Shorter | Outcome::Failed(_) => {
+                self.ended(now.boot, self.policy.retry_base / 10);
                 assert_eq!(current, before.current.as_ref().map(|(name, _)| name.clone()));
                 assert_eq!(held.generation, before.generation);
                 self.nothing_is_lost(before, machine, now);
@@ -144,10 +174,34 @@ impl Books {
         }
     }
 
-    pub(super) fn failed(&mut self, before: &Before, machine: &Machine, now: Moment) {
+    pub(super) fn failed(&mut self, before: &Before, wished: Option<Duration>, machine: &Machine, now: Moment) {
+        self.ended(now.boot, self.policy.retry_base / 10);
+        self.wished = now.boot + self.granted(wished.unwrap_or_default(), before, now);
         assert!(machine.held().last_error.is_some());
         assert_eq!(machine.held().generation, before.generation);
         self.nothing_is_lost(before, machine, now);
+    }
+
+    /// How long a source that asks for so long a pause is left alone: at most
+    /// half of the life in hand, or as long as one that isn't configured.
+    fn granted(&self, wished: Duration, before: &Before, now: Moment) -> Duration {
+        let most = match &before.current {
+            Some((name, _)) if self.lives(name, now) => self.ends[name].map_or(Duration::MAX, |end| end.left(now) / 2),
+            _ => self.policy.not_configured_interval + self.policy.retry_max,
+        };
+        wished.saturating_add(self.policy.retry_max).min(most)
+    }
+
+    /// The latest wake-up that leaves nothing undone.
+    fn latest(&self, held: &Held, now: Moment) -> Duration {
+        let Policy { same_token_max, boot_spread, retry_max, .. } = self.policy;
+        if held.consecutive_failures > 0 {
+            return self.wished.max(now.boot + retry_max);
+        }
+        // The platform repeats a token until shortly before its end.
+        let left = held.current.as_deref().and_then(|lease| self.ends[&name(lease)]).map(|end| end.left(now));
+        let ceiling = self.policy.interval + self.policy.usable_jitter();
+        now.boot + ceiling.max(same_token_max).max(boot_spread).max(left.unwrap_or_default())
     }
 
     /// What was served is served on, now and at several instants up to its end.
@@ -169,6 +223,8 @@ impl Books {
     pub(super) fn check(&self, machine: &Machine, now: Moment, wake: Option<Duration>) {
         let held = machine.held();
         assert_eq!(wake.is_none(), held.in_flight || !held.refreshable, "always a next wake-up");
+        let latest = self.latest(held, now);
+        assert!(wake.is_none_or(|wake| wake <= latest), "asleep until {wake:?}, {latest:?} at the latest");
         let current = held.current.as_deref().map(name).filter(|name| self.lives(name, now));
         for served in [held.live(now), live(held.serving(now))].into_iter().flatten() {
             let served = name(served);
@@ -186,7 +242,7 @@ impl Books {
             if let (Some(wake), Some(left), 0) = (wake, end, held.consecutive_failures) {
                 // A life shorter than the least time between two attempts ends
                 // before the next one.
-                assert!(wake <= now.boot + left.max(self.retry_base), "asleep until after the end of {current}");
+                assert!(wake <= now.boot + left.max(self.policy.retry_base), "asleep until after the end of {current}");
             }
         }
         assert!(held.rejected.len() <= 3, "it keeps what concerns no lease in hand");
@@ -198,14 +254,16 @@ impl Books {
         if !self.counts {
             return;
         }
-        for (at, from) in self.asked.iter().enumerate() {
-            let within = |then: &Duration| *then >= *from && *then < *from + MINUTE;
-            let attempts = self.asked[at..].iter().take_while(|then| within(then)).count();
-            // An event may bring about an attempt a little later.
-            let since = from.saturating_sub(MINUTE);
-            let excused: usize =
-                self.excused.iter().filter(|(at, _)| *at >= since && *at < *from + MINUTE).map(|(_, n)| n).sum();
-            assert!(attempts <= MOST_IN_A_MINUTE + excused, "{attempts} attempts in a minute, {excused} excused");
+        for (window, most) in MOST {
+            for (at, from) in self.asked.iter().enumerate() {
+                let within = |then: &Duration| *then >= *from && *then < *from + window;
+                let attempts = self.asked[at..].iter().take_while(|then| within(then)).count();
+                // An event may bring about an attempt a little later.
+                let since = from.saturating_sub(MINUTE);
+                let may = self.excused.iter().filter(|(at, _)| *at >= since && *at < *from + window);
+                let excused: usize = may.map(|(_, attempts)| attempts).sum();
+                assert!(attempts <= most + excused, "{attempts} attempts in {window:?}, {excused} excused");
+            }
         }
     }
 

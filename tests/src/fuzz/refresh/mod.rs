@@ -97,6 +97,9 @@ impl Run {
     /// What every driver does: tells, notes, publishes.
     fn send(&mut self, event: Event) -> Action {
         let was_in_flight = self.machine.held().in_flight && !matches!(event, Event::Fetched(_));
+        if !matches!(event, Event::Fetched(_) | Event::Due) {
+            self.books.disturbed();
+        }
         self.drawn = self.drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let jitter = (self.drawn >> 11) as f64 / (1_u64 << 53) as f64;
         let action = self.machine.on(self.now, jitter, event);
@@ -144,6 +147,7 @@ impl Run {
     /// The driver's alarm notices.
     fn set_the_wall(&mut self, wall: Duration) {
         self.now.wall = wall;
+        self.books.disturbed();
         let _ = self.send(Event::Due);
     }
 
@@ -239,7 +243,8 @@ impl Run {
         let failure = Failure { retry_after, ..Failure::new(class, "as drawn") };
         let outcome = self.send(Event::Fetched(Err(failure))).outcome;
         assert_eq!(outcome, Outcome::Failed(class));
-        self.books.failed(&before, &self.machine, self.now);
+        let not_configured = (class == Class::Http404).then_some(self.policy.not_configured_interval);
+        self.books.failed(&before, retry_after.max(not_configured), &self.machine, self.now);
     }
 
     /// The daemon dies; the next one takes over what was kept.
