@@ -6,12 +6,27 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
 /// Opens the regular file at `path`, and nothing that could make it wait.
 pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
-    let file = OpenOptions::new().read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits()).open(path)?;
+    open_with(path, OFlag::empty())
+}
+
+/// The same if it is no link itself; `None` if it is one.
+pub(crate) fn open_no_link(path: &Path) -> io::Result<Option<(File, Metadata)>> {
+    match open_with(path, OFlag::O_NOFOLLOW) {
+        // open(2): so many links, if it follows none.
+        Err(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn open_with(path: &Path, flags: OFlag) -> io::Result<(File, Metadata)> {
+    let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is no regular file"));
@@ -22,13 +37,18 @@ pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
 /// Reads at most `most` bytes of the regular file at `path`; more is an error.
 pub(crate) fn read(path: &Path, most: usize) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
     let (file, metadata) = open(path)?;
+    Ok((content(file, most)?, metadata))
+}
+
+/// Reads at most `most` bytes of what was opened; more is an error.
+pub(crate) fn content(file: File, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     // Room for all of it at once: a buffer that grows leaves copies behind.
     let mut content = Zeroizing::new(Vec::with_capacity(most.min(4096)));
     file.take(most as u64 + 1).read_to_end(&mut content)?;
     if content.len() > most {
         return Err(io::Error::other(format!("it is longer than {most} bytes")));
     }
-    Ok((content, metadata))
+    Ok(content)
 }
 
 /// A file that a person wrote, such as git's own configuration.

@@ -98,6 +98,13 @@ pub(crate) fn folders(path: &Path, us: Uid) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether what a program of this user finds in a folder was put there by that
+/// user or root.
+pub(crate) fn is_theirs(folder: &Path, user: Uid) -> bool {
+    folder.is_absolute()
+        && folder.metadata().is_ok_and(|m| (m.uid() == 0 || m.uid() == user.as_raw()) && m.mode() & 0o002 == 0)
+}
+
 /// A path's parts, the last first.
 fn steps(path: &Path) -> Vec<PathBuf> {
     let parts = path.components().rev().filter(|c| !matches!(c, Component::CurDir | Component::Prefix(_)));

@@ -115,6 +115,38 @@ fn hooks_are_told_what_happened_and_never_the_token() {
     assert!(!seen().contains("ghs_"), "{}", seen());
 }
 
+/// An image sets both for its agent, and the daemon has a user of its own.
+#[test]
+fn what_a_neighbour_puts_into_its_path_home_or_folder_runs_in_no_hook_and_no_command() {
+    if !is_root("give folders away") {
+        return;
+    }
+    let mut world = world("");
+    let notes = world.path("notes");
+    let theirs = world.path("theirs");
+    fs::create_dir(&theirs).unwrap();
+    let tool = world.script("theirs/date", &format!("echo theirs >> {}", notes.display()));
+    chown(&theirs, Some(12345), None).unwrap();
+    let ask = "date > /dev/null; echo \"$HOME at $(pwd)\"";
+    let hook = world.script("hook", &format!("{{ {ask}; }} >> {}", notes.display()));
+    let command = world.script("mint", &format!("{{ {ask}; }} >> {}; echo minted", notes.display()));
+    world.config(&format!(
+        "[hooks]\non_refresh = [\"{}\"]\n[[credential]]\nname = \"forge\"\norigins = [\"git.example\"]\nusername = \"u\"\n\
+         source = {{ command = [\"{}\"] }}\n",
+        hook.display(),
+        command.display()
+    ));
+    world.set("HOME", theirs.display().to_string());
+    let path = format!("{}:{}", theirs.display(), world.env["PATH"]);
+    world.set("PATH", path);
+    world.start();
+    assert_eq!(text(&world.broker(&["token", "--host", "git.example"]).stdout), "minted\n", "{}", world.log());
+    let seen = || fs::read_to_string(&notes).unwrap_or_default();
+    wait_for("a hook and a command", || (seen().lines().count() >= 2).then_some(()));
+    assert!(seen().lines().all(|line| line == "/root at /"), "{}", seen());
+    assert!(tool.exists());
+}
+
 #[test]
 fn a_socket_named_on_the_command_line_alone_is_known_to_hooks() {
     let mut world = world("");

@@ -63,6 +63,21 @@ fn a_configuration_that_takes_for_ever_to_read_is_given_up_and_read_again() {
     wait_for("the next attempt", || planning().then_some(()));
 }
 
+/// Here it never ends once it has told all.
+#[test]
+fn a_child_that_has_told_the_plan_and_doesnt_end_is_given_up_too() {
+    let alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=exit_group"];
+    let late = ["-e", "inject=exit_group:delay_enter=600000000:when=1"];
+    if !is_root("enter a pid namespace") || !kit::have("strace", &["-qq", "-e", "trace=none", "true"]) {
+        return;
+    }
+    let world = World::new();
+    let _supervised = world.supervise_by(&[&alone[..], &strace, &late].concat(), &["--", "touch", "there"]);
+    wait_for("the limit", || world.log().contains("took longer than 10s").then_some(()));
+    wait_for("the command", || world.path("repo/there").exists().then_some(()));
+}
+
 /// Of both the supervisor's log and the daemon's.
 #[test]
 fn a_log_that_nobody_reads_ends_neither_daemon_nor_command() {

@@ -27,6 +27,41 @@ fn twenty_kills_with_the_platform_down_lose_no_token_and_ask_for_none() {
 }
 
 #[test]
+fn another_user_name_after_a_reload_costs_no_token_in_the_restart_that_follows() {
+    let mut world = World::new();
+    world.config("");
+    let supervised = world.supervise(&["--", "sleep", "600"]);
+    supervised.daemon();
+    let token = world.printed_token().unwrap();
+    world.rewrite_config("[[credential]]\nname = \"github\"\norigins = [\"github.com\"]\nusername = \"other\"\n");
+    assert!(world.broker(&["reload"]).status.success(), "{}", world.log());
+    world.platform.fails();
+    supervised.replace_daemon();
+    assert_eq!(world.printed_token(), Some(token), "{}", world.log());
+    eprintln!("{}", world.log());
+}
+
+#[test]
+fn a_file_that_changed_while_no_daemon_ran_is_read_by_the_next_one() {
+    let mut world = World::new();
+    let secret = world.path("secret");
+    std::fs::write(&secret, "before\n").unwrap();
+    world.config(&format!(
+        "[[credential]]\nname = \"forge\"\norigins = [\"git.example\"]\nusername = \"u\"\nsource = {{ file = \"{}\" }}\n",
+        secret.display()
+    ));
+    let supervised = world.supervise(&["--", "sleep", "600"]);
+    let daemon = supervised.daemon();
+    let token = || kit::text(&world.broker(&["token", "--host", "git.example"]).stdout);
+    kit::wait_for("what the file holds", || (token() == "before\n").then_some(()));
+    // A stopped one notices nothing.
+    kill(daemon, Signal::SIGSTOP).unwrap();
+    std::fs::write(&secret, "after\n").unwrap();
+    kill(daemon, Signal::SIGKILL).unwrap();
+    kit::wait_for("what it holds now", || (token() == "after\n").then_some(()));
+}
+
+#[test]
 fn a_request_during_the_restart_waits_and_is_answered() {
     let world = World::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);

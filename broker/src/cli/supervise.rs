@@ -2,6 +2,7 @@
 //! it must know of the configuration without ever holding it.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -48,6 +49,8 @@ pub fn plan(global: &Global, options: &PlanOptions) -> Result<ExitCode, Fault> {
     let user = options.user.as_deref();
     let config = launch::config_for(global, user).map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
     say::format(config.log.format);
-    print!("{}", Plan::of(&config, plan::daemon_user(&config, user)));
+    let plan = Plan::of(&config, plan::daemon_user(&config, user)).to_string();
+    // The supervisor that asked has gone if it can't be written.
+    let _ = io::stdout().write_all(plan.as_bytes());
     Ok(ExitCode::SUCCESS)
 }

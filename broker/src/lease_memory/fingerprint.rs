@@ -6,8 +6,9 @@ use molecule_protocol::digest::sha256;
 use crate::config::{Credential, SourceConfig};
 
 /// Changes exactly when the credential would be asked for somewhere else.
-/// Origins, users and numbers don't count: they say what is done with a
-/// credential, not which it is.
+/// Origins, user names and numbers don't count: they say what is done with a
+/// credential, not which it is, as for a reload
+/// ([`Credential::is_refreshed_like`]).
 #[must_use]
 pub fn of(credential: &Credential) -> [u8; 32] {
     let mut text = Vec::new();
@@ -16,7 +17,6 @@ pub fn of(credential: &Credential) -> [u8; 32] {
         text.extend_from_slice(part);
     };
     add(credential.source.kind().as_bytes());
-    add(credential.username.as_bytes());
     match &credential.source {
         SourceConfig::Platform(settings) => {
             add(settings.url.as_bytes());

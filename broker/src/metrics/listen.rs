@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::clock;
 use crate::config::Listen;
+use crate::quiet::Quiet;
 use crate::server::Service;
 use crate::server::socket::{Bound, Plan, SocketError};
 
@@ -30,6 +31,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long to rest when no connection can be taken.
 const REST: Duration = Duration::from_millis(500);
+
+/// A shortage that lasts has a line in so long.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// As OpenMetrics 1.0 has it ("Overall structure").
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -64,6 +68,7 @@ impl Listener {
     /// reach them may read them.
     pub async fn serve(self, service: Arc<Service>) {
         let permits = Arc::new(Semaphore::new(SCRAPERS));
+        let mut complaints = Quiet::default();
         while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
             let service = Arc::clone(&service);
             let accepted = match &self {
@@ -72,7 +77,9 @@ impl Listener {
             };
             match accepted {
                 Err(error) => {
-                    tracing::warn!(%error, "no scraper can be taken");
+                    if let Some(unlogged) = complaints.due(clock::now().boot, QUIET) {
+                        tracing::warn!(%error, unlogged, "no scraper can be taken");
+                    }
                     tokio::time::sleep(REST).await;
                 }
                 Ok(wire) => {

@@ -47,14 +47,15 @@ enum Hold {
 
 impl Machine {
     pub fn new(policy: Policy, start: Start, now: Moment, jitter: f64) -> (Self, Action) {
+        // Those of the dead count too: no two tokens have the same one.
+        let generation = start.leases.iter().map(|lease| lease.generation).max().unwrap_or_default();
         let mut leases: Vec<_> = start.leases.into_iter().filter(|l| l.is_live(now)).collect();
         leases.sort_by_key(|lease| lease.generation);
         let current = leases.pop().map(Arc::new);
         let previous = leases.pop().map(Arc::new);
-        let generation = |lease: &Arc<Lease>| lease.generation;
         let held = Held {
             refreshable: start.refreshable,
-            generation: current.as_ref().map_or(0, generation),
+            generation,
             last_success: current.as_ref().map(|lease| lease.received),
             current,
             previous,

@@ -1,5 +1,5 @@
-//! The log of refused users: one line each, and then one a minute at most, so
-//! that whoever is refused can't fill the log.
+//! The log of refused users: one line each, and then one a minute at most, for
+//! so many users in a minute, so that whoever is refused can't fill the log.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,11 +13,19 @@ use crate::quiet::Quiet;
 
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Users remembered. Beyond that the oldest is forgotten, which costs a line.
+/// Users remembered. Where all of them had their line within the last minute,
+/// a further one has none.
 const USERS: usize = 64;
 
 #[derive(Default)]
-pub struct Refusals(Mutex<BTreeMap<u32, Quiet>>);
+pub struct Refusals(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    users: BTreeMap<u32, Quiet>,
+    /// How often a user that isn't remembered went without a line.
+    others: u64,
+}
 
 impl Refusals {
     pub fn note(&self, peer: Peer, admission: &Admission, now: Boot) {
@@ -36,13 +44,23 @@ impl Refusals {
     /// Whether a line is due, and how many went without one since the last.
     fn due(&self, uid: Uid, now: Boot) -> Option<u64> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = seen.entry(uid.as_raw()).or_default().due(now, QUIET);
-        if seen.len() > USERS
-            && let Some(oldest) = seen.iter().min_by_key(|(_, quiet)| quiet.said()).map(|(uid, _)| *uid)
-        {
-            seen.remove(&oldest);
+        if !seen.users.contains_key(&uid.as_raw()) && seen.users.len() == USERS && !seen.forget_one(now) {
+            seen.others += 1;
+            return None;
         }
-        due
+        let unlogged = seen.users.entry(uid.as_raw()).or_default().due(now, QUIET)?;
+        Some(unlogged + std::mem::take(&mut seen.others))
+    }
+}
+
+impl Seen {
+    /// Makes room: whether there is one whose line is old enough.
+    fn forget_one(&mut self, now: Boot) -> bool {
+        let oldest = self.users.iter().min_by_key(|(_, quiet)| quiet.said()).map(|(uid, quiet)| (*uid, quiet.said()));
+        match oldest {
+            Some((uid, said)) if said.is_none_or(|said| now >= said + QUIET) => self.users.remove(&uid).is_some(),
+            _ => false,
+        }
     }
 }
 
@@ -62,12 +80,15 @@ mod tests {
         assert_eq!(refusals.due(uid, at(62)), Some(2));
     }
 
+    /// Who has a range of uids (newuidmap(1)) could come with another each time.
     #[test]
-    fn the_memory_of_refused_users_is_bounded() {
+    fn d24_however_many_users_are_refused_their_lines_and_their_memory_are_bounded() {
         let refusals = Refusals::default();
-        for uid in 0..1000 {
-            refusals.due(Uid::from_raw(uid), Duration::from_secs(1));
-        }
-        assert!(refusals.0.lock().unwrap().len() <= USERS);
+        let lines = |at| (0..1000).filter_map(|uid| refusals.due(Uid::from_raw(uid), at)).collect::<Vec<_>>();
+        assert_eq!(lines(Duration::from_secs(1)), [0; USERS]);
+        let later = lines(Duration::from_secs(62));
+        assert_eq!(later.len(), USERS);
+        assert_eq!(later.iter().sum::<u64>(), 1000 - USERS as u64, "the rest is counted");
+        assert_eq!(refusals.0.lock().unwrap().users.len(), USERS);
     }
 }

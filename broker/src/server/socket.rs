@@ -6,10 +6,10 @@
 //! umask at bind, so there is no moment in which it is another (unix(7),
 //! "pathname socket ownership and permissions").
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,9 @@ use crate::config::{Config, Socket};
 
 /// How many clients may stand in line (listen(2) cuts it at `somaxconn`).
 const BACKLOG: i32 = 4096;
+
+/// The mode of a folder that is made for it.
+const FOLDER: u32 = 0o755;
 
 /// How a socket is to be made.
 #[derive(Clone, Debug)]
@@ -148,11 +151,12 @@ fn folder_fault(folder: &Path, there: &Metadata) -> Option<(String, String)> {
     }
 }
 
+/// Whoever may ask gets through, whatever the umask was.
 fn make_folder(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    match fs::DirBuilder::new().mode(0o755).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+    match fs::DirBuilder::new().mode(FOLDER).create(folder) {
+        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(FOLDER)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -259,7 +263,9 @@ impl std::error::Error for SocketError {}
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::thread;
+
+    use nix::sched::{CloneFlags, unshare};
 
     use super::*;
 
@@ -268,7 +274,7 @@ mod tests {
     impl Place {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+            fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
             Self(dir)
         }
 
@@ -285,6 +291,21 @@ mod tests {
             let (_listener, bound) = plan.bind().unwrap();
             assert_eq!(fs::metadata(&bound.path).unwrap().mode() & 0o777, mode);
         }
+    }
+
+    #[test]
+    fn e30_a_folder_that_is_made_lets_everybody_through_whatever_the_umask() {
+        let place = Place::new();
+        let folder = place.0.path().join("made");
+        let plan = Plan { path: folder.join("broker.sock"), make_folder: true, ..place.plan() };
+        // A thread with a umask of its own.
+        let bound = thread::spawn(move || {
+            unshare(CloneFlags::CLONE_FS).unwrap();
+            umask(Mode::from_bits_truncate(0o077));
+            plan.bind().map(drop)
+        });
+        bound.join().unwrap().unwrap();
+        assert_eq!(fs::metadata(folder).unwrap().mode() & 0o7777, 0o755);
     }
 
     #[test]
@@ -323,7 +344,7 @@ mod tests {
     #[test]
     fn e30_an_unsafe_folder_is_refused_with_the_command_that_mends_it() {
         let place = Place::new();
-        fs::set_permissions(place.0.path(), fs::Permissions::from_mode(0o775)).unwrap();
+        fs::set_permissions(place.0.path(), Permissions::from_mode(0o775)).unwrap();
         let error = place.plan().bind().unwrap_err().to_string();
         assert!(error.contains("mend it with: chmod go-w"), "{error}");
 

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::text::outside_without;
+use crate::untainted;
 use crate::users::User;
 
 /// How much of its stderr is read, in bytes.
@@ -20,7 +21,7 @@ const WORDS: u64 = 4096;
 
 pub struct Job<'a> {
     pub argv: &'a [OsString],
-    /// All of its environment.
+    /// All of its environment, but for folders that aren't its user's.
     pub env: BTreeMap<String, String>,
     /// Written to it; never shown in what goes wrong.
     pub stdin: Option<&'a Zeroizing<String>>,
@@ -41,8 +42,10 @@ pub async fn run(job: Job<'_>) -> Result<(), String> {
 
 async fn attempt(job: &Job<'_>, name: &str) -> Result<(), String> {
     let (program, arguments) = job.argv.split_first().ok_or("there is no program to run")?;
+    let mut env = job.env.clone();
+    untainted::keep_theirs(&mut env, job.user.map_or_else(Uid::effective, |user| user.uid));
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(&job.env).current_dir("/").process_group(0).kill_on_drop(true);
+    command.args(arguments).env_clear().envs(env).current_dir(untainted::FOLDER).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     if let Some(user) = job.user.filter(|user| user.uid != Uid::effective()) {
         if !Uid::effective().is_root() {
@@ -55,7 +58,7 @@ async fn attempt(job: &Job<'_>, name: &str) -> Result<(), String> {
         // std drops the other groups with the uid.
         command.gid(user.gid.as_raw()).uid(user.uid.as_raw());
     }
-    let mut child = command.spawn().map_err(|error| format!("{name} can't be started: {error}"))?;
+    let mut child = command.spawn().map_err(|error| format!("{name} {}", untainted::not_started(name, &error)))?;
     let _group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
     if let (Some(mut pipe), Some(text)) = (child.stdin.take(), job.stdin) {
         // One that doesn't read it says for itself why.

@@ -2,7 +2,7 @@
 //! neither of the variables that gh would take for it (gh help auth login).
 
 use std::ffi::OsString;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
 use super::child::{self, Job};
-use crate::environment;
 use crate::users::User;
+use crate::{environment, trust};
 
 /// gh asks GitHub once who the token is.
 const TIME: Duration = Duration::from_secs(30);
@@ -50,11 +50,7 @@ pub fn is_there() -> bool {
 /// do as well: it passes `auth login` on. It runs as the `user`, so nobody but
 /// that one and root may have put it there.
 fn find(path: Option<OsString>, user: Uid) -> Option<PathBuf> {
-    let theirs = |folder: &PathBuf| {
-        folder.metadata().is_ok_and(|m| (m.uid() == 0 || m.uid() == user.as_raw()) && m.mode() & 0o002 == 0)
-    };
-    let folders: Vec<PathBuf> =
-        std::env::split_paths(&path?).filter(|folder| folder.is_absolute() && theirs(folder)).collect();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path?).filter(|folder| trust::is_theirs(folder, user)).collect();
     let moved = folders.iter().map(|folder| folder.join(MOVED));
     moved.chain(folders.iter().map(|folder| folder.join("gh"))).find(|file| can_run(file))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -16,6 +16,7 @@ use crate::clock;
 use crate::lease::{Class, Failure, Fresh, Provenance};
 use crate::sinks::{Errand, Errands};
 use crate::text::outside;
+use crate::untainted;
 
 pub struct Command {
     argv: Vec<String>,
@@ -33,8 +34,8 @@ struct Outcome {
 }
 
 impl Command {
-    /// Runs `argv` with `env` for its whole environment: the daemon's own holds
-    /// credentials.
+    /// Runs `argv` with `env` for its whole environment, but for folders of
+    /// other users: the daemon's own holds credentials.
     #[must_use]
     pub fn new(argv: Vec<String>, env: BTreeMap<String, String>, timeout: Duration) -> Self {
         Self { argv, env, timeout, by: None }
@@ -90,24 +91,28 @@ impl Command {
     /// The one place that starts a process. Whenever this future ends, so does
     /// the process, with all that it started.
     async fn run(&self, name: &str) -> Result<Outcome, Failure> {
-        let failed = |what: &str, e: std::io::Error| Failure::new(Class::Config, format!("{name} {what}: {e}"));
+        let failed = |what: String| Failure::new(Class::Config, format!("{name} {what}"));
         let (program, args) =
             self.argv.split_first().ok_or_else(|| Failure::new(Class::Config, "the command is empty"))?;
+        let mut env = self.env.clone();
+        untainted::keep_theirs(&mut env, Uid::effective());
         let mut child = tokio::process::Command::new(program)
             .args(args)
             .env_clear()
-            .envs(&self.env)
+            .envs(env)
+            .current_dir(untainted::FOLDER)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|e| failed("can't be started", e))?;
+            .map_err(|e| failed(untainted::not_started(program, &e)))?;
         let _group = Group::led_by(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr) = tokio::join!(read_capped(stdout), read_capped(stderr));
-        Ok(Outcome { stdout, stderr: stderr.to_vec(), status: child.wait().await.map_err(|e| failed("was lost", e))? })
+        let status = child.wait().await.map_err(|e| failed(format!("was lost: {e}")))?;
+        Ok(Outcome { status, stdout, stderr: stderr.to_vec() })
     }
 }
 

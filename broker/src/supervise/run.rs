@@ -9,6 +9,7 @@ use std::process::{ChildStdout, Stdio};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::SIGRTMIN;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
@@ -62,7 +63,7 @@ pub struct Supervisor {
 /// On the way to a socket.
 enum Place {
     None,
-    Asking { child: Pid, answer: ChildStdout, until: Duration },
+    Asking { child: Pid, answer: ChildStdout, text: Vec<u8>, until: Duration },
     Bound { plan: Plan, listener: UnixListener, _bound: Bound },
 }
 
@@ -202,8 +203,9 @@ impl Supervisor {
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let asked = command.spawn().and_then(|mut child| {
             let answer = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            fcntl(&answer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             let child = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-            Ok(Place::Asking { child, answer, until: clock::awake() + PLANNING })
+            Ok(Place::Asking { child, answer, text: Vec::new(), until: clock::awake() + PLANNING })
         });
         match asked {
             Ok(asking) => self.place = asking,
@@ -211,16 +213,20 @@ impl Supervisor {
         }
     }
 
-    /// The child writes all of it at once, when it has all.
+    /// Reads what there is of it: whole when the child has closed its end, for
+    /// which nothing else waits.
     fn take_plan(&mut self) {
-        let Place::Asking { answer, .. } = std::mem::replace(&mut self.place, Place::None) else { return };
-        let mut text = String::new();
-        if let Err(error) = answer.take(LONGEST_PLAN).read_to_string(&mut text) {
-            return self.no_place(&format!("the configuration can't be read: {error}"));
+        let Place::Asking { answer, text, .. } = &mut self.place else { return };
+        let room = LONGEST_PLAN.saturating_sub(text.len() as u64);
+        match answer.take(room).read_to_end(text) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => return self.no_place(&format!("the configuration can't be read: {error}")),
+            Ok(_) => {}
         }
         if text.is_empty() {
             return self.no_place("there is no usable configuration yet");
         }
+        let text = String::from_utf8_lossy(text).into_owned();
         let bound = Plan::parse(&text).map_err(str::to_owned).and_then(|plan| {
             say::format(plan.log);
             let (listener, bound) = plan.socket.bind().map_err(|error| error.to_string())?;

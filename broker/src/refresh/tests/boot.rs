@@ -1,5 +1,5 @@
 use super::bench::{Bench, env_token, failure, from_platform, lease, mins, minting, secs, start, token};
-use crate::lease::{Class, Provenance};
+use crate::lease::{Class, Lease, Provenance};
 use crate::moment::Deadline;
 use crate::refresh::{Event, Machine, Outcome, Policy, Start, State, schedule};
 
@@ -67,6 +67,26 @@ fn the_newest_carried_lease_is_current_and_dead_ones_are_dropped() {
     let bench = Bench::with(Policy::default(), Start { leases, ..from_platform() }, now, 0.5);
     assert_eq!(bench.held().current.as_ref().unwrap().secret.expose(), "ghs_b");
     assert_eq!(bench.held().previous.as_ref().unwrap().secret.expose(), "ghs_a");
+}
+
+#[test]
+fn no_generation_comes_twice_though_the_token_that_had_it_is_dead() {
+    let now = start();
+    let dead = lease("ghs_a", Some(Deadline::after(now, secs(0))), 7, now);
+    let start = Start { leases: vec![dead], ..from_platform() };
+    let mut bench = Bench::with(Policy::default(), start, now, 0.5);
+    assert_eq!(bench.live(), None);
+    bench.run_for(secs(5), minting());
+    assert_eq!((bench.held().generation, bench.live()), (8, Some("ghs_minted1")));
+}
+
+#[test]
+fn a_file_may_have_changed_while_nobody_watched_it() {
+    let now = start();
+    let carried = Lease { origin: Provenance::File, ..lease("ghs_a", None, 7, now) };
+    let start = Start { leases: vec![carried], ..from_platform() };
+    let bench = Bench::with(Policy::default(), start, now.plus(secs(1)), 0.5);
+    assert_eq!((bench.live(), bench.sleep()), (Some("ghs_a"), secs(0)));
 }
 
 #[test]

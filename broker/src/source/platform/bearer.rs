@@ -2,7 +2,12 @@
 //! platform rotates it in place, and remembered only for the moments in which
 //! the file is of no use.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use nix::unistd::Uid;
 
 use crate::lease::{Class, Failure};
 use crate::secret::{MAX_BEARER, Secret};
@@ -79,12 +84,68 @@ impl Bearers {
     }
 }
 
-/// Links are followed: Kubernetes mounts a secret as a link that it swaps. Who
-/// may put a link there may as well write a bearer, or, as the daemon's own
-/// user, read whatever it leads to; from everybody else the folder is closed.
 fn read(path: &Path) -> Result<Secret, String> {
+    let failed = |e: io::Error| format!("can't be read: {e}");
+    let file = match small::open_no_link(path).map_err(failed)? {
+        Some((file, _)) => file,
+        None => follow(path)?,
+    };
     // Some room for the blanks around it.
-    let (content, _) = small::read(path, MAX_BEARER + 64).map_err(|e| format!("can't be read: {e}"))?;
+    let content = small::content(file, MAX_BEARER + 64).map_err(failed)?;
     let text = std::str::from_utf8(&content).map_err(|_| "holds no text".to_owned())?;
     Secret::bearer(text.trim()).map_err(|unfit| format!("holds no bearer: {unfit}"))
+}
+
+/// Links are followed: Kubernetes mounts a secret as a link that it swaps. The
+/// folder may be the agent's, who then may put one there too, but only to what
+/// that user could show the platform without us.
+fn follow(path: &Path) -> Result<File, String> {
+    let failed = |e: io::Error| format!("can't be read: {e}");
+    let (file, metadata) = small::open(path).map_err(failed)?;
+    let (whose, us) = (path.symlink_metadata().map_err(failed)?.uid(), Uid::effective());
+    let trusted = whose == 0 || whose == us.as_raw();
+    if trusted || metadata.uid() == whose || metadata.mode() & 0o004 != 0 {
+        return Ok(file);
+    }
+    Err(format!(
+        "is a link that uid {whose} made to a file of uid {}, expected one to a file of its own, or a file: \
+         rm {}, and have the workspace register again",
+        metadata.uid(),
+        path.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_neighbours_link_leads_to_nothing_that_the_neighbour_cant_read() {
+        if !Uid::effective().is_root() {
+            println!("SKIP: only root can give files away");
+            return;
+        }
+        let (folder, neighbour) = (tempfile::tempdir().unwrap(), 12345);
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "a-bearer\n").unwrap();
+        symlink(&file, &link).unwrap();
+        let is_read = |link_of, file_of, mode| {
+            lchown(&link, Some(link_of), None).unwrap();
+            lchown(&file, Some(file_of), None).unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+            let read = read(&link);
+            let why = read.as_ref().err();
+            assert!(why.is_none_or(|why| why.contains("link that uid 12345 made to a file of uid 0")), "{why:?}");
+            read.is_ok()
+        };
+        assert!(is_read(0, 0, 0o600), "as Kubernetes mounts it");
+        assert!(is_read(0, neighbour, 0o600));
+        assert!(is_read(neighbour, neighbour, 0o600));
+        assert!(is_read(neighbour, 0, 0o644), "it could read that itself");
+        assert!(!is_read(neighbour, 0, 0o640));
+        assert!(read(&file).is_ok(), "no link");
+    }
 }

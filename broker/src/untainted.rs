@@ -1,0 +1,86 @@
+//! The environment of a program that an operator names and that runs as the
+//! daemon's user: hooks and `command` sources. An image sets `PATH` and `HOME`
+//! for its agent, and what the agent can write there must not run as somebody
+//! else (a `curl` in its own folder, a `~/.local/lib/python3` in its home).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use nix::unistd::Uid;
+
+use crate::{trust, users};
+
+/// Where such a program runs: nothing is looked up beside the agent's files.
+pub const FOLDER: &str = "/";
+
+const FOLDERS: [&str; 2] = ["HOME", "XDG_RUNTIME_DIR"];
+
+/// Leaves out every folder that belongs to neither this user nor root, or that
+/// everybody can write to. A home that isn't theirs gives way to their own.
+pub fn keep_theirs(env: &mut BTreeMap<String, String>, user: Uid) {
+    if let Some(path) = env.get_mut("PATH") {
+        let folders = std::env::split_paths(path).filter(|folder| trust::is_theirs(folder, user));
+        // What came out of it can be joined again.
+        *path = std::env::join_paths(folders).ok().and_then(|path| path.into_string().ok()).unwrap_or_default();
+    }
+    for name in FOLDERS {
+        if env.get(name).is_some_and(|folder| !trust::is_theirs(Path::new(folder), user)) {
+            env.remove(name);
+        }
+    }
+    env.entry("HOME".to_owned()).or_insert_with(|| {
+        let home = users::user_of(user).home.filter(|home| trust::is_theirs(home, user));
+        home.map_or_else(|| FOLDER.to_owned(), |home| home.display().to_string())
+    });
+}
+
+/// Why a program can't be started, where it had to be looked for.
+#[must_use]
+pub fn not_started(program: &str, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound if !program.contains('/') => format!(
+            "can't be started: {error}, in none of the folders of PATH that only root or uid {} can write to; \
+             name it by its whole path",
+            Uid::effective()
+        ),
+        _ => format!("can't be started: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_of_somebody_elses_is_in_no_path_and_nobodys_home() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = |name: &str, mode| {
+            let folder = root.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+            folder.display().to_string()
+        };
+        let (ours, open, theirs) = (folder("ours", 0o755), folder("open", 0o777), folder("theirs", 0o755));
+        let seen = |home: &str| {
+            let path = [&open, &ours, &theirs, "relative", "/nowhere"].join(":");
+            let names = [("PATH", path.as_str()), ("HOME", home), ("XDG_RUNTIME_DIR", home), ("LANG", "C")];
+            let mut env = names.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            keep_theirs(&mut env, Uid::effective());
+            env
+        };
+        let own = users::user_of(Uid::effective()).home.unwrap().display().to_string();
+        assert_eq!(seen(&ours)["HOME"], ours);
+        assert_eq!(seen(&ours)["LANG"], "C");
+        assert_eq!(seen(&open)["HOME"], own);
+        assert!(!seen(&open).contains_key("XDG_RUNTIME_DIR"));
+        if chown(&theirs, Some(12345), None).is_err() {
+            println!("SKIP: only root can give a folder away");
+            return;
+        }
+        assert_eq!(seen(&theirs)["PATH"], ours);
+        assert_eq!(seen(&theirs)["HOME"], own);
+    }
+}
