@@ -18,7 +18,7 @@ use nix::libc;
 use nix::sys::prctl;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    apply_filter,
+    apply_filter, sock_filter,
 };
 
 use crate::config::{Config, Listen};
@@ -162,5 +162,24 @@ fn restrict_calls() -> Result<(), seccompiler::Error> {
     let unknown = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let (never, unknown) = (filter(never, libc::EPERM)?, filter(unknown, libc::ENOSYS)?);
     apply_filter(&never)?;
-    apply_filter(&unknown)
+    apply_filter(&unknown)?;
+    if cfg!(target_arch = "x86_64") { apply_filter(&no_x32()) } else { Ok(()) }
+}
+
+/// The calls of x32 are those of x86-64 by other numbers, none of which is in
+/// the other filters. A 32-bit call they end the process for.
+fn no_x32() -> BpfProgram {
+    /// `__X32_SYSCALL_BIT` of the kernel's `asm/unistd.h`.
+    const X32: u32 = 0x4000_0000;
+    const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    const NOT_BELOW: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
+    const ANSWER: u32 = libc::BPF_RET | libc::BPF_K;
+    let step = |code: u32, jf, k| sock_filter { code: code as u16, jt: 0, jf, k };
+    // A call's number stands first (seccomp(2), `struct seccomp_data`).
+    vec![
+        step(LOAD, 0, 0),
+        step(NOT_BELOW, 1, X32),
+        step(ANSWER, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs()),
+        step(ANSWER, 0, libc::SECCOMP_RET_ALLOW),
+    ]
 }
