@@ -31,14 +31,21 @@ const RULES: ABI = ABI::V6;
 /// reached, as `status` names it.
 #[must_use]
 pub fn close(config: &Config) -> String {
-    let mut level = vec!["not dumpable"];
+    let mut level = Vec::new();
+    match prctl::get_dumpable() {
+        Ok(false) => level.push("not dumpable"),
+        _ => tracing::warn!("processes of the same user can look into this one"),
+    }
     match prctl::set_no_new_privs() {
         Ok(()) => level.push("no new privileges"),
         Err(error) => tracing::warn!("no_new_privs can't be set: {error}"),
     }
     match restrict_files(config) {
         Ok(RulesetStatus::FullyEnforced) => level.push("landlock"),
-        Ok(RulesetStatus::PartiallyEnforced) => level.push("landlock (partly)"),
+        Ok(RulesetStatus::PartiallyEnforced) => {
+            level.push("landlock (partly)");
+            tracing::warn!("this kernel's landlock is old: of files, ports and signals not all are restricted");
+        }
         Ok(RulesetStatus::NotEnforced) => tracing::warn!("this kernel has no landlock: files aren't restricted"),
         Err(error) => tracing::warn!("landlock can't be set up, files aren't restricted: {error}"),
     }
@@ -46,7 +53,7 @@ pub fn close(config: &Config) -> String {
         Ok(()) => level.push("seccomp"),
         Err(error) => tracing::warn!("seccomp can't be set up, system calls aren't restricted: {error}"),
     }
-    level.join(", ")
+    if level.is_empty() { "none".to_owned() } else { level.join(", ") }
 }
 
 fn restrict_files(config: &Config) -> Result<RulesetStatus, RulesetError> {

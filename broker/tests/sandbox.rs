@@ -6,6 +6,7 @@
 mod kit;
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 
 use kit::{World, wait_for};
 use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
@@ -29,6 +30,67 @@ fn status_names_the_level_that_the_kernel_confirms() {
     assert_eq!(level.contains("landlock"), has_landlock(), "{level}");
     if !level.contains("seccomp") || !level.contains("landlock") {
         println!("SKIP: this kernel gives no more than: {level}");
+    }
+}
+
+/// What an old kernel or a container's runtime refuses, the lines of the log
+/// that say so, and the level that is left.
+const LESS: &[(&str, &[&str], &str)] = &[
+    ("landlock_create_ruleset:error=ENOSYS", &[NO_LANDLOCK], WITHOUT_LANDLOCK),
+    ("landlock_create_ruleset:error=EOPNOTSUPP", &[NO_LANDLOCK], WITHOUT_LANDLOCK),
+    // The first call asks for the version: this is Linux 5.13, and 6.2.
+    ("landlock_create_ruleset:retval=1:when=1", &[OLD_LANDLOCK], PARTLY),
+    ("landlock_create_ruleset:retval=3:when=1", &[OLD_LANDLOCK], PARTLY),
+    ("landlock_add_rule:error=ENOMEM", &[BAD_LANDLOCK], WITHOUT_LANDLOCK),
+    ("landlock_restrict_self:error=EPERM", &[BAD_LANDLOCK], WITHOUT_LANDLOCK),
+    ("seccomp:error=ENOSYS", &[NO_SECCOMP], "not dumpable, no new privileges, landlock"),
+    ("seccomp:error=EINVAL", &[NO_SECCOMP], "not dumpable, no new privileges, landlock"),
+    ("prctl:error=EINVAL", &[DUMPABLE, NEW_PRIVILEGES, BAD_LANDLOCK, NO_SECCOMP], "none"),
+];
+const WHOLE: &str = "not dumpable, no new privileges, landlock, seccomp";
+const WITHOUT_LANDLOCK: &str = "not dumpable, no new privileges, seccomp";
+const PARTLY: &str = "not dumpable, no new privileges, landlock (partly), seccomp";
+const DUMPABLE: &str = "WARN processes of the same user can look into this one";
+const NEW_PRIVILEGES: &str = "WARN no_new_privs can't be set: EINVAL";
+const NO_LANDLOCK: &str = "WARN this kernel has no landlock: files aren't restricted";
+const OLD_LANDLOCK: &str = "WARN this kernel's landlock is old: of files, ports and signals not all are restricted";
+const BAD_LANDLOCK: &str = "WARN landlock can't be set up, files aren't restricted: ";
+const NO_SECCOMP: &str = "WARN seccomp can't be set up, system calls aren't restricted: ";
+
+#[test]
+fn where_the_kernel_gives_less_the_daemon_serves_and_its_log_and_status_say_so() {
+    let world = |way: &[&str]| {
+        let mut world = World::new();
+        let audit = world.path("home/audit.log");
+        // The rule for a port is one that older versions don't know.
+        let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let audit_file = audit.display();
+        world.config(&format!("[log]\naudit_file = \"{audit_file}\"\n[metrics]\nlisten = \"{metrics}\"\n"));
+        world.start_through(way);
+        let token = world.broker(&["token"]);
+        assert!(token.status.success(), "{way:?}: {}", world.log());
+        assert_eq!(fs::read_to_string(audit).unwrap().lines().count(), 1, "{way:?}");
+        assert!(TcpStream::connect(metrics).is_ok(), "{way:?}: {}", world.log());
+        let level = status(&world)["sandbox"].as_str().unwrap().to_owned();
+        (world, level)
+    };
+    let (whole, level) = world(&[]);
+    let all = LESS.iter().flat_map(|(_, lines, _)| *lines);
+    if level != WHOLE {
+        println!("SKIP: this kernel gives no more than: {level}");
+        return;
+    }
+    all.for_each(|line| assert!(!whole.log().contains(line), "{line}: {}", whole.log()));
+    for (fault, lines, left) in LESS {
+        let (trace, inject) = (format!("trace={}", fault.split(':').next().unwrap()), format!("inject={fault}"));
+        let way = ["-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+        if !kit::have("strace", &[&way[..], &["true"]].concat()) {
+            continue;
+        }
+        let (mut world, level) = world(&[&["strace"], &way[..]].concat());
+        assert_eq!(level, *left, "{fault}: {}", world.log());
+        lines.iter().for_each(|line| assert!(world.log().contains(line), "{fault}: {line}: {}", world.log()));
+        world.stop();
     }
 }
 
