@@ -90,8 +90,10 @@ impl Books {
         self.calm = (!self.disturbed).then_some((at, gap));
     }
 
-    /// The next daemon doesn't know when rejections last asked.
+    /// The next daemon doesn't know when the source was last asked, nor when
+    /// rejections did.
     pub(super) fn restarted(&mut self, at: Duration) {
+        self.disturbed();
         self.last_forced = None;
         self.excused(at, 2);
     }
