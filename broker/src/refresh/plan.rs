@@ -64,7 +64,9 @@ impl Plan {
         match (longest, lease.left(now)) {
             (Some(longest), Some(left)) if left > longest => {
                 let at = (lease.origin != Provenance::Platform).then(|| now.boot + schedule::ceiling(policy, u));
-                Self { at, lead: lead(policy, lease, schedule::nth(u, 1)), ..Self::default() }
+                let lead = lead(policy, lease, schedule::nth(u, 1));
+                // The lead may be as long as what is left.
+                Self { at, lead, not_before: now.boot + policy.retry_base }
             }
             (Some(_), Some(_)) => Self::urgent(policy, lease, now, u),
             _ => Self::wait(now, schedule::ceiling(policy, u)),

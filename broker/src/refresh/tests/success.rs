@@ -1,4 +1,6 @@
-use super::bench::{Bench, failure, from_platform, mins, minting, secs, token};
+use std::time::Duration;
+
+use super::bench::{Bench, failure, from_platform, mins, minting, secs, start, token};
 use crate::lease::{Class, Fresh, Provenance};
 use crate::moment::Deadline;
 use crate::refresh::{Event, Outcome, Policy, State, schedule};
@@ -46,6 +48,17 @@ fn from_the_first_instant_of_its_lead_a_repeated_token_is_asked_after_every_half
         bench.ask(Event::Force, token(bench.now, "ghs_first", longest));
         assert!((secs(20)..=secs(40)).contains(&bench.sleep()), "{:?}", bench.sleep());
     }
+}
+
+#[test]
+fn just_before_its_lead_a_repeated_token_is_not_asked_for_twice_at_once() {
+    let policy = Policy { lead_min: Policy::default().lead_max, ..Policy::default() };
+    let left = policy.lead_max + Duration::from_millis(1);
+    let mut bench = Bench::with(policy, from_platform(), start(), 0.5);
+    bench.ask(Event::Demand, token(bench.now, "ghs_first", mins(60)));
+    bench.wait(mins(60) - left);
+    assert_eq!(bench.ask(Event::Force, token(bench.now, "ghs_first", left)), Outcome::SameToken);
+    assert_eq!(bench.sleep(), secs(1));
 }
 
 #[test]
