@@ -150,7 +150,10 @@ impl Books {
         match outcome {
             Outcome::Refreshed { generation } => {
                 self.excused(now.boot, 2);
-                self.ended(now.boot, self.policy.retry_base);
+                // One that was rejected before is asked after at the pace of
+                // a suspect.
+                let known = self.rejected.contains(brought);
+                self.ended(now.boot, if known { self.policy.retry_base / 10 } else { self.policy.retry_base });
                 assert_eq!(current.as_deref(), Some(brought));
                 assert!(generation > before.generation && held.generation == generation);
                 self.is_no_step_back(before, end, now);
