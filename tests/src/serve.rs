@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
@@ -49,6 +49,7 @@ pub struct Server {
     tls: Option<TlsAcceptor>,
     handler: Handler,
     connections: Arc<AtomicUsize>,
+    resets: Arc<AtomicBool>,
     open: Mutex<Option<Open>>,
     /// Bound, never listening: it keeps the port ours while the door is shut,
     /// so that callers are refused and nobody else can take it.
@@ -73,6 +74,7 @@ impl Server {
             tls,
             handler: Arc::new(move |request| Box::pin(handler(request))),
             connections: Arc::default(),
+            resets: Arc::default(),
             open: Mutex::new(None),
             _reserved: reserved,
         };
@@ -91,6 +93,11 @@ impl Server {
     /// How many connections were accepted so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Whether a connection is reset (RST) as soon as something comes on it.
+    pub fn reset(&self, reset: bool) {
+        self.resets.store(reset, Ordering::Relaxed);
     }
 
     /// Refuses new connections and cuts those that are open. Returns when it
@@ -115,7 +122,7 @@ impl Server {
         let (say_ready, ready) = mpsc::channel();
         let socket = bind(self.addr);
         let (tls, handler) = (self.tls.clone(), self.handler.clone());
-        let connections = self.connections.clone();
+        let (connections, resets) = (self.connections.clone(), self.resets.clone());
         runtime().spawn(async move {
             let listener = socket.listen(1024).expect("the port is reserved for us");
             let _ = say_ready.send(());
@@ -130,10 +137,11 @@ impl Server {
                 };
                 connections.fetch_add(1, Ordering::Relaxed);
                 let (tls, handler, mut stop) = (tls.clone(), handler.clone(), stopped.clone());
+                let resets = resets.load(Ordering::Relaxed);
                 tokio::spawn(async move {
                     tokio::select! {
                         _ = stop.changed() => {}
-                        () = connection(stream, tls, handler) => {}
+                        () = connection(stream, tls, handler, resets) => {}
                     }
                 });
             }
@@ -160,8 +168,14 @@ fn bind(addr: SocketAddr) -> TcpSocket {
     socket
 }
 
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, handler: Handler) {
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, handler: Handler, resets: bool) {
     let _ = stream.set_nodelay(true);
+    if resets {
+        let _ = stream.readable().await;
+        // Closing it now is a reset (socket(7)).
+        let _ = stream.set_zero_linger();
+        return;
+    }
     match tls {
         None => http(stream, handler).await,
         // A client that breaks off the handshake distrusts us: its business.

@@ -43,6 +43,8 @@ pub enum Mode {
     Drips,
     /// A good answer that breaks off half way.
     Cut,
+    /// The connection is reset as soon as something was asked on it.
+    Reset,
     /// 200 with a web page: a captive portal, a proxy's login.
     Html,
     /// 200 with 64 MiB of JSON that never comes to the point.
@@ -146,10 +148,12 @@ impl Platform {
     }
 
     pub fn set_mode(&self, mode: Mode) {
+        self.server.reset(mode == Mode::Reset);
         self.state().mode = mode;
     }
 
     /// Answers the next requests like this, one each, then by the mode again.
+    /// A reset is no answer: as the next it is one that never comes.
     pub fn next(&self, modes: impl IntoIterator<Item = Mode>) {
         self.state().script.extend(modes);
     }

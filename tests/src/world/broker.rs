@@ -191,6 +191,10 @@ impl Broker {
         fs::read_to_string(&self.audit).unwrap_or_default()
     }
 
+    pub fn audit_file(&self) -> &Path {
+        &self.audit
+    }
+
     pub fn config_file(&self) -> &Path {
         &self.config
     }

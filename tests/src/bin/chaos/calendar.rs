@@ -1,4 +1,5 @@
-//! When the platform was in trouble, and when the daemon was held up.
+//! When the platform was in trouble or out of reach, when the daemon was held
+//! up, and when its clock jumped.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
@@ -9,12 +10,20 @@ pub(crate) struct Span {
     pub(crate) to: SystemTime,
 }
 
+/// The boot clock went forth by so much at once, as over a suspend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Jump {
+    pub(crate) at: SystemTime,
+    pub(crate) by: Duration,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Calendar {
     troubles: Mutex<Vec<Span>>,
     /// Since when there is trouble now.
     since: Mutex<Option<SystemTime>>,
     pauses: Mutex<Vec<Span>>,
+    jumps: Mutex<Vec<Jump>>,
 }
 
 impl Span {
@@ -28,6 +37,18 @@ impl Span {
     }
 }
 
+/// How long at least one of them lasted.
+pub(crate) fn in_all(spans: &[Span]) -> Duration {
+    let mut sorted = spans.to_vec();
+    sorted.sort_by_key(|span| span.from);
+    let mut until = SystemTime::UNIX_EPOCH;
+    sorted.iter().fold(Duration::ZERO, |sum, span| {
+        let new = Span { from: span.from.max(until), to: span.to };
+        until = until.max(span.to);
+        sum + new.length()
+    })
+}
+
 impl Calendar {
     pub(crate) fn begin(&self) {
         locked(&self.since).get_or_insert_with(SystemTime::now);
@@ -39,8 +60,13 @@ impl Calendar {
         }
     }
 
-    /// Until now the daemon was killed, stopped or reloaded: what it was just
-    /// being given may be lost.
+    /// Until now the daemon couldn't reach its platform, however well that was.
+    pub(crate) fn cut_off(&self, since: SystemTime) {
+        locked(&self.troubles).push(Span { from: since, to: SystemTime::now() });
+    }
+
+    /// Until now the daemon was killed, stopped, reloaded or traced: what it was
+    /// just being given may be lost.
     pub(crate) fn paused(&self, since: SystemTime) {
         locked(&self.pauses).push(Span { from: since, to: SystemTime::now() });
     }
@@ -52,12 +78,20 @@ impl Calendar {
         locked(&self.pauses).push(Span { from, to: from + pace });
     }
 
+    pub(crate) fn jumped(&self, at: SystemTime, by: Duration) {
+        locked(&self.jumps).push(Jump { at, by });
+    }
+
     pub(crate) fn troubles(&self) -> Vec<Span> {
         locked(&self.troubles).clone()
     }
 
     pub(crate) fn pauses(&self) -> Vec<Span> {
         locked(&self.pauses).clone()
+    }
+
+    pub(crate) fn jumps(&self) -> Vec<Jump> {
+        locked(&self.jumps).clone()
     }
 }
 

@@ -1,15 +1,19 @@
-//! The city with its broker under `supervise`, and what the two processes hold.
+//! The city with its broker under `supervise`.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use molecule_tests::certs::{AGENTS, agent};
+use molecule_tests::ledger::Verdict;
+use molecule_tests::wait::poll;
 use molecule_tests::world::supervised::{Supervised, serves};
 use molecule_tests::world::{Setup, World};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::holds::Holds;
 use crate::options::Options;
 
 /// Within this the daemon uses a platform's answer or gives it up.
@@ -22,14 +26,9 @@ pub(crate) struct City {
     // Dropped first: it must not outlive the city around it.
     supervisor: Supervised,
     pub(crate) world: World,
+    pub(crate) disk: Disk,
+    pub(crate) clock: Option<Clock>,
     config: String,
-}
-
-/// What the two processes hold.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Holds {
-    pub(crate) memory_kib: u64,
-    pub(crate) descriptors: usize,
 }
 
 impl City {
@@ -47,32 +46,49 @@ impl City {
         // For the judge, who reads the audit and the log.
         world.broker.set_env("MOLECULE_BROKER_LOG_FORMAT", "json");
         world.link_shim(&world.bin().join("gh"));
-        let supervisor = Supervised::start(&world);
-        let config = fs::read_to_string(world.broker.config_file()).expect("it was just written");
-        Self { supervisor, world, config }
+        let disk = Disk::new(world.path());
+        let written = fs::read_to_string(world.broker.config_file()).expect("it was just written");
+        let config = format!("[sinks]\nfile = \"{}\"\n{written}", disk.token_file().display());
+        fs::write(world.broker.config_file(), &config).expect("our own folder is writable");
+        let clock = Clock::new(&mut world);
+        let way = disk.way();
+        let way: Vec<_> = way.iter().map(String::as_str).collect();
+        let supervisor = Supervised::start_through(&world, &way);
+        Self { supervisor, world, disk, clock, config }
     }
 
     pub(crate) fn serves(&self) -> bool {
         serves(&self.world)
     }
 
+    pub(crate) fn daemon(&self) -> Option<Pid> {
+        self.supervisor.daemon()
+    }
+
+    pub(crate) fn supervisor(&self) -> u32 {
+        self.supervisor.pid()
+    }
+
     pub(crate) fn signal_daemon(&self, signal: Signal) -> Option<Pid> {
-        let pid = self.supervisor.daemon()?;
+        let pid = self.daemon()?;
         kill(pid, signal).ok().map(|()| pid)
     }
 
-    /// Supervisor and daemon together, if they run.
-    pub(crate) fn holds(&self) -> Option<Holds> {
-        let mut holds = Holds::default();
-        for pid in self.supervisor.both()? {
-            let folder = Path::new("/proc").join(pid.to_string());
-            let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
-            let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-            let kib = resident.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-            holds.memory_kib += kib.unwrap_or(0);
-            holds.descriptors += fs::read_dir(folder.join("fd")).map_or(0, Iterator::count);
-        }
-        Some(holds)
+    pub(crate) fn supervisor_holds(&self) -> Option<Holds> {
+        Holds::of(self.supervisor())
+    }
+
+    /// As soon as there is one.
+    pub(crate) fn daemon_holds(&self) -> Option<Holds> {
+        let pid = poll(Duration::from_secs(10), || self.daemon())?;
+        Holds::of(u32::try_from(pid.as_raw()).ok()?)
+    }
+
+    /// What the token file's token is worth.
+    pub(crate) fn sunk(&self) -> Option<Verdict> {
+        let file = self.disk.seen_by(self.supervisor(), "token");
+        let text = fs::read_to_string(file).ok()?;
+        Some(self.world.ledger.verdict(text.trim_end()))
     }
 
     /// Other text in front of the same configuration: in its own folder, moved

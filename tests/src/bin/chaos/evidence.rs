@@ -12,8 +12,13 @@ use serde_json::Value;
 use crate::calendar::Calendar;
 use crate::judge::{Evidence, Handed, Refused, Sha256, Shown, Terms, Token};
 
-/// `log` is the daemon's, as JSON and with its `debug` lines.
-pub(crate) fn gather(world: &World, log: &str, calendar: &Calendar, terms: Terms) -> Evidence {
+/// `log` is the daemon's, as JSON and with its `debug` lines; `unwritten` is
+/// what its audit should have got, and didn't.
+pub(crate) fn gather(world: &World, log: &str, unwritten: &[String], calendar: &Calendar, terms: Terms) -> Evidence {
+    let audit = world.broker.audit();
+    let mut handed: Vec<_> = audit.lines().filter(|line| !line.is_empty()).filter_map(handed).collect();
+    handed.extend(unwritten.iter().filter_map(|line| self::handed(line.trim())));
+    handed.sort_by_key(|line| line.at);
     let sent: HashMap<_, _> = world
         .platform
         .asked()
@@ -34,22 +39,27 @@ pub(crate) fn gather(world: &World, log: &str, calendar: &Calendar, terms: Terms
     });
     Evidence {
         tokens: tokens.collect(),
-        handed: world.broker.audit().lines().filter(|line| !line.is_empty()).map(handed).collect(),
+        handed,
         refused: log.lines().filter_map(refused).collect(),
         shown: shown.collect(),
         troubles: calendar.troubles(),
         pauses: calendar.pauses(),
+        jumps: calendar.jumps(),
         terms,
     }
 }
 
-/// A daemon that was killed may have left a line without its end: what it
-/// tells, it tells before the credential leaves.
-fn handed(line: &str) -> Handed {
+/// A daemon that was killed, or whose disk was full, may have left a line
+/// without its end: what it tells, it tells before the credential leaves. The
+/// end alone tells nothing.
+fn handed(line: &str) -> Option<Handed> {
+    if !line.starts_with('{') {
+        return None;
+    }
     let read = serde_json::from_str(line).or_else(|_| serde_json::from_str(&format!("{line}}}")));
     let value: Value = read.unwrap_or_else(|error| panic!("no line of the audit: {line}: {error}"));
     let told = |key: &str| value[key].as_str().unwrap_or_else(|| panic!("no {key} in {line}"));
-    Handed { at: moment(told("timestamp")), host: host(told("origin")), token: digest(told("token_sha256")) }
+    Some(Handed { at: moment(told("timestamp")), host: host(told("origin")), token: digest(told("token_sha256")) })
 }
 
 fn refused(line: &str) -> Option<Refused> {

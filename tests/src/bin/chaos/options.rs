@@ -10,8 +10,9 @@ use molecule_tests::or_usage;
 const USAGE: &str = "\
 usage: tests/chaos [OPTION...]
   --seed N      repeats the choices of an earlier run  (drawn, and printed)
-  --seconds N   how long the trouble lasts             (60)
-  --life N      seconds that a token lives             (8)
+  --seconds N   how long the trouble lasts, of which   (60)
+                the last third is without kills
+  --life N      seconds that a token lives             (12)
   --clients N   how many gits work at once             (3)";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let drawn = since_1970.as_micros() as u64 % 1_000_000;
     let mut options =
-        Options { seed: drawn, length: Duration::from_secs(60), life: Duration::from_secs(8), clients: 3 };
+        Options { seed: drawn, length: Duration::from_secs(60), life: Duration::from_secs(12), clients: 3 };
     while let Some(name) = arguments.next() {
         let mut number = || {
             let value = arguments.next().and_then(|value| value.parse::<u64>().ok());

@@ -7,27 +7,29 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use molecule_tests::certs::agent;
+use molecule_tests::ledger::Verdict;
 use molecule_tests::programs::{gh, gits, has_git_lfs, programs};
 use molecule_tests::skip;
 use molecule_tests::traffic::{Agent, Traffic};
 use molecule_tests::wait::poll;
 
 use crate::calendar::Calendar;
-use crate::city::{ATTEMPT, City, Holds, LOOPBACK};
+use crate::city::{ATTEMPT, City, LOOPBACK};
 use crate::dice::Dice;
 use crate::evidence::gather;
 use crate::judge::Terms;
 use crate::options::Options;
-use crate::report::Facts;
+use crate::report::{Facts, Held};
 use crate::strangers;
 use crate::traffic::{self, Skill};
-use crate::trouble::{Counts, Trouble};
+use crate::trouble::Trouble;
 
 const STRANGERS: u64 = 4;
 const WARM_UP: Duration = Duration::from_secs(4);
-/// When what the processes hold is looked at first, in a run that is long
+/// When what a process holds is looked at first, in a run or a calm that is long
 /// enough.
 const FIRST: Duration = Duration::from_secs(60);
+const LONGEST_CALM: Duration = Duration::from_secs(600);
 
 pub(crate) fn run(options: &Options) -> ExitCode {
     println!("seed {}", options.seed);
@@ -41,7 +43,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let (traffic, calendar) = (Traffic::default(), Calendar::default());
     let mut problems = Vec::new();
 
-    let (at_first, counts) = thread::scope(|scope| {
+    let (made, held) = thread::scope(|scope| {
         let city = &city;
         for (number, git) in gits.iter().cycle().take(options.clients).enumerate() {
             let dice = Dice::new(options.seed, 100 + number as u64);
@@ -62,45 +64,47 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         }
         // Once everybody has come at least once.
         thread::sleep(WARM_UP);
-        let (mut at_first, first_at) = (None, FIRST.min(options.length / 2));
-        let mut trouble = Trouble {
-            city,
-            git: &gits[0],
-            calendar: &calendar,
-            dice: Dice::new(options.seed, 0),
-            counts: Counts::default(),
-            fault_until: None,
-        };
+        let mut trouble = Trouble::new(city, &gits[0], &calendar, Dice::new(options.seed, 0), options.life);
+        let mut held = Held::default();
+        let calm_at = options.length - (options.length / 3).min(LONGEST_CALM);
+        let first_at = FIRST.min(options.length / 3);
+        let first_in_calm = calm_at + FIRST.min((options.length - calm_at) / 4);
         let began = Instant::now();
         while began.elapsed() < options.length {
-            let at = began.elapsed();
-            if let Some(what) = trouble.step() {
-                println!("{:>6.1} s  {what}", at.as_secs_f64());
+            let (at, calm) = (began.elapsed(), began.elapsed() >= calm_at);
+            if let Some(what) = trouble.step(calm) {
+                println!("{:>6.1} s  {}{what}", at.as_secs_f64(), if calm { "calm: " } else { "" });
             }
-            if at_first.is_none() && began.elapsed() >= first_at {
-                at_first = city.holds();
+            if held.supervisor.0.is_none() && began.elapsed() >= first_at {
+                held.supervisor.0 = city.supervisor_holds();
+            }
+            if held.daemon.0.is_none() && began.elapsed() >= first_in_calm {
+                // With nothing wrong, as in the end.
+                trouble.mend();
+                held.daemon.0 = city.daemon_holds();
             }
         }
         trouble.mend();
-        // The last of them may still be waiting for a token.
+        // While everybody is at work, as at first. The last of them may still be
+        // waiting for a token.
         thread::sleep(Duration::from_secs(2));
+        (held.supervisor.1, held.daemon.1) = (city.supervisor_holds(), city.daemon_holds());
         traffic.stop();
-        (at_first.unwrap_or_default(), trouble.counts)
+        (trouble.made(), held)
     });
 
     if poll(Duration::from_secs(20), || city.serves().then_some(())).is_none() {
         problems.push(String::from("it doesn't serve again"));
     }
-    let at_last: Holds = city.holds().unwrap_or_default();
-    if at_last.descriptors == 0 {
-        problems.push(String::from("no daemon runs at the end"));
+    if poll(Duration::from_secs(20), || (city.sunk() == Some(Verdict::Live)).then_some(())).is_none() {
+        problems.push(format!("the token file holds no living token: {:?}", city.sunk()));
     }
     if !city.supervisor_lives() {
         problems.push(String::from("the supervisor has ended"));
     }
-    let evidence = gather(&city.world, &city.log(), &calendar, Terms::of(options.life, ATTEMPT));
+    let evidence = gather(&city.world, &city.log(), &made.unwritten, &calendar, Terms::of(options.life, ATTEMPT));
     let (operations, asked) = (traffic.operations(), city.world.platform.asked_count());
-    let facts = Facts { options, evidence, asked, operations, counts, at_first, at_last, problems };
+    let facts = Facts { options, evidence, asked, operations, deck: made.deck, held, problems };
     if facts.tell() {
         return ExitCode::SUCCESS;
     }

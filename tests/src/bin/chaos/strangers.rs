@@ -1,5 +1,6 @@
 //! Who else sits on the socket: the slow, the half-open, the silent, those who
-//! talk of something else, and those who hang up before they are answered.
+//! talk of something else, those who hang up before they are answered, and those
+//! who reset the connection with their answer in it.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -21,16 +22,21 @@ pub(crate) fn bother(socket: &Path, traffic: &Traffic, mut dice: Dice) {
         let patience = dice.millis(50, 2500);
         let _ = stream.set_read_timeout(Some(patience));
         let _ = stream.set_write_timeout(Some(patience));
-        match dice.below(6) {
-            // Hangs up at once, or with its answer unread.
+        match dice.below(7) {
+            // Hangs up at once, or as soon as it has asked.
             0 => {}
             1 => drop(stream.write_all(STATUS)),
             // Says half, and waits.
             2 => {
+                let _ = stream.write_all(STATUS);
+                // What is closed with something unread is reset (unix(7)).
+                thread::sleep(patience.min(Duration::from_millis(300)));
+            }
+            3 => {
                 let _ = stream.write_all(&STATUS[..dice.below(STATUS.len())]);
                 hear(&mut stream);
             }
-            3 => {
+            4 => {
                 for byte in STATUS {
                     if stream.write_all(&[*byte]).is_err() {
                         break;
@@ -39,7 +45,7 @@ pub(crate) fn bother(socket: &Path, traffic: &Traffic, mut dice: Dice) {
                 }
                 hear(&mut stream);
             }
-            4 => {
+            5 => {
                 let noise: Vec<u8> = (0..dice.below(16_384)).map(|_| dice.below(256) as u8).collect();
                 let _ = stream.write_all(&noise);
                 hear(&mut stream);

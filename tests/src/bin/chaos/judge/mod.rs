@@ -6,12 +6,19 @@
 //! operation may fail for three reasons:
 //!
 //! - it was refused, in the daemon's own words, at a moment at which the daemon
-//!   held no living token and the platform was, or had just been, in trouble;
+//!   held no living token and the platform was, or had just been, in trouble or
+//!   out of the daemon's reach;
 //! - its token was handed out alive and died in its hands before it was shown
 //!   for the last time, and while the platform was in trouble the daemon had
 //!   none that lives longer;
-//! - likewise with the platform well, but the operation took longer than the
-//!   life that every token then has left.
+//! - likewise with the platform well, but we had held the daemon up: when the
+//!   successor was due, so that the token had less left than it should have, or
+//!   while the operation waited for the daemon once more. Without that the
+//!   operation was quick enough.
+//!
+//! What we do to the daemon's system calls, descriptors and disks is no reason
+//! of its own: whatever it costs, callers are served, or the platform is out of
+//! reach meanwhile and they are told what they are always told.
 //!
 //! A dead token that the host is shown is git's doing if the daemon handed it
 //! to that very operation while it lived. One that was dead when it was handed
@@ -27,7 +34,7 @@ use molecule_tests::git_host::Worth;
 use molecule_tests::traffic::Operation;
 use molecule_tests::world::config::scaled;
 
-use crate::calendar::Span;
+use crate::calendar::{Jump, Span, in_all};
 
 pub(crate) type Sha256 = [u8; 32];
 
@@ -55,6 +62,7 @@ pub(crate) struct Evidence {
     pub(crate) shown: Vec<Shown>,
     pub(crate) troubles: Vec<Span>,
     pub(crate) pauses: Vec<Span>,
+    pub(crate) jumps: Vec<Jump>,
     pub(crate) terms: Terms,
 }
 
@@ -122,8 +130,8 @@ pub(crate) enum Verdict {
     NothingToGive,
     /// Its token died in its hands, with the platform in trouble.
     DiedInHand,
-    /// Likewise with the platform well: it took longer than a token lives.
-    TookTooLong,
+    /// Likewise with the platform well, and the daemon held up.
+    HeldUp,
     Fault(String),
 }
 
@@ -168,18 +176,26 @@ impl Evidence {
         if last.worth.is_welcome() {
             return Err(String::from("what it showed last was alive"));
         }
-        let mut verdict = Verdict::TookTooLong;
+        let mut verdict = Verdict::HeldUp;
         for dead in shown.iter().filter(|one| !one.worth.is_welcome()) {
             let handed = self.handed_alive(operation, dead)?;
             let expires = self.tokens[&handed.token].expires;
             if self.longest_held(handed.at).is_some_and(|longest| longest > expires) {
                 return Err(String::from("it was given a token while the daemon held one that lives longer"));
             }
-            let left = expires.duration_since(handed.at).unwrap_or_default();
             if self.in_trouble(handed.at) {
                 verdict = Verdict::DiedInHand;
-            } else if left + self.held_up(expires, handed.at) < self.terms.life_left {
+                continue;
+            }
+            let left = expires.duration_since(handed.at).unwrap_or_default();
+            let due = Span { from: expires - self.terms.life_left - self.terms.attempt, to: handed.at };
+            if left + self.held_up(due) < self.terms.life_left {
                 return Err(format!("it was given a token with {left:.1?} left though the platform was well"));
+            }
+            let kept = Span { from: handed.at, to: dead.at };
+            let took = kept.length().saturating_sub(self.held_up(kept));
+            if took >= self.terms.life_left {
+                return Err(format!("it kept its token for {took:.1?}, with the platform well and nobody held up"));
             }
         }
         Ok(verdict)
@@ -228,10 +244,19 @@ impl Evidence {
     /// that are alive then: it had handed it out before, or the platform had
     /// sent it while nothing was amiss.
     fn longest_held(&self, then: SystemTime) -> Option<SystemTime> {
-        let handed = self.handed.iter().filter(|line| line.at < then).map(|line| line.token);
-        let sent = self.tokens.iter().filter(|(_, token)| self.has_arrived(token, then)).map(|(sha256, _)| *sha256);
-        let expiries = handed.chain(sent).filter_map(|sha256| Some(self.tokens.get(&sha256)?.expires));
+        let handed = self.handed.iter().filter(|line| line.at < then).map(|line| (line.token, line.at));
+        let arrived = self.tokens.iter().filter(|(_, token)| self.has_arrived(token, then));
+        let sent = arrived.filter_map(|(sha256, token)| Some((*sha256, token.sent?)));
+        let expiries = handed.chain(sent).filter_map(|(sha256, held_since)| {
+            let token = self.tokens.get(&sha256)?;
+            Some(token.expires - self.jumped(token.sent.unwrap_or(held_since), then))
+        });
         expiries.filter(|expires| *expires > then + GRAIN).max()
+    }
+
+    /// So much has gone by between the two for the daemon, and for nobody else.
+    fn jumped(&self, since: SystemTime, then: SystemTime) -> Duration {
+        self.jumps.iter().filter(|jump| since <= jump.at && jump.at <= then).map(|jump| jump.by).sum()
     }
 
     fn has_arrived(&self, token: &Token, then: SystemTime) -> bool {
@@ -242,12 +267,11 @@ impl Evidence {
         })
     }
 
-    /// For how long the daemon couldn't work between the moment at which a
-    /// token should have had its successor and this one.
-    fn held_up(&self, expires: SystemTime, then: SystemTime) -> Duration {
-        let due = Span { from: expires - self.terms.life_left - self.terms.attempt, to: then };
-        let parts = self.pauses.iter().map(|pause| Span { from: pause.from.max(due.from), to: pause.to.min(due.to) });
-        parts.map(|part| part.length()).sum()
+    /// For how long of this the daemon couldn't work.
+    fn held_up(&self, during: Span) -> Duration {
+        let parts =
+            self.pauses.iter().map(|pause| Span { from: pause.from.max(during.from), to: pause.to.min(during.to) });
+        in_all(&parts.filter(|part| part.from < part.to).collect::<Vec<_>>())
     }
 
     /// Whether the platform is in trouble, or was so shortly before that the

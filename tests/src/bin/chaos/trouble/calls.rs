@@ -1,0 +1,189 @@
+//! The daemon's system calls fail for a while: strace gives their answers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use molecule_tests::skip;
+use molecule_tests::wait::poll;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::dice::Dice;
+
+/// One kind of call, and the ways in which it is made to fail.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    calls: &'static str,
+    errors: &'static [&'static str],
+    /// Which of them, as strace has it.
+    when: &'static [&'static str],
+    pub(crate) hits: Hits,
+}
+
+/// Whom it comes between, beside being slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hits {
+    /// The daemon and its callers, who ask again.
+    Callers,
+    /// The daemon and its platform.
+    Platform,
+    /// The daemon and its audit.
+    Audit,
+    /// All of these, and the daemon and its helper, without which it ends.
+    Daemon,
+}
+
+/// None that no kernel would give: an accept that says EAGAIN while somebody
+/// waits, say, is followed by nothing that wakes the daemon up.
+pub(crate) const CALLS: [Call; 8] = [
+    Call {
+        name: "accept fails",
+        calls: "accept4",
+        errors: &["EMFILE", "ENFILE", "ECONNABORTED", "EINTR", "ENOMEM", "EPERM"],
+        when: &["1..4", "2+3", "1+2"],
+        hits: Hits::Callers,
+    },
+    Call {
+        name: "receive fails",
+        calls: "recvfrom",
+        errors: &["ECONNRESET", "EINTR", "ENOMEM"],
+        when: &["2+3"],
+        hits: Hits::Daemon,
+    },
+    Call {
+        name: "send fails",
+        calls: "sendto",
+        errors: &["EPIPE", "ECONNRESET", "ENOBUFS"],
+        when: &["2+3"],
+        hits: Hits::Daemon,
+    },
+    Call {
+        name: "connect fails",
+        calls: "connect",
+        errors: &["ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH"],
+        when: &["1+", "1+2"],
+        hits: Hits::Platform,
+    },
+    Call {
+        name: "socket fails",
+        calls: "socket",
+        errors: &["EMFILE", "ENOBUFS"],
+        when: &["1+", "1+2"],
+        hits: Hits::Platform,
+    },
+    Call {
+        name: "open fails",
+        calls: "openat",
+        errors: &["EMFILE", "ENFILE", "EIO", "EACCES"],
+        when: &["1+", "1+2"],
+        hits: Hits::Platform,
+    },
+    Call {
+        name: "write of the audit fails",
+        calls: "write",
+        errors: &["ENOSPC", "EIO", "EROFS", "EINTR"],
+        when: &["1+2", "2+3", "1..6"],
+        hits: Hits::Audit,
+    },
+    Call { name: "read fails", calls: "read", errors: &["EIO", "ENOMEM"], when: &["1+3"], hits: Hits::Daemon },
+];
+
+/// Whether strace may attach here; says so if not.
+pub(crate) fn can_fail() -> bool {
+    let Ok(mut other) = Command::new("sleep").arg("60").spawn() else { return false };
+    let words = ["-qq", "-o", "/dev/null", "-p", &other.id().to_string()].map(String::from);
+    let there = i32::try_from(other.id()).ok().and_then(|pid| Strace::attach(Pid::from_raw(pid), &words)).is_some();
+    let _ = other.kill();
+    let _ = other.wait();
+    if !there {
+        skip("system calls that fail amid chaos: strace can't attach here");
+    }
+    there
+}
+
+/// It fails for as long as this lives.
+pub(crate) struct Failing {
+    _strace: Strace,
+    trace: PathBuf,
+    pub(crate) how: String,
+}
+
+impl Failing {
+    pub(crate) fn begin(call: &Call, pid: Pid, dice: &mut Dice, folder: &Path, audit: &Path) -> Option<Self> {
+        let mut one_of = |words: &[&'static str]| words[dice.below(words.len())];
+        let (error, when) = (one_of(call.errors), one_of(call.when));
+        let trace = folder.join("trace");
+        let _ = fs::remove_file(&trace);
+        // All of a line, and nothing in it that would have to be read as C.
+        let mut words = ["-f", "-qq", "-xx", "-s", "4096", "-o"].map(String::from).to_vec();
+        words.push(trace.display().to_string());
+        if call.hits == Hits::Audit {
+            words.extend([String::from("-P"), audit.display().to_string()]);
+        }
+        let inject = format!("inject={}:error={error}:when={when}", call.calls);
+        words.extend(["-e", &format!("trace={}", call.calls), "-e", &inject, "-p", &pid.to_string()].map(String::from));
+        let strace = Strace::attach(pid, &words)?;
+        Some(Self { _strace: strace, trace, how: format!("{} {error}, {when}", call.calls) })
+    }
+
+    /// The lines of those that have failed so far.
+    pub(crate) fn failed(&self) -> Vec<String> {
+        let text = fs::read_to_string(&self.trace).unwrap_or_default();
+        text.lines().filter(|line| line.ends_with("(INJECTED)")).map(String::from).collect()
+    }
+}
+
+/// What a write should have written, by its line in a trace.
+pub(crate) fn written(line: &str) -> Option<String> {
+    let (_, arguments) = line.split_once("write(")?;
+    let text = arguments.split('"').nth(1)?;
+    let bytes: Option<Vec<u8>> = text.split("\\x").skip(1).map(|two| u8::from_str_radix(two, 16).ok()).collect();
+    String::from_utf8(bytes?).ok()
+}
+
+struct Strace(Child);
+
+impl Strace {
+    /// Waits until it has got hold of the process; `None` if it doesn't.
+    fn attach(pid: Pid, words: &[String]) -> Option<Self> {
+        let mut command = Command::new("strace");
+        command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut strace = Self(command.spawn().ok()?);
+        let own = format!("\nTracerPid:\t{}\n", strace.0.id());
+        let attached = poll(Duration::from_secs(5), || {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let over = matches!(strace.0.try_wait(), Ok(Some(_)) | Err(_));
+            (over || status.contains(&own)).then_some(!over)
+        });
+        (attached == Some(true)).then_some(strace)
+    }
+}
+
+impl Drop for Strace {
+    /// It lets go of a process that still lives.
+    fn drop(&mut self) {
+        if let Ok(pid) = i32::try_from(self.0.id()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
+        }
+        if poll(Duration::from_secs(5), || self.0.try_wait().ok().flatten()).is_none() {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_failed_is_read_from_its_trace() {
+        let line = r#"17 write(9, "\x7b\x22\x61\x22\x7d\x0a", 6) = -1 ENOSPC (No space left on device) (INJECTED)"#;
+        assert_eq!(written(line).as_deref(), Some("{\"a\"}\n"));
+        assert_eq!(written("17 write(9, 0x7ffe, 6) = -1 EFAULT (Bad address) (INJECTED)"), None);
+        assert_eq!(written("17 read(9, \"\\x7b\", 6) = 1"), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! What is done to the daemon: killed, stopped, reloaded, short of descriptors,
+//! its calls failing, its clock jumping, its token rejected.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use molecule_tests::skip;
+use molecule_tests::traffic::reject_newest;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::Trouble;
+use super::calls::{Call, Failing, Hits, written};
+
+/// The supervisor's longest pause before it starts a daemon that was killed
+/// again and again.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// So many callers bring nearly a whole request each and wait, until more is
+/// kept for them than the allocator has at hand.
+const HOARD: usize = 200;
+
+impl Trouble<'_> {
+    pub(super) fn kill(&mut self) -> Option<String> {
+        let pid = self.city.signal_daemon(Signal::SIGKILL)?;
+        self.calendar.killed(RESTART);
+        Some(format!("kill -9 {pid}"))
+    }
+
+    pub(super) fn stop_for_a_while(&mut self) -> Option<String> {
+        let since = SystemTime::now();
+        let pid = self.city.signal_daemon(Signal::SIGSTOP)?;
+        let length = self.dice.millis(100, 3000);
+        thread::sleep(length);
+        // It may have been replaced meanwhile: then there is nobody to go on.
+        let _ = kill(pid, Signal::SIGCONT);
+        self.calendar.paused(since);
+        Some(format!("stopped for {length:?}"))
+    }
+
+    /// As a git does it, or a forger: through the helper.
+    pub(super) fn reject_the_token(&mut self) -> Option<String> {
+        reject_newest(&self.city.world, self.git)?;
+        Some(String::from("a git rejects the newest token"))
+    }
+
+    /// Another text, or a mistake that has to change nothing. Not while no
+    /// daemon runs: it wouldn't start with the mistake, as it must not.
+    pub(super) fn reload(&mut self) -> Option<String> {
+        self.city.world.broker.try_status()?;
+        let since = SystemTime::now();
+        let good = self.dice.below(3) > 0;
+        self.city.write_config(if good { "[hooks]" } else { "[nonsense]" });
+        let ran = self.city.world.broker.control(&["reload"]);
+        self.city.write_config("");
+        self.calendar.paused(since);
+        let word = if good { "good" } else { "bad" };
+        Some(format!("reload of a {word} configuration: {:?} after {:.1?}", ran.code(), ran.took))
+    }
+
+    /// It may open next to nothing more than it has open.
+    pub(super) fn limit_descriptors(&mut self) -> Option<String> {
+        let pid = self.city.daemon()?;
+        let usual = limit(pid, "Max open files")?;
+        let most = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() + self.dice.below(4);
+        let length = self.dice.millis(300, 2000);
+        let since = SystemTime::now();
+        if !set_limit(pid, "nofile", &most.to_string()) {
+            return None;
+        }
+        self.while_it_asks(length);
+        set_limit(pid, "nofile", &usual);
+        self.calendar.paused(since);
+        self.calendar.cut_off(since);
+        Some(format!("{most} descriptors at most for {length:?}"))
+    }
+
+    /// It has what it has, and callers who want more of it: it can't go on, and
+    /// another does.
+    pub(super) fn limit_memory(&mut self) -> Option<String> {
+        let pid = self.city.daemon()?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+        let kib: u64 = size.trim().trim_end_matches(" kB").parse().ok()?;
+        let length = self.dice.millis(200, 600);
+        let since = SystemTime::now();
+        if !set_limit(pid, "as", &(kib * 1024).to_string()) {
+            return None;
+        }
+        let hoard = self.hoard();
+        self.while_it_asks(length);
+        drop(hoard);
+        set_limit(pid, "as", "unlimited");
+        self.calendar.paused(since);
+        self.calendar.cut_off(since);
+        self.calendar.killed(RESTART);
+        let ended = self.city.daemon() != Some(pid);
+        ended.then(|| format!("no more than {kib} KiB, and the daemon ended"))
+    }
+
+    /// Of no use, and not counted, where nothing failed.
+    pub(super) fn fail_calls(&mut self, call: &'static Call) -> Option<String> {
+        let world = &self.city.world;
+        let (pid, since) = (self.city.daemon()?, SystemTime::now());
+        let failing = Failing::begin(call, pid, &mut self.dice, world.path(), world.broker.audit_file());
+        let length = self.dice.millis(300, 1500);
+        if failing.is_some() {
+            self.while_it_asks(length);
+        }
+        let (failed, how) = failing.as_ref().map(|one| (one.failed(), one.how.clone())).unwrap_or_default();
+        drop(failing);
+        self.calendar.paused(since);
+        match call.hits {
+            Hits::Callers => {}
+            Hits::Platform => self.calendar.cut_off(since),
+            Hits::Audit => self.unwritten.extend(failed.iter().filter_map(|line| written(line))),
+            Hits::Daemon => {
+                self.calendar.cut_off(since);
+                self.calendar.killed(RESTART);
+            }
+        }
+        let word = if self.city.daemon() == Some(pid) { "" } else { ", and the daemon ended" };
+        (!failed.is_empty()).then(|| format!("{how}: {} failed in {length:?}{word}", failed.len()))
+    }
+
+    /// Everything that is held has gone by, on the daemon's clock.
+    pub(super) fn jump_the_clock(&mut self) -> Option<String> {
+        let by = Duration::from_secs(1 + self.dice.below(2 * self.life.as_secs() as usize) as u64);
+        // It may have read either for as long as this takes.
+        let at = SystemTime::now();
+        self.city.clock.as_ref()?.jump(by);
+        self.calendar.jumped(at, by);
+        Some(format!("the boot clock goes forth by {by:?}"))
+    }
+
+    /// Has it reach for its platform meanwhile. What is said to whoever asked
+    /// for that is looked at elsewhere.
+    fn while_it_asks(&self, length: Duration) {
+        let mut refresh = self.city.world.broker.command(&["refresh"]);
+        let asked = refresh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        thread::sleep(length);
+        if let Ok(mut asked) = asked {
+            let _ = asked.kill();
+            let _ = asked.wait();
+        }
+    }
+
+    fn hoard(&self) -> Vec<UnixStream> {
+        let most = format!("molecule/1 get\npath={}", "x".repeat(8000));
+        let some = (0..HOARD).filter_map(|_| UnixStream::connect(self.city.world.socket()).ok());
+        some.filter_map(|mut stream| {
+            stream.set_write_timeout(Some(Duration::from_millis(10))).ok()?;
+            stream.write_all(most.as_bytes()).ok()?;
+            Some(stream)
+        })
+        .collect()
+    }
+}
+
+/// Whether prlimit(1) can be used here; says so if not.
+pub(super) fn can_limit() -> bool {
+    let there = Command::new("prlimit").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !there {
+        skip("limits amid chaos: there is no prlimit here");
+    }
+    there
+}
+
+/// The soft one, by the name that it has there.
+fn limit(pid: Pid, name: &str) -> Option<String> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let words = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    words.split_whitespace().next().map(String::from)
+}
+
+fn set_limit(pid: Pid, name: &str, most: &str) -> bool {
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args([format!("--pid={pid}"), format!("--{name}={most}:")]);
+    prlimit.output().is_ok_and(|output| output.status.success())
+}
