@@ -22,6 +22,7 @@ pub(crate) struct Calendar {
     troubles: Mutex<Vec<Span>>,
     /// Since when there is trouble now.
     since: Mutex<Option<SystemTime>>,
+    cut_offs: Mutex<Vec<Span>>,
     pauses: Mutex<Vec<Span>>,
     jumps: Mutex<Vec<Jump>>,
 }
@@ -62,7 +63,7 @@ impl Calendar {
 
     /// Until now the daemon couldn't reach its platform, however well that was.
     pub(crate) fn cut_off(&self, since: SystemTime) {
-        locked(&self.troubles).push(Span { from: since, to: SystemTime::now() });
+        locked(&self.cut_offs).push(Span { from: since, to: SystemTime::now() });
     }
 
     /// Until now the daemon was killed, stopped, reloaded or traced: what it was
@@ -84,6 +85,10 @@ impl Calendar {
 
     pub(crate) fn troubles(&self) -> Vec<Span> {
         locked(&self.troubles).clone()
+    }
+
+    pub(crate) fn cut_offs(&self) -> Vec<Span> {
+        locked(&self.cut_offs).clone()
     }
 
     pub(crate) fn pauses(&self) -> Vec<Span> {

@@ -43,6 +43,7 @@ pub(crate) fn gather(world: &World, log: &str, unwritten: &[String], calendar: &
         refused: log.lines().filter_map(refused).collect(),
         shown: shown.collect(),
         troubles: calendar.troubles(),
+        cut_offs: calendar.cut_offs(),
         pauses: calendar.pauses(),
         jumps: calendar.jumps(),
         terms,

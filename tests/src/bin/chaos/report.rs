@@ -51,8 +51,9 @@ impl Facts<'_> {
             failed += 1;
             let excuse = match self.evidence.judge(one) {
                 Verdict::Well => continue,
-                Verdict::NothingToGive => "no token was to be had, and it said so",
-                Verdict::DiedInHand => "the token died in git's hands, the platform down",
+                Verdict::NothingToGive => "no token was to be had, the platform down, and it said so",
+                Verdict::OutOfReach => "no token was to be had, the platform cut off by us, and it said so",
+                Verdict::DiedInHand => "the token died in git's hands, the platform down or cut off",
                 Verdict::HeldUp => "the token died in git's hands, the daemon held up by us",
                 Verdict::Fault(why) => {
                     let began = jiff::Timestamp::try_from(one.began).unwrap_or_default();
@@ -88,10 +89,11 @@ impl Facts<'_> {
         println!("{}", counts.join(", "));
         self.problems.extend(self.deck.absent().iter().map(|name| format!("none of the {name} came to anything")));
         println!(
-            "platform asked {} times for {} tokens, in trouble or out of reach for {:.0?}",
+            "platform asked {} times for {} tokens, down for {:.0?}, and cut off for {:.0?}",
             self.asked,
             self.evidence.tokens.len(),
-            in_all(&self.evidence.troubles)
+            in_all(&self.evidence.troubles),
+            in_all(&self.evidence.cut_offs)
         );
         let Held { supervisor, daemon } = self.held;
         let both = [("supervisor", supervisor, SUPERVISOR_SLACK_KIB), ("daemon", daemon, DAEMON_SLACK_KIB)];

@@ -60,7 +60,10 @@ pub(crate) struct Evidence {
     pub(crate) handed: Vec<Handed>,
     pub(crate) refused: Vec<Refused>,
     pub(crate) shown: Vec<Shown>,
+    /// The platform's own.
     pub(crate) troubles: Vec<Span>,
+    /// When the daemon couldn't reach it, by our doing.
+    pub(crate) cut_offs: Vec<Span>,
     pub(crate) pauses: Vec<Span>,
     pub(crate) jumps: Vec<Jump>,
     pub(crate) terms: Terms,
@@ -126,9 +129,12 @@ impl Terms {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Well,
-    /// No token was to be had, and the refusal said so.
+    /// No token was to be had with the platform in trouble, and the refusal said
+    /// so.
     NothingToGive,
-    /// Its token died in its hands, with the platform in trouble.
+    /// Likewise with the platform well, and out of the daemon's reach.
+    OutOfReach,
+    /// Its token died in its hands, with the platform in trouble or out of reach.
     DiedInHand,
     /// Likewise with the platform well, and the daemon held up.
     HeldUp,
@@ -162,10 +168,13 @@ impl Evidence {
             let left = expires.duration_since(refused.at).unwrap_or_default();
             return Err(format!("it was refused while a token in the daemon's hand had {left:.1?} left"));
         }
-        if !self.in_trouble(refused.at) {
-            return Err(String::from("it was refused though the platform was well"));
+        if self.is_amid(&self.troubles, refused.at) {
+            Ok(Verdict::NothingToGive)
+        } else if self.is_amid(&self.cut_offs, refused.at) {
+            Ok(Verdict::OutOfReach)
+        } else {
+            Err(String::from("it was refused though the platform was well"))
         }
-        Ok(Verdict::NothingToGive)
     }
 
     fn death_in_hand(&self, operation: &Operation) -> Result<Verdict, String> {
@@ -183,7 +192,7 @@ impl Evidence {
             if self.longest_held(handed.at).is_some_and(|longest| longest > expires) {
                 return Err(String::from("it was given a token while the daemon held one that lives longer"));
             }
-            if self.in_trouble(handed.at) {
+            if [&self.troubles, &self.cut_offs].iter().any(|spans| self.is_amid(spans, handed.at)) {
                 verdict = Verdict::DiedInHand;
                 continue;
             }
@@ -262,7 +271,7 @@ impl Evidence {
     fn has_arrived(&self, token: &Token, then: SystemTime) -> bool {
         token.sent.is_some_and(|sent| {
             let travel = Span { from: sent, to: sent + self.terms.attempt };
-            let mut obstacles = self.troubles.iter().chain(&self.pauses);
+            let mut obstacles = self.troubles.iter().chain(&self.cut_offs).chain(&self.pauses);
             travel.to <= then && !obstacles.any(|span| span.meets(&travel))
         })
     }
@@ -274,10 +283,10 @@ impl Evidence {
         in_all(&parts.filter(|part| part.from < part.to).collect::<Vec<_>>())
     }
 
-    /// Whether the platform is in trouble, or was so shortly before that the
+    /// Whether the platform is in this trouble, or was so shortly before that the
     /// daemon, as far as it was let to work, may not have a token again.
-    fn in_trouble(&self, then: SystemTime) -> bool {
-        self.troubles.iter().any(|trouble| {
+    fn is_amid(&self, troubles: &[Span], then: SystemTime) -> bool {
+        troubles.iter().any(|trouble| {
             let since = Span { from: trouble.to, to: then };
             let paused: Duration = self.pauses.iter().filter(|pause| pause.meets(&since)).map(Span::length).sum();
             trouble.from <= then && then <= trouble.to + self.terms.recovery + paused

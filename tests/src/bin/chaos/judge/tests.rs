@@ -47,6 +47,7 @@ fn evidence() -> Evidence {
         refused: Vec::new(),
         shown: Vec::new(),
         troubles: vec![span(3.0, 30.0)],
+        cut_offs: Vec::new(),
         pauses: Vec::new(),
         jumps: Vec::new(),
         terms,
@@ -83,6 +84,35 @@ fn is_a_fault((mut evidence, mut operation): (Evidence, Operation), change: Chan
 fn what_was_refused_while_nothing_lived_and_the_platform_was_down_is_excused() {
     let (evidence, operation) = refusal();
     assert_eq!(evidence.judge(&operation), Verdict::NothingToGive);
+}
+
+/// By us: no call of the daemon's reached it, or no descriptor was left for one.
+#[test]
+fn what_was_refused_while_the_platform_was_out_of_reach_is_excused_in_the_same_words_and_told_apart() {
+    let cut_off = || {
+        let (mut evidence, operation) = refusal();
+        evidence.troubles.clear();
+        evidence.cut_offs = vec![span(9.0, 12.4)];
+        (evidence, operation)
+    };
+    let (evidence, operation) = cut_off();
+    assert_eq!(evidence.judge(&operation), Verdict::OutOfReach);
+    let cases: [(&str, Change); 5] = [
+        ("the platform was well", |e, _| e.cut_offs[0].to = second(8.0)),
+        ("the platform was well", |e, _| e.cut_offs[0] = span(12.6, 14.0)),
+        ("nobody said why", |_, o| o.failure = Some(String::from("fatal: could not read Username"))),
+        ("no daemon refused it", |e, _| e.refused.clear()),
+        ("had 3.5s left", |e, _| {
+            e.tokens.insert(NEW, Token { expires: second(16.0), sent: Some(second(8.0)) });
+            e.cut_offs[0].from = second(9.1);
+        }),
+    ];
+    for (why, change) in cases {
+        is_a_fault(cut_off(), change, why);
+    }
+    let (mut evidence, operation) = death();
+    (evidence.troubles, evidence.cut_offs) = (Vec::new(), vec![span(7.0, 9.6)]);
+    assert_eq!(evidence.judge(&operation), Verdict::DiedInHand);
 }
 
 #[test]

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use super::calls::{CALLS, Call, Hits};
 use crate::dice::Dice;
 
-/// After so many decks each kind has come, if it can.
-const ENOUGH: usize = 3;
+/// After so many decks each kind has come, if it can: one may come to nothing,
+/// since the platform is down already, say, or no daemon is there just then.
+const ENOUGH: usize = 6;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Card {

@@ -79,7 +79,8 @@ impl<'a> Trouble<'a> {
         if what.is_some() {
             self.deck.count(&card);
         }
-        thread::sleep(self.dice.millis(100, 900));
+        // The daemon is to be well most of the time.
+        thread::sleep(self.dice.millis(200, 1400));
         what
     }
 

@@ -14,7 +14,7 @@ impl Trouble<'_> {
             return None;
         }
         // Most end before the token does, and nobody may notice them.
-        let longest = if self.dice.below(3) == 0 { 3 * self.life / 2 } else { self.life / 2 };
+        let longest = if self.dice.below(3) == 0 { self.life } else { self.life / 3 };
         let length = self.dice.millis(200, longest.as_millis() as u64);
         let platform = &self.city.world.platform;
         self.calendar.begin();
