@@ -1,6 +1,7 @@
 //! A connection that must be waited for: because its request isn't whole yet,
 //! or because its answer isn't there yet.
 
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -33,10 +34,19 @@ pub(super) async fn serve(service: Arc<Service>, pending: Pending, _permit: Owne
     let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(stream)) else {
         return;
     };
-    // Silence, or a request that never ends, is not worth an answer.
-    let Ok(read) = timeout(READ_DEADLINE, read(&mut stream, bytes)).await else {
-        service.metrics.request(None, Served::Late, clock::now().boot.saturating_sub(began));
-        return;
+    // Silence, or a request that never ends, is not worth an answer. A read
+    // that failed has none: whoever is still there sees that and asks again.
+    let served = match timeout(READ_DEADLINE, read(&mut stream, bytes)).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(_)) => Err(Served::Lost),
+        Err(_) => Err(Served::Late),
+    };
+    let read = match served {
+        Ok(read) => read,
+        Err(served) => {
+            service.metrics.request(None, served, clock::now().boot.saturating_sub(began));
+            return;
+        }
     };
     let request = read.as_deref().map_err(|fault| *fault).and_then(Request::parse);
     // As things are now: there may have been a reload while it was read.
@@ -57,19 +67,18 @@ pub(super) async fn serve(service: Arc<Service>, pending: Pending, _permit: Owne
     service.metrics.request(client, served, clock::now().boot.saturating_sub(began));
 }
 
-async fn read(stream: &mut tokio::net::UnixStream, mut bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {
+async fn read(stream: &mut tokio::net::UnixStream, mut bytes: Vec<u8>) -> io::Result<Result<Vec<u8>, Fault>> {
     let mut at_end = false;
     loop {
-        match request::end(&bytes, at_end)? {
-            Some(end) => {
+        match request::end(&bytes, at_end) {
+            Err(fault) => return Ok(Err(fault)),
+            Ok(Some(end)) => {
                 bytes.truncate(end);
-                return Ok(bytes);
+                return Ok(Ok(bytes));
             }
-            None => {
+            Ok(None) => {
                 let mut piece = [0; 1024];
-                // A connection that broke ends like one that was closed: what
-                // came is judged, and the answer finds nobody.
-                let got = stream.read(&mut piece).await.unwrap_or(0);
+                let got = stream.read(&mut piece).await?;
                 at_end = got == 0;
                 bytes.extend_from_slice(&piece[..got]);
                 debug_assert!(bytes.len() <= MAX_REQUEST + piece.len());
