@@ -1,6 +1,6 @@
 //! The daemon's system calls fail: while it serves, and while it starts.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -77,6 +77,27 @@ fn a_call_that_fails_while_the_daemon_serves_costs_a_caller_a_refusal_at_most() 
         eventually(&format!("it serves again after {row:?}"), Duration::from_secs(15), || serves(&world));
         assert_eq!(ask(&world), Heard::Token, "{row:?}");
     }
+}
+
+/// Who sent a request in two pieces is still there: told nothing, it asks again,
+/// where a word about its request would be the last one.
+#[test]
+fn a_read_that_fails_in_the_middle_of_a_request_is_no_word_about_it() {
+    let Some((world, supervised)) = traceable() else { return };
+    let mut caller = UnixStream::connect(world.socket()).unwrap();
+    caller.write_all(b"molecule/1 get\nclient=helper\n").unwrap();
+    // Whoever came later has been served, so the first piece was read.
+    assert_eq!([ask(&world), ask(&world)], [Heard::Token; 2]);
+    let row = ("recvfrom", "ENOMEM", "1+");
+    let tracer = Tracer::attach(supervised.daemon().unwrap(), &world.path().join("trace"), row);
+    caller.write_all(b"protocol=https\nhost=nowhere.example\n\n").unwrap();
+    // It may be closed with the second piece unread.
+    let mut answer = Vec::new();
+    let _ = caller.read_to_end(&mut answer);
+    assert!(tracer.injected() > 0, "nothing was made to fail");
+    assert_eq!(String::from_utf8_lossy(&answer), "");
+    drop(tracer);
+    assert_eq!(ask(&world), Heard::Token);
 }
 
 /// A daemon can't go on without memory: it ends, and the next one has its

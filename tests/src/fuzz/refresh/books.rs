@@ -86,8 +86,11 @@ impl Books {
         self.disturbed = true;
     }
 
-    fn ended(&mut self, at: Duration, gap: Duration) {
-        self.calm = (!self.disturbed).then_some((at, gap));
+    /// The end of the token in hand is a reason too.
+    fn ended(&mut self, gap: Duration, machine: &Machine, now: Moment) {
+        let current = machine.held().current.as_deref().map(name).filter(|name| self.lives(name, now));
+        let left = current.and_then(|name| self.ends[&name]).map(|end| end.left(now));
+        self.calm = (!self.disturbed).then(|| (now.boot, left.map_or(gap, |left| gap.min(left))));
     }
 
     /// The next daemon doesn't know when the source was last asked, nor when
@@ -153,14 +156,14 @@ impl Books {
                 // One that was rejected before is asked after at the pace of
                 // a suspect.
                 let known = self.rejected.contains(brought);
-                self.ended(now.boot, if known { self.policy.retry_base / 10 } else { self.policy.retry_base });
+                self.ended(if known { self.policy.retry_base / 10 } else { self.policy.retry_base }, machine, now);
                 assert_eq!(current.as_deref(), Some(brought));
                 assert!(generation > before.generation && held.generation == generation);
                 self.is_no_step_back(before, end, now);
             }
             // Something that can't be served was brought: as after an error.
             Outcome::SameToken | Outcome::Shorter | Outcome::Failed(_) => {
-                self.ended(now.boot, self.policy.retry_base / 10);
+                self.ended(self.policy.retry_base / 10, machine, now);
                 assert_eq!(current, before.current.as_ref().map(|(name, _)| name.clone()));
                 assert_eq!(held.generation, before.generation);
                 self.nothing_is_lost(before, machine, now);
@@ -180,7 +183,7 @@ impl Books {
     }
 
     pub(super) fn failed(&mut self, before: &Before, wished: Option<Duration>, machine: &Machine, now: Moment) {
-        self.ended(now.boot, self.policy.retry_base / 10);
+        self.ended(self.policy.retry_base / 10, machine, now);
         self.wished = now.boot + self.granted(wished.unwrap_or_default(), before, now);
         assert!(machine.held().last_error.is_some());
         assert_eq!(machine.held().generation, before.generation);
