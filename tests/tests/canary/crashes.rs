@@ -77,6 +77,10 @@ impl Crashes {
             let daemon = supervised.daemon().unwrap();
             crash(daemon, signal);
             eventually("the next daemon", PATIENCE, || supervised.daemon().is_some_and(|next| next != daemon));
+            // Hooks again, of a daemon that was handed its leases.
+            let hooks = count_of_hooks(world);
+            world.broker.control(&["refresh"]).ok();
+            eventually("the hook", PATIENCE, || count_of_hooks(world) > hooks);
             for wiring in [Wiring::Helper, Wiring::Askpass] {
                 run(world.git(&gits()[0], wiring).args(["ls-remote", &url]), PATIENCE).ok();
             }
@@ -132,6 +136,10 @@ impl Crashes {
             assert!(!ours, "{} was left", core.display());
         }
     }
+}
+
+fn count_of_hooks(world: &World) -> usize {
+    fs::read_to_string(world.path().join("hooks")).unwrap_or_default().matches("told of github").count()
 }
 
 /// By as many signals as it takes: the first SIGSEGV that no fault has caused

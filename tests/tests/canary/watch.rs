@@ -146,7 +146,7 @@ impl<'w> Watch<'w> {
                 }
             } else if is_lease {
                 self.found(format!("{} has the leases", process.named()));
-            } else if link.is_absolute() && self.file_has_one(&entry.path()) {
+            } else if link.is_absolute() && !link.starts_with("/proc") && self.file_has_one(&entry.path()) {
                 self.found(format!("{}, which {} has open", link.display(), process.named()));
             }
         }
