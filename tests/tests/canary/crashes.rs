@@ -139,7 +139,8 @@ impl Crashes {
 }
 
 fn count_of_hooks(world: &World) -> usize {
-    fs::read_to_string(world.path().join("hooks")).unwrap_or_default().matches("told of github").count()
+    let said = fs::read(world.path().join("hooks")).unwrap_or_default();
+    String::from_utf8_lossy(&said).matches("told of github").count()
 }
 
 /// By as many signals as it takes: the first SIGSEGV that no fault has caused

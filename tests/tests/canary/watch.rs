@@ -12,6 +12,8 @@ use std::thread::{self, Scope};
 use std::time::Duration;
 
 use molecule_tests::programs::{gh, programs};
+use molecule_tests::skip;
+use nix::unistd::geteuid;
 
 use crate::secrets::Secrets;
 
@@ -100,7 +102,10 @@ impl<'w> Watch<'w> {
     /// After a last look at what is left.
     pub(crate) fn end(&self) -> Result {
         self.look_at_files();
-        assert!(self.has_seen(ByDesign::Leases), "the leases' memory was never seen");
+        match geteuid().is_root() {
+            true => assert!(self.has_seen(ByDesign::Leases), "the leases' memory was never seen"),
+            false => skip("the canary in the environment and open files of supervisor, daemon and shims: not root"),
+        }
         let seen = self.seen.lock().unwrap();
         Result { found: seen.found.iter().cloned().collect(), processes: seen.processes.len() }
     }
