@@ -188,8 +188,7 @@ fn a_token_that_comes_dead_is_a_failure_and_the_old_one_stays() {
 fn the_first_interval_is_spread_over_the_whole_and_the_second_is_the_usual_one() {
     let mut firsts = Vec::new();
     for i in 0..1_000 {
-        let mut bench =
-            Bench::with(Policy::default(), from_platform(), super::bench::start(), schedule::nth(f64::from(i), 1));
+        let mut bench = Bench::with(Policy::default(), from_platform(), start(), schedule::nth(f64::from(i), 1));
         bench.ask(Event::Demand, token(bench.now, "ghs_a", mins(60)));
         firsts.push(bench.sleep());
         bench.wait(bench.sleep());
