@@ -27,9 +27,9 @@ use crate::work::Work;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Long enough for git-lfs between a refresh and the old token's death, and
-/// short enough for some of them.
-const LIFE: Duration = Duration::from_secs(8);
+/// A quarter of it is what git-lfs has at least, on a busy machine, between a
+/// refresh and the old token's death. Most tokens here are asked for.
+const LIFE: Duration = Duration::from_secs(24);
 
 /// All that a hook could come by.
 const HOOK: &str = r#"#!/bin/sh

@@ -120,8 +120,9 @@ impl Work<'_> {
         eventually("another token", PATIENCE, || world.platform.asked_count() > asked);
         // By the host.
         world.ledger.revoke(&self.current());
-        self.git(git, Wiring::Helper, ".", &["ls-remote", &url]);
-        self.git(git, Wiring::Helper, ".", &["ls-remote", &url]).ok();
+        eventually("git has a living one", PATIENCE, || {
+            self.git(git, Wiring::Helper, ".", &["ls-remote", &url]).success()
+        });
         let asked = world.platform.asked_count();
         world.platform.next([
             Mode::Html,
