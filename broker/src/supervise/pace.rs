@@ -3,7 +3,9 @@
 //! The first restart is immediate. Who ran well for a while is forgiven all
 //! that was before; who serves and dies, or is killed at any time, is back long
 //! before a client gives up; who gives up by itself before it was ready, for
-//! its configuration, is left in peace longer. Nobody is given up.
+//! its configuration, is left in peace longer. The two are counted apart: after
+//! ten kills a first wrong configuration, soon mended, costs no more than it
+//! does by itself. Nobody is given up.
 
 use std::time::Duration;
 
@@ -24,18 +26,27 @@ pub enum End {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
-    failures: u32,
+    /// How often it died since one ran well.
+    died: u32,
+    /// How often it gave up since one was ready.
+    gave_up: u32,
 }
 
 impl Pace {
     /// How long to wait after this end.
     pub fn after(&mut self, end: End) -> Duration {
-        if matches!(end, End::Served(served) if served >= RAN_WELL) {
-            self.failures = 0;
+        if let End::Served(served) = end {
+            self.gave_up = 0;
+            if served >= RAN_WELL {
+                self.died = 0;
+            }
         }
-        self.failures = self.failures.saturating_add(1);
-        let most = if end == End::GaveUp { MOST } else { MOST_AFTER_A_KILL };
-        match self.failures.checked_sub(2) {
+        let (count, most) = match end {
+            End::GaveUp => (&mut self.gave_up, MOST),
+            End::Served(_) | End::Killed => (&mut self.died, MOST_AFTER_A_KILL),
+        };
+        *count = count.saturating_add(1);
+        match count.checked_sub(2) {
             None => Duration::ZERO,
             Some(doublings) => FIRST_PAUSE.saturating_mul(1 << doublings.min(20)).min(most),
         }
@@ -53,6 +64,20 @@ mod tests {
         assert_eq!(pauses[0], Duration::ZERO);
         assert_eq!(pauses[1..4], [100, 200, 400].map(Duration::from_millis));
         assert!(pauses.is_sorted() && pauses[39] == MOST);
+    }
+
+    #[test]
+    fn one_that_gives_up_after_many_kills_is_back_at_once_and_is_forgiven_once_it_is_ready() {
+        let mut pace = Pace::default();
+        for _ in 0..20 {
+            pace.after(End::Served(Duration::from_secs(1)));
+        }
+        assert_eq!(pace.after(End::GaveUp), Duration::ZERO);
+        assert_eq!(pace.after(End::GaveUp), FIRST_PAUSE);
+        pace.after(End::Killed);
+        assert_eq!(pace.after(End::GaveUp), 2 * FIRST_PAUSE, "a kill says nothing of its configuration");
+        pace.after(End::Served(Duration::ZERO));
+        assert_eq!(pace.after(End::GaveUp), Duration::ZERO);
     }
 
     #[test]
