@@ -90,6 +90,15 @@ fn a_file_may_have_changed_while_nobody_watched_it() {
 }
 
 #[test]
+fn a_carried_lease_that_dies_within_the_interval_is_renewed_before_its_end() {
+    let received = start();
+    let lease = lease("ghs_a", Some(Deadline::after(received, mins(20))), 7, received);
+    let start = Start { refreshable: true, leases: vec![lease], ..Start::default() };
+    let bench = Bench::with(Policy::default(), start, received.plus(mins(1)), 0.5);
+    assert!((mins(19) - secs(285)..=mins(19) - mins(2)).contains(&bench.sleep()), "{:?}", bench.sleep());
+}
+
+#[test]
 fn a_rejection_is_remembered_over_a_restart() {
     let mut bench = Bench::new(Start { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
     bench.ask(Event::Demand, failure(Class::Connect));
