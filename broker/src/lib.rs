@@ -13,7 +13,7 @@
 //! | [`scope`], [`table`], [`answer`] | which credential an origin belongs to, and what may be given of it: pure |
 //! | [`peer`], [`server`] | who may ask; the socket, the verbs |
 //! | [`audit`], [`metrics`], [`journal`], [`status`] | who got what; what is counted; what the log says; how things stand |
-//! | [`sinks`], [`untainted`] | what is told of a refresh; the helper process that starts programs, and what of the image's environment they may see |
+//! | [`sinks`], [`program`] | what is told of a refresh; the helper process that starts programs, and how it does |
 //! | [`service_manager`], [`lease_memory`] | what systemd or `supervise` holds for the next daemon |
 //! | [`assemble`], [`serve`] | the composition root: the only place that knows both sides |
 //! | [`harden`], [`sandbox`] | what neighbours may see of a process, and what the daemon may still do |
@@ -43,6 +43,7 @@ pub mod lease_memory;
 mod metrics;
 pub mod moment;
 mod peer;
+mod program;
 mod quiet;
 mod readiness;
 pub mod refresh;
@@ -62,5 +63,4 @@ mod supervise;
 mod table;
 mod text;
 mod trust;
-mod untainted;
 pub mod users;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::moment::Boot;
 
+/// How long a shortage, or somebody who goes on and on, has no further line.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
 /// What was said of one thing, and how often it went without a line since.
 #[derive(Default)]
 pub struct Quiet {

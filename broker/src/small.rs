@@ -16,11 +16,11 @@ pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
 }
 
 /// The same if it is no link itself; `None` if it is one.
-pub(crate) fn open_no_link(path: &Path) -> io::Result<Option<(File, Metadata)>> {
+pub(crate) fn open_no_link(path: &Path) -> io::Result<Option<File>> {
     match open_with(path, OFlag::O_NOFOLLOW) {
         // open(2): so many links, if it follows none.
         Err(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) => Ok(None),
-        other => other.map(Some),
+        other => other.map(|(file, _)| Some(file)),
     }
 }
 

@@ -38,7 +38,6 @@ fn another_user_name_after_a_reload_costs_no_token_in_the_restart_that_follows()
     world.platform.fails();
     supervised.replace_daemon();
     assert_eq!(world.printed_token(), Some(token), "{}", world.log());
-    eprintln!("{}", world.log());
 }
 
 #[test]

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::clock;
 use crate::config::Listen;
-use crate::quiet::Quiet;
+use crate::quiet::{MINUTE, Quiet};
 use crate::server::Service;
 use crate::server::socket::{Bound, Plan, SocketError};
 
@@ -31,9 +31,6 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long to rest when no connection can be taken.
 const REST: Duration = Duration::from_millis(500);
-
-/// A shortage that lasts has a line in so long.
-const QUIET: Duration = Duration::from_secs(60);
 
 /// As OpenMetrics 1.0 has it ("Overall structure").
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -77,7 +74,7 @@ impl Listener {
             };
             match accepted {
                 Err(error) => {
-                    if let Some(unlogged) = complaints.due(clock::now().boot, QUIET) {
+                    if let Some(unlogged) = complaints.due(clock::now().boot, MINUTE) {
                         tracing::warn!(%error, unlogged, "no scraper can be taken");
                     }
                     tokio::time::sleep(REST).await;

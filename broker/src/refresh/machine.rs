@@ -47,10 +47,11 @@ enum Hold {
 
 impl Machine {
     pub fn new(policy: Policy, start: Start, now: Moment, jitter: f64) -> (Self, Action) {
-        // Those of the dead count too: no two tokens have the same one.
-        let generation = start.leases.iter().map(|lease| lease.generation).max().unwrap_or_default();
-        let mut leases: Vec<_> = start.leases.into_iter().filter(|l| l.is_live(now)).collect();
+        let mut leases = start.leases;
         leases.sort_by_key(|lease| lease.generation);
+        // Those of the dead count too: no two tokens have the same one.
+        let generation = leases.last().map_or(0, |lease| lease.generation);
+        leases.retain(|lease| lease.is_live(now));
         let current = leases.pop().map(Arc::new);
         let previous = leases.pop().map(Arc::new);
         let held = Held {

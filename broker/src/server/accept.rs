@@ -26,7 +26,7 @@ use crate::answer::{self, Bytes};
 use crate::clock;
 use crate::metrics::Served;
 use crate::peer::{Peer, Verdict};
-use crate::quiet::Quiet;
+use crate::quiet::{MINUTE, Quiet};
 use crate::readiness::watched;
 use crate::table::Table;
 
@@ -44,9 +44,6 @@ const MOMENT: TimeSpec = TimeSpec::new(0, 50_000);
 /// How long to leave the line alone when there are no descriptors: long enough
 /// to cost nothing, short enough not to be noticed after.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(200);
-
-/// The least time between two log lines about that.
-const QUIET: Duration = Duration::from_secs(60);
 
 /// Serves until it is dropped. Whom `waiting` tracks then, still gets an answer
 /// if it comes while the daemon lives.
@@ -104,7 +101,7 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskT
 
 /// A shortage that lasts must not fill the log with itself.
 fn complain(complaints: &mut Quiet, error: &io::Error) {
-    if complaints.due(clock::now().boot, QUIET).is_some() {
+    if complaints.due(clock::now().boot, MINUTE).is_some() {
         tracing::warn!(%error, "no connection can be taken, trying again until one can; if this lasts, raise the limit of open files");
     }
 }

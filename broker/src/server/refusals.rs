@@ -3,15 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use nix::unistd::Uid;
 
 use crate::moment::Boot;
 use crate::peer::{Admission, Peer};
-use crate::quiet::Quiet;
-
-const QUIET: Duration = Duration::from_secs(60);
+use crate::quiet::{MINUTE, Quiet};
 
 /// Users remembered. Where all of them had their line within the last minute,
 /// a further one has none.
@@ -48,7 +45,7 @@ impl Refusals {
             seen.others += 1;
             return None;
         }
-        let unlogged = seen.users.entry(uid.as_raw()).or_default().due(now, QUIET)?;
+        let unlogged = seen.users.entry(uid.as_raw()).or_default().due(now, MINUTE)?;
         Some(unlogged + std::mem::take(&mut seen.others))
     }
 }
@@ -58,7 +55,7 @@ impl Seen {
     fn forget_one(&mut self, now: Boot) -> bool {
         let oldest = self.users.iter().min_by_key(|(_, quiet)| quiet.said()).map(|(uid, quiet)| (*uid, quiet.said()));
         match oldest {
-            Some((uid, said)) if said.is_none_or(|said| now >= said + QUIET) => self.users.remove(&uid).is_some(),
+            Some((uid, said)) if said.is_none_or(|said| now >= said + MINUTE) => self.users.remove(&uid).is_some(),
             _ => false,
         }
     }
@@ -66,6 +63,8 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -5,15 +5,13 @@ use std::ffi::OsString;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, Uid};
+use nix::unistd::Uid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use crate::program::{self, Group};
 use crate::text::outside_without;
-use crate::untainted;
 use crate::users::User;
 
 /// How much of its stderr is read, in bytes.
@@ -42,11 +40,9 @@ pub async fn run(job: Job<'_>) -> Result<(), String> {
 
 async fn attempt(job: &Job<'_>, name: &str) -> Result<(), String> {
     let (program, arguments) = job.argv.split_first().ok_or("there is no program to run")?;
-    let mut env = job.env.clone();
-    untainted::keep_theirs(&mut env, job.user.map_or_else(Uid::effective, |user| user.uid));
-    let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(env).current_dir(untainted::FOLDER).process_group(0).kill_on_drop(true);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let user = job.user.map_or_else(Uid::effective, |user| user.uid);
+    let mut command = program::command(program, job.env.clone(), user);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     if let Some(user) = job.user.filter(|user| user.uid != Uid::effective()) {
         if !Uid::effective().is_root() {
             let us = Uid::effective();
@@ -58,8 +54,8 @@ async fn attempt(job: &Job<'_>, name: &str) -> Result<(), String> {
         // std drops the other groups with the uid.
         command.gid(user.gid.as_raw()).uid(user.uid.as_raw());
     }
-    let mut child = command.spawn().map_err(|error| format!("{name} {}", untainted::not_started(name, &error)))?;
-    let _group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
+    let mut child = command.spawn().map_err(|error| format!("{name} {}", program::not_started(name, &error)))?;
+    let _group = Group::led_by(&child);
     if let (Some(mut pipe), Some(text)) = (child.stdin.take(), job.stdin) {
         // One that doesn't read it says for itself why.
         let _ = pipe.write_all(text.as_bytes()).await;
@@ -74,16 +70,4 @@ async fn attempt(job: &Job<'_>, name: &str) -> Result<(), String> {
     }
     let secret = job.stdin.map_or("", |text| text.trim());
     Err(format!("{name} failed ({status}): {}", outside_without(String::from_utf8_lossy(&said).trim(), &[secret])))
-}
-
-/// Whatever a program has started goes with it.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            // An error means that nobody of the group is left.
-            let _ = killpg(leader, Signal::SIGKILL);
-        }
-    }
 }

@@ -5,8 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, Uid};
+use nix::unistd::Uid;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -14,9 +13,9 @@ use zeroize::Zeroizing;
 use super::note::{self, MAX_NOTE};
 use crate::clock;
 use crate::lease::{Class, Failure, Fresh, Provenance};
+use crate::program::{self, Group};
 use crate::sinks::{Errand, Errands};
 use crate::text::outside;
-use crate::untainted;
 
 pub struct Command {
     argv: Vec<String>,
@@ -94,21 +93,14 @@ impl Command {
         let failed = |what: String| Failure::new(Class::Config, format!("{name} {what}"));
         let (program, args) =
             self.argv.split_first().ok_or_else(|| Failure::new(Class::Config, "the command is empty"))?;
-        let mut env = self.env.clone();
-        untainted::keep_theirs(&mut env, Uid::effective());
-        let mut child = tokio::process::Command::new(program)
+        let mut child = program::command(program, self.env.clone(), Uid::effective())
             .args(args)
-            .env_clear()
-            .envs(env)
-            .current_dir(untainted::FOLDER)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
             .spawn()
-            .map_err(|e| failed(untainted::not_started(program, &e)))?;
-        let _group = Group::led_by(child.id());
+            .map_err(|e| failed(program::not_started(program, &e)))?;
+        let _group = Group::led_by(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr) = tokio::join!(read_capped(stdout), read_capped(stderr));
         let status = child.wait().await.map_err(|e| failed(format!("was lost: {e}")))?;
@@ -121,26 +113,6 @@ async fn errand(errands: &Errands, credential: &str) -> Result<Zeroizing<String>
     match errands.run(Errand::Fetch { credential: credential.to_owned() }).await {
         Ok(printed) => Ok(printed.map(|p| p.0).unwrap_or_default()),
         Err(trouble) => Err(Failure::new(class(&trouble.class).unwrap_or(Class::Config), trouble.message)),
-    }
-}
-
-/// Kills a process group when dropped. Its leader has not been waited for
-/// until then, or has only just: its number can't have been given anew.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn led_by(leader: Option<u32>) -> Self {
-        let leader = leader.and_then(|id| i32::try_from(id).ok());
-        Self(leader.map(Pid::from_raw))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            // An error means that nobody of the group is left.
-            let _ = killpg(leader, Signal::SIGKILL);
-        }
     }
 }
 

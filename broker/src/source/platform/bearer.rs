@@ -85,24 +85,26 @@ impl Bearers {
 }
 
 fn read(path: &Path) -> Result<Secret, String> {
-    let failed = |e: io::Error| format!("can't be read: {e}");
-    let file = match small::open_no_link(path).map_err(failed)? {
-        Some((file, _)) => file,
+    let file = match small::open_no_link(path).map_err(unreadable)? {
+        Some(file) => file,
         None => follow(path)?,
     };
     // Some room for the blanks around it.
-    let content = small::content(file, MAX_BEARER + 64).map_err(failed)?;
+    let content = small::content(file, MAX_BEARER + 64).map_err(unreadable)?;
     let text = std::str::from_utf8(&content).map_err(|_| "holds no text".to_owned())?;
     Secret::bearer(text.trim()).map_err(|unfit| format!("holds no bearer: {unfit}"))
+}
+
+fn unreadable(error: io::Error) -> String {
+    format!("can't be read: {error}")
 }
 
 /// Links are followed: Kubernetes mounts a secret as a link that it swaps. The
 /// folder may be the agent's, who then may put one there too, but only to what
 /// that user could show the platform without us.
 fn follow(path: &Path) -> Result<File, String> {
-    let failed = |e: io::Error| format!("can't be read: {e}");
-    let (file, metadata) = small::open(path).map_err(failed)?;
-    let (whose, us) = (path.symlink_metadata().map_err(failed)?.uid(), Uid::effective());
+    let (file, metadata) = small::open(path).map_err(unreadable)?;
+    let (whose, us) = (path.symlink_metadata().map_err(unreadable)?.uid(), Uid::effective());
     let trusted = whose == 0 || whose == us.as_raw();
     if trusted || metadata.uid() == whose || metadata.mode() & 0o004 != 0 {
         return Ok(file);

@@ -1,23 +1,60 @@
-//! The environment of a program that an operator names and that runs as the
-//! daemon's user: hooks and `command` sources. An image sets `PATH` and `HOME`
-//! for its agent, and what the agent can write there must not run as somebody
-//! else (a `curl` in its own folder, a `~/.local/lib/python3` in its home).
+//! How a program that an operator names is started: a hook, a `command` source,
+//! a sink's. It and all that it starts end with the daemon's interest in it.
+//!
+//! An image sets `PATH` and `HOME` for its agent, and what the agent can write
+//! there must not run as somebody else (a `curl` in its own folder, a
+//! `~/.local/lib/python3` in its home).
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
 use std::path::Path;
 
-use nix::unistd::Uid;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, Uid};
+use tokio::process::{Child, Command};
 
 use crate::{trust, users};
 
-/// Where such a program runs: nothing is looked up beside the agent's files.
-pub const FOLDER: &str = "/";
+/// Where it runs: nothing is looked up beside the agent's files.
+const FOLDER: &str = "/";
 
 const FOLDERS: [&str; 2] = ["HOME", "XDG_RUNTIME_DIR"];
 
+/// One that will run as this user, with `env` for its whole environment, but
+/// for folders of others.
+pub fn command(program: impl AsRef<OsStr>, mut env: BTreeMap<String, String>, user: Uid) -> Command {
+    keep_theirs(&mut env, user);
+    let mut command = Command::new(program);
+    command.env_clear().envs(env).current_dir(FOLDER).process_group(0).kill_on_drop(true);
+    command
+}
+
+/// Kills a process group when dropped: whatever a program has started goes with
+/// it. Its leader has not been waited for until then, or has only just: its
+/// number can't have been given anew.
+pub struct Group(Option<Pid>);
+
+impl Group {
+    #[must_use]
+    pub fn led_by(leader: &Child) -> Self {
+        let leader = leader.id().and_then(|id| i32::try_from(id).ok());
+        Self(leader.map(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // An error means that nobody of the group is left.
+            let _ = killpg(leader, Signal::SIGKILL);
+        }
+    }
+}
+
 /// Leaves out every folder that belongs to neither this user nor root, or that
 /// everybody can write to. A home that isn't theirs gives way to their own.
-pub fn keep_theirs(env: &mut BTreeMap<String, String>, user: Uid) {
+fn keep_theirs(env: &mut BTreeMap<String, String>, user: Uid) {
     if let Some(path) = env.get_mut("PATH") {
         let folders = std::env::split_paths(path).filter(|folder| trust::is_theirs(folder, user));
         // What came out of it can be joined again.
@@ -36,9 +73,9 @@ pub fn keep_theirs(env: &mut BTreeMap<String, String>, user: Uid) {
 
 /// Why a program can't be started, where it had to be looked for.
 #[must_use]
-pub fn not_started(program: &str, error: &std::io::Error) -> String {
+pub fn not_started(program: &str, error: &io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::NotFound if !program.contains('/') => format!(
+        io::ErrorKind::NotFound if !program.contains('/') => format!(
             "can't be started: {error}, in none of the folders of PATH that only root or uid {} can write to; \
              name it by its whole path",
             Uid::effective()
