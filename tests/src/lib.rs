@@ -10,6 +10,7 @@
 //! - [`world`]: one of each with a broker, the shims and an isolated git;
 //! - [`traffic`]: agents at work with real gits, and what came of it;
 //! - [`programs`]: finds or builds the real binaries;
+//! - [`strace`], [`small_disk`]: system calls and disks that fail;
 //! - [`wait`]: waiting for a condition, never for a time;
 //! - [`docker`]: containers against this city; [`conformance`]: whether an image
 //!   honours the contract;
@@ -36,6 +37,8 @@ pub mod platform;
 pub mod programs;
 pub mod proxy;
 pub mod serve;
+pub mod small_disk;
+pub mod strace;
 pub mod traffic;
 pub mod wait;
 pub mod world;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use molecule_tests::programs::{Git, gits};
 use molecule_tests::skip;
-use molecule_tests::world::{Ran, Setup, Wiring, World, run, run_with_input};
+use molecule_tests::world::{Ran, Setup, Wiring, World, run, run_with_input, write_program};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -76,8 +76,7 @@ fn r47_a_long_header_makes_no_helper_take_one_host_for_another() {
     let world = World::started(Setup { hosts: Some(VICTIM.into()), ..Setup::default() });
     let (askpass, heard) = (world.bin().join("askpass"), world.path().join("heard"));
     let script = "#!/bin/sh\ncase $1 in U*) echo askpass-username ;; *) echo askpass-password ;; esac\n";
-    let mut install = Command::new("install");
-    run_with_input(install.args(["-m", "755", "/dev/stdin"]).arg(&askpass), script.as_bytes(), PATIENCE).ok();
+    write_program(&askpass, script);
     let helper = format!("credential.helper=!tee {} | git-credential-molecule", heard.display());
     let fill = |git: &Git, question: &str| {
         let mut command = world.git(git, Wiring::Nothing);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use molecule_tests::programs::{Git, gits};
 use molecule_tests::skip;
 use molecule_tests::wait::poll;
-use molecule_tests::world::{Ran, Setup, Wiring, World, run, run_with_input};
+use molecule_tests::world::{Ran, Setup, Wiring, World, run, write_program};
 use nix::pty::openpty;
 
 #[test]
@@ -126,10 +126,7 @@ fn r18_any_language_gets_the_same_prompts_and_the_same_answers() {
         "#!/bin/sh\nprintf '%s|\\n' \"$@\" >>{}\nexec molecule-askpass \"$@\"\n",
         world.path().join("prompts").display()
     );
-    // By a process of its own: see gh/scene.rs, ETXTBSY.
-    let mut install = Command::new("install");
-    install.args(["-m", "755", "/dev/stdin"]).arg(world.bin().join("askpass-with-notes"));
-    run_with_input(&mut install, script.as_bytes(), Duration::from_secs(10)).ok();
+    write_program(&world.bin().join("askpass-with-notes"), &script);
     let origin = world.host.origin();
     let asked = format!("Username for 'https://{origin}': |\nPassword for 'https://x-access-token@{origin}': |\n");
     let gits = gits();

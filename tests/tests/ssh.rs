@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use molecule_tests::skip;
 use molecule_tests::wait::{eventually, poll};
-use molecule_tests::world::{Ran, Setup, World, run};
+use molecule_tests::world::{Ran, Setup, World, run, write_program};
 use nix::unistd::geteuid;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,10 +62,7 @@ impl Scene {
             world.work().display()
         );
         let scene = Self { world, socket };
-        // By a process of its own: see gh/scene.rs, ETXTBSY.
-        let mut install = Command::new("install");
-        install.args(["-m", "755", "/dev/stdin"]).arg(scene.askpass());
-        molecule_tests::world::run_with_input(&mut install, script.as_bytes(), PATIENCE).ok();
+        write_program(&scene.askpass(), &script);
         Some(scene)
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use molecule_tests::programs::gits;
 use molecule_tests::wait::eventually;
 use molecule_tests::world::supervised::serves;
-use molecule_tests::world::{Ran, Setup, Wiring, World, run, run_with_input};
+use molecule_tests::world::{Ran, Setup, Wiring, World, run, run_with_input, write_program};
 use nix::sys::signal::Signal;
 
 /// What a shim takes at most.
@@ -46,9 +46,7 @@ fn f37_of_a_stopped_daemon_every_shim_is_done_within_ten_seconds_and_says_why() 
     let world = world();
     world.link_shim(&world.path().join("gh/gh"));
     let gh = "#!/bin/sh\necho \"gh with ${GH_TOKEN-nothing} and ${GH_ENTERPRISE_TOKEN-nothing}\"\n";
-    let mut install = Command::new("install");
-    install.args(["-m", "755", "/dev/stdin"]).arg(world.path().join("gh/gh.distrib"));
-    run_with_input(&mut install, gh.as_bytes(), LIMIT).ok();
+    write_program(&world.path().join("gh/gh.distrib"), gh);
     let shim = |name: &str, argument: String| {
         let mut shim = world.shim(name);
         shim.arg(argument);

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -67,6 +68,16 @@ pub fn run_with_input(command: &mut Command, input: &[u8], within: Duration) -> 
         let _ = child.wait();
     }
     Ran { status, stdout: stdout.join().unwrap_or_default(), stderr: stderr.join().unwrap_or_default(), took }
+}
+
+/// Makes a program of this text, and the folder for it. By a process of its
+/// own, or a fork of this one would hold it open for writing, and then it can't
+/// be run (ETXTBSY, execve(2)).
+#[track_caller]
+pub fn write_program(path: &Path, text: &str) {
+    let mut install = Command::new("install");
+    install.args(["-D", "-m", "755", "/dev/stdin"]).arg(path);
+    run_with_input(&mut install, text.as_bytes(), Duration::from_secs(20)).ok();
 }
 
 fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {

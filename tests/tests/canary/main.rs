@@ -11,14 +11,12 @@ mod watch;
 mod work;
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use molecule_tests::git_host::Worth;
 use molecule_tests::world::supervised::Supervised;
-use molecule_tests::world::{Setup, World, run_with_input};
+use molecule_tests::world::{Setup, World, write_program};
 
 use crate::crashes::Crashes;
 use crate::secrets::Secrets;
@@ -98,11 +96,4 @@ fn talkative_world() -> World {
     let config = fs::read_to_string(world.broker.config_file()).unwrap() + &more;
     fs::write(world.broker.config_file(), config).unwrap();
     world
-}
-
-/// By a process of its own, or a fork of this one would hold it open for
-/// writing, and then it can't be run (ETXTBSY).
-fn write_program(path: &Path, text: &str) {
-    let mut install = Command::new("install");
-    run_with_input(install.args(["-m", "755", "/dev/stdin"]).arg(path), text.as_bytes(), PATIENCE).ok();
 }

@@ -1,29 +1,29 @@
 //! Disks that are full, and that can't be written to, under what the daemon
 //! writes: its audit, and the sinks' token file.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use molecule_tests::skip;
+use molecule_tests::small_disk::SmallDisk;
 use molecule_tests::wait::{eventually, eventually_some};
 use molecule_tests::world::supervised::{Supervised, serves};
-use molecule_tests::world::{Setup, World, run};
+use molecule_tests::world::{Setup, World};
 
 use crate::asker::{Heard, ask};
 
 const SOON: Duration = Duration::from_secs(10);
 
 /// A daemon that sees a disk of a few KiB where nobody else does.
-struct SmallDisk {
+struct Scene {
     supervised: Supervised,
+    disk: SmallDisk,
     world: World,
 }
 
-impl SmallDisk {
+impl Scene {
     /// `None`, and said, where nothing may be mounted. `config` is put in front
     /// of the configuration, with the disk's path for each `DISK`.
     fn new(config: &str, audit_there: bool) -> Option<Self> {
@@ -35,34 +35,30 @@ impl SmallDisk {
     /// The disk can be read and written (`rw`), or only read (`ro`): then no
     /// daemon may come of it.
     fn mounted(access: &str, config: &str, audit_there: bool) -> Option<Self> {
-        let mounts = ["--mount", "sh", "-c", "mount -t tmpfs none /mnt"];
-        if !Command::new("unshare").args(mounts).output().is_ok_and(|output| output.status.success()) {
+        let world = World::new(Setup::default());
+        let Some(disk) = SmallDisk::new(world.path().join("disk")) else {
             skip("full and read-only disks: nothing can be mounted here");
             return None;
-        }
-        let world = World::new(Setup::default());
-        let disk = world.path().join("disk");
-        fs::create_dir(&disk).unwrap();
+        };
         let path = world.broker.config_file().to_path_buf();
-        let mut text = config.replace("DISK", &disk.display().to_string()) + &fs::read_to_string(&path).unwrap();
+        let folder = disk.folder().display().to_string();
+        let mut text = config.replace("DISK", &folder) + &fs::read_to_string(&path).unwrap();
         if audit_there {
             text = text.replace("/audit.log", "/disk/audit.log");
         }
         fs::write(path, text).unwrap();
-        let mount = format!("mount -t tmpfs -o size=8k,mode=700,{access} none {} && exec \"$@\"", disk.display());
-        let supervised = Supervised::spawn_through(&world, &["unshare", "--mount", "sh", "-c", &mount, "sh"]);
-        Some(Self { supervised, world })
+        let way = disk.way(8, access);
+        let supervised = Supervised::spawn_through(&world, &way.each_ref().map(String::as_str));
+        Some(Self { supervised, disk, world })
     }
 
     /// As the daemon sees it.
     fn path(&self, name: &str) -> PathBuf {
-        let inside = self.world.path().join("disk").join(name);
-        PathBuf::from(format!("/proc/{}/root{}", self.supervised.pid(), inside.display()))
+        self.disk.seen_by(self.supervised.pid(), name)
     }
 
     fn fill(&self) {
-        let mut filler = File::create(self.path("filler")).unwrap();
-        while filler.write_all(&[b'x'; 256]).is_ok() {}
+        assert!(self.disk.fill(self.supervised.pid()));
     }
 
     fn make_read_only(&self) {
@@ -70,11 +66,7 @@ impl SmallDisk {
     }
 
     fn remount(&self, access: &str) {
-        let disk = self.world.path().join("disk");
-        let mut enter = Command::new("nsenter");
-        let pid = self.supervised.pid().to_string();
-        enter.args(["--mount", "--target", &pid, "mount", "-o", &format!("remount,{access}")]).arg(disk);
-        run(&mut enter, SOON).ok();
+        assert!(self.disk.remount(self.supervised.pid(), access));
     }
 
     fn refresh(&self) {
@@ -84,7 +76,7 @@ impl SmallDisk {
 
 #[test]
 fn a_full_disk_under_the_audit_takes_no_credential_away_and_the_log_tells_how_many_lines_it_took() {
-    let Some(small) = SmallDisk::new("", true) else { return };
+    let Some(small) = Scene::new("", true) else { return };
     let lost = || small.supervised.log().contains("an audit line was lost");
     eventually("the disk is full", Duration::from_secs(60), || {
         assert_eq!(ask(&small.world), Heard::Token);
@@ -115,7 +107,7 @@ fn a_full_disk_under_the_audit_takes_no_credential_away_and_the_log_tells_how_ma
 /// Whoever asked for an audit gets no daemon without one.
 #[test]
 fn an_audit_on_a_read_only_disk_is_told_by_name_and_written_as_soon_as_it_can_be() {
-    let Some(mut small) = SmallDisk::mounted("ro", "", true) else { return };
+    let Some(mut small) = Scene::mounted("ro", "", true) else { return };
     let audit = small.world.path().join("disk/audit.log");
     let told = format!("{}: Read-only file system", audit.display());
     eventually("the log tells of it", Duration::from_secs(30), || small.supervised.log().contains(&told));
@@ -129,10 +121,10 @@ fn an_audit_on_a_read_only_disk_is_told_by_name_and_written_as_soon_as_it_can_be
 
 #[test]
 fn a_disk_that_takes_no_token_file_leaves_the_old_one_whole_and_the_credential_served() {
-    type Break = fn(&SmallDisk);
-    let cases: [(&str, Break); 2] = [("full", SmallDisk::fill), ("read-only", SmallDisk::make_read_only)];
+    type Break = fn(&Scene);
+    let cases: [(&str, Break); 2] = [("full", Scene::fill), ("read-only", Scene::make_read_only)];
     for (what, break_it) in cases {
-        let Some(small) = SmallDisk::new("[sinks]\nfile = \"DISK/token\"\n", false) else { return };
+        let Some(small) = Scene::new("[sinks]\nfile = \"DISK/token\"\n", false) else { return };
         let file = small.path("token");
         let old = eventually_some("the first token file", SOON, || fs::read_to_string(&file).ok());
         break_it(&small);

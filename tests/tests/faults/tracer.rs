@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 use molecule_tests::skip;
-use molecule_tests::wait::{eventually, poll};
-use nix::sys::signal::{Signal, kill};
+use molecule_tests::strace::Strace;
 use nix::unistd::Pid;
 
 /// One system call, the error that it is to fail with, and which of its calls.
@@ -55,7 +53,7 @@ pub(crate) fn injected(trace: &Path) -> usize {
 
 /// Makes the calls of a process that runs fail, until it is dropped.
 pub(crate) struct Tracer {
-    strace: Child,
+    _strace: Strace,
     trace: PathBuf,
 }
 
@@ -63,30 +61,11 @@ impl Tracer {
     #[track_caller]
     pub(crate) fn attach(pid: Pid, trace: &Path, row: Row<'_>) -> Self {
         let _ = fs::remove_file(trace);
-        let words = words(trace, row);
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).args(["-p", &pid.to_string()]).stdin(Stdio::null()).stderr(Stdio::null());
-        let tracer = Self { strace: command.spawn().unwrap(), trace: trace.to_path_buf() };
-        let status = format!("/proc/{pid}/status");
-        let own = format!("\nTracerPid:\t{}\n", tracer.strace.id());
-        eventually("strace is attached", Duration::from_secs(10), || {
-            fs::read_to_string(&status).unwrap_or_default().contains(&own)
-        });
-        tracer
+        let strace = Strace::attach(pid, &words(trace, row)[1..]).expect("strace is attached");
+        Self { _strace: strace, trace: trace.to_path_buf() }
     }
 
     pub(crate) fn injected(&self) -> usize {
         injected(&self.trace)
-    }
-}
-
-impl Drop for Tracer {
-    /// It lets go of a process that still lives.
-    fn drop(&mut self) {
-        let _ = kill(Pid::from_raw(self.strace.id() as i32), Signal::SIGINT);
-        if poll(Duration::from_secs(5), || self.strace.try_wait().ok().flatten()).is_none() {
-            let _ = self.strace.kill();
-            let _ = self.strace.wait();
-        }
     }
 }

@@ -9,7 +9,7 @@ use molecule_tests::git_host::{Behaviour, GitHost};
 use molecule_tests::programs::{GH_TOKENS, gh};
 use molecule_tests::proxy::Proxy;
 use molecule_tests::skip;
-use molecule_tests::world::{Ran, Setup, World, run, run_with_input};
+use molecule_tests::world::{Ran, Setup, World, run, write_program};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -127,8 +127,5 @@ fn furnish(image: &Path, real: &Path, world: &World) {
 }
 
 fn wrapper(path: &Path, gh: &Path) {
-    let text = format!("#!/bin/sh\nexec {} \"$@\"\n", gh.display());
-    let mut install = Command::new("install");
-    install.args(["-D", "-m", "755", "/dev/stdin"]).arg(path);
-    run_with_input(&mut install, text.as_bytes(), PATIENCE).ok();
+    write_program(path, &format!("#!/bin/sh\nexec {} \"$@\"\n", gh.display()));
 }

@@ -86,8 +86,7 @@ impl City {
 
     /// What the token file's token is worth.
     pub(crate) fn sunk(&self) -> Option<Verdict> {
-        let file = self.disk.seen_by(self.supervisor(), "token");
-        let text = fs::read_to_string(file).ok()?;
+        let text = fs::read_to_string(self.disk.token_file_of(self.supervisor())).ok()?;
         Some(self.world.ledger.verdict(text.trim_end()))
     }
 

@@ -1,7 +1,6 @@
 //! What a process holds, and whether it has come to hold more.
 
 use std::fs;
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -37,12 +36,16 @@ impl Holds {
     }
 
     fn now(pid: u32) -> Option<Self> {
-        let folder = Path::new("/proc").join(pid.to_string());
-        let status = fs::read_to_string(folder.join("status")).ok()?;
-        let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
-        let memory_kib = anonymous.trim().trim_end_matches(" kB").parse().ok()?;
-        Some(Self { pid, memory_kib, descriptors: fs::read_dir(folder.join("fd")).ok()?.count() })
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+        Some(Self { pid, memory_kib: status_kib(pid, "RssAnon:")?, descriptors })
     }
+}
+
+/// One of the sizes that the kernel tells of a process (proc_pid_status(5)).
+pub(crate) fn status_kib(pid: u32, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let size = status.lines().find_map(|line| line.strip_prefix(name))?;
+    size.trim().trim_end_matches(" kB").parse().ok()
 }
 
 /// What is wrong with what it holds at the end, if it held this before.

@@ -26,12 +26,12 @@ pub(crate) fn bother(socket: &Path, traffic: &Traffic, mut dice: Dice) {
             // Hangs up at once, or as soon as it has asked.
             0 => {}
             1 => drop(stream.write_all(STATUS)),
-            // Says half, and waits.
+            // Leaves its answer unread, by which the connection is reset (unix(7)).
             2 => {
                 let _ = stream.write_all(STATUS);
-                // What is closed with something unread is reset (unix(7)).
                 thread::sleep(patience.min(Duration::from_millis(300)));
             }
+            // Says half, and waits.
             3 => {
                 let _ = stream.write_all(&STATUS[..dice.below(STATUS.len())]);
                 hear(&mut stream);

@@ -2,12 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use molecule_tests::skip;
-use molecule_tests::wait::poll;
-use nix::sys::signal::{Signal, kill};
+use molecule_tests::strace::Strace;
 use nix::unistd::Pid;
 
 use crate::dice::Dice;
@@ -94,7 +92,7 @@ pub(crate) const CALLS: [Call; 8] = [
 /// Whether strace may attach here; says so if not.
 pub(crate) fn can_fail() -> bool {
     let Ok(mut other) = Command::new("sleep").arg("60").spawn() else { return false };
-    let words = ["-qq", "-o", "/dev/null", "-p", &other.id().to_string()].map(String::from);
+    let words = ["-qq", "-o", "/dev/null"].map(String::from);
     let there = i32::try_from(other.id()).ok().and_then(|pid| Strace::attach(Pid::from_raw(pid), &words)).is_some();
     let _ = other.kill();
     let _ = other.wait();
@@ -124,7 +122,7 @@ impl Failing {
             words.extend([String::from("-P"), audit.display().to_string()]);
         }
         let inject = format!("inject={}:error={error}:when={when}", call.calls);
-        words.extend(["-e", &format!("trace={}", call.calls), "-e", &inject, "-p", &pid.to_string()].map(String::from));
+        words.extend(["-e", &format!("trace={}", call.calls), "-e", &inject].map(String::from));
         let strace = Strace::attach(pid, &words)?;
         Some(Self { _strace: strace, trace, how: format!("{} {error}, {when}", call.calls) })
     }
@@ -142,37 +140,6 @@ pub(crate) fn written(line: &str) -> Option<String> {
     let text = arguments.split('"').nth(1)?;
     let bytes: Option<Vec<u8>> = text.split("\\x").skip(1).map(|two| u8::from_str_radix(two, 16).ok()).collect();
     String::from_utf8(bytes?).ok()
-}
-
-struct Strace(Child);
-
-impl Strace {
-    /// Waits until it has got hold of the process; `None` if it doesn't.
-    fn attach(pid: Pid, words: &[String]) -> Option<Self> {
-        let mut command = Command::new("strace");
-        command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut strace = Self(command.spawn().ok()?);
-        let own = format!("\nTracerPid:\t{}\n", strace.0.id());
-        let attached = poll(Duration::from_secs(5), || {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let over = matches!(strace.0.try_wait(), Ok(Some(_)) | Err(_));
-            (over || status.contains(&own)).then_some(!over)
-        });
-        (attached == Some(true)).then_some(strace)
-    }
-}
-
-impl Drop for Strace {
-    /// It lets go of a process that still lives.
-    fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.0.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
-        }
-        if poll(Duration::from_secs(5), || self.0.try_wait().ok().flatten()).is_none() {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use super::Trouble;
 use super::calls::{Call, Failing, Hits, written};
+use crate::holds::status_kib;
 
 /// The supervisor's longest pause before it starts a daemon that was killed
 /// again and again.
@@ -83,9 +84,7 @@ impl Trouble<'_> {
     /// another does.
     pub(super) fn limit_memory(&mut self) -> Option<String> {
         let pid = self.city.daemon()?;
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
-        let kib: u64 = size.trim().trim_end_matches(" kB").parse().ok()?;
+        let kib = status_kib(u32::try_from(pid.as_raw()).ok()?, "VmSize:")?;
         let length = self.dice.millis(200, 600);
         let since = SystemTime::now();
         if !set_limit(pid, "as", &(kib * 1024).to_string()) {

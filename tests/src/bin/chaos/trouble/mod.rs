@@ -100,9 +100,7 @@ impl<'a> Trouble<'a> {
         }
         let (supervisor, full) = (self.city.supervisor(), self.dice.below(2) == 0);
         let length = self.dice.millis(500, self.life.as_millis() as u64);
-        let disk = &self.city.disk;
-        // It can't be made read-only while something is being written there.
-        let done = if full { disk.fill(supervisor) } else { disk.remount(supervisor, "ro") };
+        let done = self.city.disk.break_it(supervisor, full);
         self.disk_until = done.then(|| Instant::now() + length);
         let word = if full { "full" } else { "read-only" };
         done.then(|| format!("the token file's disk is {word} for {length:?}"))
