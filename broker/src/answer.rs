@@ -8,23 +8,22 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use molecule_protocol::answer::Word;
-use molecule_protocol::encoding;
-use molecule_protocol::limits::{MAX_ANSWER, VERSION};
+use molecule_protocol::limits::VERSION;
 use molecule_protocol::line::is_control;
 use molecule_protocol::origin::Origin;
 use molecule_protocol::prompt::Field;
 use molecule_protocol::request::{Client, Request};
 use nix::unistd::Uid;
-use zeroize::Zeroizing;
 
 use crate::lease::Lease;
 use crate::moment::Moment;
 use crate::refresh::{Held, Serving, State};
+use crate::secret_buffer::SecretBuffer;
 use crate::table::{Credential, Table};
 
 /// The bytes of one answer. They may hold a secret, so they are overwritten
 /// when they were sent.
-pub type Bytes = Zeroizing<Vec<u8>>;
+pub type Bytes = SecretBuffer;
 
 /// Which credential a request is about.
 #[must_use]
@@ -124,19 +123,14 @@ pub fn ready<'h>(target: &Target<'_>, held: &'h Held, now: Moment) -> Ready<'h> 
 pub fn give(request: &Request<'_>, target: &Target<'_>, lease: &Lease, now: Moment) -> Bytes {
     let username = lease.username.as_deref().unwrap_or(&target.credential.username);
     let secret = lease.secret.expose();
-    let mut answer = Lines::new(Word::Ok);
+    // Room for the words around them: such an answer never moves.
+    let room = username.len() + secret.len() + target.origin.len() + 128;
+    let mut answer = Lines::with_room(Word::Ok, room);
     match (request.client, request.field) {
         (Client::Askpass, Some(Field::Username)) => answer.pair("answer", username),
         (Client::Askpass, _) => answer.pair("answer", secret),
-        (Client::Helper, _) if request.authtype => {
-            // With user name and password beside it, git 2.47 hands those to
-            // every other helper to store; with `credential` alone, none gets it.
-            answer.pair("capability[]", "authtype");
-            answer.pair("authtype", "Basic");
-            answer.basic(username, secret);
-            answer.pair("ephemeral", "1");
-            answer.expiry(lease, now);
-        }
+        // Never git's `authtype`: git 2.46 to 2.52 send the probe before a large
+        // push without such a credential.
         (Client::Helper, _) => {
             answer.pair("username", username);
             answer.pair("password", secret);
@@ -166,7 +160,9 @@ pub fn why(target: &Target<'_>, held: &Held, state: State, now: Moment) -> Strin
         State::Rejected => write!(text, "{origin} rejected the provision-time token of '{name}'"),
         _ => write!(text, "'{name}' has none yet"),
     };
-    if let Some(trouble) = held.last_error.as_deref() {
+    if let Some(trouble) = held.last_error.as_deref().filter(|_| !held.refreshable) {
+        let _ = write!(text, "; it can't be used: {}", trouble.failure.message);
+    } else if let Some(trouble) = held.last_error.as_deref() {
         let ago = whole_seconds(now.boot.saturating_sub(trouble.at.boot));
         let failures = held.consecutive_failures;
         let _ = write!(text, "; refresh failed {failures} times, last {ago} ago: {}", trouble.failure);
@@ -192,7 +188,7 @@ pub fn plain(word: Word, reason: Option<&str>) -> Bytes {
 #[must_use]
 pub fn document(line: &str) -> Bytes {
     let mut answer = Lines::new(Word::Ok);
-    answer.0.extend_from_slice(line.as_bytes());
+    answer.0.extend(line.as_bytes());
     answer.0.push(b'\n');
     answer.end()
 }
@@ -207,11 +203,13 @@ struct Lines(Bytes);
 
 impl Lines {
     fn new(word: Word) -> Self {
-        // Room for the longest answer with a secret: a buffer that grew would
-        // leave its old copy behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_ANSWER / 4));
+        Self::with_room(word, 512)
+    }
+
+    fn with_room(word: Word, bytes: usize) -> Self {
+        let mut bytes = SecretBuffer::with_capacity(bytes);
         for piece in [VERSION, " ", word.name(), "\n"] {
-            bytes.extend_from_slice(piece.as_bytes());
+            bytes.extend(piece.as_bytes());
         }
         Self(bytes)
     }
@@ -219,19 +217,18 @@ impl Lines {
     /// Nothing that comes here may hold a control byte; one that does anyway
     /// must not forge a line.
     fn pair(&mut self, key: &str, value: &str) {
-        self.0.extend_from_slice(key.as_bytes());
+        self.0.extend(key.as_bytes());
         self.0.push(b'=');
-        self.0.extend(value.bytes().map(|b| if is_control(b) { b'?' } else { b }));
-        self.0.push(b'\n');
-    }
-
-    /// `user:password` in base64 (RFC 7617).
-    fn basic(&mut self, username: &str, secret: &str) {
-        let pair = Zeroizing::new([username, ":", secret].concat());
-        let mut out = Zeroizing::new(vec![0; pair.len().div_ceil(3) * 4]);
-        if let Some(text) = encoding::base64(pair.as_bytes(), &mut out) {
-            self.pair("credential", text);
+        for piece in value.as_bytes().split_inclusive(|b| is_control(*b)) {
+            match piece.split_last() {
+                Some((last, before)) if is_control(*last) => {
+                    self.0.extend(before);
+                    self.0.push(b'?');
+                }
+                _ => self.0.extend(piece),
+            }
         }
+        self.0.push(b'\n');
     }
 
     /// Rounded up, so that it is in the future as long as the lease lives.

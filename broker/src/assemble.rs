@@ -149,6 +149,11 @@ fn begin(
             start.leases.clear();
             None
         }
+        SourceConfig::Unusable { what, .. } => {
+            start.leases.clear();
+            start.failure = Some(Failure::new(Class::Config, what.clone()));
+            None
+        }
         refreshable => {
             start.refreshable = true;
             Some(Arc::new(make(refreshable, credential, errands)?))
@@ -184,7 +189,9 @@ fn make(source: &SourceConfig, credential: &config::Credential, errands: Option<
             Source::Persona(Persona::new(None, password.clone()))
         }
         SourceConfig::Env(token) => Source::Env(Env::new(token.clone())),
-        SourceConfig::Missing(what) => return Err(Failure::new(Class::Config, what.clone())),
+        SourceConfig::Missing(what) | SourceConfig::Unusable { what, .. } => {
+            return Err(Failure::new(Class::Config, what.clone()));
+        }
     })
 }
 

@@ -5,7 +5,7 @@
 //!
 //! | modules | what they do |
 //! | --- | --- |
-//! | [`moment`], [`clock`], [`secret`], [`lease`], [`text`] | the data: instants, secrets, credentials for a time, strangers' words |
+//! | [`moment`], [`clock`], [`secret`], [`secret_buffer`], [`lease`], [`text`] | the data: instants, secrets, bytes that hold one, credentials for a time, strangers' words |
 //! | [`environment`], [`config`], [`users`], [`trust`] | from command line, environment and file to a configuration that can be trusted |
 //! | [`source`] | where credentials come from: one fetch each |
 //! | [`refresh`] | when to fetch: a pure machine, and the driver that performs what it decides |
@@ -50,6 +50,7 @@ pub mod refresh;
 mod sandbox;
 pub mod scope;
 pub mod secret;
+mod secret_buffer;
 mod serve;
 mod server;
 pub mod service_manager;

@@ -8,13 +8,8 @@
 use std::fmt;
 
 use molecule_protocol::digest;
+pub use molecule_protocol::limits::MAX_SECRET;
 use zeroize::Zeroizing;
-
-/// The longest credential taken from any source, in bytes.
-pub const MAX_SECRET: usize = 512;
-
-/// The longest bearer sent to the platform, in bytes: signed tokens are long.
-pub const MAX_BEARER: usize = 4096;
 
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Box<[u8]>>);
@@ -23,13 +18,14 @@ pub struct Secret(Zeroizing<Box<[u8]>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
     Empty,
-    TooLong,
+    /// Its length in bytes.
+    TooLong(usize),
     Byte,
 }
 
 impl Secret {
-    /// Takes 1 to [`MAX_SECRET`] visible ASCII bytes: what can stand in an
-    /// HTTP header and in a line of git's credential format.
+    /// Takes a token or bearer of 1 to [`MAX_SECRET`] visible ASCII bytes: what
+    /// can stand in an HTTP header and in a line of git's credential format.
     ///
     /// # Errors
     /// [`Unfit`] says which of the three it broke.
@@ -37,19 +33,7 @@ impl Secret {
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Unfit::Byte);
         }
-        Self::bounded(text, MAX_SECRET)
-    }
-
-    /// Takes what proves this workspace to the platform: 1 to [`MAX_BEARER`]
-    /// visible ASCII bytes.
-    ///
-    /// # Errors
-    /// [`Unfit`] says which of the three it broke.
-    pub fn bearer(text: &str) -> Result<Self, Unfit> {
-        if !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(Unfit::Byte);
-        }
-        Self::bounded(text, MAX_BEARER)
+        Self::bounded(text)
     }
 
     /// Takes what a person may have chosen as a password: anything but control
@@ -61,13 +45,13 @@ impl Secret {
         if text.bytes().any(|b| b.is_ascii_control()) {
             return Err(Unfit::Byte);
         }
-        Self::bounded(text, MAX_SECRET)
+        Self::bounded(text)
     }
 
-    fn bounded(text: &str, most: usize) -> Result<Self, Unfit> {
+    fn bounded(text: &str) -> Result<Self, Unfit> {
         match text.len() {
             0 => Err(Unfit::Empty),
-            n if n > most => Err(Unfit::TooLong),
+            length if length > MAX_SECRET => Err(Unfit::TooLong(length)),
             _ => Ok(Self(Zeroizing::new(text.as_bytes().into()))),
         }
     }
@@ -102,7 +86,7 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("it is empty"),
-            Self::TooLong => f.write_str("it is too long"),
+            Self::TooLong(length) => write!(f, "it has {length} bytes, and {MAX_SECRET} is the limit"),
             Self::Byte => f.write_str("it holds a byte that no credential may have"),
         }
     }
@@ -115,13 +99,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a22_tokens_with_foreign_bytes_or_sizes_are_refused() {
+    fn rule22_tokens_with_foreign_bytes_or_sizes_are_refused() {
         for bad in ["a b", "a\n", "a\r", "\u{7f}", "tök", "a\0b"] {
             assert_eq!(Secret::token(bad).unwrap_err(), Unfit::Byte, "{bad:?}");
         }
         assert_eq!(Secret::token("").unwrap_err(), Unfit::Empty);
-        assert_eq!(Secret::token(&"x".repeat(513)).unwrap_err(), Unfit::TooLong);
-        assert_eq!(Secret::token(&"x".repeat(512)).unwrap().expose().len(), 512);
+        assert_eq!(Secret::token(&"x".repeat(8193)).unwrap_err(), Unfit::TooLong(8193));
+        for length in [1, 40, 383, 512, 513, 523, 8192] {
+            assert_eq!(Secret::token(&"x".repeat(length)).unwrap().expose().len(), length);
+        }
     }
 
     #[test]
@@ -132,11 +118,10 @@ mod tests {
 
     #[test]
     fn what_is_unfit_says_why() {
-        let why = |text: &str| Secret::bearer(text).unwrap_err().to_string();
+        let why = |text: &str| Secret::token(text).unwrap_err().to_string();
         assert_eq!(why(""), "it is empty");
-        assert_eq!(why(&"x".repeat(4097)), "it is too long");
+        assert_eq!(why(&"x".repeat(8193)), "it has 8193 bytes, and 8192 is the limit");
         assert_eq!(why("a b"), "it holds a byte that no credential may have");
-        assert_eq!(Secret::bearer(&"x".repeat(4096)).unwrap().expose().len(), 4096);
     }
 
     #[test]

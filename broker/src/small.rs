@@ -2,13 +2,15 @@
 //! must not hang the daemon, nor a huge one fill it.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
+
+use crate::secret_buffer::SecretBuffer;
 
 /// Opens the regular file at `path`, and nothing that could make it wait.
 pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
@@ -35,16 +37,14 @@ fn open_with(path: &Path, flags: OFlag) -> io::Result<(File, Metadata)> {
 }
 
 /// Reads at most `most` bytes of the regular file at `path`; more is an error.
-pub(crate) fn read(path: &Path, most: usize) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
+pub(crate) fn read(path: &Path, most: usize) -> io::Result<(SecretBuffer, Metadata)> {
     let (file, metadata) = open(path)?;
     Ok((content(file, most)?, metadata))
 }
 
 /// Reads at most `most` bytes of what was opened; more is an error.
-pub(crate) fn content(file: File, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Room for all of it at once: a buffer that grows leaves copies behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(most.min(4096)));
-    file.take(most as u64 + 1).read_to_end(&mut content)?;
+pub(crate) fn content(file: File, most: usize) -> io::Result<SecretBuffer> {
+    let content = SecretBuffer::read(file, most + 1)?;
     if content.len() > most {
         return Err(io::Error::other(format!("it is longer than {most} bytes")));
     }

@@ -3,13 +3,13 @@
 //! The scanner decides, key by key, what may leave the process. What the
 //! daemon's decision needs is sent on, as often as it came. A server's own text
 //! (`wwwauth[]`, `state[]`) is dropped unread, whatever its length. A password
-//! is kept only to be hashed, and only for `erase`. Everything else is checked
-//! for control bytes and dropped.
+//! is hashed as it comes, and only for `erase`; it is never kept. Everything
+//! else is checked for control bytes and dropped.
 
-use crate::digest;
 use crate::encoding;
-use crate::limits::{MAX_KEY, MAX_PASSWORD, MAX_REQUEST, MAX_USERNAME};
+use crate::limits::{MAX_KEY, MAX_REQUEST, MAX_USERNAME};
 use crate::line::{self, Fault, is_control};
+use crate::rejected::{PasswordForm, PasswordHash};
 use crate::request::{Client, Request, Verb};
 
 /// Reads git's lines and builds the request from them.
@@ -20,14 +20,15 @@ use crate::request::{Client, Request, Verb};
 pub struct Scanner {
     fate: Fate,
     rejected: Option<[u8; 32]>,
+    password: PasswordHash,
     verb: Verb,
     ended: bool,
     key: Buffer<MAX_KEY>,
     frame: Buffer<MAX_REQUEST>,
-    secret: Buffer<MAX_PASSWORD>,
 }
 
-/// What becomes of the value that is being read.
+/// What becomes of the value that is being read. The first one is the value
+/// zero, as [`Scanner::blank`] needs it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// Its key isn't complete yet.
@@ -46,7 +47,7 @@ impl Scanner {
         Self {
             frame: Buffer::new(),
             key: Buffer::new(),
-            secret: Buffer::new(),
+            password: PasswordHash::blank(),
             fate: Fate::Undecided,
             rejected: None,
             verb: Verb::Get,
@@ -147,9 +148,12 @@ impl Scanner {
         }
         match self.fate {
             Fate::SentOn => self.frame.append(&[byte]),
-            // One that is too long was never given out: only its end matters.
-            Fate::Password | Fate::Credential => {
-                let _ = self.secret.push(byte);
+            Fate::Password => {
+                self.password.push(PasswordForm::Plain, byte);
+                Ok(())
+            }
+            Fate::Credential => {
+                self.password.push(PasswordForm::Basic, byte);
                 Ok(())
             }
             Fate::Undecided | Fate::Checked | Fate::Unread => Ok(()),
@@ -161,31 +165,19 @@ impl Scanner {
             Fate::Undecided if self.key.used == 0 => self.ended = true,
             Fate::Undecided => return Err(Fault::NoKey),
             Fate::SentOn => self.frame.append(b"\n")?,
-            Fate::Password => self.rejected = self.secret.whole().map(digest::sha256),
-            Fate::Credential => self.rejected = self.secret.whole().and_then(basic_password),
+            Fate::Password => self.rejected = self.password.take(PasswordForm::Plain),
+            Fate::Credential => self.rejected = self.password.take(PasswordForm::Basic),
             Fate::Checked | Fate::Unread => {}
         }
-        self.secret.wipe();
-        self.key.wipe();
+        self.key.clear();
         self.fate = Fate::Undecided;
         Ok(())
     }
 }
 
-/// The hash of the password in `user:password`, base64 (RFC 7617), which is
-/// what git hands back for a credential with `authtype=Basic`.
-fn basic_password(encoded: &[u8]) -> Option<[u8; 32]> {
-    let mut out = [0; MAX_PASSWORD];
-    let pair = encoding::unbase64(encoded, &mut out)?;
-    let colon = pair.iter().position(|&b| b == b':')?;
-    let digest = digest::sha256(&pair[colon + 1..]);
-    out.fill(0);
-    core::hint::black_box(&out);
-    Some(digest)
-}
-
-/// The answer to the action `capability`: git-credential(1), "capability".
-pub const CAPABILITIES: &str = "version 0\ncapability authtype\n";
+/// The answer to the action `capability` (git-credential(1), "capability"):
+/// nothing beyond the first version of the format is offered.
+pub const CAPABILITIES: &str = "version 0\n";
 
 /// A buffer that remembers that something didn't fit.
 #[derive(Clone, Copy)]
@@ -225,9 +217,7 @@ impl<const N: usize> Buffer<N> {
         (!self.overflow && self.used > 0).then(|| self.get())
     }
 
-    fn wipe(&mut self) {
-        self.bytes[..self.used].fill(0);
-        core::hint::black_box(&self.bytes);
+    fn clear(&mut self) {
         self.used = 0;
         self.overflow = false;
     }

@@ -30,6 +30,11 @@
 //! These five are all. None sets a token, widens a scope, stops the daemon or
 //! reads a path.
 //!
+//! `capability[]` is sent on as git sends it and changes nothing: every git is
+//! answered with a user name and a password. Git's `authtype` is not used, since
+//! git 2.46 to 2.52 leave a credential of that form out of the probe request
+//! that precedes a push larger than `http.postBuffer`.
+//!
 //! `client` is what kind of program asks, and `command` its own name, for the
 //! audit line. Neither grants anything. Where `command` is missing, the daemon
 //! asks the kernel, which says no more than what the process calls itself
@@ -100,6 +105,7 @@
 //! - [`mod@line`]: what a line is; the strict writer.
 //! - [`request`], [`answer`]: the two messages.
 //! - [`git`]: git's credential format, read as a stream: what a shim may send on.
+//! - `rejected`: the hash of a rejected password, computed while it is read.
 //! - [`prompt`]: the only prompts that askpass answers.
 //! - [`origin`]: origins, patterns of them, and how they match.
 //! - [`gh`]: which of gh's variables holds a host's token.
@@ -123,4 +129,5 @@ pub mod limits;
 pub mod line;
 pub mod origin;
 pub mod prompt;
+mod rejected;
 pub mod request;

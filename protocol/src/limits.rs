@@ -12,8 +12,15 @@ pub const PROTOCOL: u32 = 1;
 /// A whole request, in bytes, its empty line included.
 pub const MAX_REQUEST: usize = 8 * 1024;
 
-/// A whole answer to `get` or `erase`, in bytes. `status` may be longer.
-pub const MAX_ANSWER: usize = 8 * 1024;
+/// A token, password or bearer, in bytes. GitHub's installation tokens had 40
+/// bytes; those of 2026 have about 520, with no promised maximum (GitHub
+/// changelog, 2026-04-24).
+pub const MAX_SECRET: usize = 8 * 1024;
+
+/// A whole answer to `get` or `erase`, in bytes: the longest credential, and
+/// room for its user name, its host and the words around them. `status` may be
+/// longer.
+pub const MAX_ANSWER: usize = MAX_SECRET + 2 * 1024;
 
 /// A key, in bytes. A longer one is one that nobody knows.
 pub const MAX_KEY: usize = 64;
@@ -21,10 +28,6 @@ pub const MAX_KEY: usize = 64;
 /// A program's name that a client tells, in bytes. A longer one isn't told, nor
 /// written down.
 pub const MAX_COMMAND: usize = 64;
-
-/// A password that a shim hashes for `erase`, in bytes, or the base64 of one
-/// with its user name. A longer one was never given out.
-pub const MAX_PASSWORD: usize = 2 * 1024;
 
 /// A user name in a prompt, decoded, in bytes.
 pub const MAX_USERNAME: usize = 256;

@@ -48,8 +48,6 @@ pub struct Request<'a> {
     pub username: Option<&'a [u8]>,
     /// Tolerated, as gitoxide sends it, and never believed.
     pub url: Option<&'a [u8]>,
-    /// The client understands `authtype` (git 2.46 and later).
-    pub authtype: bool,
     /// Which half askpass was asked for.
     pub field: Option<Field>,
     /// A credential's name in place of an origin.
@@ -127,7 +125,6 @@ impl<'a> Request<'a> {
             path: None,
             username: None,
             url: None,
-            authtype: false,
             field: None,
             name: None,
             sha256: None,
@@ -152,7 +149,6 @@ impl<'a> Request<'a> {
                 b"path" => once(&mut request.path, value)?,
                 b"username" => once(&mut request.username, value)?,
                 b"url" => once(&mut request.url, value)?,
-                b"capability[]" => request.authtype |= value == b"authtype",
                 b"field" => once(&mut request.field, Field::of(value).ok_or(Fault::Value)?)?,
                 b"name" => once(&mut request.name, core::str::from_utf8(value).map_err(|_| Fault::Value)?)?,
                 b"sha256" => once(&mut request.sha256, encoding::unhex(value).ok_or(Fault::Value)?)?,
@@ -177,7 +173,6 @@ impl<'a> Request<'a> {
             ("path", self.path),
             ("username", self.username),
             ("url", self.url),
-            ("capability[]", self.authtype.then_some(&b"authtype"[..])),
             ("field", self.field.map(|f| f.name().as_bytes())),
             ("name", self.name.map(str::as_bytes)),
         ];
@@ -261,9 +256,8 @@ mod tests {
 
     #[test]
     fn a46_unknown_keys_and_capabilities_are_ignored() {
-        let request =
-            parse("molecule/1 get\nnew=1\ncapability[]=state\ncapability[]=authtype\ncapability[]=x\n\n").unwrap();
-        assert!(request.authtype);
+        let text = "molecule/1 get\nnew=1\ncapability[]=state\ncapability[]=authtype\ncapability[]=x\n\n";
+        assert_eq!(parse(text), Ok(Request::new(Verb::Get)));
     }
 
     #[test]
@@ -304,7 +298,7 @@ mod tests {
         #[test]
         fn a_request_is_read_as_it_was_written(
             verb in 0..5usize, client in 0..6usize, host in proptest::option::of("[ -~]{0,20}"), user in proptest::option::of("[ -~]{0,20}"),
-            authtype: bool, sha256 in proptest::option::of(any::<[u8; 32]>()), field in proptest::option::of(any::<bool>()),
+            sha256 in proptest::option::of(any::<[u8; 32]>()), field in proptest::option::of(any::<bool>()),
             others in proptest::collection::vec(proptest::option::of("[ -~]{0,20}"), 5),
         ) {
             let [protocol, path, url, name, command] = [0, 1, 2, 3, 4].map(|at: usize| others[at].as_deref());
@@ -317,7 +311,6 @@ mod tests {
             request.url = url.map(str::as_bytes);
             request.name = name;
             request.command = command.map(str::as_bytes);
-            request.authtype = authtype;
             request.sha256 = sha256;
             request.field = field.map(|f| if f { Field::Username } else { Field::Password });
             let mut buffer = [0; MAX_REQUEST];

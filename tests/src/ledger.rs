@@ -28,8 +28,13 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn mint(&self, life: Duration) -> Minted {
+        self.enter(format!("ghs_{}", random_alphanumerics(36)), life)
+    }
+
+    /// A token of this text, alive from now on.
+    pub fn enter(&self, token: String, life: Duration) -> Minted {
         let minted = SystemTime::now();
-        let one = Minted { token: format!("ghs_{}", random_alphanumerics(36)), minted, expires: minted + life };
+        let one = Minted { token, minted, expires: minted + life };
         self.lock().insert(one.token.clone(), (one.clone(), false));
         one
     }

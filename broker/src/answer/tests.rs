@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use molecule_protocol::limits::{MAX_ANSWER, MAX_SECRET};
 use molecule_protocol::origin::Pattern;
 use molecule_protocol::request::Verb;
 use proptest::prelude::*;
@@ -113,15 +114,18 @@ fn a_part_of_a_second_is_a_whole_one() {
     assert!(String::from_utf8_lossy(&bytes).contains("password_expiry_utc=1776000061\n"));
 }
 
-/// A buffer that grew would leave a copy of the secret behind.
 #[test]
-fn the_longest_answer_has_room_from_the_start() {
+fn rule53_the_longest_answer_is_whole_within_its_limit() {
     let mut table = table();
-    let lease = lease(&"x".repeat(512), Some(60), Provenance::Platform);
-    table.credentials[0] = credential("github", &"u".repeat(256), &["github.com"], Some(lease));
-    for client in ["helper\ncapability[]=authtype", "helper", "gh"] {
-        let answer = ask(&table, &format!("client={client}\nprotocol=https\nhost=github.com"));
-        assert!((512..MAX_ANSWER / 4).contains(&answer.len()), "{client}: {}", answer.len());
+    for length in [40, 512, 513, 4_000, MAX_SECRET] {
+        let secret = "x".repeat(length);
+        let lease = lease(&secret, Some(60), Provenance::Platform);
+        table.credentials[0] = credential("github", &"u".repeat(256), &["github.com"], Some(lease));
+        for client in ["helper", "gh", "token", "askpass"] {
+            let answer = ask(&table, &format!("client={client}\nprotocol=https\nhost=github.com"));
+            assert!(answer.contains(&format!("={secret}\n")), "{client}");
+            assert!(answer.len() <= MAX_ANSWER, "{client}: {}", answer.len());
+        }
     }
 }
 
@@ -156,14 +160,10 @@ fn every_state_is_refused_in_its_own_words() {
 }
 
 #[test]
-fn with_authtype_no_other_helper_gets_anything_to_store() {
-    let answer = ask(&table(), "capability[]=authtype\nprotocol=https\nhost=github.com");
-    assert_eq!(
-        answer,
-        // printf x-access-token:ghs_token | base64
-        "molecule/1 ok\ncapability[]=authtype\nauthtype=Basic\ncredential=eC1hY2Nlc3MtdG9rZW46Z2hzX3Rva2Vu\nephemeral=1\n\
-         password_expiry_utc=1776000060\n\n"
-    );
+fn rule52_a_git_that_offers_authtype_gets_a_user_name_and_a_password() {
+    let plain = ask(&table(), "protocol=https\nhost=github.com");
+    assert_eq!(plain, "molecule/1 ok\nusername=x-access-token\npassword=ghs_token\npassword_expiry_utc=1776000060\n\n");
+    assert_eq!(ask(&table(), "capability[]=authtype\nprotocol=https\nhost=github.com"), plain);
 }
 
 #[test]

@@ -155,9 +155,9 @@ fn github_draft(
         }
     };
     let reserve = |claims: Vec<At<Origin>>| Github::Claims(claims.into_iter().map(|at| at.value).collect());
-    let off = switched_off(build);
+    let switch = is_switched_off(build);
     let none = |at: &At<raw::Source>| matches!(&at.value, raw::Source::Word(word) if word == "none");
-    if off || entry.as_ref().and_then(|e| e.source.as_ref()).is_some_and(none) {
+    if switch == Ok(true) || entry.as_ref().and_then(|e| e.source.as_ref()).is_some_and(none) {
         return reserve(claims);
     }
     let token = sources::provision_time_token(build);
@@ -167,6 +167,7 @@ fn github_draft(
     }
     let entry = entry.unwrap_or_else(|| raw::Credential::built_in(GITHUB, "PLATFORM_URL"));
     let source = match &entry.source {
+        _ if let Err(what) = switch => Some(sources::unusable(build, GITHUB, "platform", what)),
         Some(at) => sources::build(build, GITHUB, at),
         None if has_platform => sources::platform(build, GITHUB, &raw::Platform::default(), None),
         None => Some(token.clone().map_or_else(
@@ -175,21 +176,25 @@ fn github_draft(
         )),
     };
     let source = source.unwrap_or_else(refused);
-    let behind = matches!(source, SourceConfig::Platform(_)).then_some(token).flatten().map(SourceConfig::Env);
+    let behind = matches!(source, SourceConfig::Platform(_) | SourceConfig::Unusable { .. })
+        .then_some(token)
+        .flatten()
+        .map(SourceConfig::Env);
     let place = entry.name.place.clone();
     Github::Serves(Box::new(draft(build, entry, base, source, behind, Some(claims), place)))
 }
 
 /// The variable of newer images. Unset means on: to run a broker is the opt-in.
-fn switched_off(build: &mut Build<'_>) -> bool {
-    let Some(at) = build.env("ENABLE_GITHUB_MIRROR_CREDENTIALS") else { return false };
+///
+/// # Errors
+/// It says neither yes nor no.
+fn is_switched_off(build: &Build<'_>) -> Result<bool, String> {
+    let Some(text) = build.env.text("ENABLE_GITHUB_MIRROR_CREDENTIALS") else { return Ok(false) };
+    let at = text.map_err(|problem| problem.to_string())?;
     match at.value.trim().to_ascii_lowercase().as_str() {
-        "false" | "0" | "no" | "off" => true,
-        "true" | "1" | "yes" | "on" => false,
-        _ => {
-            build.wrong(at.place, "", "neither yes nor no, expected true or false");
-            false
-        }
+        "false" | "0" | "no" | "off" => Ok(true),
+        "true" | "1" | "yes" | "on" => Ok(false),
+        _ => Err(format!("{}: neither yes nor no, expected true or false", at.place)),
     }
 }
 
@@ -206,7 +211,7 @@ fn persona_draft(build: &mut Build<'_>, entry: Option<raw::Credential>, base: &B
     let claims = hosts.map(|list| build.origins("credential.persona.origins", list));
     let source = match &entry.source {
         Some(at) => sources::build(build, PERSONA, at),
-        None => sources::persona(build),
+        None => Some(sources::persona(build, PERSONA)),
     };
     let source = source.unwrap_or_else(refused);
     let place = entry.name.place.clone();
@@ -251,7 +256,11 @@ fn draft(
     };
     let from_persona = matches!(source, SourceConfig::Persona(_));
     let username = sources::username(build, &key("username"), entry.username, from_persona);
-    if from_persona && username.is_none() {
+    let username = username.unwrap_or_else(|what| {
+        source = sources::unusable(build, &name, "persona", what);
+        None
+    });
+    if matches!(source, SourceConfig::Persona(_)) && username.is_none() {
         source = SourceConfig::Missing("set GIT_HTTP_USERNAME or GITEA_USER, or username in the file".to_owned());
     }
     let allow = entry.allow_users.map(|list| build.users(&key("allow_users"), list));

@@ -50,21 +50,21 @@ impl Env {
 
     /// The value with its place; one that is no text is a problem.
     pub(super) fn at(&self, name: &'static str, problems: &mut Vec<Problem>) -> Option<At<String>> {
-        let place = Place::Environment(name);
-        match self.os(name)?.to_str() {
-            Some(text) => Some(At { value: text.to_owned(), place }),
-            None => {
-                let what = "it is not UTF-8 text, expected text".to_owned();
-                problems.push(Problem { place, key: String::new(), what });
-                None
-            }
-        }
+        self.text(name)?.map_err(|problem| problems.push(problem)).ok()
     }
 
-    /// The first of these variables that is set.
-    pub(super) fn first(&self, names: &[&'static str], problems: &mut Vec<Problem>) -> Option<At<String>> {
-        let set = names.iter().find(|name| self.os(name).is_some())?;
-        self.at(set, problems)
+    /// The value with its place, or what is wrong with one that is no text.
+    pub(super) fn text(&self, name: &'static str) -> Option<Result<At<String>, Problem>> {
+        let place = Place::Environment(name);
+        Some(match self.os(name)?.to_str() {
+            Some(text) => Ok(At { value: text.to_owned(), place }),
+            None => Err(Problem { place, key: String::new(), what: "it is not UTF-8 text, expected text".to_owned() }),
+        })
+    }
+
+    /// [`Env::text`] of the first of these variables that is set.
+    pub(super) fn first(&self, names: &[&'static str]) -> Option<Result<At<String>, Problem>> {
+        names.iter().find_map(|name| self.text(name))
     }
 
     /// Variables of our own prefix that look like a misspelt one.

@@ -154,6 +154,10 @@ impl Report<'_> {
                 self.note(format!("{key}: unconfigured, {what}"));
                 return;
             }
+            SourceConfig::Unusable { what, .. } => {
+                self.note(format!("{key}: can't be used, {what}"));
+                return;
+            }
         };
         if let SourceConfig::Platform(settings) = source {
             self.network(settings);

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use molecule_protocol::limits::MAX_USERNAME;
+
 use super::build::Build;
 use super::place::Place;
 use super::raw;
 use super::reader::{At, nearest};
 use super::valid::{GITHUB, SourceConfig};
-use crate::secret::Secret;
+use crate::secret::{MAX_SECRET, Secret, Unfit};
 use crate::source::Platform;
 use crate::source::platform::{Proxies, Roots, Settings};
 
@@ -48,7 +50,7 @@ pub(super) fn build(build: &mut Build<'_>, name: &str, at: &At<raw::Source>) -> 
                 Some(token) => Some(SourceConfig::Env(token)),
                 None => missing("set GITHUB_TOKEN or GH_TOKEN"),
             },
-            "persona" => persona(build),
+            "persona" => Some(persona(build, name)),
             "none" => {
                 let what = "only github and persona can be switched off, expected a source, or the entry to be removed";
                 build.wrong(at.place.clone(), &key, what);
@@ -62,7 +64,7 @@ pub(super) fn build(build: &mut Build<'_>, name: &str, at: &At<raw::Source>) -> 
             }
         },
         raw::Source::Platform(written) => platform(build, name, written, Some(&at.place)),
-        raw::Source::Variable(variable) => secret_in(build, &key, variable),
+        raw::Source::Variable(variable) => secret_in(build, name, &key, variable),
         raw::Source::File(path) => {
             let path = At { value: path.value.clone(), place: path.place.clone() };
             build.absolute(&format!("{key}.file"), path).map(SourceConfig::File)
@@ -108,10 +110,13 @@ pub(super) fn platform(
         timeout: crate::source::platform::ATTEMPT,
     };
     if let Err(failure) = Platform::new(settings.clone()) {
-        // What is wrong may be the proxy, which only the text names.
-        let place = place.filter(|_| matches!(url.place, Place::File { .. })).unwrap_or(&url.place).clone();
-        build.wrong(place, &key, failure.message);
-        return None;
+        return match place.filter(|_| is_fault_of_file(&settings, &url, workspace.as_ref())) {
+            Some(place) => {
+                build.wrong(place.clone(), &key, failure.message);
+                None
+            }
+            None => Some(unusable(build, name, "platform", failure.message)),
+        };
     }
     build.places.insert(format!("{key}.platform"), url.place);
     let bearer_place = written.bearer_file.as_ref().map(|at| at.place.clone());
@@ -123,6 +128,25 @@ pub(super) fn platform(
         build.places.insert(format!("{key}.workspace"), at.place);
     }
     Some(SourceConfig::Platform(settings))
+}
+
+/// Whether the platform can't be asked even by what the file says alone, without
+/// the environment's workspace and proxy.
+fn is_fault_of_file(settings: &Settings, url: &At<String>, workspace: Option<&At<String>>) -> bool {
+    let is_written = |at: &At<String>| matches!(at.place, Place::File { .. });
+    let workspace_id = workspace.filter(|at| is_written(at)).map(|at| at.value.clone()).unwrap_or_default();
+    let proxies = Proxies::from_vars(|_| None);
+    is_written(url) && Platform::new(Settings { workspace_id, proxies, ..settings.clone() }).is_err()
+}
+
+/// A source that the environment spoils for one credential, which must not take
+/// the others away: they are served, and a warning names this one.
+pub(super) fn unusable(build: &mut Build<'_>, name: &str, kind: &'static str, what: String) -> SourceConfig {
+    let warning = format!("the credential {name} can't be served: {what}");
+    if !build.warnings.contains(&warning) {
+        build.warnings.push(warning);
+    }
+    SourceConfig::Unusable { kind, what }
 }
 
 /// A token that can't be one is no reason not to start: it would be dead within
@@ -158,34 +182,44 @@ pub(super) fn persona_is_whole(build: &mut Build<'_>) -> bool {
 }
 
 /// The images' password, without the line feed that mounted secrets end with.
-pub(super) fn persona(build: &mut Build<'_>) -> Option<SourceConfig> {
-    if !PERSONA_PASSWORD.iter().any(|name| build.env.os(name).is_some()) {
-        return Some(SourceConfig::Missing("set GIT_HTTP_PASSWORD or GITEA_TOKEN".to_owned()));
-    }
-    let password = build.env.first(&PERSONA_PASSWORD, &mut build.problems)?;
+pub(super) fn persona(build: &mut Build<'_>, name: &str) -> SourceConfig {
+    let password = match build.env.first(&PERSONA_PASSWORD) {
+        None => return SourceConfig::Missing("set GIT_HTTP_PASSWORD or GITEA_TOKEN".to_owned()),
+        Some(Err(problem)) => return unusable(build, name, "persona", problem.to_string()),
+        Some(Ok(at)) => at,
+    };
     match Secret::password(password.value.trim_end_matches(['\r', '\n'])) {
-        Ok(secret) => Some(SourceConfig::Persona(secret)),
-        Err(unfit) => {
-            build.wrong(password.place, "", format!("{unfit}, expected a password of 1 to 512 bytes on one line"));
-            None
-        }
+        Ok(secret) => SourceConfig::Persona(secret),
+        Err(unfit) => unusable(build, name, "persona", unfit_password(&password.place.to_string(), unfit)),
     }
 }
 
+fn unfit_password(place: &str, unfit: Unfit) -> String {
+    format!("{place}: {unfit}, expected a password of 1 to {MAX_SECRET} bytes on one line")
+}
+
 /// The user name: for the images' persona their variables come first.
+///
+/// # Errors
+/// The variable's value isn't a user name. A mistake in the file is noted.
 pub(super) fn username(
     build: &mut Build<'_>,
     key: &str,
     written: Option<At<String>>,
     from_persona: bool,
-) -> Option<String> {
-    let variable = from_persona.then(|| build.env.first(&PERSONA_USER, &mut build.problems)).flatten();
-    let at = variable.or(written)?;
-    if at.value.is_empty() || at.value.len() > 256 || at.value.chars().any(char::is_control) {
-        build.wrong(at.place, key, "not a user name, expected 1 to 256 bytes without control characters");
-        return None;
+) -> Result<Option<String>, String> {
+    const EXPECTED: &str = "not a user name, expected 1 to 256 bytes without control characters";
+    let variable = from_persona.then(|| build.env.first(&PERSONA_USER)).flatten();
+    let variable = variable.transpose().map_err(|problem| problem.to_string())?;
+    let Some(at) = variable.or(written) else { return Ok(None) };
+    if at.value.is_empty() || at.value.len() > MAX_USERNAME || at.value.chars().any(char::is_control) {
+        if matches!(at.place, Place::Environment(_)) {
+            return Err(format!("{}: {EXPECTED}", at.place));
+        }
+        build.wrong(at.place, key, EXPECTED);
+        return Ok(None);
     }
-    Some(build.placed(key, at))
+    Ok(Some(build.placed(key, at)))
 }
 
 /// Which variable holds the secret of such a source.
@@ -202,7 +236,7 @@ pub(super) fn variable_of(build: &Build<'_>, source: &SourceConfig) -> Option<Pl
     name.map(Place::Environment)
 }
 
-fn secret_in(build: &mut Build<'_>, key: &str, variable: &At<String>) -> Option<SourceConfig> {
+fn secret_in(build: &mut Build<'_>, credential: &str, key: &str, variable: &At<String>) -> Option<SourceConfig> {
     let name = &variable.value;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(plain) {
@@ -213,15 +247,19 @@ fn secret_in(build: &mut Build<'_>, key: &str, variable: &At<String>) -> Option<
         );
         return None;
     }
-    let Some(value) = build.env.var(name) else { return Some(SourceConfig::Missing(format!("set {name}"))) };
-    match Secret::password(value.trim_end_matches(['\r', '\n'])) {
-        Ok(password) => Some(SourceConfig::Variable { name: name.clone(), password }),
-        Err(unfit) => {
-            let what = format!("what the variable {name} holds can't be used: {unfit}");
-            build.wrong(variable.place.clone(), &format!("{key}.variable"), what);
-            None
-        }
-    }
+    let Some(value) = build.env.os(name) else { return Some(SourceConfig::Missing(format!("set {name}"))) };
+    let Some(value) = value.to_str() else {
+        return Some(unusable(
+            build,
+            credential,
+            "persona",
+            format!("environment {name}: it is not UTF-8 text, expected text"),
+        ));
+    };
+    Some(match Secret::password(value.trim_end_matches(['\r', '\n'])) {
+        Ok(password) => SourceConfig::Variable { name: name.clone(), password },
+        Err(unfit) => unusable(build, credential, "persona", unfit_password(&format!("environment {name}"), unfit)),
+    })
 }
 
 fn command_env(build: &Build<'_>) -> BTreeMap<String, String> {

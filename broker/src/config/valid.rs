@@ -144,6 +144,10 @@ pub enum SourceConfig {
     /// Configured, but what it needs isn't there: the state `unconfigured`.
     /// The text says what to set.
     Missing(String),
+    /// The environment names a source that can't be used: the state
+    /// `unavailable`. The text says which variable, what is wrong with it and
+    /// what is expected. Other credentials are served all the same.
+    Unusable { kind: &'static str, what: String },
 }
 
 /// Files and programs that are told of every new token.
@@ -214,6 +218,7 @@ impl SourceConfig {
             Self::File(_) => "file",
             Self::Command { .. } => "command",
             Self::Missing(_) => "unconfigured",
+            Self::Unusable { kind, .. } => kind,
         }
     }
 }

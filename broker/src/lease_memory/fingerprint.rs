@@ -25,7 +25,11 @@ pub fn of(credential: &Credential) -> [u8; 32] {
         SourceConfig::File(path) => add(path.as_os_str().as_encoded_bytes()),
         SourceConfig::Command { argv, .. } => argv.iter().for_each(|argument| add(argument.as_bytes())),
         // Nothing of these is kept: the configuration has them whole.
-        SourceConfig::Env(_) | SourceConfig::Persona(_) | SourceConfig::Variable { .. } | SourceConfig::Missing(_) => {}
+        SourceConfig::Env(_)
+        | SourceConfig::Persona(_)
+        | SourceConfig::Variable { .. }
+        | SourceConfig::Missing(_)
+        | SourceConfig::Unusable { .. } => {}
     }
     sha256(&text)
 }

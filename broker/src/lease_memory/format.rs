@@ -12,15 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use molecule_protocol::digest;
-use zeroize::Zeroizing;
 
 use crate::assemble::{Carried, Kept};
 use crate::lease::{Lease, Provenance};
 use crate::moment::{Boot, Deadline, Moment};
 use crate::secret::Secret;
+use crate::secret_buffer::SecretBuffer;
 
-/// Ten times what a hundred credentials with the longest tokens need.
-pub const MAX_BYTES: usize = 1 << 20;
+/// More than five times what a hundred credentials need, each with three of the
+/// longest tokens.
+pub const MAX_BYTES: usize = 1 << 24;
 
 const MAGIC: &[u8; 14] = b"molecule-lease";
 const VERSION: u16 = 1;
@@ -76,25 +77,15 @@ fn shifted(carried: &Carried, by: i128) -> Carried {
 }
 
 #[must_use]
-pub fn encode(snapshot: &Snapshot) -> Zeroizing<Vec<u8>> {
-    // Room for all, so that growing leaves no copies of secrets behind.
-    let leases: usize = snapshot.carried.values().map(|kept| 2048 * kept.leases.len() + 32 * kept.rejected.len()).sum();
-    let mut out = Writer(Zeroizing::new(Vec::with_capacity(leases + 1024 * (snapshot.carried.len() + 1))));
+pub fn encode(snapshot: &Snapshot) -> SecretBuffer {
+    let mut content = Writer(SecretBuffer::default());
+    content.snapshot(snapshot);
+    let content = content.0;
+    let mut out = Writer(SecretBuffer::with_capacity(HEAD + content.len() + DIGEST));
     out.raw(MAGIC);
     out.raw(&VERSION.to_le_bytes());
-    out.raw(&[0; 4]);
-    out.number(snapshot.sequence);
-    out.count(snapshot.carried.len());
-    for (name, kept) in &snapshot.carried {
-        out.bytes(name.as_bytes());
-        out.raw(&kept.fingerprint);
-        out.count(kept.rejected.len());
-        kept.rejected.iter().for_each(|sha256| out.raw(sha256));
-        out.count(kept.leases.len());
-        kept.leases.iter().for_each(|lease| out.lease(lease));
-    }
-    let length = u32::try_from(out.0.len() - HEAD).unwrap_or(u32::MAX);
-    out.0[HEAD - 4..HEAD].copy_from_slice(&length.to_le_bytes());
+    out.raw(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.raw(&content);
     let sha256 = digest::sha256(&out.0);
     out.raw(&sha256);
     out.0
@@ -139,9 +130,22 @@ pub fn decode(bytes: &[u8]) -> Result<Snapshot, Unreadable> {
     if content.0.is_empty() { Ok(snapshot) } else { Err(Unreadable::Malformed) }
 }
 
-struct Writer(Zeroizing<Vec<u8>>);
+struct Writer(SecretBuffer);
 
 impl Writer {
+    fn snapshot(&mut self, snapshot: &Snapshot) {
+        self.number(snapshot.sequence);
+        self.count(snapshot.carried.len());
+        for (name, kept) in &snapshot.carried {
+            self.bytes(name.as_bytes());
+            self.raw(&kept.fingerprint);
+            self.count(kept.rejected.len());
+            kept.rejected.iter().for_each(|sha256| self.raw(sha256));
+            self.count(kept.leases.len());
+            kept.leases.iter().for_each(|lease| self.lease(lease));
+        }
+    }
+
     fn lease(&mut self, lease: &Lease) {
         self.optional(lease.username.as_deref(), |out, username| out.bytes(username.as_bytes()));
         self.bytes(lease.secret.expose().as_bytes());
@@ -186,7 +190,7 @@ impl Writer {
     }
 
     fn raw(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        self.0.extend(bytes);
     }
 }
 

@@ -2,15 +2,15 @@
 //! (memfd_create(2); fcntl(2), "File Sealing").
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use zeroize::Zeroizing;
 
 use super::format::MAX_BYTES;
+use crate::secret_buffer::SecretBuffer;
 
 /// `MFD_NOEXEC_SEAL` of Linux 6.3, which a strict system insists on
 /// (`vm.memfd_noexec`).
@@ -38,16 +38,12 @@ pub fn is_sealed(memory: impl AsFd) -> bool {
     fcntl(memory, FcntlArg::F_GET_SEALS).is_ok_and(|seals| SealFlag::from_bits_retain(seals).contains(FIXED))
 }
 
-pub(super) fn read(mut memory: File) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(super) fn read(mut memory: File) -> io::Result<SecretBuffer> {
     if !is_sealed(&memory) {
         return Err(io::Error::other("it is not sealed"));
     }
     memory.rewind()?;
-    // One piece from the start: a vector that grows leaves copies behind.
-    let length = usize::try_from(memory.metadata()?.len()).unwrap_or(usize::MAX).min(MAX_BYTES);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
-    memory.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    SecretBuffer::read(memory, MAX_BYTES + 1)
 }
 
 #[cfg(test)]
@@ -60,7 +56,7 @@ mod tests {
         assert!(is_sealed(&memory));
         let mut file = File::from(memory);
         assert!(file.write_all(b"x").is_err() && file.set_len(0).is_err());
-        assert_eq!(&**read(file).unwrap(), b"lease");
+        assert_eq!(&*read(file).unwrap(), b"lease");
     }
 
     #[test]

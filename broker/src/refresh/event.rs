@@ -16,6 +16,8 @@ pub struct Start {
     pub rejected: Vec<[u8; 32]>,
     /// The provision-time token. Its deadline is for its giver to set.
     pub fallback: Option<Lease>,
+    /// Why there is no source, where one was configured and can't be used.
+    pub failure: Option<Failure>,
 }
 
 pub enum Event {

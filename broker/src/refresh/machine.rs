@@ -62,6 +62,8 @@ impl Machine {
             previous,
             fallback: start.fallback.map(Arc::new),
             rejected: start.rejected.into(),
+            consecutive_failures: u32::from(start.failure.is_some()),
+            last_error: start.failure.map(|failure| Arc::new(Trouble { failure, at: now })),
             ..Held::default()
         };
         let mut machine = Self {

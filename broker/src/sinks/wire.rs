@@ -6,6 +6,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use zeroize::Zeroizing;
 
 use crate::lease::Class;
+use crate::secret_buffer::SecretBuffer;
 
 /// The longest line: what a command printed, escaped.
 const MAX_LINE: usize = 512 * 1024;
@@ -67,7 +68,8 @@ impl Trouble {
 /// # Errors
 /// The other side is gone.
 pub async fn send(to: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) -> std::io::Result<()> {
-    let mut line = Zeroizing::new(serde_json::to_vec(what)?);
+    let mut line = SecretBuffer::with_capacity(1024);
+    serde_json::to_writer(&mut line, what)?;
     line.push(b'\n');
     to.write_all(&line).await
 }
@@ -96,10 +98,13 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     /// `None` at the end. May be dropped while it waits, between lines only.
     pub async fn next<T: for<'a> Deserialize<'a>>(&mut self) -> Option<T> {
-        use tokio::io::AsyncReadExt;
-        let mut line = Zeroizing::new(Vec::with_capacity(1024));
-        let mut bounded = (&mut self.0).take(MAX_LINE as u64);
-        bounded.read_until(b'\n', &mut line).await.ok()?;
+        let mut line = SecretBuffer::with_capacity(1024);
+        while line.last() != Some(&b'\n') && line.len() < MAX_LINE {
+            let available = self.0.fill_buf().await.ok().filter(|bytes| !bytes.is_empty())?;
+            let end = available.iter().position(|&b| b == b'\n').map_or(available.len(), |at| at + 1);
+            line.extend(&available[..end]);
+            self.0.consume(end);
+        }
         serde_json::from_slice(&line).ok()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::Uid;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncRead;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -14,6 +14,7 @@ use super::note::{self, MAX_NOTE};
 use crate::clock;
 use crate::lease::{Class, Failure, Fresh, Provenance};
 use crate::program::{self, Group};
+use crate::secret_buffer::SecretBuffer;
 use crate::sinks::{Errand, Errands};
 use crate::text::outside;
 
@@ -28,7 +29,7 @@ pub struct Command {
 /// What a command did.
 struct Outcome {
     status: ExitStatus,
-    stdout: Zeroizing<Vec<u8>>,
+    stdout: SecretBuffer,
     stderr: Vec<u8>,
 }
 
@@ -118,13 +119,12 @@ async fn errand(errands: &Errands, credential: &str) -> Result<Zeroizing<String>
 
 /// Reads one byte more than a note may have, then no further, so that the
 /// writer dies of the closed pipe.
-async fn read_capped(pipe: Option<impl AsyncRead + Unpin>) -> Zeroizing<Vec<u8>> {
-    let mut content = Zeroizing::new(Vec::with_capacity(1024));
-    if let Some(pipe) = pipe {
+async fn read_capped(pipe: Option<impl AsyncRead + Unpin>) -> SecretBuffer {
+    match pipe {
         // What came before an error is judged like any other text.
-        let _ = pipe.take(MAX_NOTE as u64 + 1).read_to_end(&mut content).await;
+        Some(pipe) => SecretBuffer::read_async(pipe, MAX_NOTE + 1).await.0,
+        None => SecretBuffer::default(),
     }
-    content
 }
 
 #[cfg(test)]

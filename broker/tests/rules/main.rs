@@ -19,5 +19,6 @@ mod reload;
 mod scope;
 mod socket_life;
 mod source;
+mod spoilt;
 mod strangers;
 mod who_may_ask;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const RULES: u32 = 51;
+const RULES: u32 = 57;
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -15,8 +15,8 @@ fn page() -> String {
     fs::read_to_string(workspace().join("docs/rules.md")).unwrap()
 }
 
-/// Every test in the workspace whose name begins with a letter and a rule's
-/// number, by number, with its file.
+/// Every test in the workspace whose name begins with a rule's number, by
+/// number, with its file.
 fn tests() -> BTreeMap<u32, BTreeSet<(String, String)>> {
     let mut found: BTreeMap<u32, BTreeSet<_>> = BTreeMap::new();
     let mut folders: Vec<PathBuf> =
@@ -48,11 +48,11 @@ fn function(line: &str) -> Option<&str> {
     rest.split(['(', '<']).next()
 }
 
-/// `a04_a05_without…` is about two.
+/// Reads `rule04_rule05_without…`, or a section's letter in place of `rule`.
 fn numbers(name: &str) -> Vec<u32> {
     let number = |word: &str| {
-        let (letter, digits) = word.split_at_checked(1)?;
-        let fits = letter.bytes().all(|b| b.is_ascii_lowercase()) && digits.len() == 2;
+        let (section, digits) = word.split_at_checked(word.len().checked_sub(2)?)?;
+        let fits = section == "rule" || section.len() == 1 && section.bytes().all(|b| b.is_ascii_lowercase());
         fits.then(|| digits.parse().ok()).flatten()
     };
     name.split('_').map_while(number).collect()
@@ -90,12 +90,21 @@ fn a_rules_row_names_the_files_that_have_a_test_of_it() {
     }
 }
 
-/// Run by hand: `cargo test -p molecule-broker --test rules -- --ignored --nocapture rows`
+/// Run by hand after a test has come or moved:
+/// `cargo test -p molecule-broker --test rules -- --ignored rewrite`
 #[test]
-#[ignore = "prints the files for the page's rows"]
-fn rows() {
-    for (number, tests) in tests() {
-        let files: BTreeSet<String> = tests.into_iter().map(|(file, _)| format!("`{file}`")).collect();
-        println!("{number}: {}", files.into_iter().collect::<Vec<_>>().join(", "));
+#[ignore = "writes the page's column of files anew"]
+fn rewrite_the_column_of_files() {
+    let tests = tests();
+    let mut lines = Vec::new();
+    for line in page().lines() {
+        let mut cells: Vec<String> = line.split(" | ").map(str::to_owned).collect();
+        let number = cells[0].strip_prefix("| ").and_then(|cell| cell.parse::<u32>().ok());
+        if let Some(holding) = number.and_then(|number| tests.get(&number)) {
+            let files: BTreeSet<String> = holding.iter().map(|(file, _)| format!("`{file}`")).collect();
+            cells[2] = files.into_iter().collect::<Vec<_>>().join(", ");
+        }
+        lines.push(cells.join(" | "));
     }
+    fs::write(workspace().join("docs/rules.md"), lines.join("\n") + "\n").unwrap();
 }

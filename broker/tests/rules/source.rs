@@ -26,11 +26,11 @@ fn body(token: &str, expires_at: &str) -> Answer {
 }
 
 #[test]
-fn c22_a_token_with_foreign_bytes_or_of_a_wrong_size_is_refused_and_the_old_one_stays() {
+fn rule22_an_unusable_token_is_refused_and_the_old_one_stays() {
     let world = World::calm();
     let before = world.token();
     let soon = format!("\"{}\"", rfc3339(SystemTime::now() + HOUR));
-    let long = format!("ghs_planted{}", "x".repeat(502));
+    let long = format!("ghs_planted{}", "x".repeat(8182));
     let bad = [
         r"ghs_planted\nquit=1",
         r"ghs_planted\r",
@@ -51,9 +51,19 @@ fn c22_a_token_with_foreign_bytes_or_of_a_wrong_size_is_refused_and_the_old_one_
         assert_eq!(class, "body", "{token:?}");
     }
     assert!(!world.log().contains("planted"), "{}", world.log());
-    world.platform.next(body(&long[..512], &soon));
-    assert!(world.broker(&["refresh", "github"]).status.success(), "512 bytes are a token");
-    assert_eq!(world.token().as_deref(), Some(&long[..512]));
+}
+
+#[test]
+fn rule22_a_token_over_the_limit_is_refused_with_both_lengths() {
+    let world = World::calm();
+    let soon = format!("\"{}\"", rfc3339(SystemTime::now() + HOUR));
+    let token = "ghs_".to_owned() + &"x".repeat(8189);
+    world.platform.next(body(&token, &soon));
+    let refused = world.broker(&["refresh", "github"]);
+    assert!(text(&refused.stderr).contains("it has 8193 bytes, and 8192 is the limit"), "{}", text(&refused.stderr));
+    world.platform.next(body(&token[..8192], &soon));
+    assert!(world.broker(&["refresh", "github"]).status.success());
+    assert_eq!(world.token().as_deref(), Some(&token[..8192]));
 }
 
 #[test]

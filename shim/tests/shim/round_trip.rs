@@ -6,6 +6,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use molecule_protocol::limits::MAX_ANSWER;
+
 use crate::support::*;
 
 unsafe extern "C" {
@@ -101,7 +103,7 @@ fn a_socket_that_nobody_listens_on_is_knocked_at_until_somebody_does() {
 #[test]
 fn what_is_longer_than_any_answer_is_none() {
     let around = "molecule/1 ok\nusername=\n\n".len();
-    for (length, fits) in [(8192, true), (8193, false)] {
+    for (length, fits) in [(MAX_ANSWER, true), (MAX_ANSWER + 1, false)] {
         let place = Place::new();
         let name = "u".repeat(length - around);
         let answer = format!("molecule/1 ok\nusername={name}\n\n");

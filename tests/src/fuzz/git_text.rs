@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use molecule_protocol::git::Scanner;
-use molecule_protocol::limits::{MAX_PASSWORD, MAX_REQUEST};
+use molecule_protocol::limits::MAX_REQUEST;
 use molecule_protocol::line::Fault;
 use molecule_protocol::request::{Client, Request, Verb, end};
 use molecule_protocol::{digest, encoding};
@@ -67,7 +67,7 @@ fn naive(verb: Verb, text: &[u8]) -> Result<Option<Vec<u8>>, ()> {
                 frame.extend_from_slice(line);
                 frame.push(b'\n');
             }
-            b"password" => rejected = Some(value.to_vec()).filter(|v| !v.is_empty() && v.len() <= MAX_PASSWORD),
+            b"password" => rejected = Some(value.to_vec()).filter(|v| !v.is_empty()),
             b"credential" => rejected = basic_password(value),
             _ => {}
         }
@@ -86,9 +86,6 @@ fn naive(verb: Verb, text: &[u8]) -> Result<Option<Vec<u8>>, ()> {
 }
 
 fn basic_password(value: &[u8]) -> Option<Vec<u8>> {
-    if value.is_empty() || value.len() > MAX_PASSWORD {
-        return None;
-    }
     let pair = STANDARD.decode(value).ok()?;
     let colon = pair.iter().position(|b| *b == b':')?;
     Some(pair[colon + 1..].to_vec())

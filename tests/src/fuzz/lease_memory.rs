@@ -25,7 +25,7 @@ pub fn lease_memory(bytes: &[u8]) {
 
 fn is_refused_or_the_only_form(memory: &[u8]) {
     if let Ok(snapshot) = decode(memory) {
-        assert_eq!(*encode(&snapshot), memory, "a memory that nobody wrote is believed");
+        assert_eq!(&*encode(&snapshot), memory, "a memory that nobody wrote is believed");
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use molecule_broker::lease::{Class, Failure, Fresh};
 use molecule_broker::moment::Moment;
+use molecule_broker::secret::MAX_SECRET;
 use molecule_broker::source::platform::answer::{Answer, Asked, MAX_BODY, parse};
 use serde_json::Value;
 
@@ -53,7 +54,7 @@ fn is_what_the_body_says(answer: &Answer<'_>, asked: &Asked<'_>, fresh: &Fresh) 
     assert_eq!(answer.status, 200);
     assert!(answer.body.len() <= MAX_BODY);
     let token = fresh.secret.expose();
-    assert!((1..=512).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic()));
+    assert!((1..=MAX_SECRET).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic()));
 
     let deadline = fresh.deadline.expect("a platform's token has an end");
     assert!(!deadline.left(asked.received).is_zero(), "dead on arrival");

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::SourceConfig;
 use super::*;
 
 /// One faulty file, and the beginning of each line that it must bring.
@@ -177,8 +178,6 @@ fn faults_in_the_environment_name_their_variable() {
         ("MOLECULE_BROKER_HOSTS", "github.com,github.com."),
         ("MOLECULE_BROKER_ALLOW_USERS", "nobody-here"),
         ("MOLECULE_BROKER_SINKS", "gh,files"),
-        ("ENABLE_GITHUB_MIRROR_CREDENTIALS", "maybe"),
-        ("PLATFORM_URL", "platform"),
     ];
     let problems = read(None, &Flags::default(), &env).unwrap_err().to_string();
     for (name, what) in [
@@ -187,13 +186,71 @@ fn faults_in_the_environment_name_their_variable() {
         ("MOLECULE_BROKER_HOSTS", "entry 2: not an origin: the host must be a plain name"),
         ("MOLECULE_BROKER_ALLOW_USERS", "there is no user"),
         ("MOLECULE_BROKER_SINKS", "unknown sink, did you mean file?"),
-        ("ENABLE_GITHUB_MIRROR_CREDENTIALS", "neither yes nor no, expected true or false"),
-        ("PLATFORM_URL", "PLATFORM_URL"),
     ] {
         let line = format!("environment {name}: {what}");
         assert!(problems.lines().any(|l| l.starts_with(&line)), "{line} is not in\n{problems}");
     }
     assert_eq!(problems.lines().count(), env.len(), "{problems}");
+}
+
+/// What the environment spoils of one credential, and the words that say so.
+#[test]
+fn rule54_a_credential_that_the_environment_spoils_stands_alone() {
+    const PERSONA: [(&str, &str); 2] = [("GIT_HTTP_USERNAME", "bot"), ("GIT_HTTP_PASSWORD", "password")];
+    const PLATFORM: (&str, &str) = ("PLATFORM_URL", "https://platform.example");
+    let long = "x".repeat(8193);
+    for (name, value, spoilt, words) in [
+        (
+            "GIT_HTTP_PASSWORD",
+            &*long,
+            "persona",
+            "environment GIT_HTTP_PASSWORD: it has 8193 bytes, and 8192 is the limit",
+        ),
+        ("GIT_HTTP_PASSWORD", "two\nlines", "persona", "a byte that no credential may have"),
+        ("GIT_HTTP_USERNAME", &long[..257], "persona", "environment GIT_HTTP_USERNAME: not a user name"),
+        ("PLATFORM_URL", "platform", "github", "PLATFORM_URL"),
+        ("HTTPS_PROXY", "://", "github", "proxy"),
+        ("ENABLE_GITHUB_MIRROR_CREDENTIALS", "maybe", "github", "neither yes nor no, expected true or false"),
+    ] {
+        let env: Vec<_> =
+            PERSONA.into_iter().chain([PLATFORM]).filter(|(n, _)| *n != name).chain([(name, value)]).collect();
+        let config = from_env(&env);
+        assert_eq!(names(&config), ["github", "persona"], "{name}");
+        for credential in &config.credentials {
+            match &credential.source {
+                SourceConfig::Unusable { what, .. } => {
+                    assert_eq!(&*credential.name, spoilt, "{name}");
+                    assert!(what.contains(words), "{name}: {what}");
+                    assert!(config.warnings.iter().any(|warning| warning.contains(what)), "{name}");
+                }
+                _ => assert_ne!(&*credential.name, spoilt, "{name}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn rule54_the_image_s_token_stands_in_for_a_spoilt_platform() {
+    let config = from_env(&[("PLATFORM_URL", "platform"), ("GITHUB_TOKEN", "ghs_frozen")]);
+    assert!(matches!(config.credentials[0].fallback, Some(SourceConfig::Env(_))));
+}
+
+#[test]
+fn rule54_a_mistake_in_the_file_stays_an_error() {
+    let platform = "[[credential]]\nname = \"github\"\nsource = { platform = \"nowhere\" }\n";
+    assert_eq!(faults(platform, &[("HTTPS_PROXY", "http://proxy:1")]).len(), 1);
+    let good = platform.replace("nowhere", "https://platform.example");
+    let config = from_file(&good, &[("HTTPS_PROXY", "://")]);
+    assert!(matches!(config.credentials[0].source, SourceConfig::Unusable { .. }), "the proxy is the environment's");
+}
+
+#[test]
+fn rule54_a_named_variable_that_holds_no_password_stands_alone() {
+    let text = "[[credential]]\nname = \"mine\"\norigins = [\"m.example\"]\nsource = { variable = \"MINE\" }\n";
+    let config = from_file(text, &[("MINE", "two\nlines"), ("PLATFORM_URL", "https://platform.example")]);
+    let source = |name: &str| &config.credential(name).unwrap().source;
+    assert!(matches!(source("mine"), SourceConfig::Unusable { what, .. } if what.starts_with("environment MINE: ")));
+    assert!(matches!(source("github"), SourceConfig::Platform(_)));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::Path;
 use nix::unistd::Uid;
 
 use crate::lease::{Class, Failure};
-use crate::secret::{MAX_BEARER, Secret};
+use crate::secret::{MAX_SECRET, Secret};
 use crate::small;
 
 #[derive(Default)]
@@ -90,9 +90,9 @@ fn read(path: &Path) -> Result<Secret, String> {
         None => follow(path)?,
     };
     // Some room for the blanks around it.
-    let content = small::content(file, MAX_BEARER + 64).map_err(unreadable)?;
+    let content = small::content(file, MAX_SECRET + 64).map_err(unreadable)?;
     let text = std::str::from_utf8(&content).map_err(|_| "holds no text".to_owned())?;
-    Secret::bearer(text.trim()).map_err(|unfit| format!("holds no bearer: {unfit}"))
+    Secret::token(text.trim()).map_err(|unfit| format!("holds no bearer: {unfit}"))
 }
 
 fn unreadable(error: io::Error) -> String {

@@ -16,13 +16,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 use super::answer::{Answer, MAX_BODY};
 use super::dial::{Route, Wire};
 use super::endpoint::Endpoint;
 use crate::lease::{Class, Failure};
 use crate::secret::Secret;
+use crate::secret_buffer::SecretBuffer;
 use crate::text::outside;
 
 const AGENT: &str = concat!("molecule-broker/", env!("CARGO_PKG_VERSION"));
@@ -36,7 +36,7 @@ const WORDS: Duration = Duration::from_secs(1);
 pub(super) struct Reply {
     status: u16,
     headers: HeaderMap,
-    body: Zeroizing<Vec<u8>>,
+    body: SecretBuffer,
 }
 
 impl Reply {
@@ -102,7 +102,7 @@ fn request(endpoint: &Endpoint, route: &Route, bearer: &Secret) -> Result<Reques
 
 async fn read(response: Response<Incoming>, endpoint: &Endpoint, route: &Route) -> Result<Reply, Failure> {
     let (head, incoming) = response.into_parts();
-    let mut body = Zeroizing::new(Vec::with_capacity(1024));
+    let mut body = SecretBuffer::with_capacity(1024);
     if head.status.as_u16() == 200 {
         fill(&mut body, incoming).await.map_err(|e| Failure { class: Class::Body, ..failure(&e, endpoint, route) })?;
     } else {
@@ -113,11 +113,11 @@ async fn read(response: Response<Incoming>, endpoint: &Endpoint, route: &Route) 
 }
 
 /// Reads until one byte more than an answer may have.
-async fn fill(body: &mut Vec<u8>, mut incoming: Incoming) -> hyper::Result<()> {
+async fn fill(body: &mut SecretBuffer, mut incoming: Incoming) -> hyper::Result<()> {
     while let Some(frame) = incoming.frame().await {
         if let Some(data) = frame?.data_ref() {
             let room = (MAX_BODY + 1).saturating_sub(body.len());
-            body.extend_from_slice(&data[..data.len().min(room)]);
+            body.extend(&data[..data.len().min(room)]);
             if body.len() > MAX_BODY {
                 break;
             }

@@ -59,7 +59,7 @@ impl Run {
         let leases = (shape & 2 != 0).then(|| lease("ghs_carried", Some(carried), Provenance::Platform, now));
         fallback.iter().chain(&leases).for_each(|lease| books.named(lease.secret.expose(), lease.deadline));
         let start =
-            Start { refreshable: shape & 8 == 0, leases: leases.into_iter().collect(), fallback, rejected: Vec::new() };
+            Start { refreshable: shape & 8 == 0, leases: leases.into_iter().collect(), fallback, ..Start::default() };
         let (machine, action) = Machine::new(policy.clone(), start, now, f64::from(numbers) / 256.0);
         let drawn = u64::from(shape) << 8 | u64::from(numbers);
         Self { policy, machine, now, wake: action.wake_at, asked: now.boot, minted: 0, drawn, books }
@@ -256,6 +256,7 @@ impl Run {
             leases: leases.into_iter().flatten().map(|lease| Lease::clone(lease)).collect(),
             rejected: held.rejected.to_vec(),
             fallback: held.fallback.as_deref().cloned(),
+            failure: None,
         };
         let (machine, action) = Machine::new(self.policy.clone(), start, self.now, 0.5);
         assert!(!action.fetch, "a restart alone asks nothing");

@@ -89,7 +89,7 @@ async fn g42_at_most_64_kib_of_a_body_leave_the_wire() {
     let flood = tokio::spawn(flood);
     let endpoint = Endpoint::new("http://p", "").unwrap();
     let route = Route::new(&endpoint, &Proxies::default()).unwrap();
-    let bearer = Secret::bearer(BEARER).unwrap();
+    let bearer = Secret::token(BEARER).unwrap();
     exchange::get(Box::new(near), &endpoint, &route, &bearer).await.unwrap();
     flood.await.unwrap();
     let read = *log.flooded.lock().unwrap();
