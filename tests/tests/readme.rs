@@ -28,7 +28,7 @@ fn every_block_has_its_row_and_every_row_its_block() {
     let mut blocks = BTreeSet::new();
     for document in blocks::documents() {
         for block in blocks::of(&document) {
-            let known = ["console", "dockerfile", "sh", "text", "toml"].contains(&block.language.as_str());
+            let known = ["console", "dockerfile", "python", "sh", "text", "toml"].contains(&block.language.as_str());
             assert!(known, "{}: no test runs a block of {:?}", block.place, block.language);
             let new = blocks.insert((document.clone(), String::from(block.first_line())));
             assert!(new, "{}: another block begins with the same line", block.place);

@@ -23,7 +23,7 @@ pub enum How {
 use How::{As, Ci, Config, On, Shown, Test};
 
 /// Document, the block's first line, and how it is run.
-const ROWS: [(&str, &str, How); 27] = [
+const ROWS: [(&str, &str, How); 30] = [
     ("CONTRIBUTING.md", ".ci/run", Ci),
     ("README.md", "git ──▶ git-credential-molecule ┐", Shown("a picture")),
     ("README.md", "cargo demo", Ci),
@@ -48,6 +48,7 @@ const ROWS: [(&str, &str, How); 27] = [
     ("docs/migration.md", "molecule-broker doctor", As("agent")),
     ("docs/migration.md", "molecule-broker exec -- your-script", As("agent")),
     ("docs/migration.md", "/usr/local/lib/molecule-broker/install --remove", As("root")),
+    ("docs/architecture.md", ARCHITECTURE, Shown("a picture")),
     ("docs/operating.md", "molecule-broker doctor", As("agent")),
     ("docs/operating.md", "$ molecule-broker status", As("agent")),
     ("docs/operating.md", "molecule-broker status --json", As("agent")),
@@ -57,6 +58,12 @@ const ROWS: [(&str, &str, How); 27] = [
     ("docs/operating.md", "grep -F \"token_sha256=$hashed_token\" /var/log/molecule-broker/audit.log", As("root")),
     ("docs/operating.md", "cargo run --package molecule-broker --example pages -- target/pages", Ci),
     ("docs/operating.md", "molecule-broker setup-git --system", As("root")),
+    ("docs/platform.md", REQUEST, Shown("the form of a request")),
+    (
+        "docs/platform.md",
+        "import datetime, http.server, json, os",
+        Test("platform_page.rs", "the_platform_of_the_page_serves_a_broker"),
+    ),
     (
         "fuzz/README.md",
         "fuzz/run 600              # all of them, ten minutes each",
@@ -69,6 +76,8 @@ const ROWS: [(&str, &str, How); 27] = [
     ),
 ];
 
+const ARCHITECTURE: &str = "entrypoint ─▶ supervisor ─▶ @daemon ─▶ daemon ─▶ runner ─▶ sinks, hooks, command sources";
+const REQUEST: &str = "GET {PLATFORM_URL}/workspaces/{WORKSPACE_ID}/github-installation-token";
 const SUPERVISE: &str = "molecule-broker supervise --user agent -- your-command";
 
 /// The image of our own too: the families take their files from it.
