@@ -71,7 +71,7 @@ pub enum Command {
     Reload,
     /// Say how things stand
     #[command(
-        after_help = "Examples:\n  molecule-broker status\n  molecule-broker status --wait 30s --strict\n  molecule-broker status --watch\n  molecule-broker status --json | jq '.credentials[].state'\n\nExit status: 0 nothing is wrong that someone should act on, 1 a credential is expired, rejected or unavailable (with --strict: one that is configured can't be served now), 3 no broker answers."
+        after_help = "Examples:\n  molecule-broker status\n  molecule-broker status --wait 30s --strict\n  molecule-broker status --watch\n  molecule-broker status --json | jq '.credentials[].state'\n\nExit status: 0 nothing is wrong that someone should act on, 1 a credential is expired, rejected or unavailable (with --strict: one that is configured can't be served now; with --live: never), 3 no broker answers."
     )]
     Status(status::Options),
     /// Ask for a refresh now and wait for what comes of it

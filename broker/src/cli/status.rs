@@ -32,11 +32,14 @@ pub struct Options {
     #[arg(long, value_name = "DURATION", value_parser = super::duration)]
     pub wait: Option<Duration>,
     /// Show it again and again, until interrupted
-    #[arg(long, conflicts_with_all = ["json", "wait", "strict"])]
+    #[arg(long, conflicts_with_all = ["json", "wait", "strict", "live"])]
     pub watch: bool,
     /// Exit with 1 unless every configured credential can be served now
     #[arg(long)]
     pub strict: bool,
+    /// Exit with 0 whenever a daemon answers, for whatever restarts containers
+    #[arg(long, conflicts_with = "strict")]
+    pub live: bool,
 }
 
 /// # Errors
@@ -92,6 +95,9 @@ fn fetch(global: &Global) -> Result<(Status, String), Fault> {
 
 /// With `--wait`, a credential that is still starting is worth waiting for.
 fn is_good(status: &Status, options: &Options) -> bool {
+    if options.live {
+        return true;
+    }
     let configured = status.credentials.iter().filter(|c| c.state != "unconfigured");
     match (options.strict, options.wait) {
         (true, _) => configured.clone().all(|c| c.serving),

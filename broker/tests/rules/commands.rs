@@ -21,6 +21,7 @@ fn status_is_3_where_nobody_serves_and_0_once_a_token_is_there() {
     let none = world.broker(&["status"]);
     assert_eq!(none.status.code(), Some(3));
     assert!(text(&none.stderr).contains("molecule-broker serve"), "{}", text(&none.stderr));
+    assert_eq!(code(&world, &["status", "--live"]), Some(3));
     world.start();
     world.settle();
     assert_eq!((code(&world, &["status"]), code(&world, &["status", "--strict"])), (Some(0), Some(0)));
@@ -45,6 +46,7 @@ fn status_is_1_where_a_credential_is_unavailable() {
     assert_eq!(status.status.code(), Some(1));
     let table = text(&status.stdout);
     assert!(table.contains("UNHEALTHY") && table.contains("http_5xx"), "{table}");
+    assert_eq!(code(&world, &["status", "--live"]), Some(0), "a restart wouldn't mend the platform");
 }
 
 #[test]
