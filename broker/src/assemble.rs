@@ -2,7 +2,6 @@
 //! a machine with what is already known of it, and the two halves of its place
 //! in the store.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -11,7 +10,7 @@ use nix::unistd::Uid;
 use crate::clock;
 use crate::config::{self, Config, Scope, SourceConfig};
 use crate::lease::{Class, Failure, Fresh, Lease, Provenance};
-use crate::lease_memory::fingerprint;
+use crate::lease_memory::{Carried, CarriedLeases, fingerprint};
 use crate::moment::{Deadline, Moment};
 use crate::peer::Admission;
 use crate::refresh::driver::{Driver, Observer};
@@ -20,19 +19,6 @@ use crate::sinks::Errands;
 use crate::source::{Command, Env, File, Persona, Platform, Source};
 use crate::store;
 use crate::table::{Credential, Table};
-
-/// What is already known of each credential, by name: from before a reload, or
-/// from the daemon before this one.
-pub type Carried = BTreeMap<Arc<str>, Kept>;
-
-#[derive(Clone, Debug, Default)]
-pub struct Kept {
-    pub leases: Vec<Lease>,
-    /// SHA-256 of secrets that a host rejected.
-    pub rejected: Vec<[u8; 32]>,
-    /// Of the source that the leases came from; no other may take them over.
-    pub fingerprint: [u8; 32],
-}
 
 /// What a reload finds at work.
 #[derive(Clone, Copy)]
@@ -84,12 +70,12 @@ pub fn assemble(
             continue;
         }
         let fingerprint = fingerprint::of(credential);
-        let mut kept = carried.get(&credential.name).cloned().unwrap_or_default();
-        if kept.fingerprint != fingerprint && !kept.leases.is_empty() {
+        let mut inherited = carried.get(&credential.name).cloned().unwrap_or_default();
+        if inherited.fingerprint != fingerprint && !inherited.leases.is_empty() {
             tracing::info!(credential = &*credential.name, "its source is another one now: what it gave is dropped");
-            kept.leases.clear();
+            inherited.leases.clear();
         }
-        let (source, start) = begin(credential, kept, now, errands)?;
+        let (source, start) = begin(credential, inherited, now, errands)?;
         let refreshable = start.refreshable;
         let (machine, first) = Machine::new(credential.policy.clone(), start, now, clock::jitter());
         let (writer, reader) = store::cell(machine.held().clone());
@@ -134,13 +120,13 @@ fn entry(
 /// The source that will be asked, and what the machine starts from.
 fn begin(
     credential: &config::Credential,
-    kept: Kept,
+    carried: CarriedLeases,
     now: Moment,
     errands: Option<&Errands>,
 ) -> Result<(Option<Arc<Source>>, Start), Failure> {
-    let mut start = Start { leases: kept.leases, rejected: kept.rejected, ..Start::default() };
+    let mut start = Start { leases: carried.leases, rejected: carried.rejected, ..Start::default() };
     let source = match &credential.source {
-        // Both are all there will ever be of them, whatever was kept.
+        // Both never change while the daemon runs: what was carried is ignored.
         SourceConfig::Persona(password) | SourceConfig::Variable { password, .. } => {
             start.leases = vec![lease(Persona::new(None, password.clone()).fetch(), now)];
             None

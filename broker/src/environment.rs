@@ -4,9 +4,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the place")]
 
-use std::ffi::OsString;
-
-use crate::config::Env;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 
 /// All of it, for the configuration.
 #[must_use]
@@ -23,4 +22,40 @@ pub fn os(name: &str) -> Option<OsString> {
 #[must_use]
 pub fn text(name: &str) -> Option<String> {
     os(name)?.into_string().ok()
+}
+
+/// The environment as a map, so that no test touches the process's own. It holds
+/// secrets, so it has no `Debug`.
+#[derive(Clone, Default)]
+pub struct Env(BTreeMap<String, OsString>);
+
+impl Env {
+    /// Takes what `std::env::vars_os` gives. A name that is no UTF-8 is none
+    /// that anybody here would ask for.
+    pub fn from_os(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self(vars.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect())
+    }
+
+    /// The value; an empty one counts as unset, as images set them so.
+    #[must_use]
+    pub fn os(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// The value, where it is text.
+    #[must_use]
+    pub fn var(&self, name: &str) -> Option<String> {
+        self.os(name).and_then(OsStr::to_str).map(str::to_owned)
+    }
+
+    /// All of them, in the order of their names.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &OsStr)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_os_str()))
+    }
+}
+
+impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Env {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(vars: I) -> Self {
+        Self::from_os(vars.into_iter().map(|(name, value)| (name.into(), value.into())))
+    }
 }

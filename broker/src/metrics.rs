@@ -2,8 +2,6 @@
 //! methods here; the names and labels are known to dashboards and stand in one
 //! place.
 
-pub mod listen;
-
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 

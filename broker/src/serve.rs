@@ -13,22 +13,21 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::assemble::{Assembled, AtWork, Carried, Kept, assemble};
+use crate::assemble::{Assembled, AtWork, assemble};
 use crate::audit::Audit;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::journal::Journal;
-use crate::lease::{Failure, Lease};
-use crate::lease_memory::{Inherited, Keeper};
+use crate::lease::Failure;
+use crate::lease_memory::{self, Inherited, LeaseSaver};
 use crate::metrics::Metrics;
-use crate::metrics::listen::{ListenError, Listener};
+use crate::refresh::Outcome;
 use crate::refresh::driver::{Driver, Observed, Observer};
-use crate::refresh::{Held, Outcome};
+use crate::server::scrape::{ListenError, Listener};
 use crate::server::{Command, Service, accept};
 use crate::service_manager::ServiceManager;
 use crate::sinks::{Errands, Outlet};
 use crate::status::About;
-use crate::table::Table;
 
 /// How long a daemon that was told to stop goes on for those who already wait
 /// for an answer: a platform's usual round trip, and little beside the second
@@ -76,8 +75,8 @@ impl Serve {
         let outlet = Arc::new(Outlet::new(errands.map(Errands::over).transpose()?, &config));
         let manager = Arc::new(manager);
         let Inherited { carried, sequence, names } = inherited;
-        let keeper = Arc::new(Keeper::new(Arc::clone(&manager), sequence, names, carry));
-        let observer = observer(Arc::clone(&metrics), Arc::clone(&outlet), Arc::clone(&keeper));
+        let saver = Arc::new(LeaseSaver::new(Arc::clone(&manager), sequence, names));
+        let observer = observer(Arc::clone(&metrics), Arc::clone(&outlet), Arc::clone(&saver));
         let Assembled { table, drivers } = assemble(&config, None, &carried, &observer, outlet.errands())?;
         let audit = Audit::new(config.log.format, config.log.audit_file.as_deref()).map_err(ServeError::Audit)?;
         let about = About { started: clock::now().boot, sandbox, restarts };
@@ -95,7 +94,7 @@ impl Serve {
         let living = manager.live();
         tokio::pin!(living);
         manager.ready();
-        keeper.begin(Arc::clone(&service));
+        saver.replace(&service.table());
         tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %config.socket.path.display(), "serving");
         let mut running = Running { config, reread, refilter };
         loop {
@@ -118,7 +117,7 @@ impl Serve {
             };
             manager.reloading();
             let outcome = running.reload(&service, &observer, &outlet);
-            keeper.look();
+            saver.replace(&service.table());
             let told = match outcome {
                 Ok(drivers) => {
                     tracing::info!("configuration reloaded");
@@ -154,7 +153,7 @@ impl Running {
         let mut config = (self.reread)()?;
         let table = service.table();
         let at_work = AtWork { config: &self.config, table: &table };
-        let next = assemble(&config, Some(at_work), &carry(&table), observer, outlet.errands());
+        let next = assemble(&config, Some(at_work), &lease_memory::of_table(&table), observer, outlet.errands());
         let next = next.map_err(|failure| failure.message)?;
         let audit = service.audit.reopen(config.log.audit_file.as_deref());
         audit.map_err(|error| {
@@ -232,28 +231,13 @@ fn changed(running: &config::Socket, read: &config::Socket) -> bool {
     (&running.path, running.mode, running.group) != (&read.path, read.mode, read.group)
 }
 
-/// What a reload or the next daemon takes along: a credential keeps its leases
-/// by its name.
-fn carry(table: &Table) -> Carried {
-    let kept = |held: Arc<Held>, fingerprint| {
-        // The others are whole in the configuration.
-        let leases = [&held.previous, &held.current].into_iter().flatten().filter(|_| held.refreshable);
-        Kept {
-            leases: leases.map(|lease| Lease::clone(lease)).collect(),
-            rejected: held.rejected.to_vec(),
-            fingerprint,
-        }
-    };
-    table.credentials.iter().map(|c| (Arc::clone(&c.name), kept(c.reader.held(), c.fingerprint))).collect()
-}
-
 /// Lease memory, log, metrics, sinks and hooks of everything that the refresh
 /// side does.
-fn observer(metrics: Arc<Metrics>, outlet: Arc<Outlet>, keeper: Arc<Keeper>) -> Observer {
+fn observer(metrics: Arc<Metrics>, outlet: Arc<Outlet>, saver: Arc<LeaseSaver>) -> Observer {
     let journal = Journal::default();
     Arc::new(move |Observed { credential, source, outcome, held }| {
         if outcome != Outcome::RejectedAgain {
-            keeper.look();
+            saver.observe(credential, held);
         }
         metrics.refreshed(credential, source, outcome);
         outlet.observe(credential, outcome, held);

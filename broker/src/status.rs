@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::joinable;
 use crate::moment::{Boot, Moment};
-use crate::server::Service;
 use crate::table::{self, Table};
 
 /// What never changes while the daemon runs.
@@ -67,8 +66,8 @@ pub struct LastError {
 
 /// The status on one line.
 #[must_use]
-pub fn json(service: &Service, table: &Table, now: Moment) -> String {
-    serde_json::to_string(&take(&service.about, table, now)).unwrap_or_default()
+pub fn json(about: &About, table: &Table, now: Moment) -> String {
+    serde_json::to_string(&take(about, table, now)).unwrap_or_default()
 }
 
 #[must_use]

@@ -15,9 +15,10 @@ use nix::unistd::Uid;
 
 use super::{Fault, Global, launch};
 use crate::answer::{self, Bytes, Choice, Ready};
-use crate::assemble::{Carried, assemble};
+use crate::assemble::assemble;
 use crate::clock;
 use crate::config::{Config, SourceConfig};
+use crate::lease_memory::Carried;
 use crate::refresh::driver::Observed;
 
 /// # Errors

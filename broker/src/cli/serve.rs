@@ -58,7 +58,9 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
             (listener, Some(bound))
         }
     };
-    let errands = needed(&config).then(|| sinks::start(&config, options.user.as_deref())).transpose();
+    let errands = needed(&config)
+        .then(|| sinks::start(config.file.as_deref(), &config.socket.path, options.user.as_deref()))
+        .transpose();
     let errands =
         errands.map_err(|error| Fault::new(FAILED, format!("the helper process can't be started: {error}")))?;
     let (inherited, manager) = (Inherited::read(leases), ServiceManager::from_env(notify));

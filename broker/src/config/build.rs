@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
-use super::env::Env;
 use super::place::{Place, Problem};
 use super::raw::List;
 use super::reader::At;
+use crate::environment::Env;
 use crate::users::{NotFound, User};
 
 /// What has to be asked of the machine.

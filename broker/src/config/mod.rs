@@ -30,8 +30,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, Uid, access, geteuid};
 
+pub use crate::environment::Env;
 pub use build::System;
-pub use env::Env;
 pub use place::{Place, Problem, Problems};
 pub use sections::Flags;
 pub use valid::{

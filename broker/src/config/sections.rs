@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 
 use super::build::{Build, System, comma_list};
-use super::env::Env;
 use super::place::{Place, Problem, Problems};
 use super::raw::{self, Raw};
 use super::reader::{At, nearest};
 use super::valid::{Config, Credential, GITHUB, Hooks, Listen, Log, LogFormat, Sinks, Socket};
 use super::{credentials, policy, socket_path};
+use crate::environment::Env;
 use crate::users::{OVERFLOW, User};
 
 /// What the command line says.

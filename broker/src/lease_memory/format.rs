@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use molecule_protocol::digest;
 
-use crate::assemble::{Carried, Kept};
+use super::{Carried, CarriedLeases};
 use crate::lease::{Lease, Provenance};
 use crate::moment::{Boot, Deadline, Moment};
 use crate::secret::Secret;
@@ -67,7 +67,7 @@ fn shifted(carried: &Carried, by: i128) -> Carried {
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     };
     let mut shifted = carried.clone();
-    for lease in shifted.values_mut().flat_map(|kept| &mut kept.leases) {
+    for lease in shifted.values_mut().flat_map(|carried| &mut carried.leases) {
         lease.received.boot = boot(lease.received.boot);
         if let Some(deadline) = &mut lease.deadline {
             deadline.boot = boot(deadline.boot);
@@ -114,18 +114,18 @@ pub fn decode(bytes: &[u8]) -> Result<Snapshot, Unreadable> {
     let mut snapshot = Snapshot { sequence: content.number()?, carried: Carried::new() };
     for _ in 0..content.count()? {
         let name: Arc<str> = content.text()?.into();
-        let mut kept = Kept { fingerprint: content.array()?, ..Kept::default() };
+        let mut leases = CarriedLeases { fingerprint: content.array()?, ..CarriedLeases::default() };
         for _ in 0..content.count()? {
-            kept.rejected.push(content.array()?);
+            leases.rejected.push(content.array()?);
         }
         for _ in 0..content.count()? {
-            kept.leases.push(content.lease()?);
+            leases.leases.push(content.lease()?);
         }
         // In the one order in which they are written, and so none twice.
         if snapshot.carried.last_key_value().is_some_and(|(last, _)| *last >= name) {
             return Err(Unreadable::Malformed);
         }
-        snapshot.carried.insert(name, kept);
+        snapshot.carried.insert(name, leases);
     }
     if content.0.is_empty() { Ok(snapshot) } else { Err(Unreadable::Malformed) }
 }
@@ -136,13 +136,13 @@ impl Writer {
     fn snapshot(&mut self, snapshot: &Snapshot) {
         self.number(snapshot.sequence);
         self.count(snapshot.carried.len());
-        for (name, kept) in &snapshot.carried {
+        for (name, carried) in &snapshot.carried {
             self.bytes(name.as_bytes());
-            self.raw(&kept.fingerprint);
-            self.count(kept.rejected.len());
-            kept.rejected.iter().for_each(|sha256| self.raw(sha256));
-            self.count(kept.leases.len());
-            kept.leases.iter().for_each(|lease| self.lease(lease));
+            self.raw(&carried.fingerprint);
+            self.count(carried.rejected.len());
+            carried.rejected.iter().for_each(|sha256| self.raw(sha256));
+            self.count(carried.leases.len());
+            carried.leases.iter().for_each(|lease| self.lease(lease));
         }
     }
 

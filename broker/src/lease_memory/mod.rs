@@ -1,22 +1,24 @@
 //! What outlives the daemon: its leases, in sealed memory that its service
 //! manager holds. Never a file.
 //!
-//! - [`Snapshot`], [`mod@format`]: what is kept, and its bytes; pure
+//! - [`CarriedLeases`]: what one daemon leaves to the next
+//! - [`Snapshot`], [`mod@format`]: all of it at one moment, and its bytes; pure
 //! - [`fingerprint`]: which configuration a lease belongs to
 //! - [`sealed`]: bytes that nobody can change any more
-//! - [`Keeper`]: hands the service manager a new memory after every change
+//! - [`LeaseSaver`]: hands the service manager a new memory after every change
 
+mod carried;
 pub mod fingerprint;
 pub mod format;
-mod keeper;
+mod saver;
 mod sealed;
 
-use crate::assemble::Carried;
 use crate::clock;
-use crate::service_manager::Kept;
+use crate::service_manager::StoredFd;
 
+pub use carried::{Carried, CarriedLeases, of_table};
 pub use format::{Snapshot, Unreadable};
-pub use keeper::Keeper;
+pub use saver::LeaseSaver;
 pub use sealed::{is_sealed, seal};
 
 /// What the daemon before this one left behind.
@@ -33,9 +35,9 @@ impl Inherited {
     /// The newest memory that verifies; any other isn't believed in part
     /// either.
     #[must_use]
-    pub fn read(memories: Vec<Kept>) -> Self {
+    pub fn read(memories: Vec<StoredFd>) -> Self {
         let mut inherited = Self::default();
-        for Kept { name, memory } in memories {
+        for StoredFd { name, memory } in memories {
             let read = sealed::read(memory).and_then(|bytes| Ok(format::decode(&bytes)?));
             match read {
                 Ok(snapshot) if snapshot.sequence >= inherited.sequence => {

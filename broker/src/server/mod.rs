@@ -8,6 +8,7 @@ pub mod accept;
 pub mod rates;
 pub mod refusals;
 mod rights;
+pub mod scrape;
 pub mod service;
 mod slow;
 pub mod socket;

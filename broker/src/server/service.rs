@@ -85,7 +85,7 @@ impl Service {
         match request.verb {
             Verb::Get => self.get(table, peer, request),
             Verb::Erase => erase(table, peer, request),
-            Verb::Status => First::Done(answer::document(&status::json(self, table, clock::now())), Served::Ok),
+            Verb::Status => First::Done(answer::document(&status::json(&self.about, table, clock::now())), Served::Ok),
             Verb::Refresh | Verb::Reload => First::Later,
         }
     }

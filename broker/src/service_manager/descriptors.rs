@@ -9,7 +9,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use listenfd::ListenFd;
 use nix::unistd::close;
 
-use super::Kept;
+use super::StoredFd;
 use crate::environment;
 
 /// The name of the listening socket's descriptor under `supervise`; a systemd
@@ -27,7 +27,7 @@ pub const LEASE: &str = "lease-";
 pub struct Handed {
     pub listener: Option<UnixListener>,
     pub notify: Option<UnixDatagram>,
-    pub leases: Vec<Kept>,
+    pub leases: Vec<StoredFd>,
 }
 
 impl Handed {
@@ -47,7 +47,7 @@ impl Handed {
             if name.starts_with(LEASE) {
                 let Some(raw) = descriptors.take_raw_fd(index)? else { continue };
                 match reopen_memory(raw) {
-                    Ok(memory) => handed.leases.push(Kept { name: name.to_owned(), memory }),
+                    Ok(memory) => handed.leases.push(StoredFd { name: name.to_owned(), memory }),
                     Err(error) => tracing::warn!(name, "a kept lease is no memory, dropped: {error}"),
                 }
             } else if name == NOTIFY {

@@ -69,7 +69,7 @@ impl ServiceManager {
 
     /// Has a descriptor kept for the daemon after this one. Whether it was
     /// sent; the protocol has no answer.
-    pub fn keep(&self, name: &str, memory: &OwnedFd) -> bool {
+    pub fn store_fd(&self, name: &str, memory: &OwnedFd) -> bool {
         let message = format!("FDSTORE=1\nFDNAME={name}");
         self.notifier.as_ref().is_some_and(|notifier| notifier.send(&message, Some(memory)).is_ok())
     }
@@ -107,7 +107,7 @@ impl ServiceManager {
 
 /// A kept memory with the name that it was kept under.
 #[derive(Debug)]
-pub struct Kept {
+pub struct StoredFd {
     pub name: String,
     pub memory: File,
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Socket;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::wire::{self, Errand, Lines, Printed, Report, Request, Trouble};
-use crate::config::Config;
 
 /// How many errands may stand in line. Each is one refresh of one credential.
 const QUEUE: usize = 64;
@@ -28,15 +28,15 @@ const GONE: &str = "the helper process that starts programs has ended";
 ///
 /// # Errors
 /// It can't be started.
-pub fn start(config: &Config, user: Option<&str>) -> io::Result<Socket> {
+pub fn start(config: Option<&Path>, socket: &Path, user: Option<&str>) -> io::Result<Socket> {
     let (ours, theirs) = Socket::pair()?;
     let mut command = Command::new("/proc/self/exe");
-    if let Some(file) = &config.file {
+    if let Some(file) = config {
         command.arg("--config").arg(file);
     }
     command
         .arg("--socket")
-        .arg(&config.socket.path)
+        .arg(socket)
         .arg("errands")
         .args(user.iter().flat_map(|user| ["--user", user]))
         .stdin(Stdio::from(OwnedFd::from(theirs)))

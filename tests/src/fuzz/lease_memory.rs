@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use molecule_broker::assemble::{Carried, Kept};
 use molecule_broker::lease::{Lease, Provenance};
 use molecule_broker::lease_memory::Snapshot;
 use molecule_broker::lease_memory::format::{decode, encode};
+use molecule_broker::lease_memory::{Carried, CarriedLeases};
 use molecule_broker::moment::{Deadline, Moment};
 use molecule_broker::secret::Secret;
 use molecule_protocol::digest;
@@ -64,7 +64,7 @@ fn carried(draw: &mut Draw<'_>) -> Carried {
     let credentials = draw.below(4);
     let one = |draw: &mut Draw<'_>| {
         let name = Arc::from(draw.text(12));
-        let mut kept = Kept { fingerprint: [draw.byte(); 32], ..Kept::default() };
+        let mut kept = CarriedLeases { fingerprint: [draw.byte(); 32], ..CarriedLeases::default() };
         kept.rejected = (0..draw.below(3)).map(|_| [draw.byte(); 32]).collect();
         kept.leases = (0..draw.below(3)).map(|_| lease(draw)).collect();
         (name, kept)

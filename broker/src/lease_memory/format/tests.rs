@@ -31,7 +31,7 @@ fn lease() -> impl Strategy<Value = Lease> {
 
 fn snapshot() -> impl Strategy<Value = Snapshot> {
     let kept = (vec(lease(), 0..3), vec(any::<[u8; 32]>(), 0..3), any::<[u8; 32]>())
-        .prop_map(|(leases, rejected, fingerprint)| Kept { leases, rejected, fingerprint });
+        .prop_map(|(leases, rejected, fingerprint)| CarriedLeases { leases, rejected, fingerprint });
     let carried = proptest::collection::btree_map("[a-z]{1,12}".prop_map(Arc::from), kept, 0..4);
     (any::<u64>(), carried).prop_map(|(sequence, carried)| Snapshot { sequence, carried })
 }

@@ -17,11 +17,11 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::Service;
+use super::socket::{Bound, Plan, SocketError};
 use crate::clock;
 use crate::config::Listen;
 use crate::quiet::{MINUTE, Quiet};
-use crate::server::Service;
-use crate::server::socket::{Bound, Plan, SocketError};
 
 /// Scrapers at a time; a further one waits.
 const SCRAPERS: usize = 4;
