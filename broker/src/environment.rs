@@ -18,6 +18,12 @@ pub fn os(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
+/// The value, also where it is empty: git's variables mean something then.
+#[must_use]
+pub fn raw(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
 /// The value, where it is text.
 #[must_use]
 pub fn text(name: &str) -> Option<String> {

@@ -2,26 +2,68 @@
 //!
 //! For each origin an empty `helper` comes first, which drops whatever helpers
 //! were read before, then ours: git asks the helpers in the order of reading
-//! (gitcredentials(7)). As variables (`GIT_CONFIG_COUNT`, git-config(1)) all
-//! this is read after every file, so no repository's configuration can put
-//! another helper beside ours: that one sees no `get` and no `store`.
+//! (gitcredentials(7)). As a variable ([`variables`]) all this is read after
+//! every file, so no repository's configuration can put another helper beside
+//! ours: that one sees no `get` and no `store`.
 //!
 //! A credential without a scope of its own (the open persona) may be meant for
 //! any host, and those hosts may have helpers of their user's choice: nothing
 //! is dropped for them. There ours is only added, and as a variable, where it
 //! is asked last. In a file that is read first it would be asked before the
 //! user's own and win, so there the credential is left to askpass, which git
-//! asks after all helpers: `core.askPass`, unless somebody set that already.
+//! asks after all helpers: `core.askPass`, unless the user set that already.
 
+pub mod installed;
+pub mod variables;
+
+use std::path::Path;
+
+pub use self::variables::GitSetting;
 use crate::config::{Config, Origin, Scope};
 
-/// As git finds it on `PATH`: `git-credential-molecule`.
-pub const HELPER: &str = "molecule";
+/// The helper's program.
+pub const HELPER: &str = "git-credential-molecule";
 
-/// As git finds it on `PATH`.
+/// The name by which git finds that program on `PATH`, and which an older
+/// `setup-git` wrote.
+const HELPER_NAME: &str = "molecule";
+
+/// The old script's name, under which some images run the helper.
+const HELPER_SCRIPT: &str = "molecule-git-token-helper.sh";
+
+/// The program for git's prompts.
 pub const ASKPASS: &str = "molecule-askpass";
 
-pub const COUNT: &str = "GIT_CONFIG_COUNT";
+/// True for every value of `credential.helper` that leads git to our helper.
+#[must_use]
+pub fn names_helper(value: &str) -> bool {
+    let program = first_word(value.trim_start_matches('!').trim_start());
+    let is_program = Path::new(&program).file_name().is_some_and(|name| name == HELPER);
+    // Some images write it as `!bash PATH get`.
+    is_program || program == HELPER_NAME || value.contains(HELPER_SCRIPT)
+}
+
+/// True for every value of `core.askPass` that leads git to our askpass.
+#[must_use]
+pub fn names_askpass(value: &str) -> bool {
+    Path::new(value).file_name().is_some_and(|name| name == ASKPASS)
+}
+
+/// The first word of a shell's command line, without its quotes.
+fn first_word(command: &str) -> String {
+    let (mut word, mut quote) = (String::new(), None);
+    let mut rest = command.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\'' | '"' if quote == Some(c) => quote = None,
+            '\'' | '"' if quote.is_none() => quote = Some(c),
+            '\\' if quote != Some('\'') => word.extend(rest.next()),
+            _ if c.is_whitespace() && quote.is_none() => break,
+            _ => word.push(c),
+        }
+    }
+    word
+}
 
 /// What git is to be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,40 +104,13 @@ impl Wiring {
         }
     }
 
-    /// All entries in git's order of reading, for the command scope.
+    /// All settings in git's order of reading, for the command scope; `helper`
+    /// is the value that leads git to ours.
     #[must_use]
-    pub fn entries(&self) -> Vec<(String, &'static str)> {
-        let open = self.open.then(|| ("credential.helper".to_owned(), HELPER));
-        let each = self.keys.iter().flat_map(|key| [(key.clone(), ""), (key.clone(), HELPER)]);
+    pub fn settings(&self, helper: &str) -> Vec<GitSetting> {
+        let open = self.open.then(|| GitSetting::new("credential.helper", helper));
+        let each = self.keys.iter().flat_map(|key| [GitSetting::new(key, ""), GitSetting::new(key, helper)]);
         open.into_iter().chain(each).collect()
-    }
-
-    /// The same as variables, behind `existing` ones that are there already;
-    /// without anybody at a terminal to be asked.
-    #[must_use]
-    pub fn variables(&self, existing: usize) -> Vec<(String, String)> {
-        let entries = self.entries();
-        let mut variables = vec![(COUNT.to_owned(), (existing + entries.len()).to_string())];
-        for (at, (key, value)) in entries.into_iter().enumerate() {
-            variables.push((format!("GIT_CONFIG_KEY_{}", existing + at), key));
-            variables.push((format!("GIT_CONFIG_VALUE_{}", existing + at), value.to_owned()));
-        }
-        variables.push(("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned()));
-        variables
-    }
-
-    /// How many entries of the environment to keep before ours: all that
-    /// `GIT_CONFIG_COUNT` counts, but not ours if they are the last already.
-    #[must_use]
-    pub fn existing(&self, variable: impl Fn(&str) -> Option<String>) -> usize {
-        let count = variable(COUNT).and_then(|n| n.trim().parse::<usize>().ok()).unwrap_or(0);
-        let entries = self.entries();
-        let Some(first) = count.checked_sub(entries.len()) else { return count };
-        let is_ours = entries.iter().enumerate().all(|(at, (key, value))| {
-            variable(&format!("GIT_CONFIG_KEY_{}", first + at)).as_deref() == Some(key)
-                && variable(&format!("GIT_CONFIG_VALUE_{}", first + at)).unwrap_or_default() == *value
-        });
-        if is_ours { first } else { count }
     }
 }
 
@@ -122,16 +137,16 @@ mod tests {
 
     #[test]
     fn each_origin_has_an_empty_helper_before_ours() {
-        let entries =
-            wiring(&["github.com", "https://*.ghe.com:8443", "http://git:3000", "GitHub.com"], false).entries();
-        let keys: Vec<_> = entries.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        let settings =
+            wiring(&["github.com", "https://*.ghe.com:8443", "http://git:3000", "GitHub.com"], false).settings("/h");
+        let keys: Vec<_> = settings.iter().map(|s| (s.key.as_str(), s.value.as_deref().unwrap())).collect();
         assert_eq!(
             keys[..4],
             [
                 ("credential.https://github.com.helper", ""),
-                ("credential.https://github.com.helper", "molecule"),
+                ("credential.https://github.com.helper", "/h"),
                 ("credential.https://*.ghe.com:8443.helper", ""),
-                ("credential.https://*.ghe.com:8443.helper", "molecule"),
+                ("credential.https://*.ghe.com:8443.helper", "/h"),
             ]
         );
         assert_eq!(keys[4].0, "credential.http://git:3000.helper");
@@ -139,35 +154,27 @@ mod tests {
 
     #[test]
     fn an_open_persona_adds_a_helper_for_all_hosts_and_drops_none() {
-        let entries = wiring(&["github.com"], true).entries();
-        assert_eq!(entries[0], ("credential.helper".to_owned(), "molecule"));
-        assert!(entries[1].1.is_empty(), "github.com still drops it, or it would be asked twice");
+        let settings = wiring(&["github.com"], true).settings("/h");
+        assert_eq!(settings[0], GitSetting::new("credential.helper", "/h"));
+        assert_eq!(settings[1].value.as_deref(), Some(""), "github.com still drops it, or it would be asked twice");
     }
 
     #[test]
-    fn variables_go_behind_those_that_are_there() {
-        let variables = wiring(&["github.com"], false).variables(3);
-        let pairs: Vec<_> = variables.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        assert_eq!(
-            pairs,
-            [
-                ("GIT_CONFIG_COUNT", "5"),
-                ("GIT_CONFIG_KEY_3", "credential.https://github.com.helper"),
-                ("GIT_CONFIG_VALUE_3", ""),
-                ("GIT_CONFIG_KEY_4", "credential.https://github.com.helper"),
-                ("GIT_CONFIG_VALUE_4", "molecule"),
-                ("GIT_TERMINAL_PROMPT", "0"),
-            ]
-        );
-    }
-
-    #[test]
-    fn variables_that_are_ours_already_are_not_added_again() {
-        let wiring = wiring(&["github.com"], true);
-        let once = wiring.variables(2);
-        let environment = |name: &str| once.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-        assert_eq!(wiring.existing(environment), 2);
-        assert_eq!(wiring.existing(|name| (name == COUNT).then(|| "7".to_owned())), 7);
-        assert_eq!(wiring.existing(|_| None), 0);
+    fn our_helper_is_known_by_every_name() {
+        for value in [
+            "molecule",
+            "/usr/local/bin/git-credential-molecule",
+            r"/opt/my\ dir/git-credential-molecule",
+            "!'/opt/my dir/git-credential-molecule'",
+            "!/app/scripts/molecule-git-token-helper.sh get",
+            "!bash /x/molecule-git-token-helper.sh",
+        ] {
+            assert!(names_helper(value), "{value}");
+        }
+        for other in
+            ["", "store", "!/usr/bin/gh auth git-credential", "/x/git-credential-store --file molecule", "/x/molecule"]
+        {
+            assert!(!names_helper(other), "{other}");
+        }
     }
 }

@@ -17,7 +17,7 @@
 //! | [`service_manager`], [`lease_memory`] | what systemd or `supervise` holds for the next daemon |
 //! | [`assemble`], [`serve`] | the composition root: the only place that knows both sides |
 //! | [`harden`], [`sandbox`] | what neighbours may see of a process, and what the daemon may still do |
-//! | [`git_config`] | what leads git to the helper: pure |
+//! | [`git_config`] | what leads git to the helper, in its files and in variables |
 //! | [`supervise`] | the container's entrypoint: what holds all that while daemons come and go |
 //! | [`doctor`] | the wiring, checked end to end |
 //! | [`client`], [`cli`] | the control commands, which are clients like any other |

@@ -9,6 +9,7 @@ mod kit;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 
 use kit::{BROKER, World, is_root, text, wait_for};
 use nix::fcntl::OFlag;
@@ -52,35 +53,56 @@ fn the_command_finds_a_daemon_that_is_ready() {
 #[test]
 fn the_command_has_no_frozen_token_and_gits_variables_behind_its_own() {
     let mut world = World::new();
+    let helper = world.script("bin/git-credential-molecule", "");
     for (name, value) in [
         ("GITHUB_TOKEN", "ghs_frozen"),
         ("GH_TOKEN", "ghs_frozen"),
         ("GIT_CONFIG_COUNT", "1"),
         ("GIT_CONFIG_KEY_0", "user.name"),
         ("GIT_CONFIG_VALUE_0", "somebody"),
+        ("GIT_CONFIG_PARAMETERS", "'alias.two'='!echo 1\n2'"),
     ] {
         world.set(name, value);
     }
-    world.supervise(&["--", "sh", "-c", "env > env; git config --get-all user.name > name"]).wait();
+    let script = "env > env; git config --get-all user.name > name; git config alias.two >> name";
+    world.supervise(&["--", "sh", "-c", script]).wait();
     let env = fs::read_to_string(world.path("repo/env")).unwrap();
     assert!(!env.contains("ghs_") && !env.contains("NOTIFY_SOCKET") && !env.contains("LISTEN_"), "{env}");
-    for line in [
-        "GIT_CONFIG_COUNT=5",
-        "GIT_CONFIG_KEY_1=credential.https://github.com.helper",
-        "GIT_CONFIG_VALUE_1=",
-        "GIT_CONFIG_KEY_2=credential.https://github.com.helper",
-        "GIT_CONFIG_VALUE_2=molecule",
-        "GIT_ASKPASS=",
-        "GIT_TERMINAL_PROMPT=0",
-    ] {
-        assert!(env.contains(line), "{line} in {env}");
+    let key = "'credential.https://github.com.helper'";
+    let pair = format!("'alias.two'='!echo 1\n2' {key}='' {key}='{}' ", helper.display());
+    for text in ["GIT_CONFIG_COUNT=1\n", &pair, "GIT_ASKPASS=", "GIT_TERMINAL_PROMPT=0\n"] {
+        assert!(env.contains(text), "{text} in {env}");
     }
-    assert_eq!(fs::read_to_string(world.path("repo/name")).unwrap(), "somebody\n");
+    assert_eq!(fs::read_to_string(world.path("repo/name")).unwrap(), "somebody\n!echo 1\n2\n");
     assert_eq!(world.platform.minted(), 0, "nobody needed a token");
 }
 
 #[test]
-fn h49_a_repositorys_own_helper_sees_no_get_and_no_store() {
+fn without_a_helper_the_command_keeps_its_own_git_settings() {
+    let mut world = World::new();
+    world.set("GIT_CONFIG_PARAMETERS", "'a.b'='c'");
+    world.supervise(&["--", "sh", "-c", "env > env"]).wait();
+    let env = fs::read_to_string(world.path("repo/env")).unwrap();
+    if Path::new("/usr/local/bin/git-credential-molecule").exists() {
+        eprintln!("SKIP: a missing helper: it is installed on this machine");
+        return;
+    }
+    assert!(env.contains("GIT_CONFIG_PARAMETERS='a.b'='c'\n"), "{env}");
+    let wanted = "install the shim as /usr/local/bin/git-credential-molecule";
+    assert!(world.log().contains(wanted), "{}", world.log());
+}
+
+#[test]
+fn more_settings_than_a_variable_takes_never_keep_the_command_away() {
+    let mut world = World::new();
+    world.script("bin/git-credential-molecule", "");
+    world.set("GIT_CONFIG_PARAMETERS", format!("'a.b'='{}'", "c".repeat(100_000)));
+    assert_eq!(world.supervise(&["--", "sh", "-c", "exit 6"]).wait().code(), Some(6), "{}", world.log());
+    assert!(world.log().contains("setup-git --system"), "{}", world.log());
+}
+
+#[test]
+fn rule49_a_repositorys_helper_sees_no_get_and_no_store() {
     let world = World::new();
     world.git(&["init", "-q"]);
     let spy = world.script("bin/git-credential-spy", &format!("echo \"$1\" >> {}", world.path("seen").display()));
@@ -172,6 +194,7 @@ fn a_bad_configuration_never_keeps_the_command_from_starting_and_is_tried_again(
     let mut world = World::new();
     world.set("MOLECULE_BROKER_CONFIG", world.path("config.toml").display().to_string());
     world.config("nonsense = 1\n");
+    world.script("bin/git-credential-molecule", "");
     let supervised = world.supervise(&["--", "sh", "-c", "env > env; touch there; exec sleep 600"]);
     wait_for("the command", || world.path("repo/there").exists().then_some(()));
     assert!(world.log().contains("nonsense"), "{}", world.log());

@@ -62,6 +62,8 @@ const ASKPASS: &str = "askpass is there and executable";
 const HELPER: &str = "the helper is on PATH and executable";
 const NAMES: &str = "each name answers as what it is called";
 const GIT: &str = "git is configured for all users";
+const GEMINI: &str = "git works as Gemini CLI starts it";
+const BARE: &str = "git works with a bare environment";
 const SCRIPTS: &str = "the old scripts' paths work";
 
 #[test]
@@ -81,7 +83,7 @@ fn an_image_whose_askpass_the_agent_can_change_fails() {
 
 #[test]
 fn an_image_without_the_helper_fails() {
-    breaks("RUN rm /usr/local/bin/git-credential-molecule", &[HELPER, NAMES]);
+    breaks("RUN rm /usr/local/bin/git-credential-molecule", &[HELPER, NAMES, GEMINI, BARE]);
 }
 
 #[test]
@@ -96,12 +98,17 @@ fn an_image_whose_askpass_leads_elsewhere_fails() {
 
 #[test]
 fn an_image_whose_helper_leads_elsewhere_fails() {
-    breaks("RUN ln -sf /bin/true /usr/local/bin/git-credential-molecule", &[NAMES]);
+    breaks("RUN ln -sf /bin/true /usr/local/bin/git-credential-molecule", &[NAMES, GEMINI, BARE]);
 }
 
 #[test]
 fn an_image_without_gits_configuration_fails() {
-    breaks("RUN git config --system --remove-section credential.https://github.com", &[GIT]);
+    breaks("RUN git config --system --remove-section credential.https://github.com", &[GIT, BARE]);
+}
+
+#[test]
+fn an_image_whose_helper_is_configured_by_its_name_fails() {
+    breaks("RUN git config --system credential.https://github.com.helper molecule molecule", &[GIT, BARE]);
 }
 
 #[test]
@@ -140,6 +147,8 @@ fn an_image_that_never_starts_the_broker_fails() {
             "the broker serves",
             "git works in a shell that never saw the entrypoint",
             "git works in the agent's environment",
+            GEMINI,
+            BARE,
             "the agent's environment has no frozen token",
             "the health check is green",
             "a new token is used at once",
@@ -176,7 +185,7 @@ fn an_image_that_keeps_a_token_of_its_own_fails() {
     let cache = "!t=/dev/shm/t; [ -s $t ] || molecule-broker token >$t; echo username=x; echo password=$(cat $t); :";
     breaks(
         &format!(
-            "RUN git config --system credential.https://github.com.helper '' '^molecule' && \
+            "RUN git config --system credential.https://github.com.helper '' 'molecule$' && \
              git config --system --add credential.https://github.com.helper '{cache}'"
         ),
         &[GIT, "a new token is used at once", "kill -9 of the daemon loses nothing", "no token is on disk"],
@@ -188,7 +197,7 @@ fn an_image_that_does_not_start_a_killed_daemon_again_fails() {
     breaks(
         "ENTRYPOINT [\"sh\", \"-c\", \"chown agent /configs; molecule-broker serve & \
          unset GITHUB_TOKEN GH_TOKEN; exec gosu agent sleep infinity\"]",
-        &["kill -9 of the daemon loses nothing"],
+        &[GEMINI, "kill -9 of the daemon loses nothing"],
     );
 }
 

@@ -7,30 +7,89 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use molecule_tests::git_host::Worth;
 use molecule_tests::programs::{Git, gits};
 use molecule_tests::skip;
 use molecule_tests::world::{Ran, Setup, Wiring, World, run, run_with_input, write_program};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// git 2.46 told helpers apart from those who only pass a credential on. Before
-/// that every configured helper is handed what worked, by git itself.
+/// git hands what worked to every helper that it knows of. The empty helper
+/// before ours takes out all that were read until then.
 #[test]
-fn r21_a_store_beside_ours_gets_nothing_from_a_git_that_can_keep_it_out() {
+fn rule21_a_store_read_before_setup_gits_entry_keeps_nothing() {
     for git in gits() {
         let world = World::started(Setup::default());
+        let store = Store::new(&world);
+        let system = world.path().join("system");
+        fs::write(&system, &store.section).unwrap();
+        let in_city = |program: &Path| {
+            let mut command = world.command(program);
+            command.env_remove("GIT_CONFIG_NOSYSTEM").env("GIT_CONFIG_SYSTEM", &system);
+            command.env("MOLECULE_BROKER_HOSTS", world.host.origin());
+            command
+        };
+        let mut askpass = in_city(&git.path);
+        askpass.env("GIT_ASKPASS", world.bin().join("molecule-askpass"));
+        run(askpass.args(["ls-remote", &store.url]), PATIENCE).ok();
+        assert!(store.taken().contains("x-access-token"), "the control, git {}", git.version);
+        run(in_city(&world.bin().join("molecule-broker")).args(["setup-git", "--global"]), PATIENCE).ok();
+        run(in_city(&git.path).args(["ls-remote", &store.url]), PATIENCE).ok();
+        assert_eq!(store.taken(), "", "git {}", git.version);
+    }
+}
+
+/// Wherever the store is configured: the settings of `supervise` are read last.
+#[test]
+fn rule21_beside_supervises_settings_a_store_keeps_nothing() {
+    for git in gits() {
+        let world = World::new(Setup::default());
+        let store = Store::new(&world);
+        let [system, global] = ["system", "global"].map(|name| world.path().join(name));
+        fs::write(&system, &store.section).unwrap();
+        fs::write(&global, &store.section).unwrap();
+        run(world.git(&git, Wiring::Nothing).args(["init", "-q"]), PATIENCE).ok();
+        let own = world.work().join(".git/config");
+        fs::write(&own, fs::read_to_string(&own).unwrap() + &store.section).unwrap();
+        let below = |words: &[&str]| {
+            let mut supervised = world.broker.command(&["supervise", "--", "env"]);
+            supervised.args(words).arg(&git.path).args(["ls-remote", &store.url]).current_dir(world.work());
+            supervised.env("GIT_CONFIG_SYSTEM", &system).env("GIT_CONFIG_GLOBAL", &global);
+            supervised.env("GIT_SSL_CAINFO", world.ca_file());
+            supervised.env("PATH", format!("{}:/usr/bin:/bin", world.bin().display()));
+            run(&mut supervised, PATIENCE).ok();
+        };
+        // By askpass then.
+        below(&["--unset=GIT_CONFIG_PARAMETERS"]);
+        assert!(store.taken().contains("x-access-token"), "the control, git {}", git.version);
+        let live = world.host.shown_count(Worth::Live);
+        below(&[]);
+        assert!(world.host.shown_count(Worth::Live) > live, "git {}", git.version);
+        assert_eq!(store.taken(), "", "git {}", git.version);
+    }
+}
+
+/// A private repository, and the section of a configuration that keeps its
+/// token in a file.
+struct Store {
+    url: String,
+    section: String,
+    file: PathBuf,
+}
+
+impl Store {
+    fn new(world: &World) -> Self {
         world.host.create_repository("acme/app.git");
         let file = world.home().join("stored");
-        let store = format!("credential.helper=store --file={}", file.display());
-        let mut command = world.git(&git, Wiring::Helper);
-        command.args(["-c", &store, "ls-remote", &world.host.url("acme/app.git")]);
-        run(&mut command, Duration::from_secs(10)).ok();
-        let stored = fs::read_to_string(&file).unwrap_or_default();
-        if git.at_least(2, 46) {
-            assert_eq!(stored, "", "git {} stored it", git.version);
-        } else {
-            assert!(stored.contains("x-access-token"), "git {} is better than the docs say", git.version);
-        }
+        let section = format!("[credential]\n\thelper = store --file={}\n", file.display());
+        Self { url: world.host.url("acme/app.git"), section, file }
+    }
+
+    /// What was stored until now. It is gone then.
+    fn taken(&self) -> String {
+        let text = fs::read_to_string(&self.file).unwrap_or_default();
+        let _ = fs::remove_file(&self.file);
+        text
     }
 }
 

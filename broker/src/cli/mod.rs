@@ -91,7 +91,7 @@ pub enum Command {
     Exec(exec::Options),
     /// Lead git to the credential helper
     #[command(
-        after_help = "For each host an empty helper is set first, which drops what was configured before, then ours. Run twice it changes nothing.\n\nExamples:\n  molecule-broker setup-git --system\n  molecule-broker setup-git --host github.com --host git.example.com:8443\n  eval \"$(molecule-broker setup-git --env)\"\n\nExit status: 0; 1 if git can't write, 2 on a bad configuration or host."
+        after_help = "For each host an empty helper is set first, which drops what was configured before, then ours by its path. Run twice it changes nothing.\n\nExamples:\n  molecule-broker setup-git --system\n  molecule-broker setup-git --system --remove\n  molecule-broker setup-git --host github.com --host git.example.com:8443\n  eval \"$(molecule-broker setup-git --env)\"\n\nExit status: 0; 1 if git can't write or the helper isn't installed, 2 on a bad configuration or host."
     )]
     SetupGit(setup_git::Options),
     /// Check the wiring end to end, and say what to do about each fault

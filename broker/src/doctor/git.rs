@@ -8,6 +8,7 @@ use molecule_protocol::origin::Pattern;
 use super::git_files::{Entry, entries, printable};
 use super::{Finding, Scene};
 use crate::config::Origin;
+use crate::git_config::names_helper;
 use crate::text::shell_word;
 
 const SETUP: &str = "molecule-broker setup-git --system (as root), or --global";
@@ -73,11 +74,7 @@ fn applies(key: &str, origin: &Origin) -> bool {
 }
 
 fn is_ours(value: &str) -> bool {
-    let program = value.trim_start_matches('!').split_whitespace().next().unwrap_or_default();
-    let file = Path::new(program).file_name().and_then(|f| f.to_str()).unwrap_or_default();
-    let named = ["molecule", "git-credential-molecule", "molecule-git-token-helper.sh"];
-    // Some images write it as `!bash PATH get`.
-    named.contains(&file) || value.contains("molecule-git-token-helper.sh")
+    names_helper(value)
 }
 
 fn name(entry: &Entry) -> String {

@@ -6,19 +6,38 @@ use std::os::unix::process::CommandExt;
 
 use nix::unistd::Pid;
 
-use super::stage;
+use super::plan::CommandEnvironment;
+use super::{say, stage};
+use crate::environment;
+use crate::git_config::variables::{self, LONGEST};
 
 /// Frozen at provisioning and dead within the hour: with these in its
 /// environment gh asks nobody else. The daemon keeps them as its fallback.
 const FROZEN: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 
-pub fn start(argv: &[OsString], user: &str, environment: &[(String, String)]) -> io::Result<Pid> {
+pub fn start(argv: &[OsString], user: &str, added: &CommandEnvironment) -> io::Result<Pid> {
     let mut command = stage::command(user, argv);
     for name in FROZEN {
         command.env_remove(name);
     }
-    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    command.envs(added.variables.iter().map(|(name, value)| (name, value)));
+    command.envs(git_variables(added));
     // A group of its own, so that a terminal can be its own too.
     let child = command.process_group(0).spawn()?;
     Ok(Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?))
+}
+
+/// Without them git still has its files, but a command that is given more than
+/// the kernel takes can't be started at all.
+fn git_variables(added: &CommandEnvironment) -> Vec<(String, OsString)> {
+    let changed = variables::appended(&added.git, environment::raw);
+    let longest = changed.iter().map(|(_, value)| value.len()).max().unwrap_or(0);
+    if longest <= LONGEST {
+        return changed;
+    }
+    say::warn(&format!(
+        "git's settings would take {longest} bytes of the command's environment and are left out, since {LONGEST} is \
+         the most; write them by: molecule-broker setup-git --system"
+    ));
+    Vec::new()
 }

@@ -11,16 +11,13 @@ use nix::unistd::{Gid, Uid, geteuid};
 use super::stage::take_on;
 use crate::config::{Config, LogFormat, SourceConfig};
 use crate::environment;
-use crate::git_config::Wiring;
+use crate::git_config::{GitSetting, Wiring, installed, variables};
 use crate::server::socket;
 use crate::small;
 use crate::users::{self, OVERFLOW};
 
 /// The user that exists for the daemon alone.
 const OWN_USER: &str = "molecule-broker";
-
-const ASKPASS: &str = "molecule-askpass";
-const USUAL_ASKPASS: &str = "/usr/local/bin/molecule-askpass";
 
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -29,18 +26,25 @@ pub struct Plan {
     pub user: String,
     /// In which of its formats the log is.
     pub log: LogFormat,
-    /// What the command finds in its environment.
-    pub environment: Vec<(String, String)>,
+    pub command: CommandEnvironment,
+}
+
+/// What the command finds in its environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandEnvironment {
+    /// For git, behind what others set for it.
+    pub git: Vec<GitSetting>,
+    pub variables: Vec<(String, String)>,
 }
 
 impl Plan {
     #[must_use]
     pub fn of(config: &Config, user: String) -> Self {
-        let mut environment = wired(&Wiring::of(config));
+        let mut command = CommandEnvironment::of(&Wiring::of(config));
         if config.socket.path != Path::new(DEFAULT_SOCKET) {
-            environment.push(("MOLECULE_BROKER_SOCKET".into(), config.socket.path.display().to_string()));
+            command.variables.push(("MOLECULE_BROKER_SOCKET".into(), config.socket.path.display().to_string()));
         }
-        Self { socket: socket::Plan::of(config), user, log: config.log.format, environment }
+        Self { socket: socket::Plan::of(config), user, log: config.log.format, command }
     }
 
     /// # Errors
@@ -58,10 +62,13 @@ impl Plan {
             },
             user: value("user").unwrap_or_default().to_owned(),
             log: value("log").and_then(LogFormat::named).unwrap_or(LogFormat::Text),
-            environment: values("env")
-                .filter_map(|pair| pair.split_once('='))
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
+            command: CommandEnvironment {
+                git: values("git").filter_map(|pair| variables::parameters(pair.as_bytes()).ok()).flatten().collect(),
+                variables: values("env")
+                    .filter_map(|pair| pair.split_once('='))
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect(),
+            },
         })
     }
 }
@@ -73,25 +80,31 @@ impl fmt::Display for Plan {
         writeln!(f, "log={}", self.log.name())?;
         writeln!(f, "make-folder={}", if *make_folder { "yes" } else { "no" })?;
         group.map_or(Ok(()), |group| writeln!(f, "group={group}"))?;
-        self.environment.iter().try_for_each(|(name, value)| writeln!(f, "env={name}={value}"))
+        let CommandEnvironment { git, variables } = &self.command;
+        git.iter().try_for_each(|setting| writeln!(f, "git={}", variables::quoted(std::slice::from_ref(setting))))?;
+        variables.iter().try_for_each(|(name, value)| writeln!(f, "env={name}={value}"))
     }
 }
 
-/// The command's environment where no configuration could be had: it leads to
-/// the socket that a mended one will most likely serve.
-#[must_use]
-pub fn usual_environment() -> Vec<(String, String)> {
-    let key = |host| format!("credential.https://{host}.helper");
-    wired(&Wiring { keys: ["github.com", "gist.github.com"].map(key).into(), open: false })
-}
+impl CommandEnvironment {
+    /// The environment where no configuration could be had: it leads to the
+    /// socket that a corrected one will most likely serve.
+    #[must_use]
+    pub fn usual() -> Self {
+        let key = |host| format!("credential.https://{host}.helper");
+        Self::of(&Wiring { keys: ["github.com", "gist.github.com"].map(key).into(), open: false })
+    }
 
-fn wired(wiring: &Wiring) -> Vec<(String, String)> {
-    let existing = wiring.existing(environment::text);
-    let mut environment = wiring.variables(existing);
-    let beside = std::fs::read_link(super::OURSELVES).ok().and_then(|us| Some(us.parent()?.join(ASKPASS)));
-    let askpass = beside.filter(|path| path.exists()).unwrap_or_else(|| USUAL_ASKPASS.into());
-    environment.push(("GIT_ASKPASS".into(), askpass.display().to_string()));
-    environment
+    fn of(wiring: &Wiring) -> Self {
+        // An empty helper without ours behind it would only take helpers away.
+        let git = installed::helper_value().map(|helper| wiring.settings(&helper)).unwrap_or_else(|missing| {
+            super::say::warn(&format!("the command's git isn't led to the broker: {missing}"));
+            Vec::new()
+        });
+        let askpass = installed::askpass_path().display().to_string();
+        let variables = vec![("GIT_ASKPASS".into(), askpass), variables::no_prompt()];
+        Self { git, variables }
+    }
 }
 
 /// Whom the daemon runs as: its own user if that one can read what it must,
@@ -158,7 +171,10 @@ mod tests {
             },
             user: "agent".into(),
             log: LogFormat::Json,
-            environment: vec![("A".into(), "b=c".into()), ("EMPTY".into(), String::new())],
+            command: CommandEnvironment {
+                git: vec![GitSetting::new("a.b", "it's"), GitSetting::new("a.b", "")],
+                variables: vec![("A".into(), "b=c".into()), ("EMPTY".into(), String::new())],
+            },
         };
         assert_eq!(format!("{:?}", Plan::parse(&plan.to_string()).unwrap()), format!("{plan:?}"));
     }

@@ -19,7 +19,7 @@ use nix::unistd::Pid;
 use super::daemon::{Daemon, Hand, by_number, by_signal, meaning};
 use super::kept::KeptLeases;
 use super::pace::{End, Pace};
-use super::plan::{self, Plan};
+use super::plan::{CommandEnvironment, Plan};
 use super::signals::Signals;
 use super::watchdog::Verdict;
 use super::{FAILED, command, say, stage};
@@ -283,8 +283,8 @@ impl Supervisor {
             return;
         }
         let environment = match &self.place {
-            Place::Bound { plan, .. } => plan.environment.clone(),
-            _ => plan::usual_environment(),
+            Place::Bound { plan, .. } => plan.command.clone(),
+            _ => CommandEnvironment::usual(),
         };
         match command::start(&self.argv, &self.user, &environment) {
             Ok(pid) => self.command = Command::Running(pid),

@@ -23,7 +23,7 @@ pub enum How {
 use How::{As, Ci, Config, On, Shown, Test};
 
 /// Document, the block's first line, and how it is run.
-const ROWS: [(&str, &str, How); 30] = [
+const ROWS: &[(&str, &str, How)] = &[
     ("CONTRIBUTING.md", ".ci/run", Ci),
     ("README.md", "git ──▶ git-credential-molecule ┐", Shown("a picture")),
     ("README.md", "cargo demo", Ci),
@@ -47,6 +47,7 @@ const ROWS: [(&str, &str, How); 30] = [
     ("docs/migration.md", SUPERVISE, On),
     ("docs/migration.md", "molecule-broker doctor", As("agent")),
     ("docs/migration.md", "molecule-broker exec -- your-script", As("agent")),
+    ("docs/migration.md", "molecule-broker setup-git --global --remove", As("agent")),
     ("docs/migration.md", "/usr/local/lib/molecule-broker/install --remove", As("root")),
     ("docs/architecture.md", ARCHITECTURE, Shown("a picture")),
     ("docs/operating.md", "molecule-broker doctor", As("agent")),
@@ -64,6 +65,7 @@ const ROWS: [(&str, &str, How); 30] = [
         "import datetime, http.server, json, os",
         Test("platform_page.rs", "the_platform_of_the_page_serves_a_broker"),
     ),
+    ("docs/operating.md", "eval \"$(molecule-broker setup-git --env)\"", As("agent")),
     (
         "fuzz/README.md",
         "fuzz/run 600              # all of them, ten minutes each",

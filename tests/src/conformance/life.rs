@@ -22,6 +22,28 @@ pub(super) fn git_in_a_shell(city: &City, container: &Container) -> Verdict {
 
 /// With the variables that the agent's own processes have.
 pub(super) fn git_of_the_agent(city: &City, container: &Container) -> Verdict {
+    let script = agents_variables(container)?;
+    fetched(city, || container.sh(city, &(script + CLONE)))
+}
+
+/// As Gemini CLI starts each command: with neither askpass nor files, and an
+/// empty helper behind all that is counted.
+pub(super) fn git_of_gemini_cli(city: &City, container: &Container) -> Verdict {
+    let script = agents_variables(container)?
+        + "export GIT_ASKPASS= SSH_ASKPASS= GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null\n\
+           export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_KEY_${GIT_CONFIG_COUNT:-0}=credential.helper\n\
+           export GIT_CONFIG_VALUE_${GIT_CONFIG_COUNT:-0}= GIT_CONFIG_COUNT=$((${GIT_CONFIG_COUNT:-0} + 1))\n";
+    fetched(city, || container.sh(city, &(script + CLONE)))
+}
+
+/// As cron and sudo's `secure_path` have it.
+pub(super) fn git_without_an_environment(city: &City, container: &Container) -> Verdict {
+    let bare =
+        "env -i PATH=/usr/bin:/bin HOME=\"$HOME\" https_proxy=\"$https_proxy\" GIT_SSL_CAINFO=\"$GIT_SSL_CAINFO\" ";
+    fetched(city, || container.sh(city, &(bare.to_owned() + CLONE)))
+}
+
+fn agents_variables(container: &Container) -> Result<String, String> {
     let processes = processes::of_the_agent(container);
     let seen = processes.iter().find(|process| !process.environment.is_empty());
     let Some(process) = seen else {
@@ -33,7 +55,7 @@ pub(super) fn git_of_the_agent(city: &City, container: &Container) -> Verdict {
             script.push_str(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
         }
     }
-    fetched(city, || container.sh(city, &(script.clone() + CLONE)))
+    Ok(script)
 }
 
 /// git got what it asked for, and nobody was shown a dead token.

@@ -27,7 +27,7 @@ type Verdict = Result<(), String>;
 type Check = fn(&City, &Container) -> Verdict;
 
 /// In an order in which what comes first explains what fails later.
-const LINES: [(&str, Check); 17] = [
+const LINES: [(&str, Check); 19] = [
     ("askpass is there and executable", wiring::askpass),
     ("the helper is on PATH and executable", wiring::helper),
     ("the daemon's file is root's and unreadable", wiring::daemon),
@@ -39,6 +39,8 @@ const LINES: [(&str, Check); 17] = [
     ("the broker serves", life::serves),
     ("git works in a shell that never saw the entrypoint", life::git_in_a_shell),
     ("git works in the agent's environment", life::git_of_the_agent),
+    ("git works as Gemini CLI starts it", life::git_of_gemini_cli),
+    ("git works with a bare environment", life::git_without_an_environment),
     ("the agent's environment has no frozen token", life::frozen),
     ("other hosts get nothing", life::scope),
     ("the health check is green", life::health),
