@@ -60,6 +60,8 @@ pub fn assemble(
         admission: Admission { own: Some(Uid::effective()), listed: config.socket.allow.clone() },
         scopes: config.scopes(),
         credentials: Vec::new(),
+        config_file: config.file.clone(),
+        sinks: config.sinks.names(),
     };
     let mut drivers = Vec::new();
     for credential in &config.credentials {

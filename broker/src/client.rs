@@ -1,10 +1,11 @@
 //! One round trip to the daemon, for the control commands. The shim has its
 //! own, without a runtime or a library.
 
+pub(crate) mod trust;
+
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use molecule_protocol::answer::{Answer, Word};
 use molecule_protocol::limits::{CLIENT_DEADLINE, MAX_REQUEST};
 use molecule_protocol::line::Writer;
+use molecule_protocol::namespace::Overflow;
 use molecule_protocol::request::Request;
 use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket};
@@ -34,11 +36,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub enum ClientError {
     /// No socket, or nobody serves it.
     NotServed { path: PathBuf, error: io::Error },
-    /// The kernel, or a sandbox, forbids it.
+    /// This process may not open Unix sockets at all.
+    NoSockets(io::Error),
+    /// The kernel, or a sandbox, forbids this socket.
     Forbidden { path: PathBuf, error: io::Error },
     /// The daemon doesn't let this user ask.
     Denied,
-    /// Whoever serves the socket is none of those who may.
+    /// The server's user is none of those whose answer counts.
     Squatted { path: PathBuf, uid: Uid },
     /// It didn't answer in time.
     Silent { path: PathBuf },
@@ -99,31 +103,29 @@ fn dial(path: &Path, deadline: Boot) -> Result<UnixStream, ClientError> {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Silent { path: path.to_owned() },
         _ => ClientError::NotServed { path: path.to_owned(), error },
     };
-    let stream = connected(path, deadline).map_err(failed)?;
+    let fd = unconnected()?;
+    let stream = connected(fd, path, deadline).map_err(failed)?;
     let server = getsockopt(&stream, PeerCredentials).map_err(|e| failed(e.into()))?;
     let uid = Uid::from_raw(server.uid());
-    if trusted(path, uid) { Ok(stream) } else { Err(ClientError::Squatted { path: path.to_owned(), uid }) }
+    let trusted = trust::is_trusted(uid, Uid::effective(), path);
+    if trusted { Ok(stream) } else { Err(ClientError::Squatted { path: path.to_owned(), uid }) }
+}
+
+/// Makes a Unix socket, which some sandboxes forbid.
+///
+/// # Errors
+/// [`ClientError::NoSockets`].
+pub fn unconnected() -> Result<OwnedFd, ClientError> {
+    socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(|errno| ClientError::NoSockets(errno.into()))
 }
 
 /// connect(2) waits for room in a full line for as long as a send may take.
-fn connected(path: &Path, deadline: Boot) -> io::Result<UnixStream> {
-    let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+fn connected(fd: OwnedFd, path: &Path, deadline: Boot) -> io::Result<UnixStream> {
     let left = deadline.saturating_sub(clock::now().boot).max(PAUSE);
     setsockopt(&fd, SendTimeout, &TimeVal::new(left.as_secs() as i64, i64::from(left.subsec_micros())))?;
     connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
     Ok(UnixStream::from(fd))
-}
-
-/// The daemon is root, ourselves, or the owner of a folder that nobody else
-/// may write to: a socket that somebody else put there must not feed us.
-fn trusted(path: &Path, uid: Uid) -> bool {
-    let folder = || path.parent().and_then(|p| std::fs::symlink_metadata(p).ok()).filter(std::fs::Metadata::is_dir);
-    uid.is_root() || uid == Uid::effective() || folder().is_some_and(|f| owns_alone(uid, f.uid(), f.mode()))
-}
-
-/// The overflow uid is everybody whom this user namespace doesn't map.
-fn owns_alone(uid: Uid, owner: u32, mode: u32) -> bool {
-    uid.as_raw() == owner && uid != OVERFLOW && mode & 0o022 == 0
 }
 
 fn exchange(mut stream: UnixStream, request: &[u8], deadline: Boot) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -140,59 +142,76 @@ fn exchange(mut stream: UnixStream, request: &[u8], deadline: Boot) -> io::Resul
     }
 }
 
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ClientError {
+    /// Says what happened, and where.
+    #[must_use]
+    pub fn what(&self) -> String {
         match self {
-            Self::NotServed { path, error } => {
-                write!(
-                    f,
-                    "no broker answers at {} ({error}); if none was started, do so: molecule-broker serve, or in a container \
-                     molecule-broker supervise as its entrypoint; else set MOLECULE_BROKER_SOCKET to its socket",
-                    path.display()
-                )
+            Self::NotServed { path, error } => format!("no broker answers at {} ({error})", path.display()),
+            Self::NoSockets(error) => {
+                format!("this process may not open Unix sockets ({error}): most likely an agent's sandbox forbids them")
             }
-            Self::Forbidden { path, error } => write!(
-                f,
-                "the broker's socket {} may not be used from here ({error}); if this is an agent's sandbox, allow it Unix sockets, \
-                 else look at the modes of the socket and its folder",
+            Self::Forbidden { path, error } => {
+                format!("the broker's socket {} may not be used from here ({error})", path.display())
+            }
+            Self::Denied => format!("the broker doesn't answer uid {}", Uid::effective()),
+            Self::Squatted { path, uid } if is_unmapped(*uid) => format!(
+                "in this user namespace (most likely an agent's sandbox) the server of {} shows as uid {uid}, as every user \
+                 does that the namespace doesn't map, and the socket's path can be changed by a user who isn't root",
                 path.display()
             ),
-            Self::Denied => write!(
-                f,
-                "the broker doesn't answer uid {}; if it should, add that to allow_users below [socket] in the configuration file and run: \
-                 molecule-broker reload (or to MOLECULE_BROKER_ALLOW_USERS, which a daemon reads at its start only, so restart the container)",
-                Uid::effective()
-            ),
-            Self::Squatted { path, uid } => write!(
-                f,
-                "uid {uid} serves {}, which is neither root, nor this user, nor the owner of a folder closed to others; don't trust it",
+            Self::Squatted { path, uid } => format!(
+                "uid {uid} serves {}, which is neither root, nor this user, nor the owner of a folder closed to others",
                 path.display()
             ),
-            Self::Silent { path } => write!(
-                f,
-                "the broker at {} didn't answer within {CLIENT_DEADLINE:?}; look at its log: if the daemon can't start for its configuration, \
-                 mend that (molecule-broker config names its faults), and under supervise it is started by itself within 30 s",
-                path.display()
-            ),
-            Self::Foreign => f.write_str(
-                "the daemon speaks another version of the protocol than this molecule-broker; it was started before an upgrade: restart the container",
-            ),
+            Self::Silent { path } => {
+                format!("the broker at {} didn't answer within {CLIENT_DEADLINE:?}", path.display())
+            }
+            Self::Foreign => "the daemon speaks another version of the protocol than this molecule-broker".into(),
+        }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::NotServed { .. } => {
+                "if none was started, do so: molecule-broker serve, or in a container molecule-broker supervise as its \
+                 entrypoint; else set MOLECULE_BROKER_SOCKET to its socket"
+            }
+            Self::NoSockets(_) => "allow Unix sockets in the sandbox's settings, or run git and gh outside it",
+            Self::Forbidden { .. } => {
+                "if this is an agent's sandbox, allow it Unix sockets, else look at the modes of the socket and its folder"
+            }
+            Self::Denied => {
+                "if it should, add that uid to allow_users below [socket] in the configuration file and run: \
+                 molecule-broker reload (or to MOLECULE_BROKER_ALLOW_USERS, which a daemon reads at its start only, so \
+                 restart the container)"
+            }
+            Self::Squatted { uid, .. } if is_unmapped(*uid) => {
+                "let the sandbox show / read-only (bwrap --ro-bind / /) and keep the socket in folders that only root or the \
+                 daemon's user can write to, as /run/molecule-broker, or run this command outside the sandbox"
+            }
+            Self::Squatted { .. } => "don't trust it: find out who started it, and stop that program",
+            Self::Silent { .. } => {
+                "look at its log: if the daemon can't start for its configuration, mend that (molecule-broker config names \
+                 its faults), and under supervise it is started by itself within 30 s"
+            }
+            Self::Foreign => "it was started before an upgrade: restart the container",
         }
     }
 }
 
-impl std::error::Error for ClientError {}
+/// True for the uid of every user that this process's user namespace doesn't
+/// map.
+fn is_unmapped(uid: Uid) -> bool {
+    uid == OVERFLOW && trust::overflow() != Overflow::User
+}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn d25_a_server_counts_by_its_folder_only_if_that_is_its_own_alone() {
-        let someone = Uid::from_raw(1000);
-        assert!(owns_alone(someone, 1000, 0o40755));
-        assert!(!owns_alone(someone, 1001, 0o40755));
-        assert!(!owns_alone(someone, 1000, 0o40775) && !owns_alone(someone, 1000, 0o41777));
-        assert!(!owns_alone(OVERFLOW, OVERFLOW.as_raw(), 0o40755));
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what(), self.remedy())
     }
 }
+
+impl std::error::Error for ClientError {}

@@ -54,6 +54,18 @@ impl Env {
         self.os(name).and_then(OsStr::to_str).map(str::to_owned)
     }
 
+    /// The value, also where it is empty: git's variables mean something then.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(name).map(OsString::as_os_str)
+    }
+
+    /// True for a variable that is set and empty.
+    #[must_use]
+    pub fn is_emptied(&self, name: &str) -> bool {
+        self.raw(name).is_some_and(OsStr::is_empty)
+    }
+
     /// All of them, in the order of their names.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &OsStr)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_os_str()))

@@ -50,7 +50,8 @@ pub fn names_askpass(value: &str) -> bool {
 }
 
 /// The first word of a shell's command line, without its quotes.
-fn first_word(command: &str) -> String {
+#[must_use]
+pub fn first_word(command: &str) -> String {
     let (mut word, mut quote) = (String::new(), None);
     let mut rest = command.chars();
     while let Some(c) = rest.next() {

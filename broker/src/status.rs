@@ -32,6 +32,12 @@ pub struct Status {
     pub restarts: u64,
     pub healthy: bool,
     pub sandbox: String,
+    /// The file that the daemon reads its configuration from.
+    #[serde(default)]
+    pub config_file: Option<String>,
+    /// Its sinks, as `MOLECULE_BROKER_SINKS` names them.
+    #[serde(default)]
+    pub sinks: Vec<String>,
     pub credentials: Vec<Credential>,
 }
 
@@ -43,6 +49,9 @@ pub struct Credential {
     pub source: String,
     pub origins: Vec<String>,
     pub scoped: bool,
+    /// Whether it has a source that is asked again and again.
+    #[serde(default)]
+    pub refreshable: bool,
     /// Whether it can be given out now.
     pub serving: bool,
     pub generation: u64,
@@ -81,6 +90,8 @@ pub fn take(about: &About, table: &Table, now: Moment) -> Status {
         restarts: about.restarts,
         healthy: table.credentials.iter().all(|c| c.reader.held().state(now).is_healthy()),
         sandbox: about.sandbox.clone(),
+        config_file: table.config_file.as_ref().map(|file| file.display().to_string()),
+        sinks: table.sinks.iter().map(ToString::to_string).collect(),
         credentials,
     }
 }
@@ -101,6 +112,7 @@ fn credential(credential: &table::Credential, now: Moment) -> Credential {
         source: facts.source.map_or(credential.source, |s| s.name()).into(),
         origins: credential.origins.clone(),
         scoped: credential.scoped,
+        refreshable: credential.refreshable,
         serving: facts.serving,
         generation: facts.generation,
         expires_in_s: facts.expires_in.map(seconds),

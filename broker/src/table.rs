@@ -1,6 +1,7 @@
 //! What the socket side knows: the credentials, who may have them, and which
 //! origin belongs to which. Replaced as a whole by a reload.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -15,6 +16,9 @@ pub struct Table {
     pub admission: Admission,
     pub scopes: Scopes,
     pub credentials: Vec<Credential>,
+    /// The configuration's file, and its sinks by their names: for `status`.
+    pub config_file: Option<PathBuf>,
+    pub sinks: Vec<&'static str>,
 }
 
 pub struct Credential {

@@ -7,11 +7,12 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use molecule_protocol::namespace::OVERFLOW_UID;
 use nix::unistd::{Gid, Group, Uid};
 
 /// The uid that a user namespace shows for everybody it doesn't map
 /// (user_namespaces(7)): not one user, so never one to trust unasked.
-pub const OVERFLOW: Uid = Uid::from_raw(65534);
+pub const OVERFLOW: Uid = Uid::from_raw(OVERFLOW_UID);
 
 /// What is needed to act as somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -109,6 +109,7 @@
 //! - [`prompt`]: the only prompts that askpass answers.
 //! - [`origin`]: origins, patterns of them, and how they match.
 //! - [`gh`]: which of gh's variables holds a host's token.
+//! - [`namespace`]: what a client sees of its server in a user namespace.
 //! - [`digest`], [`encoding`]: SHA-256, hexadecimal and base64.
 //!
 //! [gitcredentials(7)]: https://git-scm.com/docs/gitcredentials
@@ -127,6 +128,7 @@ pub mod gh;
 pub mod git;
 pub mod limits;
 pub mod line;
+pub mod namespace;
 pub mod origin;
 pub mod prompt;
 mod rejected;

@@ -6,8 +6,8 @@
 //! - [`sys`]: the kernel; the only unsafe code beside the program's own start.
 //! - [`helper`], [`askpass`], [`gh`]: the three programs that it is, by its name.
 //! - [`round_trip`]: one request, one answer, one [`deadline`]; [`place`] says
-//!   where the socket is and whose answer counts; [`fallback`] answers when
-//!   nobody serves.
+//!   where the socket is, [`trust`] whose answer counts; [`fallback`] answers
+//!   when nobody serves.
 //! - [`speech`], [`text`]: the one line on stderr, and bounded text; [`memory`]:
 //!   the large buffers.
 
@@ -26,6 +26,7 @@ mod round_trip;
 mod speech;
 pub mod sys;
 mod text;
+mod trust;
 
 /// The whole program, from its name to its exit status.
 #[must_use]

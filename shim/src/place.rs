@@ -3,10 +3,7 @@
 use crate::protocol::limits::{DEFAULT_SOCKET, MAX_SOCKET_PATH, RUNTIME_SOCKET};
 use crate::sys::{self, Peer, Start};
 use crate::text::{Text, folder};
-
-/// The id that the kernel shows for whoever has none in this user namespace:
-/// two of them need not be the same user.
-const OVERFLOW: u32 = 65534;
+use crate::trust::is_trusted;
 
 /// The socket's path.
 pub(crate) struct Place {
@@ -44,38 +41,14 @@ impl Place {
         Some(Self { path: Text::of(&[runtime, RUNTIME_SOCKET.as_bytes()]), fixed: true })
     }
 
-    /// Whether this server may feed us a token: root, ourselves, or the owner
-    /// of the socket's folder, if nobody else can put a socket there.
+    /// True if this server may feed the shim a token.
     #[must_use]
     pub(crate) fn trusts(&self, peer: Peer, own: u32) -> bool {
-        peer.uid == 0 || peer.uid == own || self.folder().is_some_and(|folder| owns_alone(peer.uid, folder))
+        self.path().is_some_and(|path| is_trusted(peer.uid, own, path))
     }
 
     fn folder(&self) -> Option<sys::Stat> {
         let mut path = Text::<{ MAX_SOCKET_PATH + 1 }>::of(&[folder(self.path()?)]);
         sys::stat(path.arg()?).ok()
-    }
-}
-
-fn owns_alone(uid: u32, folder: sys::Stat) -> bool {
-    const OTHERS_WRITE: u32 = 0o022;
-    uid == folder.uid && uid != OVERFLOW && folder.mode & OTHERS_WRITE == 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stat(uid: u32, mode: u32) -> sys::Stat {
-        sys::Stat { identity: (0, 0), mode, uid }
-    }
-
-    #[test]
-    fn d25_the_folders_owner_is_trusted_while_nobody_else_may_write_it() {
-        assert!(owns_alone(1000, stat(1000, 0o40755)));
-        assert!(!owns_alone(1000, stat(1000, 0o40775)));
-        assert!(!owns_alone(1000, stat(1000, 0o41777)));
-        assert!(!owns_alone(1001, stat(1000, 0o40755)));
-        assert!(!owns_alone(OVERFLOW, stat(OVERFLOW, 0o40755)));
     }
 }

@@ -4,8 +4,10 @@
 use crate::deadline::Failure;
 use crate::place::Place;
 use crate::protocol::answer::{Answer, Word};
+use crate::protocol::namespace::{OVERFLOW_UID, Overflow};
 use crate::sys::{self, Errno, Start};
 use crate::text::Text;
+use crate::trust::overflow;
 
 /// `doctor` finds it in the shim's own file.
 const OWN_VERSION: &[u8] = concat!(" (this one: molecule-shim/", env!("CARGO_PKG_VERSION"), ")").as_bytes();
@@ -37,6 +39,11 @@ pub(crate) fn complain(start: &Start<'_>, failure: Failure, place: &Place) {
             b" (",
             name(errno),
             b"): an agent's sandbox forbids Unix sockets, or the mode of the socket or of its folder keeps this user out; allow that path in the sandbox's settings, or give the socket a wider `mode` or this user's `group` below [socket], and see `molecule-broker doctor`",
+        ]),
+        Failure::Impostor(OVERFLOW_UID) if overflow() != Overflow::User => say(&[
+            b"refused the server of ",
+            place.shown(),
+            b": in this user namespace (most likely an agent's sandbox) it shows as uid 65534, as every user does that the namespace doesn't map, and the socket's path can be changed by a user who isn't root; let the sandbox show / read-only (bwrap --ro-bind / /) and keep the socket in folders that only root or the daemon's user can write to, as /run/molecule-broker, or run this command outside the sandbox; see `molecule-broker doctor`",
         ]),
         Failure::Impostor(uid) => say(&[
             b"refused the server of ",

@@ -68,6 +68,8 @@ fn table() -> Table {
             credential("github", TOKEN_USER, &["github.com"], Some(lease("ghs_token", Some(60), Provenance::Platform))),
             credential("persona", "bot", &[], Some(lease("password", None, Provenance::Persona))),
         ],
+        config_file: None,
+        sinks: Vec::new(),
     }
 }
 

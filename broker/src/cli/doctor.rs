@@ -1,13 +1,15 @@
 //! `doctor`: every check on a line, and what to do about what isn't good.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
+use nix::unistd::geteuid;
 
 use super::terminal::{Colour, Look};
 use super::{Fault, Global, launch};
-use crate::doctor::{Finding, Level, Scene, examine};
-use crate::environment;
+use crate::doctor::{Finding, Level, Remedy, examine};
+use crate::{environment, trust};
 
 /// Where the words begin.
 const COLUMN: usize = 19;
@@ -22,9 +24,8 @@ pub struct Options {
 /// # Errors
 /// None; the exit status says whether all is good.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
-    let scene =
-        Scene { env: environment::all(), config: launch::config(global), socket: launch::client_socket(global) };
-    let findings = examine(&scene);
+    let load = |daemons: Option<&Path>| launch::config(&with_file(global, daemons));
+    let findings = examine(environment::all(), launch::client_socket(global), &load);
     if options.json {
         let json = serde_json::to_string(&findings).map_err(|error| Fault::new(1, error))?;
         println!("{json}");
@@ -36,6 +37,14 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     Ok(ExitCode::from(u8::from(!good)))
 }
 
+/// The file that the daemon reads, where none is named here and this user can
+/// read it.
+fn with_file(global: &Global, daemons: Option<&Path>) -> Global {
+    let named = global.config.is_some() || environment::os("MOLECULE_BROKER_CONFIG").is_some();
+    let file = daemons.filter(|file| !named && trust::read(file, geteuid()).is_ok());
+    Global { config: file.map(Path::to_owned).or_else(|| global.config.clone()), ..global.clone() }
+}
+
 fn line(finding: &Finding, look: Look) -> String {
     let (word, colour) = match finding.level {
         Level::Ok => ("ok  ", Colour::Good),
@@ -44,6 +53,11 @@ fn line(finding: &Finding, look: Look) -> String {
     };
     let word = look.paint(colour, word);
     let Finding { check, what, remedy, .. } = finding;
-    let remedy = if remedy.is_empty() { String::new() } else { format!("; remedy: {remedy}") };
-    format!("{word} {check:<13} {}", look.fold(&format!("{what}{remedy}"), COLUMN))
+    let Some(remedy) = remedy else { return format!("{word} {check:<13} {}", look.fold(what, COLUMN)) };
+    if look.is_plain() || matches!(remedy, Remedy::Words(_)) {
+        return format!("{word} {check:<13} {}", look.fold(&format!("{what}; remedy: {remedy}"), COLUMN));
+    }
+    // On a line of its own and unbroken, so that it can be copied.
+    let indent = " ".repeat(COLUMN);
+    format!("{word} {check:<13} {}\n{indent}{remedy}", look.fold(&format!("{what}; remedy:"), COLUMN))
 }

@@ -163,6 +163,15 @@ pub struct Sinks {
     pub user: Option<User>,
 }
 
+impl Sinks {
+    /// As `MOLECULE_BROKER_SINKS` names them.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        let wanted = [("gh", self.gh), ("file", self.file.is_some())];
+        wanted.into_iter().filter_map(|(name, wanted)| wanted.then_some(name)).collect()
+    }
+}
+
 /// Programs that are run after an event: no shell, the first is the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hooks {

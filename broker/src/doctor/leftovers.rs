@@ -2,30 +2,27 @@
 //! or soon will be, and each is found by some tool before the broker is asked.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use molecule_protocol::gh::{TOKENS, is_installation_token};
 use molecule_protocol::{digest, encoding};
 
-use super::{Finding, Scene};
+use super::Scene;
+use super::finding::{Finding, Remedy};
 use crate::small;
-use crate::status::Status;
 use crate::text::{shell_path, shell_word};
 
-pub(super) fn check(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
-    let mut findings = variables(scene, status);
+pub(super) fn check(scene: &Scene) -> Vec<Finding> {
+    let mut findings = variables(scene);
     if let Some(home) = scene.home() {
         findings.extend(caches(scene, &home));
         findings.extend(hosts_yml(scene, &home));
-        findings.extend(netrc(scene, &home));
     }
     findings
 }
 
-fn variables(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
-    let current: Vec<&String> =
-        status.iter().flat_map(|s| &s.credentials).filter_map(|c| c.token_sha256.as_ref()).collect();
+fn variables(scene: &Scene) -> Vec<Finding> {
+    let current: Vec<&String> = scene.credentials().iter().filter_map(|c| c.token_sha256.as_ref()).collect();
     let is_current = |token: &str| {
         let digest = encoding::base64_digest(&digest::sha256(token.as_bytes()));
         current.iter().any(|known| known.as_bytes() == digest)
@@ -37,7 +34,8 @@ fn variables(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
             let what = format!(
                 "{name} in this environment holds an installation token that isn't the current one: gh and others use it and fail"
             );
-            let remedy = format!("unset {name}; for a command that needs one: molecule-broker exec -- CMD");
+            let remedy =
+                Remedy::noted(format!("unset {name}"), "for a command that needs one: molecule-broker exec -- CMD");
             findings.push(Finding::warn("variables", what, remedy));
         }
     }
@@ -48,18 +46,15 @@ fn variables(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
 }
 
 fn caches(scene: &Scene, home: &Path) -> Vec<Finding> {
-    let kept: Option<&PathBuf> = scene.config.as_ref().ok().and_then(|config| config.sinks.file.as_ref());
-    let files = [home.join(".gh_token"), home.join(".molecule-token-cache")];
-    let left = files.into_iter().filter(|file| fs::symlink_metadata(file).is_ok() && Some(file) != kept);
+    let kept = scene.has_sink("file").then_some(".gh_token");
+    let names = [".gh_token", ".molecule-token-cache"].into_iter().filter(|name| Some(*name) != kept);
+    let left = names.map(|name| home.join(name)).filter(|file| fs::symlink_metadata(file).is_ok());
     let mut findings: Vec<Finding> = left
         .map(|file| {
             let shown = file.display().to_string();
             let what = format!("{shown} is an old script's cache, which nothing renews any more");
-            Finding::warn(
-                "caches",
-                what,
-                format!("rm -r {}; for tools that read ~/.gh_token: MOLECULE_BROKER_SINKS=file", shell_path(&file)),
-            )
+            let note = "for tools that read ~/.gh_token: MOLECULE_BROKER_SINKS=file";
+            Finding::warn("caches", what, Remedy::noted(format!("rm -r {}", shell_path(&file)), note))
         })
         .collect();
     if findings.is_empty() {
@@ -71,7 +66,7 @@ fn caches(scene: &Scene, home: &Path) -> Vec<Finding> {
 /// gh's stored login. The sink keeps it fresh; without it, it is as old as the
 /// last login.
 fn hosts_yml(scene: &Scene, home: &Path) -> Option<Finding> {
-    if scene.config.as_ref().is_ok_and(|config| config.sinks.gh) {
+    if scene.has_sink("gh") {
         return None;
     }
     let folder = scene.env.os("GH_CONFIG_DIR").map(PathBuf::from);
@@ -90,30 +85,9 @@ fn hosts_yml(scene: &Scene, home: &Path) -> Option<Finding> {
                 "gh is logged in to {host} with an installation token ({}), which nothing renews",
                 file.display()
             );
-            return Some(Finding::warn(
-                "gh-login",
-                what,
-                format!("gh auth logout --hostname {}, or MOLECULE_BROKER_SINKS=gh", shell_word(host)),
-            ));
+            let remedy = format!("gh auth logout --hostname {}", shell_word(host));
+            return Some(Finding::warn("gh-login", what, Remedy::noted(remedy, "or MOLECULE_BROKER_SINKS=gh")));
         }
     }
     Some(Finding::ok("gh-login", "gh keeps no installation token"))
-}
-
-/// git's HTTP library reads it before git asks anybody.
-fn netrc(scene: &Scene, home: &Path) -> Option<Finding> {
-    let file = home.join(".netrc");
-    let text = match small::text(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Some(Finding::ok("netrc", "no ~/.netrc")),
-        Err(error) => {
-            let what = format!("{} can't be read: {error}", file.display());
-            return Some(Finding::warn("netrc", what, format!("look at it: ls -l {}", shell_path(&file))));
-        }
-    };
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let machine = words.windows(2).find(|pair| pair[0] == "machine" && scene.manages(pair[1])).map(|pair| pair[1]);
-    let Some(machine) = machine else { return Some(Finding::ok("netrc", "no entry for a managed host")) };
-    let what = format!("{} has a login for {machine}, which git uses before it asks the broker", file.display());
-    Some(Finding::fail("netrc", what, format!("remove the lines of `machine {machine}` from {}", file.display())))
 }

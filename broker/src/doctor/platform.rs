@@ -1,50 +1,82 @@
 //! The platform, asked once as the daemon asks it: the bearer, the way there,
-//! its answer, and whether its clock agrees with ours.
+//! its answer, and whether its clock agrees with ours. An environment that
+//! names no platform says nothing of a daemon that has one.
 
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::{Finding, Scene};
+use molecule_protocol::namespace::Overflow;
+
+use super::Scene;
+use super::finding::Finding;
+use crate::client;
 use crate::clock;
-use crate::config::{GITHUB, SourceConfig};
+use crate::config::{Config, GITHUB, SourceConfig};
 use crate::lease::{Class, Failure, Fresh};
 use crate::moment::Deadline;
 use crate::small;
 use crate::source::{Platform, platform};
-use crate::status::Status;
+use crate::status::Credential;
 use crate::text::shell_path;
+
+const CHECK: &str = "platform";
 
 /// Clocks further apart than this are set wrong.
 const SKEW: i128 = 30;
 
-pub(super) fn check(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
+pub(super) fn check(scene: &Scene) -> Vec<Finding> {
     let Ok(config) = &scene.config else { return Vec::new() };
-    let platforms: Vec<&platform::Settings> = config
-        .credentials
-        .iter()
-        .filter_map(|c| match &c.source {
-            SourceConfig::Platform(settings) => Some(settings),
-            _ => None,
-        })
-        .collect();
-    if platforms.is_empty() {
-        let github = config.credential(GITHUB);
-        return match github.map(|c| &c.source) {
-            Some(SourceConfig::Missing(_) | SourceConfig::Env(_)) => {
-                let what = "no platform is configured, so no token is ever renewed";
-                vec![Finding::warn(
-                    "platform",
-                    what,
-                    "set PLATFORM_URL (and WORKSPACE_ID), or ENABLE_GITHUB_MIRROR_CREDENTIALS=false if none is wanted",
-                )]
-            }
-            _ => Vec::new(),
-        };
-    }
-    platforms.into_iter().flat_map(|settings| ask(settings, status)).collect()
+    let settings = config.credentials.iter().filter_map(|c| match &c.source {
+        SourceConfig::Platform(settings) => Some(settings),
+        _ => None,
+    });
+    let mut findings: Vec<Finding> = settings.flat_map(|settings| ask(settings, scene)).collect();
+    findings.extend(daemons(scene, config, !findings.is_empty()));
+    findings
 }
 
-fn ask(settings: &platform::Settings, status: Option<&Status>) -> Vec<Finding> {
+/// Whether the daemon has a platform, which this environment may or may not
+/// name. Without a daemon, whether one would have.
+fn daemons(scene: &Scene, config: &Config, named_here: bool) -> Option<Finding> {
+    let (has, what) = if scene.status.is_some() {
+        let github = scene.credentials().iter().find(|c| c.name == GITHUB)?;
+        (asks_platform(github)?, answered(github))
+    } else {
+        let source = &config.credential(GITHUB)?.source;
+        (!matches!(source, SourceConfig::Missing(_) | SourceConfig::Env(_)), String::new())
+    };
+    match (has, named_here) {
+        (true, true) => None,
+        (true, false) => scene.status.is_some().then(|| Finding::ok(CHECK, what)),
+        (false, true) => Some(Finding::warn(
+            CHECK,
+            "this environment names a platform and the daemon has none, so no token is ever renewed",
+            "set PLATFORM_URL (and WORKSPACE_ID) where the broker is started",
+        )),
+        (false, false) => Some(Finding::warn(
+            CHECK,
+            "no platform is configured, so no token is ever renewed",
+            "set PLATFORM_URL (and WORKSPACE_ID) where the broker is started, or ENABLE_GITHUB_MIRROR_CREDENTIALS=false if none is wanted",
+        )),
+    }
+}
+
+/// `None` for a credential that a file or a command gives.
+fn asks_platform(github: &Credential) -> Option<bool> {
+    let of_platform = !["file", "command"].contains(&github.source.as_str());
+    of_platform.then_some(github.refreshable || github.next_refresh_in_s.is_some())
+}
+
+/// A failure is told by the credential's own line.
+fn answered(github: &Credential) -> String {
+    let last = github.last_success_ago_s.map_or_else(
+        || "it hasn't answered yet".to_owned(),
+        |ago| format!("its last answer came {} ago", humantime::format_duration(Duration::from_secs(ago))),
+    );
+    format!("the daemon asks it, this environment doesn't name it; {last}")
+}
+
+fn ask(settings: &platform::Settings, scene: &Scene) -> Vec<Finding> {
     let path = settings.bearer_path.display();
     let bearer = match small::text(&settings.bearer_path) {
         Ok(text) if text.trim().is_empty() => Some(format!("{path} is empty")),
@@ -54,7 +86,7 @@ fn ask(settings: &platform::Settings, status: Option<&Status>) -> Vec<Finding> {
         // whether it works.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             let what = format!("{path} isn't this user's to read");
-            return vec![match status {
+            return vec![match scene.status {
                 Some(_) => Finding::ok("bearer", format!("{what}, only the daemon's")),
                 None => Finding::warn("bearer", what, "no daemon says whether it works: run doctor as root"),
             }];
@@ -71,12 +103,24 @@ fn ask(settings: &platform::Settings, status: Option<&Status>) -> Vec<Finding> {
     let bearer = Finding::ok("bearer", format!("{path} holds one"));
     match fetch(settings) {
         Ok(fresh) => {
-            let mut findings = vec![bearer, Finding::ok("platform", "it gives a token")];
+            let mut findings = vec![bearer, Finding::ok(CHECK, "it gives a token")];
             findings.extend(fresh.deadline.map(skew));
             findings
         }
-        Err(failure) => vec![bearer, Finding::fail("platform", failure.message.clone(), remedy(failure.class))],
+        Err(failure) => vec![bearer, unreachable(scene, &failure)],
     }
+}
+
+/// A sandbox may have no network, while the daemon outside of it has one.
+fn unreachable(scene: &Scene, failure: &Failure) -> Finding {
+    let no_way = matches!(failure.class, Class::Connect | Class::Timeout);
+    let daemon_has_one =
+        scene.credentials().iter().any(|c| c.name == GITHUB && c.source == "platform" && c.state == "ok");
+    if no_way && daemon_has_one && client::trust::overflow() != Overflow::User {
+        let what = format!("not to be reached from inside this sandbox, only by the daemon ({})", failure.message);
+        return Finding::ok(CHECK, what);
+    }
+    Finding::fail(CHECK, failure.message.clone(), remedy(failure.class))
 }
 
 fn fetch(settings: &platform::Settings) -> Result<Fresh, Failure> {

@@ -3,10 +3,12 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Finding, Scene};
-use crate::status::Status;
+use super::finding::{Finding, Remedy};
+use super::git;
+use super::{Scene, can_run};
+use crate::text::shell_path;
 
 /// What a shim says of itself in its own file.
 const MARK: &[u8] = b"molecule-shim/";
@@ -17,16 +19,23 @@ const LONGEST: u64 = 8 * 1024 * 1024;
 
 const HELPER: &str = "git-credential-molecule";
 
-pub(super) fn check(scene: &Scene, status: Option<&Status>) -> Vec<Finding> {
-    let mut findings = vec![helper(scene)];
-    findings.extend(versions(scene, status));
-    findings.push(gh(scene));
+pub(super) fn check(scene: &Scene, git: &git::Read) -> Vec<Finding> {
+    let shim = shim(scene, git);
+    let mut findings = vec![helper(shim.as_deref())];
+    findings.extend(versions(scene, shim.as_deref()));
+    findings.push(gh(scene, shim.as_deref()));
     findings
 }
 
-fn helper(scene: &Scene) -> Finding {
-    match scene.on_path(HELPER).first() {
-        Some(file) => Finding::ok("helper", format!("{} is on PATH", file.display())),
+/// The helper: git finds it on `PATH`, or by the path that is configured.
+fn shim(scene: &Scene, git: &git::Read) -> Option<PathBuf> {
+    let configured = || git::configured_helper(git).filter(|file| can_run(file));
+    scene.on_path(HELPER).into_iter().next().or_else(configured)
+}
+
+fn helper(shim: Option<&Path>) -> Finding {
+    match shim {
+        Some(file) => Finding::ok("helper", format!("{} is there", file.display())),
         None => Finding::fail(
             "helper",
             format!("{HELPER} isn't on PATH, so git can't run it"),
@@ -35,10 +44,10 @@ fn helper(scene: &Scene) -> Finding {
     }
 }
 
-fn versions(scene: &Scene, status: Option<&Status>) -> Option<Finding> {
-    let daemon = &status?.version;
-    let file = scene.on_path(HELPER).into_iter().next()?;
-    let shim = version(&file).unwrap_or_else(|| "unknown".into());
+fn versions(scene: &Scene, shim: Option<&Path>) -> Option<Finding> {
+    let daemon = &scene.status.as_ref()?.version;
+    let file = shim?;
+    let shim = version(file).unwrap_or_else(|| "unknown".into());
     let own = env!("CARGO_PKG_VERSION");
     if *daemon == shim && daemon == own {
         return Some(Finding::ok("versions", format!("shim and daemon are both {daemon}")));
@@ -47,21 +56,45 @@ fn versions(scene: &Scene, status: Option<&Status>) -> Option<Finding> {
     Some(Finding::fail("versions", what, "install both of the same version and restart the daemon"))
 }
 
-/// A token for gh comes from the shim before it, or from a sink.
-fn gh(scene: &Scene) -> Finding {
+/// A token for gh comes from the shim in front of it, or from a sink.
+fn gh(scene: &Scene, shim: Option<&Path>) -> Finding {
     let all = scene.on_path("gh");
     let Some(first) = all.first() else { return Finding::ok("gh", "not installed, nothing to do") };
-    if let Some(shim) = all.iter().find(|file| version(file).is_some()) {
-        return Finding::ok("gh", format!("{} gets a fresh token for each call", shim.display()));
+    let is_shim = |file: &&PathBuf| version(file).is_some();
+    if is_shim(&first) {
+        return Finding::ok("gh", format!("{} gets a fresh token for each call", first.display()));
     }
-    if scene.config.as_ref().is_ok_and(|config| config.sinks.gh) {
+    if scene.has_sink("gh") {
         return Finding::ok("gh", format!("{} is logged in at each refresh", first.display()));
     }
-    Finding::warn(
-        "gh",
-        format!("{} is run without the shim before it, so no token reaches it", first.display()),
-        "ln -s git-credential-molecule /usr/local/bin/gh (in a folder before that on PATH), or MOLECULE_BROKER_SINKS=gh",
-    )
+    if let Some(later) = all.iter().find(is_shim) {
+        let what = format!(
+            "{} comes before the shim {} on PATH, so it runs without a token",
+            first.display(),
+            later.display()
+        );
+        return Finding::warn("gh", what, Remedy::noted(first_on_path(later), "and in the shell's profile"));
+    }
+    let what = format!("{} is run without the shim in front of it, so no token reaches it", first.display());
+    let Some(shim) = shim else { return Finding::warn("gh", what, "install the shim, and link it as gh before that") };
+    let link = shim.with_file_name("gh");
+    let mut remedy = format!("ln -s {} {}", shell_path(shim), shell_path(&link));
+    if !is_before(scene, &link, first) {
+        remedy = format!("{remedy} && {}", first_on_path(&link));
+    }
+    Finding::warn("gh", what, Remedy::noted(remedy, "or MOLECULE_BROKER_SINKS=gh"))
+}
+
+/// Puts a program's folder in front of the others.
+fn first_on_path(program: &Path) -> String {
+    let folder = program.parent().unwrap_or(Path::new("/"));
+    format!("export PATH={}:\"$PATH\"", shell_path(folder))
+}
+
+fn is_before(scene: &Scene, one: &Path, other: &Path) -> bool {
+    let folders: Vec<PathBuf> = scene.env.os("PATH").map(std::env::split_paths).into_iter().flatten().collect();
+    let place = |file: &Path| folders.iter().position(|folder| Some(folder.as_path()) == file.parent());
+    matches!((place(one), place(other)), (Some(one), Some(other)) if one < other)
 }
 
 /// The version of a shim; `None` for any other program.

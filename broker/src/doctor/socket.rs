@@ -1,70 +1,87 @@
-//! The socket: whether this process may open one, whether it stands where
-//! nobody can swap it, and who answers.
+//! The socket: whether this process may open one, whether it is where only
+//! trusted users can replace it, and who answers.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use molecule_protocol::namespace::Overflow;
 use molecule_protocol::request::{Request, Verb};
-use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::unistd::Uid;
 
-use super::{Finding, Scene};
-use crate::client;
+use super::Scene;
+use super::finding::{Finding, Remedy};
+use crate::client::{self, ClientError};
 use crate::config::Place;
 use crate::status::Status;
 use crate::text::shell_path;
 
 const CHECK: &str = "socket";
 
-pub(super) fn check(scene: &Scene) -> (Vec<Finding>, Option<Status>) {
-    if let Err(errno) = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None) {
-        return (vec![forbidden(errno)], None);
-    }
-    let path = &scene.socket;
-    let shown = path.display();
-    let Ok(there) = fs::symlink_metadata(path) else {
-        let remedy = "start it with: molecule-broker serve, in a container by its entrypoint, molecule-broker supervise; if it runs elsewhere, set MOLECULE_BROKER_SOCKET to its socket";
-        let none = Finding::fail(CHECK, format!("{shown} isn't there: no broker was started"), remedy);
-        return (elsewhere(scene).into_iter().chain([none]).collect(), None);
-    };
+/// Why there is no status.
+pub(super) enum NoStatus {
+    Client(ClientError),
+    Absent,
+    NotASocket,
+    /// An answer of another version.
+    Unreadable,
+}
+
+/// Asks the daemon for its status.
+pub(super) fn ask(path: &Path) -> Result<Status, NoStatus> {
+    client::unconnected().map_err(NoStatus::Client)?;
+    let there = fs::symlink_metadata(path).map_err(|_| NoStatus::Absent)?;
     if !there.file_type().is_socket() {
-        let shown = shell_path(path);
-        let what = format!("{shown} is no socket");
-        return (vec![Finding::fail(CHECK, what, format!("mv {shown} {shown}.away, and restart the broker"))], None);
+        return Err(NoStatus::NotASocket);
     }
-    let about = [elsewhere(scene), folder(path, &there), mode(scene, &there)];
-    let mut findings: Vec<Finding> = about.into_iter().flatten().collect();
-    match client::ask(path, &Request::new(Verb::Status)) {
-        Ok(reply) => {
-            let line = reply.answer().lines().next().unwrap_or_default().to_vec();
-            let status: Option<Status> = serde_json::from_slice(&line).ok();
-            findings.push(match &status {
-                Some(s) => Finding::ok(CHECK, format!("{shown} answers (version {}, pid {})", s.version, s.pid)),
-                None => Finding::fail(
-                    CHECK,
-                    "the daemon's status can't be read: it is of another version",
-                    "restart the container",
-                ),
-            });
-            (findings, status)
+    let reply = client::ask(path, &Request::new(Verb::Status)).map_err(NoStatus::Client)?;
+    let line = reply.answer().lines().next().unwrap_or_default().to_vec();
+    serde_json::from_slice(&line).map_err(|_| NoStatus::Unreadable)
+}
+
+pub(super) fn check(scene: &Scene, answer: Result<Status, NoStatus>) -> Vec<Finding> {
+    if let Err(NoStatus::Client(error @ ClientError::NoSockets(_))) = answer {
+        return vec![Finding::fail(CHECK, error.what(), error.remedy())];
+    }
+    let socket = fs::symlink_metadata(&scene.socket).ok().filter(|there| there.file_type().is_socket());
+    let about = [namespace(), elsewhere(scene)];
+    let place = socket.map(|socket| [folder(&scene.socket, &socket), mode(scene, &socket)]);
+    about.into_iter().chain(place.into_iter().flatten()).flatten().chain([answered(scene, answer)]).collect()
+}
+
+fn answered(scene: &Scene, answer: Result<Status, NoStatus>) -> Finding {
+    let shown = scene.socket.display();
+    match answer {
+        Ok(s) => Finding::ok(CHECK, format!("{shown} answers (version {}, pid {})", s.version, s.pid)),
+        Err(NoStatus::Absent) => {
+            let remedy = "start it with: molecule-broker serve, in a container by its entrypoint, molecule-broker supervise; if it runs elsewhere, set MOLECULE_BROKER_SOCKET to its socket";
+            Finding::fail(CHECK, format!("{shown} isn't there: no broker was started"), remedy)
         }
-        Err(error) => {
-            // Each of these errors ends with its own remedy.
-            let text = error.to_string();
-            let (what, remedy) = text.split_once("; ").unwrap_or((&text, "look at the broker's log"));
-            findings.push(Finding::fail(CHECK, what, remedy));
-            (findings, None)
+        Err(NoStatus::NotASocket) => {
+            let path = shell_path(&scene.socket);
+            let remedy = Remedy::noted(format!("mv {path} {path}.away"), "and restart the broker");
+            Finding::fail(CHECK, format!("{shown} isn't a socket"), remedy)
         }
+        Err(NoStatus::Unreadable) => {
+            let what = "the daemon's status can't be read: it is of another version";
+            Finding::fail(CHECK, what, "restart the container")
+        }
+        Err(NoStatus::Client(error)) => Finding::fail(CHECK, error.what(), error.remedy()),
     }
 }
 
-fn forbidden(errno: Errno) -> Finding {
-    Finding::fail(
-        CHECK,
-        format!("this process may not open Unix sockets ({errno}): most likely an agent's sandbox forbids them"),
-        "allow Unix sockets in the sandbox's settings, or run git and gh outside it",
-    )
+/// What an agent's sandbox is like from inside. Whether the server is believed
+/// nevertheless is said by the line of the socket.
+fn namespace() -> Option<Finding> {
+    let others = match client::trust::overflow() {
+        Overflow::User => return None,
+        Overflow::Unmapped => "root and other users show as uid 65534",
+        Overflow::Ambiguous => "users that it doesn't map can't be told from one that it does",
+    };
+    Some(Finding::ok(
+        "namespace",
+        format!("in a user namespace, most likely an agent's sandbox, as uid {}: {others}", Uid::effective()),
+    ))
 }
 
 /// No client reads the file, so a path that stands there alone is the daemon's.
@@ -78,12 +95,12 @@ fn elsewhere(scene: &Scene) -> Option<Finding> {
             path.display(),
             scene.socket.display()
         );
-        let remedy = format!("set it for all of them: MOLECULE_BROKER_SOCKET={}", shell_path(path));
+        let remedy = Remedy::command(format!("export MOLECULE_BROKER_SOCKET={}", shell_path(path)));
         Finding::fail("socket-path", what, remedy)
     })
 }
 
-/// Whoever may write to the folder can put a socket of their own there.
+/// A user who can write to the folder can put a socket of their own there.
 fn folder(path: &Path, socket: &Metadata) -> Option<Finding> {
     let folder = path.parent()?;
     let shown = shell_path(folder);
@@ -91,18 +108,18 @@ fn folder(path: &Path, socket: &Metadata) -> Option<Finding> {
     if there.uid() != 0 && there.uid() != socket.uid() {
         let what =
             format!("the folder {shown} belongs to uid {}, the socket in it to uid {}", there.uid(), socket.uid());
-        return Some(Finding::fail("socket-folder", what, format!("chown {} {shown}", socket.uid())));
+        return Some(Finding::fail("socket-folder", what, Remedy::command(format!("chown {} {shown}", socket.uid()))));
+    }
+    if there.file_type().is_symlink() {
+        let what = format!("the folder {shown} is a symbolic link");
+        return Some(Finding::fail("socket-folder", what, "set MOLECULE_BROKER_SOCKET to a path without one"));
     }
     if there.mode() & 0o022 != 0 {
         let what = format!(
             "the folder {shown} can be written by others (mode {:04o}), who could swap the socket",
             there.mode() & 0o7777
         );
-        return Some(Finding::fail("socket-folder", what, format!("chmod go-w {shown}")));
-    }
-    if there.file_type().is_symlink() {
-        let what = format!("the folder {shown} is a symbolic link");
-        return Some(Finding::fail("socket-folder", what, "set MOLECULE_BROKER_SOCKET to a path without one"));
+        return Some(Finding::fail("socket-folder", what, Remedy::command(format!("chmod go-w {shown}"))));
     }
     Some(Finding::ok("socket-folder", format!("{shown} is closed to others")))
 }
@@ -115,6 +132,6 @@ fn mode(scene: &Scene, socket: &Metadata) -> Option<Finding> {
         let what = format!(
             "{shown} has mode {mode:04o}, not {wanted:04o} as configured: users that are allowed may be kept out"
         );
-        Finding::fail("socket-mode", what, format!("chmod {wanted:04o} {shown}"))
+        Finding::fail("socket-mode", what, Remedy::command(format!("chmod {wanted:04o} {shown}")))
     })
 }

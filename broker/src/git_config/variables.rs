@@ -79,7 +79,6 @@ impl fmt::Display for BrokenVariables {
 ///
 /// # Errors
 /// git can't read them.
-#[allow(dead_code, reason = "for doctor")]
 pub fn command_scope(variable: impl Fn(&str) -> Option<OsString>) -> Result<Vec<GitSetting>, BrokenVariables> {
     let mut settings = counted(&variable)?;
     settings.extend(parameters(variable(PARAMETERS).unwrap_or_default().as_bytes())?);
@@ -250,32 +249,6 @@ fn former(settings: &[GitSetting], is_key: impl Fn(&str) -> bool) -> Vec<bool> {
     former
 }
 
-/// How our helper fares among settings that are read in this order.
-#[allow(dead_code, reason = "for doctor")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HelperEffect {
-    InEffect,
-    Missing,
-    /// An empty helper under this key, read later, dropped ours again.
-    Emptied(String),
-}
-
-/// Tells how our helper fares for one origin; `applies` says which keys
-/// `credential.….helper` are about it.
-#[must_use]
-#[allow(dead_code, reason = "for doctor")]
-pub fn helper_effect(settings: &[GitSetting], applies: impl Fn(&str) -> bool) -> HelperEffect {
-    let mut effect = HelperEffect::Missing;
-    for setting in settings.iter().filter(|setting| applies(&setting.key)) {
-        if setting.names_helper() {
-            effect = HelperEffect::InEffect;
-        } else if setting.is_empty() && effect == HelperEffect::InEffect {
-            effect = HelperEffect::Emptied(setting.key.clone());
-        }
-    }
-    effect
-}
-
 /// Section and name in lower case; what stands between them, the URL, as
 /// written.
 fn canonical(key: &str) -> String {
@@ -382,18 +355,6 @@ mod tests {
         let changed = appended(&ours(), environment(&[(PARAMETERS, theirs)]));
         assert!(text(&changed, PARAMETERS).unwrap().starts_with(theirs), "{changed:?}");
         assert_eq!(appended(&[], environment(&[(PARAMETERS, theirs)])), []);
-    }
-
-    #[test]
-    fn a_later_empty_helper_takes_ours_out_of_effect() {
-        let applies = |key: &str| key == GITHUB || key == "credential.helper";
-        assert_eq!(helper_effect(&[], applies), HelperEffect::Missing);
-        let mut settings = ours();
-        assert_eq!(helper_effect(&settings, applies), HelperEffect::InEffect);
-        settings.push(GitSetting::new("Credential.Helper", ""));
-        assert_eq!(helper_effect(&settings, applies), HelperEffect::Emptied("credential.helper".into()));
-        settings.extend(ours());
-        assert_eq!(helper_effect(&settings, applies), HelperEffect::InEffect);
     }
 
     #[test]

@@ -67,6 +67,13 @@ pub struct Stat {
     pub uid: u32,
 }
 
+impl Stat {
+    #[must_use]
+    pub const fn is_link(self) -> bool {
+        self.mode & 0o170_000 == 0o120_000
+    }
+}
+
 #[repr(C)]
 struct Address {
     family: u16,
@@ -88,6 +95,7 @@ struct Timespec {
 }
 
 const AT_FDCWD: usize = -100_isize as usize;
+const AT_SYMLINK_NOFOLLOW: usize = 0x100;
 const O_CLOEXEC: usize = 0o2_000_000;
 const O_NONBLOCK: usize = 0o4_000;
 const O_RDWR: usize = 2;
@@ -186,10 +194,19 @@ pub fn pause(length: Duration) {
     let _ = poll(core::ptr::null_mut(), 0, length);
 }
 
-/// Follows links. `path` ends with its NUL.
+/// Follows links.
 pub fn stat(path: Arg<'_>) -> Result<Stat, Errno> {
+    stat_with(path, 0)
+}
+
+/// The link itself, where `path` ends in one.
+pub fn stat_link(path: Arg<'_>) -> Result<Stat, Errno> {
+    stat_with(path, AT_SYMLINK_NOFOLLOW)
+}
+
+fn stat_with(path: Arg<'_>, flags: usize) -> Result<Stat, Errno> {
     let mut raw = RawStat::default();
-    let args = [AT_FDCWD, path.address(), &raw mut raw as usize, 0, 0, 0];
+    let args = [AT_FDCWD, path.address(), &raw mut raw as usize, flags, 0, 0];
     // SAFETY: `path` ends with NUL; the kernel fills one `struct stat`.
     check(unsafe { call(number::NEWFSTATAT, args) })?;
     Ok(Stat { identity: (raw.dev, raw.ino), mode: raw.mode, uid: raw.uid })
@@ -220,6 +237,11 @@ pub fn never_block(fd: &Fd) -> Result<(), Errno> {
 pub fn open(path: Arg<'_>) -> Result<Fd, Errno> {
     // SAFETY: `path` ends with NUL.
     unsafe { call3(number::OPENAT, AT_FDCWD, path.address(), O_RDWR | O_CLOEXEC) }.map(fd)
+}
+
+pub fn open_to_read(path: Arg<'_>) -> Result<Fd, Errno> {
+    // SAFETY: `path` ends with NUL.
+    unsafe { call3(number::OPENAT, AT_FDCWD, path.address(), O_CLOEXEC) }.map(fd)
 }
 
 /// Makes standard stream `number` another name of `fd`, which an exec keeps.

@@ -7,6 +7,7 @@ mod fallback;
 mod file;
 mod gh;
 mod helper;
+mod namespace;
 mod round_trip;
 mod support;
 mod trust;

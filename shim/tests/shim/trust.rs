@@ -4,13 +4,14 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 
 use crate::support::*;
 
-const SOMEBODY: u32 = 12345;
+pub(crate) const SOMEBODY: u32 = 12345;
 
 unsafe extern "C" {
     fn syscall(number: i64, ...) -> i64;
@@ -19,25 +20,24 @@ unsafe extern "C" {
 
 /// A listener of this user's: the kernel notes who called `listen`. Only this
 /// one thread changes its user, which the C library's `setresuid` would not do.
-fn listener_of(uid: u32, place: &Place) -> UnixListener {
+pub(crate) fn listener_of(uid: u32, folder: &Path) -> UnixListener {
     const SETRESUID: i64 = if cfg!(target_arch = "x86_64") { 117 } else { 147 };
-    let (socket, (give, take)) = (place.socket(), mpsc::channel());
-    let folder = place.folder.clone();
-    let mode = fs::metadata(&folder).unwrap().permissions();
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let (socket, (give, take)) = (folder.join("broker.sock"), mpsc::channel());
+    let mode = fs::metadata(folder).unwrap().permissions();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
     thread::spawn(move || {
         // SAFETY: takes three numbers.
         assert_eq!(unsafe { syscall(SETRESUID, uid, uid, uid) }, 0);
         give.send(UnixListener::bind(socket).unwrap()).unwrap();
     });
     let listener = take.recv().unwrap();
-    fs::set_permissions(&folder, mode).unwrap();
+    fs::set_permissions(folder, mode).unwrap();
     listener
 }
 
 fn squatted(folder_owner: u32, folder_mode: u32) -> (Said, Vec<String>) {
     let place = Place::new();
-    let listener = listener_of(SOMEBODY, &place);
+    let listener = listener_of(SOMEBODY, &place.folder);
     chown(&place.folder, Some(folder_owner), None).unwrap();
     fs::set_permissions(&place.folder, fs::Permissions::from_mode(folder_mode)).unwrap();
     let server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));
@@ -82,7 +82,7 @@ fn d25_root_and_oneself_are_believed() {
     }
     for server in [0, SOMEBODY] {
         let place = Place::new();
-        let listener = listener_of(server, &place);
+        let listener = listener_of(server, &place.folder);
         fs::set_permissions(place.socket(), fs::Permissions::from_mode(0o666)).unwrap();
         let _server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));
         assert_eq!(run(&mut shim_of(SOMEBODY, &place), GET.as_bytes()), says("username=u\n"));

@@ -1,20 +1,15 @@
 //! What `doctor` says of strangers' words and of what it can't look into: its
 //! remedies can be copied as they stand, and name what applies here.
 
-#![allow(clippy::disallowed_methods, reason = "a test has clocks and an environment of its own")]
-#![allow(clippy::unwrap_used, reason = "this is all test")]
-
-mod kit;
-
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
 
-use kit::doctor::{all_good, doctor, found, healthy};
-use kit::platform::Answer;
-use kit::{BROKER, World, is_root, set_mode, text, wait_for};
+use crate::kit::doctor::{all_good, doctor, found, healthy};
+use crate::kit::platform::Answer;
+use crate::kit::{BROKER, World, is_root, set_mode, text, wait_for};
 
 /// A repository that somebody was led to clone.
 #[test]
@@ -27,12 +22,19 @@ fn a_remedy_runs_nothing_that_a_stranger_wrote_and_commands_no_terminal() {
     world.git(&["config", &format!("http.https://github.com/{one_line}.extraheader"), "Authorization: x y"]);
     world.git(&["config", "--add", "credential.helper", bad]);
     world.git(&["config", "core.askPass", &format!("/no/{bad}")]);
+    for url in [format!("git@github.com:{one_line}"), format!("--file={one_line}@github.com:o/r")] {
+        world.git(&["config", "--add", "branch.b.remote", &url]);
+        world.git(&["config", "--file", ".gitmodules", "--add", "submodule.s.url", &url]);
+    }
+    world.git(&["config", &format!("url.https://u:p@github.com/{one_line}.insteadOf"), one_line]);
+    world.git(&["config", &format!("url.git@github.com:{one_line}.pushInsteadOf"), "https://github.com/"]);
+    fs::write(world.path("home/.netrc"), format!("machine github.com login {one_line}\ndefault {one_line}\n")).unwrap();
     let included = world.path(&format!("repo/{}", one_line.replace('/', "")));
     fs::write(&included, "[credential]\n\thelper = store\n").unwrap();
     world.git(&["config", "--add", "include.path", included.to_str().unwrap()]);
 
     let out = doctor(&world);
-    for check in ["git-helper", "git-token", "askpass"] {
+    for check in ["git-helper", "git-token", "git-ssh", "askpass", "netrc"] {
         found(&out, check, "");
     }
     let shown = text(&out.stdout);
@@ -75,7 +77,7 @@ fn a_bearer_that_only_the_daemon_can_read_is_good() {
     world.broker(&["token"]);
     set_mode(&world.path("configs/.auth_token"), 0o400);
     let copy = world.path("bin/molecule-broker");
-    assert!(world.command("cp").arg(BROKER).arg(&copy).status().unwrap().success());
+    assert!(world.command("cp").arg("--remove-destination").arg(BROKER).arg(&copy).status().unwrap().success());
     let as_other = ["--reuid=12345", "--regid=12345", "--clear-groups", "molecule-broker", "doctor"];
     let ask = |world: &World| text(&world.command("setpriv").args(as_other).output().unwrap().stdout);
     let line =
@@ -168,7 +170,7 @@ fn a_group_that_the_socket_can_not_have_is_named_and_no_socket_is_left() {
     let mut world = World::new();
     world.config("[socket]\ngroup = \"0\"\n");
     let copy = world.path("bin/molecule-broker");
-    assert!(world.command("cp").arg(BROKER).arg(&copy).status().unwrap().success());
+    assert!(world.command("cp").arg("--remove-destination").arg(BROKER).arg(&copy).status().unwrap().success());
     chown(world.path("run"), Some(12345), Some(12345)).unwrap();
     let as_other = ["--reuid=12345", "--regid=12345", "--clear-groups", "molecule-broker", "serve"];
     let out = world.command("setpriv").args(as_other).output().unwrap();

@@ -1,0 +1,231 @@
+//! git's configuration as git reads it, with the place of every entry.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::super::Scene;
+use super::super::finding::{Finding, Remedy};
+use super::fresh_variables;
+use crate::git_config::variables::{COUNT, PARAMETERS, command_scope};
+use crate::small;
+use crate::text::{outside, shell_word, visible};
+
+/// One entry, in git's order of reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) scope: Scope,
+    /// `file:PATH`, or `command line:` for variables.
+    pub(super) origin: String,
+    pub(super) key: String,
+    pub(super) value: String,
+}
+
+/// git reads them in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Scope {
+    System,
+    Global,
+    /// The repository's or the worktree's own.
+    Local,
+    /// Variables.
+    Command,
+    /// A file in the repository that git or git-lfs reads for one purpose.
+    Tracked,
+}
+
+/// What git reads here.
+#[derive(Default)]
+pub(in super::super) struct Read {
+    pub(super) entries: Vec<Entry>,
+    /// What keeps it from reading all of it, or any.
+    pub(super) broken: Option<Finding>,
+}
+
+pub(in super::super) fn read(scene: &Scene) -> Read {
+    let said = match list(&[]) {
+        Ok(entries) => return Read { entries, broken: None },
+        Err(said) => said,
+    };
+    let why = command_scope(|name| scene.env.raw(name).map(ToOwned::to_owned)).err();
+    let why = why.map_or_else(|| said.clone(), |broken| broken.to_string());
+    for variables in [&[COUNT][..], &[PARAMETERS], &[COUNT, PARAMETERS]] {
+        if let Ok(entries) = list(variables) {
+            let what = format!(
+                "every git command fails: {why}; most likely a program removed variables whose names hold KEY, TOKEN or SECRET"
+            );
+            let remedy = Remedy::command(format!("unset {}", variables.join(" ")));
+            return Read { entries, broken: Some(Finding::fail("git-variables", what, remedy)) };
+        }
+    }
+    let broken = Finding::fail("git", said, "install git, or correct the file that it names");
+    Read { entries: Vec::new(), broken: Some(broken) }
+}
+
+/// The entries, without these variables.
+fn list(without: &[&str]) -> Result<Vec<Entry>, String> {
+    let mut command = Command::new("git");
+    command.args(["config", "--list", "--show-scope", "--show-origin", "-z", "--includes"]).stdin(Stdio::null());
+    for name in without {
+        command.env_remove(name);
+    }
+    let output = command.output().map_err(|error| format!("git can't be run: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(format!("git can't read its configuration: {}", outside(said.trim())));
+    }
+    Ok(parse(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// The entries of the repository's own `.gitmodules` and `.lfsconfig`, which
+/// say where submodules and large files are until the configuration does.
+pub(super) fn tracked() -> Vec<Entry> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
+        let output = output.ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let Some(top) = git(&["rev-parse", "--show-toplevel"]) else { return Vec::new() };
+    let top = Path::new(top.trim_end_matches('\n'));
+    let mut entries = Vec::new();
+    for name in [".gitmodules", ".lfsconfig"] {
+        let file = top.join(name).display().to_string();
+        let listed = git(&["config", "--file", &file, "--list", "--show-scope", "--show-origin", "-z"]);
+        let found = listed.map(|text| parse(&text)).unwrap_or_default();
+        entries.extend(found.into_iter().map(|entry| Entry { scope: Scope::Tracked, ..entry }));
+    }
+    entries
+}
+
+fn parse(text: &str) -> Vec<Entry> {
+    let mut parts = text.split('\0');
+    let mut entries = Vec::new();
+    while let (Some(scope), Some(origin), Some(entry)) = (parts.next(), parts.next(), parts.next()) {
+        let (key, value) = entry.split_once('\n').unwrap_or((entry, ""));
+        let scope = match scope {
+            "system" => Scope::System,
+            "global" => Scope::Global,
+            "command" => Scope::Command,
+            _ => Scope::Local,
+        };
+        entries.push(Entry { scope, origin: origin.into(), key: key.into(), value: value.into() });
+    }
+    entries
+}
+
+impl Entry {
+    /// The file that has it; `None` for variables.
+    pub(super) fn file(&self) -> Option<String> {
+        self.origin.strip_prefix("file:").map(|path| shown(Path::new(path)))
+    }
+
+    /// `PATH:LINE`, as an editor takes it, as far as it can be found out.
+    pub(super) fn place(&self) -> String {
+        let Some(file) = self.file() else {
+            return "GIT_CONFIG_* variables or the command line".into();
+        };
+        match small::text(Path::new(&file)).ok().and_then(|text| line(&text, &self.key, &self.value)) {
+            Some(line) => format!("{file}:{line}"),
+            None => file,
+        }
+    }
+
+    /// `git config` on the file that has this entry. `None` for variables, and
+    /// for a key that can't be shown as it is.
+    pub(super) fn edit(&self, action: &str, arguments: &[&str]) -> Option<String> {
+        // The user's name that every ssh URL has isn't a secret.
+        let shown = self.key.replace("://git@", "://");
+        if printable(&shown) != shown {
+            return None;
+        }
+        let words = [shell_word(&self.key)].into_iter().chain(arguments.iter().map(|word| quoted(word)));
+        let words: Vec<String> = words.collect();
+        Some(format!("{} {action}{}", self.git_config()?, words.join(" ")))
+    }
+
+    /// `git config` on the file that has this entry.
+    pub(super) fn git_config(&self) -> Option<String> {
+        Some(format!("git config --file {}", shell_word(&visible(&self.file()?))))
+    }
+
+    /// The command that takes the entry out again.
+    pub(super) fn removal(&self) -> Remedy {
+        if self.file().is_none() {
+            return fresh_variables();
+        }
+        match self.edit("--unset-all ", &[]) {
+            Some(command) => Remedy::command(command),
+            None => format!("take {} out of {}", printable(&self.key), self.place()).into(),
+        }
+    }
+}
+
+/// A word of a command line, an empty one too.
+pub(super) fn quoted(word: &str) -> String {
+    if word.is_empty() { "''".to_owned() } else { shell_word(word) }
+}
+
+/// The text as a regular expression of git's (regex(7), the extended form).
+pub(super) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r".[](){}*+?^$|\".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// git names files of the repository relative to where it stands.
+fn shown(path: &Path) -> String {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// A key without what may be a credential in its URL.
+pub(super) fn printable(key: &str) -> String {
+    outside(key)
+}
+
+/// The line on which a file sets a key to a value, from 1. It reads what git
+/// itself writes; anything fancier is only not found.
+fn line(text: &str, key: &str, value: &str) -> Option<usize> {
+    let (section, name) = key.rsplit_once('.')?;
+    let mut here = String::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(header) = line.strip_prefix('[') {
+            here =
+                header.split_once(']').map_or("", |(h, _)| h).replacen(" \"", ".", 1).trim_end_matches('"').to_owned();
+            continue;
+        }
+        let (found, set) = line.split_once('=').map_or((line, ""), |(k, v)| (k.trim(), v.trim()));
+        let same = here.eq_ignore_ascii_case(section) && found.eq_ignore_ascii_case(name);
+        if same && set.trim_matches('"') == value {
+            return Some(number + 1);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_an_entry_is_found_in_its_own_section() {
+        let text = "[user]\n\thelper = store\n[credential]\n\tuseHttpPath = true\n[credential \"https://github.com\"]\n\thelper =\n\thelper = \"store\"\n";
+        assert_eq!(line(text, "credential.https://github.com.helper", "store"), Some(7));
+        assert_eq!(line(text, "credential.https://github.com.helper", ""), Some(6));
+        assert_eq!(line(text, "credential.helper", "store"), None);
+    }
+
+    #[test]
+    fn entries_keep_gits_order_and_their_origin() {
+        let entries =
+            parse("system\0file:/etc/gitconfig\0credential.helper\nstore\0command\0command line:\0a.b\nc\nd\0");
+        assert_eq!(entries.len(), 2);
+        assert_eq!((entries[0].key.as_str(), entries[0].value.as_str()), ("credential.helper", "store"));
+        assert_eq!((entries[1].scope, entries[1].value.as_str()), (Scope::Command, "c\nd"));
+    }
+}

@@ -1,0 +1,244 @@
+//! The helpers that git asks for an origin, in its order. The remedy for a
+//! wrong list is looked for by trying: each candidate is applied to the entries
+//! that git read, and the first that makes the list right is named.
+
+use std::path::{Path, PathBuf};
+
+use molecule_protocol::origin::{self, Pattern};
+use nix::unistd::{AccessFlags, access};
+
+use super::super::Scene;
+use super::super::finding::{Finding, Remedy};
+use super::files::{Entry, Scope, printable};
+use crate::config::Origin;
+use crate::git_config::{first_word, names_helper};
+use crate::text::shell_word;
+
+const CHECK: &str = "git-helper";
+
+const BY_VARIABLES: &str = "eval \"$(molecule-broker setup-git --env";
+
+pub(super) fn check(scene: &Scene, entries: &[Entry]) -> Vec<Finding> {
+    scene.origins().iter().map(|origin| helpers(scene, origin, entries)).collect()
+}
+
+/// True if git asks ours for every origin that has a credential.
+pub(super) fn all_ask_ours(scene: &Scene, entries: &[Entry]) -> bool {
+    let ask_ours = |origin: &Origin| Asked::of(origin, entries).ours().is_some();
+    // Of hosts that nobody claims any will do: none has a section of its own.
+    let other = Pattern::parse("unclaimed.invalid").ok();
+    let other = other.filter(|_| scene.unscoped().is_some()).map(|p| Origin {
+        scheme: p.scheme,
+        wildcard: false,
+        host: p.host.into(),
+        port: None,
+    });
+    scene.origins().iter().chain(&other).all(ask_ours)
+}
+
+/// What git asks for one origin.
+struct Asked<'e> {
+    helpers: Vec<&'e Entry>,
+    /// The empty entry that drops ours.
+    emptied: Option<&'e Entry>,
+}
+
+impl<'e> Asked<'e> {
+    fn of(origin: &Origin, entries: impl IntoIterator<Item = &'e Entry>) -> Self {
+        let mut asked = Self { helpers: Vec::new(), emptied: None };
+        for entry in entries.into_iter().filter(|entry| applies(&entry.key, origin)) {
+            if entry.value.is_empty() {
+                asked.emptied = asked.ours().map(|_| entry).or(asked.emptied);
+                asked.helpers.clear();
+            } else {
+                asked.helpers.push(entry);
+            }
+        }
+        asked
+    }
+
+    fn ours(&self) -> Option<usize> {
+        self.helpers.iter().position(|entry| names_helper(&entry.value))
+    }
+
+    fn is_ours_alone(&self) -> bool {
+        !self.helpers.is_empty() && self.helpers.iter().all(|entry| names_helper(&entry.value))
+    }
+}
+
+fn helpers(scene: &Scene, origin: &Origin, entries: &[Entry]) -> Finding {
+    let asked = Asked::of(origin, entries);
+    let remedy = || remedy(scene, origin, entries);
+    let Some(ours) = asked.ours() else {
+        let what = match (asked.helpers.first(), asked.emptied) {
+            (Some(other), _) => format!("for {origin} git asks {} ({}) and not the broker", name(other), other.place()),
+            (None, Some(empty)) => {
+                format!("git doesn't ask the broker for {origin}: an empty helper drops ours ({})", empty.place())
+            }
+            (None, None) => format!("git doesn't ask the broker for {origin}"),
+        };
+        return Finding::fail(CHECK, what, remedy());
+    };
+    if let Some(before) = asked.helpers[..ours].last() {
+        let what = format!("for {origin} git asks {} first ({})", name(before), before.place());
+        return Finding::fail(CHECK, what, remedy());
+    }
+    if let Some(after) = asked.helpers[ours + 1..].iter().find(|entry| !names_helper(&entry.value)) {
+        let what = format!(
+            "for {origin} git also tells {} ({}) of every login, so it may keep the token",
+            name(after),
+            after.place()
+        );
+        return Finding::warn(CHECK, what, remedy());
+    }
+    Finding::ok(CHECK, format!("for {origin} git asks the broker ({})", asked.helpers[ours].place()))
+}
+
+/// The first that works: ours at the end of the user's own file, without what
+/// the repository has, or both; else variables, which git reads last.
+fn remedy(scene: &Scene, origin: &Origin, entries: &[Entry]) -> Remedy {
+    let known = scene.configured_origins().is_some_and(|origins| origins.contains(origin));
+    let host = if known { String::new() } else { format!(" --host {}", shell_word(&origin.to_string())) };
+    let (setup, global) = (format!("molecule-broker setup-git --global{host}"), has_global_file(scene));
+    let good = |entries: &[&Entry], with_ours: bool| {
+        let ours = if with_ours { Some(global_entries(origin)) } else { None };
+        let (before, after): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|e| e.scope <= Scope::Global);
+        Asked::of(origin, before.into_iter().chain(ours.iter().flatten()).chain(after)).is_ours_alone()
+    };
+    let all: Vec<&Entry> = entries.iter().collect();
+    if global && good(&all, true) {
+        return Remedy::command(setup);
+    }
+    let in_the_way = |e: &&Entry| e.scope == Scope::Local && applies(&e.key, origin) && !names_helper(&e.value);
+    let mut removals: Vec<String> = Vec::new();
+    let mut rest = all.clone();
+    for entry in all.iter().filter(|e| in_the_way(e)) {
+        let can_edit = entry.file().is_some_and(|file| can_edit(Path::new(&file)));
+        if let Some(removal) = entry.edit("--unset-all ", &[]).filter(|_| can_edit) {
+            rest.retain(|other| (&other.origin, &other.key) != (&entry.origin, &entry.key));
+            if !removals.contains(&removal) {
+                removals.push(removal);
+            }
+        }
+    }
+    if !removals.is_empty() && good(&rest, false) {
+        return Remedy::command(removals.join(" && "));
+    }
+    if global && !removals.is_empty() && good(&rest, true) {
+        removals.push(setup);
+        return Remedy::command(removals.join(" && "));
+    }
+    Remedy::noted(format!("{BY_VARIABLES}{host})\""), "in each shell, or started by supervise")
+}
+
+/// What `setup-git --global` puts at the end of its file.
+fn global_entries(origin: &Origin) -> Vec<Entry> {
+    let entry = |value: &str| Entry {
+        scope: Scope::Global,
+        origin: String::new(),
+        key: format!("credential.{}.helper", url(origin)),
+        value: value.to_owned(),
+    };
+    vec![entry(""), entry("molecule")]
+}
+
+fn url(origin: &Origin) -> String {
+    let port = origin.port.map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}://{}{}{port}", origin.scheme.name(), if origin.wildcard { "*." } else { "" }, origin.host)
+}
+
+/// Whether this user has a file of git's that can be written. Never one that
+/// isn't a file: git would replace `/dev/null`.
+fn has_global_file(scene: &Scene) -> bool {
+    let named = match scene.env.raw("GIT_CONFIG_GLOBAL") {
+        Some(path) if path.is_empty() => None,
+        Some(path) => Some(PathBuf::from(path)),
+        None => scene.home().map(|home| home.join(".gitconfig")),
+    };
+    named.is_some_and(|path| can_edit(&path))
+}
+
+/// git writes another file beside it and renames that.
+fn can_edit(path: &Path) -> bool {
+    let is_file = path.metadata().map_or(true, |there| there.is_file());
+    is_file && path.parent().is_some_and(|folder| access(folder, AccessFlags::W_OK).is_ok())
+}
+
+pub(super) fn is_helper(key: &str) -> bool {
+    key.starts_with("credential.") && key.ends_with("helper")
+}
+
+/// Whether a key is about helpers for this origin. A path in it is taken for
+/// any path.
+fn applies(key: &str, origin: &Origin) -> bool {
+    let Some(middle) = key.strip_prefix("credential.").and_then(|rest| rest.strip_suffix("helper")) else {
+        return false;
+    };
+    let Some(url) = middle.strip_suffix('.') else { return middle.is_empty() };
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let written = format!("{scheme}://{host}").to_ascii_lowercase();
+    let Ok(pattern) = Pattern::parse(&written) else { return false };
+    let one = origin::Origin { scheme: origin.scheme, host: &origin.host, port: origin.port };
+    if origin.wildcard { pattern.to_string() == origin.to_string() } else { pattern.names(&one).is_some() }
+}
+
+/// The path of ours, where the value is one.
+pub(super) fn own_path(value: &str) -> Option<PathBuf> {
+    (value.starts_with('/') && names_helper(value)).then(|| PathBuf::from(first_word(value)))
+}
+
+fn name(entry: &Entry) -> String {
+    let value = printable(&entry.value);
+    match entry.value.contains("auth git-credential") {
+        true => format!("gh's own helper '{value}', as `gh auth setup-git` writes it,"),
+        false => format!("the helper '{value}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(text: &str) -> Origin {
+        let Pattern { scheme, wildcard, host, port } = Pattern::parse(text).unwrap();
+        Origin { scheme, wildcard, host: host.into(), port }
+    }
+
+    #[test]
+    fn keys_apply_to_the_hosts_that_git_applies_them_to() {
+        for key in [
+            "credential.helper",
+            "credential.https://github.com.helper",
+            "credential.https://u@github.com/a/b.helper",
+            "credential.https://*.com.helper",
+        ] {
+            assert!(applies(key, &origin("github.com")), "{key}");
+        }
+        for key in [
+            "credential.https://gist.github.com.helper",
+            "credential.http://github.com.helper",
+            "credential.username",
+            "xcredential.helper",
+        ] {
+            assert!(!applies(key, &origin("github.com")), "{key}");
+        }
+        assert!(applies("credential.https://*.ghe.com.helper", &origin("*.ghe.com")));
+    }
+
+    #[test]
+    fn an_empty_helper_after_ours_is_what_drops_it() {
+        let entry = |value: &str| Entry {
+            scope: Scope::Command,
+            origin: "command line:".into(),
+            key: "credential.helper".into(),
+            value: value.into(),
+        };
+        let entries = ["", "molecule", "", "", "store"].map(entry);
+        let asked = Asked::of(&origin("github.com"), &entries[..3]);
+        assert!(asked.helpers.is_empty() && asked.emptied == Some(&entries[2]));
+        let asked = Asked::of(&origin("github.com"), &entries);
+        assert_eq!((asked.ours(), asked.helpers[0].value.as_str()), (None, "store"));
+    }
+}
