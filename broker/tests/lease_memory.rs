@@ -196,7 +196,7 @@ fn a_lease_of_another_workspace_is_not_served_after_a_reconfiguration() {
 
 #[test]
 fn g44_in_another_time_namespace_a_lease_keeps_its_life() {
-    if !kit::is_root("enter a time namespace") {
+    if !kit::can(&[kit::Ability::TimeNamespace]) {
         return;
     }
     let world = World::new();

@@ -24,7 +24,7 @@ const AS_UID: [&str; 6] = ["setpriv", "--reuid=12345", "--regid=12345", "--clear
 /// A world of that uid, with the program installed as it should be: root's own,
 /// and to be executed only.
 fn world() -> Option<(World, String)> {
-    if !kit::is_root("be somebody else") {
+    if !kit::can(&[kit::Ability::BecomeOthers, kit::Ability::GiveAway]) {
         return None;
     }
     let mut world = World::new();
@@ -100,7 +100,9 @@ fn c20_the_same_uid_cant_look_into_daemon_or_supervisor() {
     plain.kill().unwrap();
     plain.wait().unwrap();
     for way in ["read environ", "open mem", "read maps", "attach", "read memory", "take a descriptor"] {
-        assert!(said.contains(&format!("COULD {way}")), "{way}: {said}");
+        let found = said.contains(&format!("COULD {way}"));
+        // A filter may close some of the ways into every process.
+        assert!(found || !kit::can(&[kit::Ability::EveryCall]), "{way}: {said}");
     }
 }
 

@@ -18,10 +18,11 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, Scope};
 use molecule_broker::config::{self, Config, Env, Flags, Listen};
+use molecule_test_kit::program;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
@@ -51,7 +52,7 @@ enum Needs {
 const WITHOUT_THEM: [&str; 2] = ["setpriv", "--bounding-set=-perfmon,-sys_admin"];
 
 fn can_do_without_them() -> bool {
-    let done = Command::new(WITHOUT_THEM[0]).args(&WITHOUT_THEM[1..]).arg("true").output();
+    let done = program(WITHOUT_THEM[0]).args(&WITHOUT_THEM[1..]).arg("true").output();
     done.is_ok_and(|done| done.status.success())
 }
 
@@ -262,7 +263,7 @@ impl Place {
 }
 
 fn run() -> io::Result<()> {
-    Command::new("/bin/true").status().map(drop)
+    program("/bin/true").status().map(drop)
 }
 
 fn append(path: &Path) -> io::Result<()> {
@@ -311,7 +312,7 @@ fn probe(name: &str, setup: usize, closed: bool) -> Output {
     let way: &[&str] = if can_do_without_them() { &WITHOUT_THEM } else { &[] };
     let itself = std::env::current_exe().unwrap();
     let words: Vec<&str> = way.iter().copied().chain(itself.to_str()).collect();
-    let mut itself = Command::new(words[0]);
+    let mut itself = program(words[0]);
     itself.args(&words[1..]).args([name, "--exact", "--ignored", "--nocapture"]);
     itself.env("SANDBOX_FOLDER", folder.path()).env("SANDBOX_SETUP", setup.to_string());
     itself.env("SANDBOX_PORT", tcp.local_addr().unwrap().port().to_string()).env("SANDBOX_NAME", abstract_name);

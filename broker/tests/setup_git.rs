@@ -42,7 +42,7 @@ impl World {
     }
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
+        let mut command = molecule_test_kit::program(program);
         command.env_clear().current_dir(self.path("repo")).env("HOME", self.path("home"));
         command.env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()));
         command.env("GIT_CONFIG_SYSTEM", self.path("system")).env("GIT_TERMINAL_PROMPT", "0");

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 use std::process::Stdio;
 
-use kit::{World, is_root, wait_for};
+use kit::{Ability, World, can, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
@@ -22,7 +22,7 @@ fn pipe_at(path: &Path) {
 
 #[test]
 fn a_pipe_in_place_of_the_bearer_keeps_no_daemon_from_starting() {
-    if !is_root("start things as other users") {
+    if !can(&[Ability::BecomeOthers, Ability::MountNamespace]) {
         return;
     }
     let world = World::new();
@@ -47,7 +47,7 @@ fn a_configuration_that_is_a_pipe_is_told_and_tried_again() {
 /// The user database is what it hangs on here: a pipe that nobody writes to.
 #[test]
 fn a_configuration_that_takes_for_ever_to_read_is_given_up_and_read_again() {
-    if !is_root("mount things") {
+    if !can(&[Ability::MountNamespace]) {
         return;
     }
     let world = World::new();
@@ -69,7 +69,7 @@ fn a_child_that_has_told_the_plan_and_doesnt_end_is_given_up_too() {
     let alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=exit_group"];
     let late = ["-e", "inject=exit_group:delay_enter=600000000:when=1"];
-    if !is_root("enter a pid namespace") || !kit::have("strace", &["-qq", "-e", "trace=none", "true"]) {
+    if !can(&[Ability::PidNamespace, Ability::FailingCalls]) {
         return;
     }
     let world = World::new();
@@ -103,7 +103,7 @@ fn a_log_that_nobody_reads_ends_neither_daemon_nor_command() {
 
 #[test]
 fn a_daemon_that_must_run_as_root_says_so_and_the_overflow_uid_is_nobody_to_run_as() {
-    if !is_root("start things as other users") {
+    if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
     for owner in [0, 65534] {

@@ -87,7 +87,7 @@ fn waiting_in(world: &World) -> bool {
 #[test]
 fn a_rejection_of_the_frozen_token_outlives_the_daemon() {
     let way = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
-    if !kit::is_root("enter a pid namespace") || !kit::have("unshare", &[&way[1..], &["true"]].concat()) {
+    if !kit::can(&[kit::Ability::PidNamespace]) {
         return;
     }
     let mut world = World::new();
@@ -184,6 +184,9 @@ fn alive(pid: nix::unistd::Pid) -> bool {
 /// What has no name can't be written to by anybody else (unix(7)).
 #[test]
 fn h50_nobody_but_the_daemon_has_a_way_to_its_supervisor() {
+    if !kit::can(&[kit::Ability::LookIntoClosed]) {
+        return;
+    }
     let world = World::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();

@@ -55,8 +55,4 @@ pub fn or_usage<T>(options: Result<T, String>, program: &str, usage: &str) -> Re
     })
 }
 
-/// Says that a check isn't made, and why: what can't be tested here must not
-/// read as a pass. `tests/run` counts these lines.
-pub fn skip(reason: &str) {
-    println!("SKIP: {reason}");
-}
+pub use molecule_test_kit::{Ability, can, machine_tool, program, reachable, skip};

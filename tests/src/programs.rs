@@ -3,10 +3,12 @@
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::OnceLock;
 
 use serde_json::Value;
+
+use crate::{machine_tool, program};
 
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -41,7 +43,7 @@ fn build() -> Programs {
     let lock =
         File::create(env::temp_dir().join("molecule-tests-build.lock")).expect("the temporary directory is writable");
     lock.lock().expect("the build lock can be waited for");
-    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let output = machine_tool(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--release", "--quiet"])
         .args(["--package", "molecule-broker", "--package", "molecule-shim"])
         .arg("--message-format=json-render-diagnostics")
@@ -105,12 +107,12 @@ pub fn gits() -> Vec<Git> {
 }
 
 pub fn has_git_lfs() -> bool {
-    Command::new("git-lfs").arg("version").output().is_ok_and(|output| output.status.success())
+    program("git-lfs").arg("version").output().is_ok_and(|output| output.status.success())
 }
 
 fn git_at(path: &Path) -> Option<Git> {
     fs::metadata(path).ok()?;
-    let output = Command::new(path).arg("--version").output().ok()?;
+    let output = program(path).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let version = text.strip_prefix("git version ")?.split_whitespace().next()?;
     Some(Git { path: path.to_path_buf(), version: String::from(version) })

@@ -1,12 +1,13 @@
 //! strace, attached to a process that runs.
 
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::program;
 use crate::wait::poll;
 
 /// Until it is dropped: then it lets go of a process that still lives.
@@ -16,7 +17,7 @@ impl Strace {
     /// With these options. Waits until it has got hold of the process; `None` if
     /// it doesn't.
     pub fn attach(pid: Pid, options: &[String]) -> Option<Self> {
-        let mut command = Command::new("strace");
+        let mut command = program("strace");
         command.args(options).args(["-p", &pid.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut strace = Self(command.spawn().ok()?);

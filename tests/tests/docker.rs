@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, and says where")]
 
-use std::process::Command;
 use std::time::Duration;
 
 use molecule_tests::blocks;
@@ -344,7 +343,7 @@ fn the_shim_answers_in_an_image_without_glibc() {
     let mount = format!("--volume={volume}:/run/molecule-broker");
     let musl = on_base("musl", "");
     let ask = || -> Ran {
-        let mut command = Command::new("docker");
+        let mut command = molecule_tests::machine_tool("docker");
         command.args(["run", "--rm", "--network=none", &format!("--user={AGENT}"), &mount, &musl.name]);
         command.args(["/usr/local/bin/molecule-askpass", "Password for 'https://x-access-token@github.com': "]);
         run(&mut command, PATIENCE)

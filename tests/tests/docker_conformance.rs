@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, and says where")]
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use molecule_tests::world::run;
 
 #[test]
 fn the_guides_are_what_their_template_says() {
-    let ran = run(Command::new(root().join("docker/guides")).arg("--check"), Duration::from_secs(20)).ok();
+    let ran = run(molecule_tests::program(root().join("docker/guides")).arg("--check"), Duration::from_secs(20)).ok();
     assert_eq!(ran.stdout, "", "docker/guides writes these anew");
 }
 

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use molecule_tests::programs::programs;
-use molecule_tests::skip;
 use molecule_tests::world::{Setup, World, run, run_with_input};
+use molecule_tests::{Ability, can, machine_tool, program, skip};
 
 const LIMIT: u64 = 64 * 1024;
 
@@ -23,12 +23,12 @@ fn the_shim_is_one_static_file_of_at_most_64_kib() {
 
 #[test]
 fn the_shim_answers_in_an_empty_root_directory() {
-    if !nix::unistd::geteuid().is_root() {
-        return skip("the shim in an empty root directory: chroot needs root");
+    if !can(&[Ability::Chroot]) {
+        return;
     }
     let world = World::started(Setup::default());
     fs::copy(&programs().shim, world.path().join("run/git-credential-molecule")).unwrap();
-    let mut chroot = Command::new("chroot");
+    let mut chroot = program("chroot");
     chroot.arg(world.path().join("run")).args(["/git-credential-molecule", "get"]);
     chroot.env_clear().env("PATH", "/usr/sbin:/usr/bin").env("MOLECULE_BROKER_SOCKET", "/broker.sock");
     answers(&world, &mut chroot);
@@ -36,8 +36,8 @@ fn the_shim_answers_in_an_empty_root_directory() {
 
 #[test]
 fn the_shim_answers_in_a_container_from_scratch() {
-    let docker = |arguments: &[&str]| run(Command::new("docker").args(arguments), Duration::from_secs(60));
-    let there = Command::new("docker").arg("info").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let docker = |arguments: &[&str]| run(machine_tool("docker").args(arguments), Duration::from_secs(60));
+    let there = machine_tool("docker").arg("info").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !there.is_ok_and(|status| status.success()) {
         return skip("the shim in a container from scratch: no Docker engine answers here");
     }
@@ -47,10 +47,10 @@ fn the_shim_answers_in_a_container_from_scratch() {
     let root = world.path().join("image");
     fs::create_dir(&root).unwrap();
     fs::copy(&programs().shim, root.join("git-credential-molecule")).unwrap();
-    run(Command::new("tar").args(["-cf", &tar, "-C"]).arg(&root).arg("."), Duration::from_secs(10)).ok();
+    run(program("tar").args(["-cf", &tar, "-C"]).arg(&root).arg("."), Duration::from_secs(10)).ok();
     docker(&["import", &tar, &image]).ok();
     let mount = format!("{}:/run/molecule-broker", world.path().join("run").display());
-    let mut container = Command::new("docker");
+    let mut container = machine_tool("docker");
     container.args(["run", "--rm", "--interactive", "--network=none", "--volume", &mount]);
     container.args([&image, "/git-credential-molecule", "get"]);
     answers(&world, &mut container);

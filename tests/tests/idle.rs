@@ -4,14 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, and says where")]
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use molecule_tests::skip;
 use molecule_tests::wait::{eventually, poll};
 use molecule_tests::world::supervised::Supervised;
 use molecule_tests::world::{Setup, World};
+use molecule_tests::{Ability, can, program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -59,28 +59,23 @@ fn one_thread(pid: u32) {
 
 /// What strace sees of these processes in a minute, if it may look here.
 fn a_minute_of(world: &World, pids: &[u32]) -> Option<String> {
+    if !can(&[Ability::Strace, Ability::LookIntoClosed]) {
+        return None;
+    }
     let trace = world.path().join("strace");
-    let strace = Command::new("strace")
+    let mut strace = program("strace")
         .args(["-f", "-q", "-o"])
         .arg(&trace)
         .args(pids.iter().flat_map(|pid| ["-p".into(), pid.to_string()]))
         .stdin(Stdio::null())
         .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut strace) = strace else {
-        skip("wake-ups while idle: there is no strace here");
-        return None;
-    };
+        .spawn()
+        .unwrap();
     let attached = |pid: &u32| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         status.contains(&format!("\nTracerPid:\t{}\n", strace.id()))
     };
-    if poll(Duration::from_secs(5), || pids.iter().all(attached).then_some(())).is_none() {
-        let _ = strace.kill();
-        let _ = strace.wait();
-        skip("wake-ups while idle: strace may not attach here");
-        return None;
-    }
+    eventually("strace is attached", Duration::from_secs(5), || pids.iter().all(attached));
     thread::sleep(MINUTE);
     kill(Pid::from_raw(i32::try_from(strace.id()).unwrap()), Signal::SIGINT).unwrap();
     strace.wait().unwrap();

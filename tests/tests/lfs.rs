@@ -99,11 +99,25 @@ impl Scene {
 }
 
 fn work_through_rotations(git: &Git, wiring: Wiring) {
-    let Some(scene) = Scene::new(git, wiring, LIFE) else { return };
+    let mut life = LIFE;
+    while !rotates(git, wiring, life) {
+        life *= 2;
+        println!("git-lfs takes longer than a token surely lives; once more with tokens of {life:?}");
+        assert!(life <= 16 * LIFE, "this machine is too slow to tell anything");
+    }
+}
+
+/// False where a run failed that took longer than a refreshed token surely
+/// lives, a quarter of its life: no helper can mend that.
+fn rotates(git: &Git, wiring: Wiring, life: Duration) -> bool {
+    let Some(scene) = Scene::new(git, wiring, life) else { return true };
     let (mut objects, first) = (Vec::new(), scene.world.ledger.count());
     while scene.world.ledger.count() < first + 3 {
         objects.push(scene.commit(objects.len()));
         for ran in [scene.push(), scene.pull()] {
+            if !ran.success() && ran.took > life / 4 {
+                return false;
+            }
             assert!(ran.success(), "{ran:?}\nthe broker's log:\n{}", scene.world.broker.log());
         }
     }
@@ -113,6 +127,7 @@ fn work_through_rotations(git: &Git, wiring: Wiring) {
     assert_eq!(scene.world.host.dead_shown(), 0, "dead tokens were shown to the host");
     // A batch and a transfer each way.
     assert!(scene.transfers() >= 4 * objects.len(), "{} for {} objects", scene.transfers(), objects.len());
+    true
 }
 
 #[test]
@@ -143,7 +158,8 @@ fn f35_a_rejected_token_is_replaced_at_the_first_rejection() {
 }
 
 /// Nobody tells askpass of a rejection: there git-lfs asks on until the next
-/// refresh, whoever causes it.
+/// refresh, whoever causes it. Newer ones give up after some attempts (3.8.1
+/// after less than a second), and succeed when they are run again.
 #[test]
 fn f35_by_askpass_alone_a_rejected_token_is_replaced_at_the_next_refresh() {
     let Some(scene) = Scene::new(&gits()[0], Wiring::Askpass, MINUTE) else { return };
@@ -152,7 +168,12 @@ fn f35_by_askpass_alone_a_rejected_token_is_replaced_at_the_next_refresh() {
         let pull = scope.spawn(|| scene.git("there", &["lfs", "pull"]));
         eventually("git-lfs is rejected", MINUTE / 4, || scene.world.host.dead_shown() > 2);
         scene.world.broker.control(&["refresh"]).ok();
-        pull.join().unwrap().ok();
+        let ran = pull.join().unwrap();
+        if ran.stderr.contains("too many authentication attempts") {
+            scene.git("there", &["lfs", "pull"]).ok();
+        } else {
+            ran.ok();
+        }
     });
     scene.arrived(0, &bytes);
 }
@@ -168,7 +189,8 @@ fn past_expiry_with_the_platform_down_git_lfs_fails_at_once_and_says_why() {
         let ran = scene.git("here", &["lfs", "push", "origin", "main"]);
         assert!(ran.code().is_some_and(|code| code != 0), "{wiring:?}: {ran:?}");
         let why = "molecule-broker: no credential for https://localhost";
-        assert!(ran.stderr.contains(why) && ran.stderr.contains("Connection refused"), "{wiring:?}: {ran:?}");
+        // In a container without IPv6 the error is that of the address ::1.
+        assert!(ran.stderr.contains(why) && ran.stderr.contains("connect: no connection to"), "{wiring:?}: {ran:?}");
         assert_eq!(scene.world.host.dead_shown(), 0, "{wiring:?}");
     }
 }

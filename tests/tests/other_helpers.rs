@@ -4,13 +4,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use molecule_tests::git_host::Worth;
 use molecule_tests::programs::{Git, gits};
-use molecule_tests::skip;
 use molecule_tests::world::{Ran, Setup, Wiring, World, run, run_with_input, write_program};
+use molecule_tests::{machine_tool, skip};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -165,7 +164,7 @@ fn r47_a_long_header_makes_no_helper_take_one_host_for_another() {
 fn git_tests() -> Option<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = here.join("../target/git-tests");
-    let mut fetch = Command::new(here.join("fetch-git-tests"));
+    let mut fetch = machine_tool(here.join("fetch-git-tests"));
     let ran = run(fetch.arg(&folder), Duration::from_secs(180));
     if !ran.success() {
         let why = ran.stderr.lines().chain(ran.stdout.lines()).last().unwrap_or("no word why").to_owned();

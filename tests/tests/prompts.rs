@@ -5,13 +5,13 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use molecule_tests::programs::{Git, gits};
-use molecule_tests::skip;
 use molecule_tests::wait::poll;
 use molecule_tests::world::{Ran, Setup, Wiring, World, run, write_program};
+use molecule_tests::{program, skip};
 use nix::pty::openpty;
 
 #[test]
@@ -43,7 +43,7 @@ fn ls_remote_on_a_terminal(world: &World, git: &Git, wiring: Wiring) -> String {
     let mut master = File::from(pty.master);
     master.write_all(b"typed ahead\n").unwrap();
     let wired = world.git(git, wiring);
-    let mut shell = Command::new("setsid");
+    let mut shell = program("setsid");
     shell.args(["--ctty", "--wait", "sh", "-c", script]).env_clear().current_dir(world.work());
     for (name, value) in wired.get_envs() {
         shell.env(name, value.unwrap_or_default());
@@ -73,9 +73,9 @@ const MADE: [&str; 2] = ["de_DE", "tr_TR"];
 fn make_locales(folder: &Path) {
     fs::create_dir(folder).unwrap();
     for name in MADE {
-        let mut localedef = Command::new("localedef");
+        let mut localedef = program("localedef");
         localedef.args(["-f", "UTF-8", "-i", name]).arg(folder.join(format!("{name}.UTF-8")));
-        let made = Command::new("sh").args(["-c", "command -v localedef"]).output().unwrap().status.success()
+        let made = program("sh").args(["-c", "command -v localedef"]).output().unwrap().status.success()
             && run(&mut localedef, Duration::from_secs(60)).success();
         if !made {
             skip(&format!("git's prompts in {name}: no such locale can be made here (Debian's package locales)"));

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, and says where")]
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use molecule_tests::ledger::Ledger;
 use molecule_tests::platform::{DateHeader, Mode, Platform, Policy, RetryAfter};
 use molecule_tests::programs::gits;
 use molecule_tests::world::{Ran, run};
+use molecule_tests::{Ability, can, program};
 use serde_json::Value;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -22,7 +22,7 @@ fn platform() -> Platform {
 }
 
 fn curl(arguments: &[&str]) -> Ran {
-    let mut command = Command::new("curl");
+    let mut command = program("curl");
     command.args(["--silent", "--show-error"]).args(arguments);
     run(&mut command, Duration::from_secs(10))
 }
@@ -44,6 +44,9 @@ fn token(platform: &Platform) -> String {
 
 #[test]
 fn the_platform_mints_for_both_endpoints_and_only_for_its_bearer() {
+    if !can(&[Ability::Curl]) {
+        return;
+    }
     let platform = platform();
     assert!(token(&platform).starts_with("ghs_"));
     let admin = format!("{}/admin/github-installation-token", platform.url());
@@ -60,6 +63,9 @@ fn the_platform_mints_for_both_endpoints_and_only_for_its_bearer() {
 
 #[test]
 fn each_refusal_has_its_status() {
+    if !can(&[Ability::Curl]) {
+        return;
+    }
     let platform = platform();
     platform.next([
         Mode::Unauthorized,
@@ -74,6 +80,9 @@ fn each_refusal_has_its_status() {
 
 #[test]
 fn retry_after_comes_in_every_form() {
+    if !can(&[Ability::Curl]) {
+        return;
+    }
     let platform = platform();
     let forms = [RetryAfter::Seconds(120), RetryAfter::Date(HOUR), RetryAfter::Text(String::from("soon"))];
     for form in forms {
@@ -90,6 +99,9 @@ fn retry_after_comes_in_every_form() {
 
 #[test]
 fn broken_answers_are_broken_in_their_own_way() {
+    if !can(&[Ability::Curl]) {
+        return;
+    }
     let platform = platform();
     platform.set_mode(Mode::Cut);
     assert_eq!(ask(&platform, &[]).code(), Some(18), "a partial file");
@@ -108,6 +120,9 @@ fn broken_answers_are_broken_in_their_own_way() {
 
 #[test]
 fn a_closed_platform_refuses_and_opens_again_on_the_same_port() {
+    if !can(&[Ability::Curl]) {
+        return;
+    }
     let platform = platform();
     let before = platform.url();
     platform.refuse_connections();
@@ -119,6 +134,9 @@ fn a_closed_platform_refuses_and_opens_again_on_the_same_port() {
 
 #[test]
 fn the_date_header_can_be_left_out() {
+    if !can(&[Ability::Curl]) {
+        return;
+    }
     let platform = platform();
     let has_date = || ask(&platform, &["--include"]).stdout.to_lowercase().contains("\ndate: ");
     assert!(has_date());
@@ -128,6 +146,9 @@ fn the_date_header_can_be_left_out() {
 
 #[test]
 fn a_caching_platform_gives_all_the_same_token() {
+    if !can(&[Ability::Curl]) {
+        return;
+    }
     let platform = platform();
     assert_ne!(token(&platform), token(&platform));
     platform.set_policy(Policy::cached_like_the_real_one(HOUR));
@@ -155,7 +176,7 @@ impl Pair {
     }
 
     fn git(&self, git: &std::path::Path, arguments: &[&str]) -> Ran {
-        let mut command = Command::new(git);
+        let mut command = program(git);
         command
             .args(["-c", "user.name=A", "-c", "user.email=a@city.test"])
             .args(arguments)
@@ -259,6 +280,9 @@ impl Lfs<'_> {
 
 #[test]
 fn a_large_file_is_taken_and_given_back() {
+    if !can(&[Ability::Curl]) {
+        return;
+    }
     let pair = Pair::new();
     let lfs = Lfs { pair: &pair, token: pair.ledger.mint(HOUR).token };
     let oid = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
@@ -281,6 +305,9 @@ fn a_large_file_is_taken_and_given_back() {
 
 #[test]
 fn each_lfs_request_is_behind_the_door() {
+    if !can(&[Ability::Curl]) {
+        return;
+    }
     let pair = Pair::new();
     let dead = Lfs { pair: &pair, token: pair.ledger.mint(Duration::ZERO).token };
     let paths = ["objects/batch", "objects/0", "verify", "locks/verify"];
@@ -293,6 +320,9 @@ fn each_lfs_request_is_behind_the_door() {
 /// Behind the same door as the repositories.
 #[test]
 fn the_api_lets_in_the_living_and_says_who_they_are() {
+    if !can(&[Ability::Curl]) {
+        return;
+    }
     let pair = Pair::new();
     pair.host.let_in_persona("alice", "ghp_alice");
     let ca = pair.dir.path().join("ca.pem").display().to_string();

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 
 use crate::kit::doctor::{VERSION, all_good, doctor, found, healthy};
 use crate::kit::platform::Answer;
-use crate::kit::{BROKER, World, have, is_root, set_mode, text};
+use crate::kit::{Ability, BROKER, World, can, set_mode, text};
 
 #[test]
 fn where_all_is_good_each_check_is_one_line_and_the_status_zero() {
@@ -38,7 +38,7 @@ fn a_folder_that_others_can_write_or_that_belongs_to_another() {
     let remedy = line.rsplit("remedy: ").next().unwrap().to_owned();
     assert!(world.command("/bin/sh").args(["-c", &remedy]).status().unwrap().success(), "{remedy}");
     all_good(&world);
-    if !is_root("give a folder to another user") {
+    if !can(&[Ability::GiveAway]) {
         return;
     }
     std::os::unix::fs::chown(&run, Some(12345), None).unwrap();
@@ -82,7 +82,7 @@ fn a_user_whom_the_broker_does_not_answer() {
     assert!(copied.unwrap().success());
     let as_other = ["--reuid=12345", "--regid=12345", "--clear-groups", "molecule-broker", "doctor"];
     let ask = |world: &World| world.command("setpriv").args(as_other).output().unwrap();
-    if !is_root("ask as another user") {
+    if !can(&[Ability::BecomeOthers]) {
         return;
     }
     let line = found(&ask(&world), "socket", "doesn't answer uid 12345");
@@ -99,7 +99,7 @@ fn unix_sockets_forbidden_by_a_sandbox() {
     let world = healthy();
     let strace = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=socket", "-e", "inject=socket:error=EPERM"];
     // It plays the sandbox here.
-    if !have("strace", &["-f", "-qq", "-o", "/dev/null", "-e", "inject=socket:error=EPERM", "true"]) {
+    if !can(&[Ability::FailingCalls]) {
         return;
     }
     let out = world.command("strace").args(strace).args([BROKER, "doctor"]).output().unwrap();

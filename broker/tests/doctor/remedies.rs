@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 
 use crate::kit::doctor::{all_good, doctor, found, healthy};
 use crate::kit::platform::Answer;
-use crate::kit::{BROKER, World, is_root, set_mode, text, wait_for};
+use crate::kit::{Ability, BROKER, World, can, set_mode, text, wait_for};
 
 /// A repository that somebody was led to clone.
 #[test]
@@ -67,7 +67,7 @@ fn a_remedy_for_a_remote_with_blanks_and_quotes_takes_the_login_out() {
 /// As the guide of the images recommends.
 #[test]
 fn a_bearer_that_only_the_daemon_can_read_is_good() {
-    if !is_root("ask as another user") {
+    if !can(&[Ability::BecomeOthers]) {
         return;
     }
     let mut world = healthy();
@@ -164,7 +164,7 @@ fn a_socket_that_the_file_alone_names_is_one_that_no_client_finds() {
 
 #[test]
 fn a_group_that_the_socket_can_not_have_is_named_and_no_socket_is_left() {
-    if !is_root("start it as another user") {
+    if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
     let mut world = World::new();

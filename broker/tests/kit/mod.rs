@@ -1,7 +1,7 @@
 //! What a test of the real binary needs: a scripted platform, a world with a
 //! daemon that asks it, a supervisor, and the socket spoken by hand.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 
 pub mod doctor;
 pub mod platform;
@@ -11,10 +11,10 @@ pub mod world;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use molecule_test_kit::{Ability, can, program, reachable, skip};
 pub use world::World;
 
 pub const BROKER: &str = env!("CARGO_BIN_EXE_molecule-broker");
@@ -42,25 +42,6 @@ pub fn wait_within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Opt
 pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether this process may do what only root may; says so if not.
-pub fn is_root(what: &str) -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        println!("SKIP: only root can {what}");
-    }
-    root
-}
-
-/// Whether a program is there; says so if not.
-pub fn have(program: &str, arguments: &[&str]) -> bool {
-    let tried = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let there = tried.is_ok_and(|status| status.success());
-    if !there {
-        println!("SKIP: {program} {} doesn't work here", arguments.join(" "));
-    }
-    there
 }
 
 pub fn set_mode(path: &Path, mode: u32) {

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::platform::Platform;
-use super::{BROKER, set_mode, text, wait_for, wire};
+use super::{Ability, BROKER, can, program as start, reachable, set_mode, text, wait_for, wire};
 
 /// Retries in fractions of a second, and a first fetch at once.
 pub const FAST: &str = "[refresh]\nboot_spread = \"0s\"\nretry_base = \"100ms\"\nretry_max = \"400ms\"\nattempt_timeout = \"2s\"\n\
@@ -123,9 +123,14 @@ impl World {
     }
 
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = start(program);
         command.env_clear().envs(&self.env).current_dir(self.path("repo")).stdin(Stdio::null());
         command
+    }
+
+    /// The binary where every user can run it.
+    pub fn reachable_broker(&self) -> String {
+        reachable(BROKER.as_ref(), self.root.path()).display().to_string()
     }
 
     pub fn broker(&self, words: &[&str]) -> Output {
@@ -157,7 +162,8 @@ impl World {
 
     /// The same, and doesn't wait.
     pub fn spawn_through(&mut self, words: &[&str]) {
-        let words: Vec<&str> = words.iter().copied().chain([BROKER, "serve"]).collect();
+        let broker = if words.is_empty() { String::from(BROKER) } else { self.reachable_broker() };
+        let words: Vec<&str> = words.iter().copied().chain([&*broker, "serve"]).collect();
         let mut command = self.command(words[0]);
         command.args(&words[1..]);
         self.spawn(command);
@@ -267,8 +273,11 @@ impl World {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    pub fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    /// How many the daemon has open; `None`, with a SKIP line, where that can't
+    /// be seen.
+    pub fn descriptors(&self) -> Option<usize> {
+        let count = || fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count();
+        can(&[Ability::LookIntoClosed]).then(count)
     }
 
     /// Seconds of processor time that the daemon has used.

@@ -7,12 +7,11 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::process::Command;
 use std::time::Duration;
 
 use crate::kit::platform::{Answer, HOUR};
 use crate::kit::wire;
-use crate::kit::{World, have, is_root, wait_for};
+use crate::kit::{Ability, World, can, program, wait_for};
 
 const SHIFT: &str = r#"
 #define _GNU_SOURCE
@@ -44,13 +43,13 @@ struct Clocks {
 impl Clocks {
     /// A daemon with a token of one hour. `None` where it can't be built.
     fn new() -> Option<Self> {
-        if !have("cc", &["--version"]) {
+        if !can(&[Ability::CompileC]) {
             return None;
         }
         let mut world = World::fast();
         let (source, library) = (world.path("shift.c"), world.path("shift.so"));
         fs::write(&source, SHIFT).unwrap();
-        let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().unwrap();
+        let built = program("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().unwrap();
         assert!(built.success());
         fs::write(world.path("clocks"), [0; 16]).unwrap();
         let file = fs::File::options().write(true).open(world.path("clocks")).unwrap();
@@ -123,7 +122,7 @@ fn g44_a_suspend_past_the_expiry_with_the_platform_down_is_a_refusal_and_not_a_d
 
 #[test]
 fn g44_in_a_time_namespace_refreshes_fall_due_as_anywhere() {
-    if !is_root("enter a time namespace") || !have("unshare", &["--time", "--boottime", "1000000", "--fork", "true"]) {
+    if !can(&[Ability::TimeNamespace]) {
         return;
     }
     let mut world = World::fast();

@@ -11,16 +11,13 @@ use nix::sys::signal::Signal;
 
 use crate::kit::wire::{self, GET, connect};
 use crate::kit::world::FAST;
-use crate::kit::{World, alone, is_root, wait_for};
+use crate::kit::{Ability, World, alone, can, wait_for};
 use crate::strangers::ask_with_a_lingering_connection;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn f31_five_hundred_silent_connections_hinder_nobody_and_are_closed_within_two_seconds() {
-    if !is_root("act as other users") {
-        return;
-    }
     let _alone = alone();
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(4096)), hard).unwrap();
@@ -60,7 +57,7 @@ fn f31_one_byte_a_second_meets_the_same_deadline_as_silence() {
 
 #[test]
 fn f32_what_is_no_request_is_closed_and_costs_less_than_a_mebibyte() {
-    if !is_root("act as other users") {
+    if !can(&[Ability::LookIntoClosed]) {
         return;
     }
     let _alone = alone();
@@ -97,7 +94,7 @@ fn f32_what_is_no_request_is_closed_and_costs_less_than_a_mebibyte() {
 /// While they are open, and of the next five hundred what the first ones left.
 #[test]
 fn f32_five_hundred_unfinished_requests_at_once_cost_a_few_pages_each_and_the_next_ones_nothing_more() {
-    if !is_root("act as other users") {
+    if !can(&[Ability::LookIntoClosed]) {
         return;
     }
     let _alone = alone();
@@ -128,9 +125,6 @@ fn f32_five_hundred_unfinished_requests_at_once_cost_a_few_pages_each_and_the_ne
 
 #[test]
 fn f36_clients_that_die_at_any_point_leave_nothing_behind() {
-    if !is_root("act as other users") {
-        return;
-    }
     let _alone = alone();
     let world = World::settled();
     let before = world.descriptors();
@@ -153,9 +147,6 @@ fn f36_clients_that_die_at_any_point_leave_nothing_behind() {
 
 #[test]
 fn f36_a_client_that_dies_while_it_waits_for_a_token_leaves_nothing_behind() {
-    if !is_root("act as other users") {
-        return;
-    }
     let mut world = World::fast();
     world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.platform.hold();
@@ -186,7 +177,7 @@ fn f37_a_daemon_that_was_stopped_answers_whoever_waited_once_it_goes_on() {
 
 #[test]
 fn a_strangers_connection_that_takes_an_hour_to_close_holds_up_nobody() {
-    if !is_root("act as other users") {
+    if !can(&[Ability::BecomeOthers]) {
         return;
     }
     if !keeps_descriptors_out() {

@@ -1,23 +1,23 @@
 //! Between refreshes the daemon sleeps in the kernel and nothing wakes it.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::kit::{World, have, is_root, wait_for};
+use crate::kit::{Ability, World, can, program, wait_for};
 
 #[test]
 fn an_idle_daemon_makes_not_one_system_call_in_twenty_seconds() {
-    if !is_root("attach strace") || !have("strace", &["-f", "-o", "/dev/null", "true"]) {
+    if !can(&[Ability::Strace, Ability::LookIntoClosed]) {
         return;
     }
     let world = World::settled();
     let (trace, pid) = (world.path("trace"), world.pid());
     let calls = || fs::read_to_string(&trace).unwrap_or_default();
-    let mut strace = Command::new("strace")
+    let mut strace = program("strace")
         .args(["-f", "-o"])
         .arg(&trace)
         .args(["-p", &pid.to_string()])

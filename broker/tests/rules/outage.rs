@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::kit::platform::{Answer, HOUR};
 use crate::kit::wire::{self, GET, connect};
 use crate::kit::world::FAST;
-use crate::kit::{World, alone, have, is_root, set_mode, wait_for};
+use crate::kit::{Ability, World, alone, can, set_mode, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -188,7 +188,7 @@ fn g45_a_401_with_a_bearer_that_just_changed_is_tried_once_with_the_one_before()
 const YOUNG: [&str; 5] = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
 
 fn in_a_young_container() -> bool {
-    is_root("enter a pid namespace") && have("unshare", &["--pid", "--fork", "--mount-proc", "true"])
+    can(&[Ability::PidNamespace])
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn the_provision_time_token_is_never_served_again_once_it_was_rejected() {
 
 #[test]
 fn the_provision_time_token_is_not_served_in_a_container_of_unknown_age() {
-    if !is_root("enter a mount namespace") || !have("unshare", &["--mount", "true"]) {
+    if !can(&[Ability::MountNamespace]) {
         return;
     }
     let mut world = World::fast();

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 
 use crate::kit::wire;
 use crate::kit::world::FAST;
-use crate::kit::{BROKER, World, alone, have, is_root, set_mode, wait_for};
+use crate::kit::{Ability, BROKER, World, alone, can, program, set_mode, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -124,7 +124,7 @@ fn e30_the_mode_is_the_configured_one_from_the_first_moment_whatever_the_umask()
 /// Each fault, and whether the error comes with the command that mends it.
 #[test]
 fn e30_an_unsafe_folder_is_refused_untouched_and_the_command_in_the_error_mends_it() {
-    if !is_root("give a folder away") {
+    if !can(&[Ability::GiveAway]) {
         return;
     }
     type Break = fn(&Path);
@@ -147,7 +147,7 @@ fn e30_an_unsafe_folder_is_refused_untouched_and_the_command_in_the_error_mends_
         assert_eq!(status, 1, "{fault}: {said}");
         assert_eq!(listing(&world), before, "{fault}: something was touched");
         let (_, mend) = said.split_once(" it with: ").unwrap_or_else(|| panic!("{fault}: {said}"));
-        assert!(Command::new("sh").args(["-c", mend.trim()]).status().unwrap().success(), "{fault}: {mend}");
+        assert!(program("sh").args(["-c", mend.trim()]).status().unwrap().success(), "{fault}: {mend}");
         world.start();
         assert!(world.get().starts_with("molecule/1 ok\n"), "{fault}: {}", world.log());
     }
@@ -178,9 +178,7 @@ fn e30_a_path_of_108_bytes_is_refused_and_one_of_107_is_served() {
 
 #[test]
 fn e30_a_read_only_file_system_is_a_clear_error() {
-    if !is_root("enter a mount namespace")
-        || !have("unshare", &["--mount", "mount", "-t", "tmpfs", "-o", "ro", "none", "/mnt"])
-    {
+    if !can(&[Ability::MountNamespace]) {
         return;
     }
     let world = World::fast();
@@ -217,6 +215,9 @@ fn inode(path: &Path) -> u64 {
 /// No rule of its own: an answer on its way is not lost by a clean stop.
 #[test]
 fn e_at_sigterm_who_already_waits_still_gets_the_answer_and_nobody_else_holds_up_the_end() {
+    if !can(&[Ability::LookIntoClosed]) {
+        return;
+    }
     let _alone = alone();
     let mut world = World::fast();
     world.platform.hold();

@@ -10,8 +10,8 @@ use std::process::Command;
 use nix::libc;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt};
 
-use crate::kit::text;
 use crate::kit::wire::{connect, rest};
+use crate::kit::{program, reachable, text};
 
 /// What a process of this user hears that connects and sends `request`, which
 /// may be nothing.
@@ -22,7 +22,9 @@ pub fn ask_as(uid: u32, socket: &Path, request: &str) -> String {
 
 /// This program once more, for one of the tests that are none.
 fn another(test: &str, socket: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    // Beside the socket's folder, which may be closed to others.
+    let folder = socket.ancestors().nth(2).unwrap();
+    let mut command = program(reachable(&std::env::current_exe().unwrap(), folder));
     let name = format!("strangers::{test}");
     command.args([&name, "--exact", "--ignored", "--nocapture"]).env("RULES_SOCKET", socket);
     command

@@ -4,12 +4,12 @@ use std::os::unix::net::UnixStream;
 
 use crate::kit::wire::{self, DENIED, GET};
 use crate::kit::world::FAST;
-use crate::kit::{World, is_root, text, wait_for};
+use crate::kit::{Ability, World, can, text, wait_for};
 use crate::strangers::{self, ask_as};
 
 #[test]
 fn d24_another_user_hears_the_same_fixed_line_whatever_it_sends_and_even_if_nothing() {
-    if !is_root("act as other users") {
+    if !can(&[Ability::BecomeOthers]) {
         return;
     }
     let world = World::settled();
@@ -21,7 +21,7 @@ fn d24_another_user_hears_the_same_fixed_line_whatever_it_sends_and_even_if_noth
 
 #[test]
 fn d24_many_refusals_are_one_log_line_that_names_the_expected_and_the_actual_user() {
-    if !is_root("act as other users") {
+    if !can(&[Ability::BecomeOthers]) {
         return;
     }
     let world = World::settled();
@@ -37,7 +37,7 @@ fn d24_many_refusals_are_one_log_line_that_names_the_expected_and_the_actual_use
 
 #[test]
 fn d24_the_overflow_uid_is_refused_unless_it_is_listed() {
-    if !is_root("act as other users") {
+    if !can(&[Ability::BecomeOthers]) {
         return;
     }
     let mut world = World::settled();
@@ -51,7 +51,7 @@ fn d24_the_overflow_uid_is_refused_unless_it_is_listed() {
 
 #[test]
 fn d24_the_overflow_uid_is_refused_though_the_daemon_itself_runs_as_it() {
-    if !is_root("act as other users") {
+    if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
     let mut world = World::fast();
@@ -67,7 +67,7 @@ fn d24_the_overflow_uid_is_refused_though_the_daemon_itself_runs_as_it() {
 
 #[test]
 fn d24_what_counts_is_who_one_was_when_one_connected() {
-    if !is_root("act as other users") {
+    if !can(&[Ability::BecomeOthers]) {
         return;
     }
     let world = World::settled();
@@ -76,7 +76,7 @@ fn d24_what_counts_is_who_one_was_when_one_connected() {
 
 #[test]
 fn d24_a_credential_with_users_of_its_own_is_refused_to_others_who_may_ask() {
-    if !is_root("act as other users") {
+    if !can(&[Ability::BecomeOthers]) {
         return;
     }
     let mut world = World::fast();
@@ -156,7 +156,7 @@ fn d26_no_key_of_a_known_verb_sets_a_token_widens_a_scope_or_reads_a_path() {
 
 #[test]
 fn a_reload_by_a_user_who_may_only_ask_is_refused() {
-    if !is_root("act as other users") {
+    if !can(&[Ability::BecomeOthers]) {
         return;
     }
     let mut world = World::fast();
@@ -170,11 +170,11 @@ fn a_reload_by_a_user_who_may_only_ask_is_refused() {
 
 #[test]
 fn a_refused_user_is_told_by_the_control_commands_what_to_do() {
-    if !is_root("act as other users") {
+    if !can(&[Ability::BecomeOthers]) {
         return;
     }
     let world = World::settled();
-    let mut command = world.command(crate::kit::BROKER);
+    let mut command = world.command(&world.reachable_broker());
     let output = std::os::unix::process::CommandExt::uid(&mut command, 12345).arg("token").output().unwrap();
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()));
     let said = text(&output.stderr);
@@ -184,7 +184,7 @@ fn a_refused_user_is_told_by_the_control_commands_what_to_do() {
 /// The daemon's own user operates it, though it isn't root.
 #[test]
 fn the_daemons_own_user_may_reload_it() {
-    if !is_root("act as other users") {
+    if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
     let mut world = World::fast();

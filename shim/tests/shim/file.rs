@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::support::*;
 
@@ -12,7 +11,7 @@ fn release() -> PathBuf {
         return Path::new(&folder).join("molecule-shim");
     }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = machine_tool(env!("CARGO"));
     cargo.args(["build", "--release", "--quiet", "--package", "molecule-shim", "--target-dir"]).arg(target);
     assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
     target.join("release/molecule-shim")
@@ -41,7 +40,7 @@ fn the_file_is_static_and_at_most_64_kib() {
 
 #[test]
 fn the_file_runs_where_there_is_nothing_else() {
-    if !is_root() {
+    if !can(&[Ability::Chroot]) {
         return;
     }
     let place = Place::new();
@@ -49,9 +48,9 @@ fn the_file_runs_where_there_is_nothing_else() {
     let root = place.folder.join("root");
     fs::create_dir(&root).unwrap();
     fs::rename(place.socket(), root.join("broker.sock")).unwrap();
-    let said = run(Command::new("install").arg(release()).arg(root.join(HELPER)), b"");
+    let said = run(program("install").arg(release()).arg(root.join(HELPER)), b"");
     assert_eq!(said.status, Some(0), "{said:?}");
-    let mut chroot = Command::new("/usr/sbin/chroot");
+    let mut chroot = program("/usr/sbin/chroot");
     chroot.arg(&root).arg(format!("/{HELPER}")).arg("get");
     chroot.env_clear().env("MOLECULE_BROKER_SOCKET", "/broker.sock");
     assert_eq!(run(&mut chroot, GET.as_bytes()), says("username=u\n"));

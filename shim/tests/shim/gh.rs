@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Command;
 
 use crate::support::*;
 
@@ -26,7 +25,7 @@ fn path(place: &Place, folders: &[&str]) -> String {
 }
 
 fn gh(place: &Place, arguments: &str, variables: &[(&str, &str)]) -> Said {
-    let mut command = Command::new(place.folder.join("one/gh"));
+    let mut command = program(place.folder.join("one/gh"));
     command.env_clear().env("MOLECULE_BROKER_SOCKET", place.socket()).env("PATH", path(place, &["one", "two"]));
     run(command.args(arguments.split_whitespace()).envs(variables.iter().copied()), b"")
 }
@@ -124,7 +123,7 @@ fn a_wrapper_before_us_that_runs_us_is_never_run_in_turn() {
     let shim = place.folder.join("one/gh").display().to_string();
     place.script("zero/gh", &format!("#!/bin/sh\nexec {shim} \"$@\"\n"));
     let wrapped = |folders: &[&str]| {
-        let mut command = Command::new(place.folder.join("zero/gh"));
+        let mut command = program(place.folder.join("zero/gh"));
         command.arg("pr").env("MOLECULE_BROKER_SOCKET", place.socket()).env("PATH", path(&place, folders));
         command.env_remove("GH_TOKEN").env_remove("GITHUB_TOKEN");
         run(&mut command, b"")
@@ -139,7 +138,7 @@ fn a_wrapper_before_us_that_runs_us_is_never_run_in_turn() {
 #[test]
 fn a_gh_before_us_is_better_than_none() {
     let (place, _server) = image();
-    let mut command = Command::new(place.folder.join("one/gh"));
+    let mut command = program(place.folder.join("one/gh"));
     command.env_clear().env("MOLECULE_BROKER_SOCKET", place.socket()).env("PATH", path(&place, &["two", "one"]));
     assert_eq!(run(command.arg("pr"), b""), real("real pr\nGH_TOKEN=ghs_new\n"));
 }

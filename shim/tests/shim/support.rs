@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use molecule_test_kit::{Ability, can, machine_tool, program};
+
 pub(crate) const HELPER: &str = "git-credential-molecule";
 pub(crate) const ASKPASS: &str = "molecule-askpass";
 pub(crate) const SCRIPT: &str = "molecule-git-token-helper.sh";
@@ -46,7 +48,7 @@ impl Place {
     }
 
     pub(crate) fn shim(&self, name: &str) -> Command {
-        let mut command = Command::new(self.folder.join("bin").join(name));
+        let mut command = program(self.folder.join("bin").join(name));
         command.env_clear().env("MOLECULE_BROKER_SOCKET", self.socket()).env("PATH", "/nowhere");
         command
     }
@@ -70,7 +72,7 @@ impl Place {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         // By a process of its own: a fork of this one, for another test, would
         // hold the file open for writing, and then it can't be run (ETXTBSY).
-        let mut install = Command::new("install");
+        let mut install = program("install");
         let said = run(install.args(["-m", "755", "/dev/stdin"]).arg(&path), text.as_bytes());
         assert_eq!(said.status, Some(0), "{said:?}");
         path
@@ -177,13 +179,4 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "never came: {what}");
         thread::sleep(Duration::from_millis(1));
     }
-}
-
-/// Some checks need root, to be somebody else.
-pub(crate) fn is_root() -> bool {
-    let root = fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
-    if !root {
-        println!("SKIP: needs root");
-    }
-    root
 }

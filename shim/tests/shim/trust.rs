@@ -47,7 +47,7 @@ fn squatted(folder_owner: u32, folder_mode: u32) -> (Said, Vec<String>) {
 
 #[test]
 fn d25_a_squatted_socket_feeds_git_nothing_and_learns_nothing() {
-    if !is_root() {
+    if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
     for (owner, mode) in [(0, 0o755), (0, 0o777), (0, 0o1777), (SOMEBODY, 0o775), (SOMEBODY, 0o777), (54321, 0o755)] {
@@ -60,7 +60,7 @@ fn d25_a_squatted_socket_feeds_git_nothing_and_learns_nothing() {
 
 #[test]
 fn d25_the_owner_of_a_folder_that_nobody_else_writes_is_believed() {
-    if is_root() {
+    if can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         assert_eq!(squatted(SOMEBODY, 0o755).0, says("username=u\n"));
     }
 }
@@ -68,16 +68,16 @@ fn d25_the_owner_of_a_folder_that_nobody_else_writes_is_believed() {
 /// A shim that this user can reach and run, wherever the build lies.
 fn shim_of(uid: u32, place: &Place) -> Command {
     let copy = place.folder.join("copy");
-    let said = run(Command::new("install").args(["-m", "755", env!("CARGO_BIN_EXE_molecule-shim")]).arg(&copy), b"");
+    let said = run(program("install").args(["-m", "755", env!("CARGO_BIN_EXE_molecule-shim")]).arg(&copy), b"");
     assert_eq!(said.status, Some(0), "{said:?}");
-    let mut shim = Command::new(copy);
+    let mut shim = program(copy);
     shim.arg("get").env_clear().env("MOLECULE_BROKER_SOCKET", place.socket()).env("PATH", "/nowhere").uid(uid);
     shim
 }
 
 #[test]
 fn d25_root_and_oneself_are_believed() {
-    if !is_root() {
+    if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
     for server in [0, SOMEBODY] {
@@ -91,7 +91,7 @@ fn d25_root_and_oneself_are_believed() {
 
 #[test]
 fn a_socket_that_keeps_this_user_out_is_named_with_the_remedy() {
-    if !is_root() {
+    if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
     let place = Place::new();

@@ -1,12 +1,12 @@
 //! One container, gone when it is dropped.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{AGENT, City, PATIENCE, docker};
+use crate::machine_tool;
 use crate::wait::poll;
 use crate::world::{Ran, run, run_with_input};
 
@@ -38,7 +38,7 @@ impl Container {
         arguments.extend(options.iter().copied().map(String::from));
         arguments.push(String::from(image));
         arguments.extend(command.iter().copied().map(String::from));
-        run(Command::new("docker").args(&arguments), PATIENCE).ok();
+        run(machine_tool("docker").args(&arguments), PATIENCE).ok();
         container
     }
 
@@ -68,7 +68,7 @@ impl Container {
 
     pub fn exec_within(&self, options: &Options, words: &[&str], within: Duration) -> Ran {
         let agent = AGENT.to_string();
-        let mut command = Command::new("docker");
+        let mut command = machine_tool("docker");
         command.args(["exec", "--interactive", "--user", options.user.unwrap_or(&agent)]);
         for (name, value) in &options.env {
             command.arg(format!("--env={name}={value}"));

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::blocks;
 use crate::ledger::random_alphanumerics;
 use crate::programs::programs;
 use crate::world::{run, run_with_input};
+use crate::{machine_tool, program};
 
 const LONG: Duration = Duration::from_secs(900);
 const BROKER: &str = "molecule-test-broker";
@@ -58,7 +58,7 @@ impl Drop for Image {
 #[track_caller]
 pub fn base(name: &str) -> String {
     let _one_at_a_time = lock();
-    run(Command::new(root().join("docker/base")).arg(name), LONG).ok();
+    run(machine_tool(root().join("docker/base")).arg(name), LONG).ok();
     format!("molecule-test-{name}")
 }
 
@@ -112,7 +112,7 @@ fn broker() {
         let context = context();
         let here = format!("--quiet --build-arg BUILDER={base} --tag {BROKER} .");
         let command = blocks::find("docs/images/README.md", BUILD).text.replace("--tag molecule-broker .", &here);
-        run(Command::new("sh").args(["-ec", &command]).current_dir(context.path()), LONG).ok();
+        run(program("sh").args(["-ec", &command]).current_dir(context.path()), LONG).ok();
     });
 }
 
@@ -129,9 +129,9 @@ fn context() -> TempDir {
         copy(&root().join("docker").join(name), &format!("docker/{name}"));
     }
     for (from, name) in [(&programs().broker, "molecule-broker"), (&programs().shim, "molecule-shim")] {
-        let program = copy(from, &format!("prebuilt/{name}"));
+        let stripped = copy(from, &format!("prebuilt/{name}"));
         // A debug build is large, and docker sends it to its engine.
-        run(Command::new("strip").arg(program), LONG);
+        run(program("strip").arg(stripped), LONG);
     }
     context
 }
@@ -154,7 +154,7 @@ pub fn checkout(folder: &str) -> Vec<String> {
 #[track_caller]
 fn image_from(name: &str, dockerfile: &str) {
     base("debian");
-    let mut command = Command::new("docker");
+    let mut command = machine_tool("docker");
     command.args(["build", "--tag", name, "--file", "-"]).arg(root().join("tests/images"));
     let ran = run_with_input(&mut command, dockerfile.as_bytes(), LONG);
     assert!(ran.success(), "{name} can't be built: {}\n{}\n{dockerfile}", ran.stdout, ran.stderr);

@@ -10,7 +10,7 @@ mod container;
 mod image;
 mod storm;
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ pub use self::container::{Container, Options};
 pub use self::image::{FAMILIES, Image, agent, base, checkout, of_family, on_base, root};
 pub use self::storm::Storm;
 use crate::world::{Ran, run};
+use crate::{Ability, can, machine_tool, skip};
 
 /// Long enough for a busy machine; nothing here is meant to take a tenth.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,26 +28,23 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub fn engine() -> bool {
     static ENGINE: OnceLock<bool> = OnceLock::new();
     *ENGINE.get_or_init(|| {
-        let asked = Command::new("docker").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let asked = machine_tool("docker").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         asked.is_ok_and(|status| status.success())
     })
 }
 
 /// Whether containers can be tested here; says so where not.
 pub fn available(what: &str) -> bool {
-    let missing = if !engine() {
-        "no Docker engine answers here"
-    } else if !nix::unistd::geteuid().is_root() {
-        "making images from Debian's packages and giving files to an agent needs root"
-    } else {
-        return true;
-    };
-    crate::skip(&format!("{what}: {missing}"));
-    false
+    if !engine() {
+        skip(&format!("{what}: no Docker engine answers here"));
+        return false;
+    }
+    // The configurations that it mounts are given to an agent.
+    can(&[Ability::GiveAway])
 }
 
 /// The engine's own program.
 #[track_caller]
 pub fn docker(arguments: &[&str]) -> Ran {
-    run(Command::new("docker").args(arguments), Duration::from_secs(300))
+    run(machine_tool("docker").args(arguments), Duration::from_secs(300))
 }

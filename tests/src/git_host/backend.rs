@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::Shared;
+use crate::program;
 use crate::serve::{Body, full};
 
 pub(super) async fn run(shared: &Shared, user: &str, request: Request<Incoming>) -> Response<Body> {
@@ -28,7 +29,7 @@ pub(super) async fn run(shared: &Shared, user: &str, request: Request<Incoming>)
 }
 
 async fn start(exec_path: &Path, root: &Path, user: &str, request: Request<Incoming>) -> io::Result<Response<Body>> {
-    let mut child = Command::new(exec_path.join("git-http-backend"))
+    let mut child = Command::from(program(exec_path.join("git-http-backend")))
         .env_clear()
         .envs(meta_variables(&request))
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")

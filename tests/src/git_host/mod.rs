@@ -12,7 +12,6 @@ mod door;
 mod lfs;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
@@ -21,6 +20,7 @@ use tempfile::TempDir;
 pub use self::api::APP;
 use crate::certs::Ca;
 use crate::ledger::Ledger;
+use crate::program;
 use crate::serve::Server;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,11 +194,9 @@ impl GitHost {
     }
 
     fn run_git(&self, folder: &Path, arguments: &[&str]) -> String {
-        let output = Command::new("git")
+        let output = program("git")
             .args(arguments)
             .current_dir(folder)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Host")))
             .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "host@city.test")))
             .output()
@@ -220,7 +218,7 @@ impl Shared {
 
 /// Where this git keeps its programs, `git-http-backend` among them.
 pub fn exec_path(git: &Path) -> PathBuf {
-    let output = Command::new(git)
+    let output = program(git)
         .arg("--exec-path")
         .output()
         .unwrap_or_else(|error| panic!("cannot run {}: {error}", git.display()));

@@ -17,6 +17,7 @@ use super::config::refresh_table;
 use super::run::{Ran, run};
 use crate::git_host::GitHost;
 use crate::platform::Platform;
+use crate::program;
 use crate::wait::poll;
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -152,7 +153,7 @@ impl Broker {
     /// The same by way of a program that runs or becomes it.
     pub fn command_through(&self, way: &[impl AsRef<OsStr>], arguments: &[&str]) -> Command {
         let mut words = way.iter().map(AsRef::as_ref).chain([self.program.as_os_str()]);
-        let mut command = Command::new(words.next().expect("the program is one at least"));
+        let mut command = program(words.next().expect("the program is one at least"));
         command.args(words).env_clear().envs(&self.env).args(arguments);
         command
     }

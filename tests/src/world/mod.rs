@@ -160,7 +160,7 @@ impl World {
 
     /// Any program in the environment of the world's agent.
     pub fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        let mut command = crate::program(program);
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.bin().display());
         command
             .env_clear()

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::program;
 use crate::wait::poll;
 
 #[derive(Clone, Debug)]
@@ -75,7 +76,7 @@ pub fn run_with_input(command: &mut Command, input: &[u8], within: Duration) -> 
 /// be run (ETXTBSY, execve(2)).
 #[track_caller]
 pub fn write_program(path: &Path, text: &str) {
-    let mut install = Command::new("install");
+    let mut install = program("install");
     install.args(["-D", "-m", "755", "/dev/stdin"]).arg(path);
     run_with_input(&mut install, text.as_bytes(), Duration::from_secs(20)).ok();
 }

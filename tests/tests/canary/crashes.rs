@@ -11,10 +11,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use molecule_tests::programs::gits;
-use molecule_tests::skip;
 use molecule_tests::wait::{eventually, poll};
 use molecule_tests::world::supervised::{Supervised, serves};
 use molecule_tests::world::{Wiring, World, run};
+use molecule_tests::{program, skip};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -50,7 +50,7 @@ impl Crashes {
 
     /// Says so where no core would be seen if there were one.
     fn can_be_seen(&self) {
-        let mut crash = Command::new("sh");
+        let mut crash = program("sh");
         crash.args(["-c", UNLIMITED, "sh", "-c", "kill -ABRT $$"]).current_dir(&self.folder);
         run(&mut crash, PATIENCE);
         let left: Vec<_> = self.cores().into_iter().collect();

@@ -4,15 +4,15 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use molecule_tests::ledger::Verdict;
 use molecule_tests::platform::Mode;
 use molecule_tests::programs::{Git, gh, gits, has_git_lfs};
-use molecule_tests::skip;
 use molecule_tests::wait::eventually;
 use molecule_tests::world::{Ran, Wiring, World, run, run_with_input};
+use molecule_tests::{program, skip};
 
 use crate::PATIENCE;
 use crate::watch::{ByDesign, Watch};
@@ -95,10 +95,10 @@ impl Work<'_> {
 
     /// A shell under a name that tells it from all others, until it was seen.
     fn exec(&self) {
-        let (program, seen) = (self.world.path().join("given-to-exec"), self.world.path().join("was-seen"));
-        run(Command::new("cp").arg("/bin/sh").arg(&program), PATIENCE).ok();
+        let (shell, seen) = (self.world.path().join("given-to-exec"), self.world.path().join("was-seen"));
+        run(program("cp").arg("/bin/sh").arg(&shell), PATIENCE).ok();
         let mut exec = self.world.broker.command(&["exec", "--"]);
-        exec.arg(&program).args(["-c", "until [ -e \"$0\" ]; do :; done"]).arg(&seen);
+        exec.arg(&shell).args(["-c", "until [ -e \"$0\" ]; do :; done"]).arg(&seen);
         let mut exec = exec.stdin(Stdio::null()).spawn().unwrap();
         eventually("the command is seen with its token", PATIENCE, || self.watch.has_seen(ByDesign::Exec));
         fs::write(&seen, "").unwrap();

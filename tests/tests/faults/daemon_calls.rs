@@ -7,6 +7,7 @@ use std::time::Duration;
 use molecule_tests::wait::{eventually, poll};
 use molecule_tests::world::supervised::{Supervised, serves};
 use molecule_tests::world::{Setup, World};
+use molecule_tests::{Ability, can};
 
 use crate::asker::{Heard, ask};
 use crate::tracer::{self, Row, Tracer};
@@ -126,7 +127,7 @@ fn memory_that_runs_out_while_the_daemon_serves_costs_no_token() {
 
 #[test]
 fn a_call_that_fails_while_the_daemon_starts_ends_it_or_leaves_it_serving() {
-    if !tracer::is_there() {
+    if !can(&[Ability::FailingCalls, Ability::LookIntoClosed]) {
         return;
     }
     let trace = |world: &World| world.path().join("trace");
@@ -154,7 +155,7 @@ fn a_call_that_fails_while_the_daemon_starts_ends_it_or_leaves_it_serving() {
 /// A daemon that serves, with a supervisor to start the next. `None`, and said,
 /// where its calls can't be made to fail.
 fn traceable() -> Option<(World, Supervised)> {
-    if !tracer::is_there() {
+    if !can(&[Ability::FailingCalls, Ability::LookIntoClosed]) {
         return None;
     }
     let world = World::new(Setup { config_tail: String::from("attempt_timeout = \"1s\"\n"), ..Setup::default() });

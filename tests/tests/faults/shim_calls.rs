@@ -8,6 +8,7 @@ use std::time::Duration;
 use molecule_tests::wait::eventually;
 use molecule_tests::world::supervised::serves;
 use molecule_tests::world::{Setup, World};
+use molecule_tests::{Ability, can};
 
 use crate::asker::{Heard, ask_by, heard};
 use crate::tracer;
@@ -30,7 +31,7 @@ const ERRORS: [(&str, &[&str]); 12] = [
 
 #[test]
 fn a_call_of_the_shim_that_fails_makes_no_half_answer_and_no_hang() {
-    if !tracer::is_there() {
+    if !can(&[Ability::FailingCalls]) {
         return;
     }
     let world = World::started(Setup::default());

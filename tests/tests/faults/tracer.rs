@@ -3,24 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use molecule_tests::skip;
 use molecule_tests::strace::Strace;
 use nix::unistd::Pid;
 
 /// One system call, the error that it is to fail with, and which of its calls.
 pub(crate) type Row<'a> = (&'a str, &'a str, &'a str);
-
-/// Whether strace is there and may attach; says so if not.
-pub(crate) fn is_there() -> bool {
-    let tried = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
-    let there = tried.is_ok_and(|status| status.success());
-    if !there {
-        skip("system calls that fail: strace can't be used here");
-    }
-    there
-}
 
 pub(crate) fn words(trace: &Path, (call, error, when): Row<'_>) -> Vec<String> {
     let inject = format!("inject={call}:error={error}:when={when}");

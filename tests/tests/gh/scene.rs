@@ -8,8 +8,8 @@ use std::time::Duration;
 use molecule_tests::git_host::{Behaviour, GitHost};
 use molecule_tests::programs::{GH_TOKENS, gh};
 use molecule_tests::proxy::Proxy;
-use molecule_tests::skip;
 use molecule_tests::world::{Ran, Setup, World, run, write_program};
+use molecule_tests::{program, skip};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -120,7 +120,7 @@ fn furnish(image: &Path, real: &Path, world: &World) {
     fs::hard_link(real, usr_bin.join("gh.distrib")).unwrap_or_else(|_| {
         // By a process of its own, or a fork of this one for another test would
         // hold it open for writing, and then it can't be run (ETXTBSY).
-        run(Command::new("cp").arg(real).arg(usr_bin.join("gh.distrib")), PATIENCE).ok();
+        run(program("cp").arg(real).arg(usr_bin.join("gh.distrib")), PATIENCE).ok();
     });
     wrapper(&image.join("usr/local/bin/gh"), &usr_bin.join("gh"));
     wrapper(&image.join("wrapped/gh"), real);

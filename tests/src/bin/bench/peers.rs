@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use molecule_tests::programs::{Git, gits};
@@ -130,7 +130,7 @@ fn is_credential(line: &str) -> bool {
 fn start_bare(folder: &Path, answer: &str) -> Result<Server, String> {
     let program = compile(folder, "server", &[])?;
     let socket = folder.join("bare.sock");
-    let child = Command::new(program)
+    let child = molecule_tests::program(program)
         .arg(&socket)
         .arg(answer)
         .spawn()
@@ -143,7 +143,7 @@ fn start_bare(folder: &Path, answer: &str) -> Result<Server, String> {
 fn compile(folder: &Path, name: &str, flags: &[&str]) -> Result<PathBuf, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("bench/{name}.c"));
     let program = folder.join(name);
-    let mut cc = Command::new("cc");
+    let mut cc = molecule_tests::program("cc");
     cc.args(["-O2", "-Wall"]).args(flags).arg("-o").arg(&program).arg(source);
     let ran = run(&mut cc, Duration::from_secs(60));
     if ran.success() { Ok(program) } else { Err(format!("cc {name}.c: {}", ran.stderr)) }

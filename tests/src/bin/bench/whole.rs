@@ -18,7 +18,7 @@ const EMPTY: &str = "an empty static program";
 pub(crate) fn compare(peers: &Peers, rounds: usize) -> Result<(), String> {
     let ours = peers.world.socket();
     let with = |program: &Path, arguments: &[&Path], socket: &Path| {
-        let mut command = Command::new(program);
+        let mut command = molecule_tests::program(program);
         command
             .args(arguments)
             .env_clear()

@@ -9,7 +9,6 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::process::Command;
 use std::time::Duration;
 
 use molecule_tests::skip;
@@ -58,7 +57,7 @@ impl Clock {
     pub(crate) fn new(world: &mut World) -> Option<Self> {
         let [source, library, clock] = ["shift.c", "shift.so", "clock"].map(|name| world.path().join(name));
         fs::write(&source, SHIFT).expect("our own folder is writable");
-        let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).output();
+        let built = molecule_tests::program("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).output();
         if !built.is_ok_and(|output| output.status.success()) {
             skip("a boot clock that jumps: no C compiler here");
             return None;

@@ -18,7 +18,8 @@ pub(crate) struct Holds {
     pub(crate) pid: u32,
     /// What belongs to no file (proc_pid_status(5), `RssAnon`).
     pub(crate) memory_kib: u64,
-    pub(crate) descriptors: usize,
+    /// `None` where processes that are closed to their user can't be looked into.
+    pub(crate) descriptors: Option<usize>,
 }
 
 impl Holds {
@@ -36,7 +37,7 @@ impl Holds {
     }
 
     fn now(pid: u32) -> Option<Self> {
-        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok().map(Iterator::count);
         Some(Self { pid, memory_kib: status_kib(pid, "RssAnon:")?, descriptors })
     }
 }
@@ -61,8 +62,12 @@ pub(crate) fn problems(name: &str, first: Option<Holds>, last: Option<Holds>, sl
         let (before, after) = (first.memory_kib, last.memory_kib);
         problems.push(format!("the {name}'s memory has grown from {before} to {after} KiB"));
     }
-    if last.descriptors > first.descriptors + SLACK_DESCRIPTORS {
-        problems.push(format!("the {name} leaks descriptors: {} and then {}", first.descriptors, last.descriptors));
+    match (first.descriptors, last.descriptors) {
+        (Some(first), Some(last)) if last > first + SLACK_DESCRIPTORS => {
+            problems.push(format!("the {name} leaks descriptors: {first} and then {last}"));
+        }
+        (Some(_), Some(_)) => {}
+        _ => molecule_tests::skip(&format!("descriptors of the {name} amid chaos: they can't be seen here")),
     }
     problems
 }
@@ -73,12 +78,12 @@ mod tests {
 
     #[test]
     fn what_grows_beyond_its_slack_and_who_was_replaced_is_told() {
-        let first = Holds { pid: 7, memory_kib: 1000, descriptors: 20 };
-        let last = Holds { pid: 7, memory_kib: 1100, descriptors: 26 };
+        let first = Holds { pid: 7, memory_kib: 1000, descriptors: Some(20) };
+        let last = Holds { pid: 7, memory_kib: 1100, descriptors: Some(26) };
         assert!(problems("daemon", Some(first), Some(last), 100).is_empty());
         for (more, why) in [
             (Holds { memory_kib: 1101, ..last }, "memory has grown from 1000 to 1101"),
-            (Holds { descriptors: 27, ..last }, "leaks descriptors: 20 and then 27"),
+            (Holds { descriptors: Some(27), ..last }, "leaks descriptors: 20 and then 27"),
             (Holds { pid: 8, ..last }, "replaced"),
         ] {
             let told = problems("daemon", Some(first), Some(more), 100);
@@ -90,7 +95,7 @@ mod tests {
     #[test]
     fn a_process_that_runs_holds_something_and_one_that_does_not_holds_nothing() {
         let own = Holds::of(std::process::id()).expect("this one runs");
-        assert!(own.memory_kib > 0 && own.descriptors > 2, "{own:?}");
+        assert!(own.memory_kib > 0 && own.descriptors > Some(2), "{own:?}");
         assert_eq!(Holds::of(u32::MAX), None);
     }
 }

@@ -118,6 +118,9 @@ impl Facts<'_> {
 fn told(holds: Option<Holds>) -> String {
     holds.map_or_else(
         || String::from("nothing"),
-        |Holds { pid, memory_kib, descriptors }| format!("{memory_kib} KiB with {descriptors} descriptors (pid {pid})"),
+        |Holds { pid, memory_kib, descriptors }| {
+            let descriptors = descriptors.map_or_else(|| String::from("unseen"), |number| number.to_string());
+            format!("{memory_kib} KiB with {descriptors} descriptors (pid {pid})")
+        },
     )
 }

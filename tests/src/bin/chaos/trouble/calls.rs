@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use molecule_tests::skip;
 use molecule_tests::strace::Strace;
@@ -91,7 +90,7 @@ pub(crate) const CALLS: [Call; 8] = [
 
 /// Whether strace may attach here; says so if not.
 pub(crate) fn can_fail() -> bool {
-    let Ok(mut other) = Command::new("sleep").arg("60").spawn() else { return false };
+    let Ok(mut other) = molecule_tests::program("sleep").arg("60").spawn() else { return false };
     let words = ["-qq", "-o", "/dev/null"].map(String::from);
     let there = i32::try_from(other.id()).ok().and_then(|pid| Strace::attach(Pid::from_raw(pid), &words)).is_some();
     let _ = other.kill();

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -162,7 +162,8 @@ impl Trouble<'_> {
 
 /// Whether prlimit(1) can be used here; says so if not.
 pub(super) fn can_limit() -> bool {
-    let there = Command::new("prlimit").arg("--version").output().is_ok_and(|output| output.status.success());
+    let there =
+        molecule_tests::program("prlimit").arg("--version").output().is_ok_and(|output| output.status.success());
     if !there {
         skip("limits amid chaos: there is no prlimit here");
     }
@@ -177,7 +178,7 @@ fn limit(pid: Pid, name: &str) -> Option<String> {
 }
 
 fn set_limit(pid: Pid, name: &str, most: &str) -> bool {
-    let mut prlimit = Command::new("prlimit");
+    let mut prlimit = molecule_tests::program("prlimit");
     prlimit.args([format!("--pid={pid}"), format!("--{name}={most}:")]);
     prlimit.output().is_ok_and(|output| output.status.success())
 }
