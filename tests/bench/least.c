@@ -1,6 +1,7 @@
 /* The least possible client: one round trip to the socket in argv[1], the
- * answer to stdout. It parses nothing, checks nothing and knows no failure but
- * one, so no honest client can be faster. */
+ * answer to stdout; for git's `store` and `erase`, nothing. It parses nothing,
+ * checks nothing and knows no failure but one, so no honest client can be
+ * faster. */
 #include "raw.h"
 
 enum { AF_UNIX = 1, SOCK_STREAM = 1 };
@@ -11,12 +12,16 @@ static struct {
 	unsigned short family;
 	char path[108];
 } address = { .family = AF_UNIX };
-static char answer[1024];
+static char answer[16384];
 
 void begin(long *stack)
 {
 	const char *path = ((const char **)stack)[2];
+	const char *action = ((const char **)stack)[3];
 	long length = 0, got, fd;
+
+	if (action && action[0] != 'g')
+		quit(0);
 
 	while (path[length] && length < 107) {
 		address.path[length] = path[length];

@@ -3,7 +3,19 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
+
+/// The first bytes of every installation token.
+const TOKEN_PREFIX: &str = "ghs_";
+/// `{"alg":"RS256","typ":"JWT"}`, as every such token begins.
+const JWT_HEAD: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9";
+/// An RS256 signature has 256 bytes.
+const JWT_SIGNATURE: usize = 342;
+const SHORTEST_CLAIMS: usize = 60;
+/// Claims vary by up to this many bytes, so that the whole token has 452 to
+/// 592: on both sides of 512, and around the 520 that GitHub names.
+const CLAIMS_VARY: u32 = 141;
 
 /// What a token was worth at the moment it was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,11 +36,17 @@ pub struct Minted {
 #[derive(Debug, Default)]
 pub struct Ledger {
     tokens: Mutex<HashMap<String, (Minted, bool)>>,
+    /// Counts the tokens that were minted.
+    turn: AtomicUsize,
 }
 
 impl Ledger {
+    /// Mints the old form (40 bytes) and the new one in turn: GitHub rolled the
+    /// new form out per minting call, so one container is given both
+    /// (<https://github.blog/changelog/>, 2026-04-24 and 2026-05-15).
     pub fn mint(&self, life: Duration) -> Minted {
-        self.enter(format!("ghs_{}", random_alphanumerics(36)), life)
+        let is_old = self.turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        self.enter(if is_old { old_token() } else { new_token() }, life)
     }
 
     /// A token of this text, alive from now on.
@@ -76,11 +94,37 @@ impl Ledger {
     }
 }
 
+/// True for the form that GitHub gave out before 2026-04.
+pub fn is_old_form(token: &str) -> bool {
+    token.strip_prefix(TOKEN_PREFIX).is_some_and(|rest| !rest.contains('_'))
+}
+
+fn old_token() -> String {
+    format!("{TOKEN_PREFIX}{}", random_alphanumerics(36))
+}
+
+/// `ghs_<APPID>_<JWT>`. Nothing may look into it, so its claims are noise.
+fn new_token() -> String {
+    let app = 1_000_000 + random_number() % 9_000_000;
+    let claims = random_text(SHORTEST_CLAIMS + (random_number() % CLAIMS_VARY) as usize, BASE64_URL);
+    let signature = random_text(JWT_SIGNATURE, BASE64_URL);
+    format!("{TOKEN_PREFIX}{app}_{JWT_HEAD}.{claims}.{signature}")
+}
+
+fn random_number() -> u32 {
+    getrandom::u32().expect("the kernel has random bytes")
+}
+
+const BASE64_URL: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 pub fn random_alphanumerics(count: usize) -> String {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    random_text(count, &BASE64_URL[..62])
+}
+
+fn random_text(count: usize, alphabet: &[u8]) -> String {
     let mut bytes = vec![0; count];
     getrandom::fill(&mut bytes).expect("the kernel has random bytes");
-    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])).collect()
+    bytes.iter().map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()])).collect()
 }
 
 #[cfg(test)]
@@ -95,6 +139,20 @@ mod tests {
         assert_eq!(ledger.verdict(&one.token), Verdict::Live);
         eventually("the token dies", Duration::from_secs(2), || ledger.verdict(&one.token) == Verdict::Expired);
         assert!(SystemTime::now() >= one.expires);
+    }
+
+    #[test]
+    fn tokens_of_both_forms_come_in_turn_and_vary_in_length() {
+        let ledger = Ledger::default();
+        let tokens: Vec<_> = (0..40).map(|_| ledger.mint(Duration::from_secs(60)).token).collect();
+        let (old, new): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| is_old_form(token));
+        assert_eq!((old.len(), new.len()), (20, 20));
+        assert!(is_old_form(&tokens[0]) && !is_old_form(&tokens[1]), "in turn");
+        assert!(old.iter().all(|token| token.len() == 40));
+        assert!(new.iter().all(|token| (452..=592).contains(&token.len()) && token.matches('.').count() == 2));
+        assert!(new.iter().any(|token| token.len() != new[0].len()));
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        assert!(new.iter().all(|token| token.bytes().all(is_allowed)));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! - [`world`]: one of each with a broker, the shims and an isolated git;
 //! - [`traffic`]: agents at work with real gits, and what came of it;
 //! - [`programs`]: finds or builds the real binaries;
+//! - [`place`]: temporary folders that a socket's path fits into;
 //! - [`strace`], [`small_disk`]: system calls and disks that fail;
 //! - [`wait`]: waiting for a condition, never for a time;
 //! - [`docker`]: containers against this city; [`conformance`]: whether an image
@@ -33,6 +34,7 @@ pub mod fleet;
 pub mod fuzz;
 pub mod git_host;
 pub mod ledger;
+pub mod place;
 pub mod platform;
 pub mod programs;
 pub mod proxy;

@@ -1,9 +1,9 @@
 //! The real programs under test and the gits of this machine.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use serde_json::Value;
@@ -16,42 +16,81 @@ pub struct Programs {
     pub shim: PathBuf,
 }
 
-/// From `MOLECULE_BIN_DIR`, else built here, once for all test programs that
-/// run at the same time.
+/// From `MOLECULE_BIN_DIR`, else as they are shipped, built here. Test programs
+/// that run at the same time wait for each other: cargo locks its own folder.
 pub fn programs() -> &'static Programs {
-    static PROGRAMS: OnceLock<Programs> = OnceLock::new();
-    PROGRAMS.get_or_init(|| match env::var_os("MOLECULE_BIN_DIR") {
-        Some(folder) => in_folder(Path::new(&folder)),
-        None => build(),
-    })
+    PROGRAMS.get_or_init(|| find_or_build(shipped_build).unwrap_or_else(|problem| panic!("{problem}")))
 }
 
-fn in_folder(folder: &Path) -> Programs {
+/// For the demo: in the profile and with the features of this very program, so
+/// that nothing is built that wasn't built for it already.
+///
+/// # Errors
+/// They don't build, and cargo has said why.
+pub fn build_like_this_program() -> Result<(), String> {
+    if PROGRAMS.get().is_none() {
+        let programs = find_or_build(matching_build)?;
+        PROGRAMS.get_or_init(|| programs);
+    }
+    Ok(())
+}
+
+static PROGRAMS: OnceLock<Programs> = OnceLock::new();
+
+fn find_or_build(build: impl Fn() -> Command) -> Result<Programs, String> {
+    match env::var_os("MOLECULE_BIN_DIR") {
+        Some(folder) => in_folder(Path::new(&folder)),
+        None => built_by(build()),
+    }
+}
+
+fn in_folder(folder: &Path) -> Result<Programs, String> {
     let programs = Programs { broker: folder.join("molecule-broker"), shim: folder.join("molecule-shim") };
     for program in [&programs.broker, &programs.shim] {
-        assert!(
-            program.is_file(),
-            "MOLECULE_BIN_DIR is set, but {} isn't there; unset it to have the programs built",
-            program.display()
-        );
+        if !program.is_file() {
+            let missing = program.display();
+            return Err(format!(
+                "MOLECULE_BIN_DIR is set, but {missing} isn't there; unset it to have the programs built"
+            ));
+        }
     }
-    programs
+    Ok(programs)
 }
 
-fn build() -> Programs {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let lock =
-        File::create(env::temp_dir().join("molecule-tests-build.lock")).expect("the temporary directory is writable");
-    lock.lock().expect("the build lock can be waited for");
-    let output = machine_tool(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--quiet"])
-        .args(["--package", "molecule-broker", "--package", "molecule-shim"])
+fn shipped_build() -> Command {
+    let mut cargo = cargo_build();
+    cargo.args(["--release", "--package", "molecule-broker", "--package", "molecule-shim"]);
+    cargo
+}
+
+/// Cargo unifies the features of the packages that are named together
+/// (the Cargo book, "Features": resolver version 2). Named with this package,
+/// the other two are built from the very libraries that it is linked with.
+fn matching_build() -> Command {
+    let folder = env::current_exe().ok().and_then(|program| Some(program.parent()?.file_name()?.to_owned()));
+    let profile = folder.filter(|name| name != "debug").unwrap_or_else(|| "dev".into());
+    let mut cargo = cargo_build();
+    cargo.arg("--profile").arg(profile);
+    cargo.args(["--package", "molecule-tests", "--package", "molecule-broker", "--package", "molecule-shim"]);
+    cargo.args(["--bin", "molecule-broker", "--bin", "molecule-shim"]);
+    cargo
+}
+
+fn cargo_build() -> Command {
+    let mut cargo = machine_tool(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--locked"]).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    cargo
+}
+
+fn built_by(mut build: Command) -> Result<Programs, String> {
+    let output = build
         .arg("--message-format=json-render-diagnostics")
-        .current_dir(root)
         .stderr(Stdio::inherit())
         .output()
-        .expect("cargo can be run");
-    assert!(output.status.success(), "broker and shim don't build");
+        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from("broker and shim don't build; cargo says why above"));
+    }
     let messages = String::from_utf8_lossy(&output.stdout);
     let executable = |name: &str| {
         messages
@@ -59,9 +98,9 @@ fn build() -> Programs {
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .find(|message| message["target"]["name"] == name && message["executable"].is_string())
             .and_then(|message| message["executable"].as_str().map(PathBuf::from))
-            .unwrap_or_else(|| panic!("cargo built no program {name}"))
+            .ok_or_else(|| format!("cargo built no program {name}"))
     };
-    Programs { broker: executable("molecule-broker"), shim: executable("molecule-shim") }
+    Ok(Programs { broker: executable("molecule-broker")?, shim: executable("molecule-shim")? })
 }
 
 /// All that gh reads a token from: github.com's two, and then those of an
@@ -89,8 +128,28 @@ impl Git {
     }
 }
 
+/// The git that stand-ins work with.
+///
+/// # Errors
+/// There is none.
+pub fn first_git() -> Result<PathBuf, String> {
+    static FIRST: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let first = FIRST.get_or_init(|| find_gits().into_iter().next().map(|git| git.path));
+    first.clone().ok_or_else(|| String::from(NO_GIT))
+}
+
+const NO_GIT: &str =
+    "there is no git in /usr/bin, /usr/local/bin, /opt/git/bin or on PATH; install it (on Debian: apt-get install git)";
+
 /// Every git of this machine, one for each version.
+#[track_caller]
 pub fn gits() -> Vec<Git> {
+    let found = find_gits();
+    assert!(!found.is_empty(), "{NO_GIT}");
+    found
+}
+
+fn find_gits() -> Vec<Git> {
     let path = env::var_os("PATH").unwrap_or_default();
     let fixed = ["/usr/bin", "/usr/local/bin", "/opt/git/bin"].map(PathBuf::from);
     let mut found: Vec<Git> = Vec::new();
@@ -102,7 +161,6 @@ pub fn gits() -> Vec<Git> {
             found.push(git);
         }
     }
-    assert!(!found.is_empty(), "no git on this machine; tests/run installs it");
     found
 }
 

@@ -85,6 +85,11 @@ fn every_configuration_in_a_block_is_taken() {
     assert!(count > 0);
 }
 
+/// What a reader puts in the place of these.
+fn with_readers_own(text: &str, city: &City) -> String {
+    text.replace("https://platform.example", &city.platform.url()).replace("your-workspace", &city.platform.workspace())
+}
+
 /// A container in which a document is read from its begin to its end.
 struct Machine {
     city: City,
@@ -127,7 +132,8 @@ impl Machine {
 
     #[track_caller]
     fn leave_running(&self, block: &Block) {
-        let words = ["sh", "-c", &format!("{{ {}}} >/proc/1/fd/1 2>&1 &", block.text)];
+        let text = with_readers_own(&block.text, &self.city);
+        let words = ["sh", "-c", &format!("{{ {text}}} >/proc/1/fd/1 2>&1 &")];
         self.container.exec(&self.options("root"), &words).ok();
         let ready = self.sh("root", "molecule-broker status --wait 30s --strict");
         assert!(ready.success(), "{}: {ready:?}\n{}", block.place, self.container.log());
@@ -153,10 +159,10 @@ fn the_readme_leads_from_an_empty_machine_to_a_clone_of_a_private_repository() {
     let city = City::new(HOUR);
     let checkout = checkout("target/release/");
     let options: Vec<&str> = checkout.iter().map(String::as_str).collect();
-    let container = Container::start_with(city.bare(), &base("systemd"), &options, &["sleep", "infinity"]);
+    let container = Container::start_with(city.network(), &base("systemd"), &options, &["sleep", "infinity"]);
     let bearer = fs::read_to_string(city.bearer_file()).unwrap();
     let machine = Machine::new(city, container);
-    let cargo = "printf '#!/bin/sh\\n[ \"$*\" = \"build --release --locked\" ]\\n' >/usr/local/bin/cargo; chmod 0755 /usr/local/bin/cargo";
+    let cargo = "printf '#!/bin/sh\\n[ \"$*\" = \"build --release --locked --target-dir target -p molecule-broker -p molecule-shim\" ]\\n' >/usr/local/bin/cargo; chmod 0755 /usr/local/bin/cargo";
     machine.container.sh_as_root(&format!("set -e; {cargo}; printf '{bearer}' >/src/bearer")).ok();
     assert!(!machine.sh("root", FETCH).success(), "the repository isn't private");
 
@@ -167,6 +173,17 @@ fn the_readme_leads_from_an_empty_machine_to_a_clone_of_a_private_repository() {
     let host = &machine.city.host;
     assert!(host.shown_count(Worth::Live) > 0);
     assert_eq!(host.dead_shown(), 0);
+}
+
+/// Of what the manifest says, a reader learns before anything is built.
+#[test]
+fn the_readme_names_what_a_build_needs() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let least = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for need in [&format!("Rust {least} or newer"), "git, a C compiler", "gcc libc6-dev", " GB |", " minute"] {
+        assert!(readme.contains(need), "README.md doesn't say: {need}");
+    }
 }
 
 #[test]

@@ -28,10 +28,9 @@ const ROWS: &[(&str, &str, How)] = &[
     ("README.md", "git ──▶ git-credential-molecule ┐", Shown("a picture")),
     ("README.md", "cargo demo", Ci),
     ("README.md", "tests/run", Ci),
-    ("README.md", "cargo build --release --locked", As("root")),
-    ("README.md", "$ molecule-broker setup-git --system", As("root")),
+    ("README.md", "docker/assemble . /", As("root")),
     ("README.md", "useradd --create-home agent", As("root")),
-    ("README.md", SUPERVISE, On),
+    ("README.md", "export PLATFORM_URL=https://platform.example", On),
     ("README.md", "$ su agent -c 'git clone https://github.com/acme/app.git ~/app'", As("root")),
     ("docs/images/README.md", "docker build --file docker/Dockerfile --tag molecule-broker .", GUIDES),
     (

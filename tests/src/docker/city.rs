@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::certs::Ca;
 use crate::git_host::{Behaviour, GitHost};
 use crate::ledger::Ledger;
+use crate::place;
 use crate::platform::{Platform, Policy};
 use crate::proxy::Proxy;
 use crate::world::config::refresh_table;
@@ -33,8 +34,7 @@ pub struct City {
 impl City {
     /// Tokens live `life`; each call of the platform mints one.
     pub fn new(life: Duration) -> Self {
-        let dir =
-            tempfile::Builder::new().prefix("molecule-city-").tempdir().expect("the temporary directory is writable");
+        let dir = place::new_folder("molecule-city-").unwrap_or_else(|problem| panic!("{problem}"));
         let ledger = Arc::new(Ledger::default());
         let ca = Ca::new();
         let platform = Platform::start(&ledger, life, Policy::MintPerCall, None);
@@ -95,12 +95,15 @@ impl City {
     /// For a machine that no provisioner knows: the platform's address, the
     /// workspace's name, and the way to both.
     pub fn bare(&self) -> Vec<String> {
-        vec![
-            String::from("--network=host"),
-            format!("--env=PLATFORM_URL={}", self.platform.url()),
-            format!("--env=WORKSPACE_ID={}", self.platform.workspace()),
-            format!("--volume={}:/city:ro", self.path("city").display()),
-        ]
+        let mut arguments = self.network();
+        arguments.push(format!("--env=PLATFORM_URL={}", self.platform.url()));
+        arguments.push(format!("--env=WORKSPACE_ID={}", self.platform.workspace()));
+        arguments
+    }
+
+    /// For a machine on which all else is left to its user.
+    pub fn network(&self) -> Vec<String> {
+        vec![String::from("--network=host"), format!("--volume={}:/city:ro", self.path("city").display())]
     }
 
     /// Besides that, a broker whose times are in proportion to the tokens' life.

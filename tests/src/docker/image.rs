@@ -145,6 +145,7 @@ pub fn checkout(folder: &str) -> Vec<String> {
     };
     let programs = programs();
     vec![
+        mount(&root().join("docker"), "docker"),
         mount(&root().join("systemd"), "systemd"),
         mount(&programs.broker, &format!("{folder}molecule-broker")),
         mount(&programs.shim, &format!("{folder}molecule-shim")),
@@ -166,8 +167,9 @@ pub fn root() -> PathBuf {
 
 /// Test programs run beside each other.
 fn lock() -> File {
-    let file = File::create(std::env::temp_dir().join("molecule-tests-images.lock"));
-    let file = file.expect("the temporary directory is writable");
+    // A file of the checkout: one in the shared temporary folder would be
+    // another user's to make, and then this one couldn't open it.
+    let file = File::open(root().join("docker/base")).expect("the checkout can be read");
     file.lock().expect("the lock can be waited for");
     file
 }

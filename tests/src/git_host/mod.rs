@@ -20,7 +20,9 @@ use tempfile::TempDir;
 pub use self::api::APP;
 use crate::certs::Ca;
 use crate::ledger::Ledger;
+use crate::place;
 use crate::program;
+use crate::programs::first_git;
 use crate::serve::Server;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,17 +89,16 @@ struct State {
 
 impl GitHost {
     /// Over HTTPS where a certificate authority is given. The backend is the
-    /// one of `/usr/bin/git`; see [`GitHost::start_with`].
+    /// first git's; see [`GitHost::start_with`].
+    #[track_caller]
     pub fn start(ledger: &Arc<Ledger>, tls: Option<&Ca>) -> Self {
-        Self::start_with(ledger, tls, &exec_path(Path::new("/usr/bin/git")))
+        let git = first_git().unwrap_or_else(|problem| panic!("{problem}"));
+        Self::start_with(ledger, tls, &exec_path(&git))
     }
 
     /// With the `git-http-backend` of this `git --exec-path`.
     pub fn start_with(ledger: &Arc<Ledger>, tls: Option<&Ca>, exec_path: &Path) -> Self {
-        let root = tempfile::Builder::new()
-            .prefix("molecule-git-host-")
-            .tempdir()
-            .expect("the temporary directory is writable");
+        let root = place::new_folder("molecule-git-host-").unwrap_or_else(|problem| panic!("{problem}"));
         let shared = Arc::new(Shared {
             scheme: if tls.is_some() { "https" } else { "http" },
             root: root.path().to_path_buf(),

@@ -16,6 +16,10 @@ const DEADLINE: Duration = Duration::from_secs(40);
 /// What git-lfs keeps instead of git.
 const OBJECT: &str = "object.bin";
 
+/// It packs to three quarters of that, which is above git's default of 1 MiB
+/// for `http.postBuffer`.
+const LARGE_TEXT: usize = 3 << 19;
+
 pub struct Agent<'a> {
     pub world: &'a World,
     /// How its git comes by a password from here on.
@@ -88,6 +92,22 @@ impl<'a> Agent<'a> {
         self.git(&["-C", &path, "add", "."]);
         self.git(&["-C", &path, "commit", "--quiet", "-m", "Work"]);
         self.push_as("lfs up")
+    }
+
+    /// A commit that git sends in chunks, behind a probe of its own
+    /// (git-config(1), `http.postBuffer`). It goes to a place from which no
+    /// clone takes it.
+    pub fn push_large(&self) -> bool {
+        let path = self.path();
+        // Without the file the commit fails, and so does the push.
+        let _ = fs::write(self.folder.join("large.txt"), random_alphanumerics(LARGE_TEXT));
+        self.git(&["-C", &path, "add", "large.txt"]);
+        let ran = self.git(&["-C", &path, "commit", "--quiet", "-m", "Large work"]);
+        let works = self.works("large", &["-C", &path, "push", "--quiet", "--force", "origin", "HEAD:refs/large/work"]);
+        if ran.success() {
+            self.git(&["-C", &path, "reset", "--quiet", "--hard", "HEAD^"]);
+        }
+        works && ran.success()
     }
 
     fn push_as(&mut self, name: &'static str) -> bool {

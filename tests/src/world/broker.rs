@@ -71,6 +71,14 @@ impl Broker {
     /// Starts it and waits until it answers on its socket.
     #[track_caller]
     pub fn start(&mut self) {
+        self.try_start().unwrap_or_else(|problem| panic!("{problem}"));
+    }
+
+    /// The same for a program that a person starts.
+    ///
+    /// # Errors
+    /// It doesn't answer; the text has all that it said.
+    pub fn try_start(&mut self) -> Result<(), String> {
         self.spawn();
         let ready = poll(READY_WITHIN, || {
             if !self.is_running() {
@@ -78,7 +86,10 @@ impl Broker {
             }
             self.try_status().map(|_| true)
         });
-        assert_eq!(ready, Some(true), "the broker doesn't answer; its log:\n{}", self.log());
+        match ready {
+            Some(true) => Ok(()),
+            _ => Err(format!("the broker doesn't answer; its log:\n{}", self.log())),
+        }
     }
 
     /// Starts it and doesn't wait.

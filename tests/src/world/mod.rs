@@ -21,8 +21,9 @@ pub use self::run::{Ran, run, run_with_input, write_program};
 use crate::certs::Ca;
 use crate::git_host::{GitHost, exec_path};
 use crate::ledger::Ledger;
+use crate::place;
 use crate::platform::{Platform, Policy};
-use crate::programs::{Git, programs};
+use crate::programs::{Git, first_git, programs};
 
 /// What a test may want to be otherwise.
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ pub struct Setup {
     /// TOML in front of the `[refresh]` table, and behind it.
     pub config_head: String,
     pub config_tail: String,
-    /// Whose http-backend the host runs; that of `/usr/bin/git` where `None`.
+    /// Whose http-backend the host runs; that of the first git where `None`.
     pub host_git: Option<PathBuf>,
 }
 
@@ -78,8 +79,17 @@ pub struct World {
 
 impl World {
     /// Everything stands, but the broker isn't started yet.
+    #[track_caller]
     pub fn new(setup: Setup) -> Self {
-        let dir = tempfile::Builder::new().prefix("molecule-").tempdir().expect("the temporary directory is writable");
+        Self::try_new(setup).unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    /// The same for a program that a person starts.
+    ///
+    /// # Errors
+    /// This machine has no folder for it, or no git; the text says what to do.
+    pub fn try_new(setup: Setup) -> Result<Self, String> {
+        let dir = place::new_folder("molecule-")?;
         for folder in ["configs", "run", "bin", "home", "work"] {
             let folder = dir.path().join(folder);
             fs::create_dir(&folder).expect("a new folder is writable");
@@ -90,7 +100,10 @@ impl World {
         ca.write(&dir.path().join("ca.pem")).expect("a new folder is writable");
         let platform_ca = setup.platform_tls.then_some(&ca);
         let platform = Platform::start(&ledger, setup.life, setup.policy, platform_ca);
-        let backend = setup.host_git.clone().unwrap_or_else(|| PathBuf::from("/usr/bin/git"));
+        let backend = match &setup.host_git {
+            Some(git) => git.clone(),
+            None => first_git()?,
+        };
         let host = GitHost::start_with(&ledger, Some(&ca), &exec_path(&backend));
         link_programs(&dir.path().join("bin"));
         write_git_configs(dir.path());
@@ -104,7 +117,7 @@ impl World {
             dir,
         };
         world.write_bearer(&world.platform.bearer());
-        world
+        Ok(world)
     }
 
     /// The same with the broker started and its socket answering.

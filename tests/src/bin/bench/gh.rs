@@ -13,7 +13,7 @@ use molecule_tests::proxy::Proxy;
 
 use crate::peers::Peers;
 use crate::stats::{at_most, median, micros};
-use crate::whole::{once, shuffle};
+use crate::whole::{STDIN, once, shuffle};
 
 const LIFE: Duration = Duration::from_secs(3600);
 /// The first is gh's own start and no more, the second goes to its host.
@@ -74,7 +74,7 @@ fn measure(
     for round in 0..rounds + rounds / 10 {
         shuffle(&mut order);
         for number in order {
-            let (took, answer) = once(&mut contestants[number]).map_err(|error| format!("{name}: {error}"))?;
+            let (took, answer) = once(&mut contestants[number], STDIN).map_err(|error| format!("{name}: {error}"))?;
             if !is_well(&answer) {
                 return Err(format!("{name}: {answer:?}"));
             }

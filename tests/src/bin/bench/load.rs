@@ -13,6 +13,8 @@ use crate::peers::{OURS_REQUEST, Peers};
 use crate::stats::{at_least, at_most, median, micros, paired, percentile};
 
 const SLICE: Duration = Duration::from_millis(300);
+/// A token has up to 8 KiB.
+const LONGEST_ANSWER: usize = 16 * 1024;
 const OURS: usize = 0;
 const CACHE: usize = 1;
 const BARE: usize = 2;
@@ -94,7 +96,7 @@ fn slice(clients: usize, socket: &Path, request: &[u8]) -> std::io::Result<(f64,
 
 fn client(socket: &Path, request: &[u8]) -> std::io::Result<Vec<Duration>> {
     let mut times = Vec::with_capacity(32 * 1024);
-    let mut buffer = [0; 1024];
+    let mut buffer = [0; LONGEST_ANSWER];
     let end = Instant::now() + SLICE;
     loop {
         let began = Instant::now();

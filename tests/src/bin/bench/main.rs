@@ -1,8 +1,9 @@
 //! The benchmark: our shim and our daemon beside git's own credential-cache,
-//! the least possible client and a bare C server, and gh with and without us, in one run and interleaved,
-//! so that what counts, the ratios, holds on any machine. It judges nothing by
-//! its exit status.
+//! the least possible client and a bare C server, and git and gh with and
+//! without us, in one run and interleaved, so that what counts, the ratios,
+//! holds on any machine. It judges nothing by its exit status.
 
+mod calls;
 mod gh;
 mod load;
 mod peers;

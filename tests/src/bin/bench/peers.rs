@@ -14,7 +14,7 @@ use molecule_tests::programs::{Git, gits};
 use molecule_tests::wait::poll;
 use molecule_tests::world::{Setup, World, run, run_with_input};
 
-use crate::{gh, load, stats, whole};
+use crate::{calls, gh, load, stats, whole};
 
 pub(crate) const OURS_REQUEST: &[u8] =
     b"molecule/1 get\nclient=helper\ncommand=git-credential-molecule\nprotocol=https\nhost=github.com\n\n";
@@ -39,6 +39,8 @@ pub(crate) struct Peers {
     pub(crate) git: Git,
     pub(crate) cache: Server,
     pub(crate) bare: Server,
+    /// That of the answer which all servers give.
+    pub(crate) token: String,
     pub(crate) empty: PathBuf,
     pub(crate) least: PathBuf,
 }
@@ -46,11 +48,12 @@ pub(crate) struct Peers {
 impl Peers {
     pub(crate) fn start() -> Result<Self, String> {
         println!("Building the broker, the shims and the C peers …");
-        let world = World::started(Setup {
+        let mut world = World::try_new(Setup {
             hosts: Some(String::from("github.com,gist.github.com")),
             broker_env: vec![("MOLECULE_BROKER_LOG", Some(String::from("info")))],
             ..Setup::default()
-        });
+        })?;
+        world.broker.try_start()?;
         let answer = poll(Duration::from_secs(10), || {
             ask(&world.socket(), OURS_REQUEST).filter(|answer| answer.contains("password="))
         })
@@ -63,6 +66,7 @@ impl Peers {
         Ok(Self {
             cache: start_cache(&world, &git, &folder.join("cache"), &answer)?,
             bare: start_bare(&folder, &answer)?,
+            token: password_in(&answer).ok_or("our daemon's answer has no password")?,
             empty: compile(&folder, "empty", &["-static", "-nostdlib", "-nostartfiles"])?,
             least: compile(&folder, "least", &["-static", "-nostdlib", "-nostartfiles"])?,
             world,
@@ -73,6 +77,7 @@ impl Peers {
     pub(crate) fn compare(&self, quick: bool) -> Result<(), String> {
         println!("git {}, {} cores; medians of interleaved rounds\n", self.git.version, cores());
         whole::compare(self, if quick { 100 } else { 1500 })?;
+        calls::compare(self, if quick { 20 } else { 200 })?;
         gh::compare(self, if quick { 100 } else { 1500 }, if quick { 20 } else { 100 })?;
         load::compare(self, if quick { 3 } else { 15 })?;
         println!("\nResident memory after that, in MB (PSS, RSS)");
@@ -95,6 +100,10 @@ pub(crate) fn ask(socket: &Path, request: &[u8]) -> Option<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     Some(answer)
+}
+
+fn password_in(answer: &str) -> Option<String> {
+    answer.lines().find_map(|line| line.strip_prefix("password=")).map(String::from)
 }
 
 fn start_cache(world: &World, git: &Git, folder: &Path, answer: &str) -> Result<Server, String> {

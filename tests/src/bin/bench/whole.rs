@@ -11,7 +11,7 @@ use crate::peers::Peers;
 use crate::stats::{at_most, micros, percentile};
 
 /// What git ≥ 2.46 sends to its helpers, but for `wwwauth[]`.
-const STDIN: &[u8] = b"capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=github.com\n";
+pub(crate) const STDIN: &[u8] = b"capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=github.com\n";
 /// An empty program is there for the others' scale and prints nothing.
 const EMPTY: &str = "an empty static program";
 
@@ -47,7 +47,7 @@ pub(crate) fn compare(peers: &Peers, rounds: usize) -> Result<(), String> {
         shuffle(&mut order);
         for number in order.iter().copied() {
             let (name, command) = &mut contestants[number];
-            let (took, answer) = once(command).map_err(|error| format!("{name}: {error}"))?;
+            let (took, answer) = once(command, STDIN).map_err(|error| format!("{name}: {error}"))?;
             let gives = answer.contains("password=") || answer.contains("credential=");
             if *name != EMPTY && !gives {
                 return Err(format!("{name} gives no credential but {answer:?}"));
@@ -81,9 +81,9 @@ pub(crate) fn shuffle(order: &mut [usize]) {
     }
 }
 
-pub(crate) fn once(command: &mut Command) -> std::io::Result<(Duration, String)> {
+pub(crate) fn once(command: &mut Command, input: &[u8]) -> std::io::Result<(Duration, String)> {
     let (stdin, mut to_child) = pipe()?;
-    to_child.write_all(STDIN)?;
+    to_child.write_all(input)?;
     drop(to_child);
     let (mut from_child, stdout) = pipe()?;
     command.stdin(stdin).stdout(stdout).stderr(Stdio::null());

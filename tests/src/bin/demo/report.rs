@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use molecule_tests::git_host::Worth;
+use molecule_tests::ledger::is_old_form;
 use molecule_tests::traffic::{Operation, Traffic};
 use molecule_tests::world::World;
 use serde_json::Value;
@@ -21,6 +22,10 @@ pub(crate) struct Facts {
     failures: usize,
     asked: usize,
     tokens_given: usize,
+    old_tokens: usize,
+    /// The lengths of the tokens of the new form, from the shortest on.
+    new_tokens: Vec<usize>,
+    large_pushes: usize,
     shown_live: usize,
     shown_dead: usize,
     platform: &'static str,
@@ -36,6 +41,10 @@ impl Facts {
         let mut tokens: Vec<_> = asked.iter().filter_map(|one| one.token.as_ref()).collect();
         let tokens_given = tokens.len();
         tokens.dedup();
+        let (old, new): (Vec<&String>, Vec<&String>) = tokens.iter().partition(|token| is_old_form(token));
+        let mut new_tokens: Vec<_> = new.iter().map(|token| token.len()).collect();
+        new_tokens.sort_unstable();
+        let is_large = |one: &&Operation| one.name == "large" && one.failure.is_none();
         let status = world.broker.try_status().unwrap_or_default();
         Self {
             elapsed,
@@ -45,6 +54,9 @@ impl Facts {
             failures: operations.iter().filter(|one| one.failure.is_some()).count(),
             asked: asked.len(),
             tokens_given,
+            old_tokens: old.len(),
+            new_tokens,
+            large_pushes: operations.iter().filter(is_large).count(),
             shown_live: world.host.shown_count(Worth::Live),
             shown_dead: world.host.dead_shown(),
             platform: if matches!(trouble.stage, Stage::Outage { .. }) { "away" } else { "there" },
@@ -60,7 +72,9 @@ impl Facts {
             ("operations", self.operations.to_string()),
             ("  by gh", self.by_gh.to_string()),
             ("  failed", self.failures.to_string()),
+            ("  over 1 MiB", format!("{} pushes", self.large_pushes)),
             ("token rotations", self.rotations.to_string()),
+            ("  forms", self.forms()),
             ("host was shown", format!("{} live tokens", self.shown_live)),
             ("  dead ones", self.shown_dead.to_string()),
             ("platform", String::from(self.platform)),
@@ -76,19 +90,32 @@ impl Facts {
 
     pub(crate) fn line(&self) -> String {
         format!(
-            "{:>5.1} s  {} operations ({} by gh), {} failed; {} rotations; host shown {} live, {} dead; \
-             platform {}, asked {}; broker {}",
+            "{:>5.1} s  {} operations ({} by gh, {} pushes over 1 MiB), {} failed; {} rotations ({}); \
+             host shown {} live, {} dead; platform {}, asked {}; broker {}",
             self.elapsed.as_secs_f64(),
             self.operations,
             self.by_gh,
+            self.large_pushes,
             self.failures,
             self.rotations,
+            self.forms(),
             self.shown_live,
             self.shown_dead,
             self.platform,
             self.asked,
             self.broker_says(),
         )
+    }
+
+    /// Which tokens the platform gave, by form and length.
+    fn forms(&self) -> String {
+        let old = format!("{} tokens of 40 bytes", self.old_tokens);
+        match (self.new_tokens.first(), self.new_tokens.last()) {
+            (Some(shortest), Some(longest)) => {
+                format!("{old}, {} of {shortest} to {longest}", self.new_tokens.len())
+            }
+            _ => old,
+        }
     }
 
     fn broker_says(&self) -> String {
@@ -131,6 +158,7 @@ pub(crate) fn summary(facts: &Facts, operations: &[Operation], options: &Options
     if let Some(Ok(took)) = &facts.rejection {
         let _ = writeln!(text, "the rejected token was replaced after {took:.0?}");
     }
+    let _ = writeln!(text, "{} pushes over 1 MiB; {}", facts.large_pushes, facts.forms());
     let _ = writeln!(
         text,
         "{} operations ({} by gh), {} failed; {} rotations, {} outage(s); host shown {} live and {} dead \
@@ -167,6 +195,13 @@ fn problems(facts: &Facts, options: &Options) -> Vec<String> {
     }
     if facts.operations == 0 || facts.tokens_given == 0 {
         problems.push(String::from("nothing happened"));
+    }
+    let minutes = options.length.as_secs() / 60;
+    if !options.gh && (facts.large_pushes as u64) < minutes {
+        problems.push(format!("only {} pushes over 1 MiB in {:?}", facts.large_pushes, options.length));
+    }
+    if facts.rotations > 0 && (facts.old_tokens == 0 || facts.new_tokens.is_empty()) {
+        problems.push(format!("the platform gave one form only: {}", facts.forms()));
     }
     if !options.calm {
         if facts.outages == 0 {

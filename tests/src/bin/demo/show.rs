@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use molecule_tests::platform::Policy;
-use molecule_tests::programs::{Git, gits, programs};
+use molecule_tests::programs::{Git, build_like_this_program, first_git, gits};
 use molecule_tests::serve::runtime;
 use molecule_tests::traffic::{Agent, Traffic};
 use molecule_tests::world::{Setup, Wiring, World};
@@ -26,20 +26,34 @@ const REDRAW: Duration = Duration::from_millis(500);
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(options: &Options) -> ExitCode {
+    match prepare(options) {
+        Ok((world, gh)) => show(options, &world, gh.as_ref()),
+        Err(problem) => {
+            eprintln!("demo: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn prepare(options: &Options) -> Result<(World, Option<Gh>), String> {
+    first_git()?;
     println!("Building the broker and the shims …");
-    programs();
-    let gits = gits();
+    build_like_this_program()?;
     let policy = if options.cached { Policy::cached_like_the_real_one(options.life) } else { Policy::MintPerCall };
-    let mut world = World::new(Setup { life: options.life, policy, ..Setup::default() });
+    let mut world = World::try_new(Setup { life: options.life, policy, ..Setup::default() })?;
     // git asks for the host by its own name, gh for github.com.
     let hosts = format!("{},github.com", world.host.origin());
     world.broker.set_env("MOLECULE_BROKER_HOSTS", &hosts);
-    world.broker.start();
+    world.broker.try_start()?;
     let gh = Gh::of(&world);
     if options.gh && gh.is_none() {
-        eprintln!("demo: gh isn't installed");
-        return ExitCode::FAILURE;
+        return Err(String::from("gh isn't installed"));
     }
+    Ok((world, gh))
+}
+
+fn show(options: &Options, world: &World, gh: Option<&Gh>) -> ExitCode {
+    let gits = gits();
     println!(
         "For {:?}: {}, tokens that live {:?}, platform {}, git host {}",
         options.length,
@@ -57,7 +71,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let wiring = if options.askpass { Wiring::Askpass } else { Wiring::Helper };
     thread::scope(|scope| {
         let (git_agents, gh_agents) = if options.gh { (0, options.clients) } else { (options.clients, 1) };
-        let (traffic, world) = (&traffic, &world);
+        let traffic = &traffic;
         for (number, git) in gits.iter().cycle().take(git_agents).enumerate() {
             scope.spawn(move || {
                 let mut agent = Agent::new(world, traffic, git, number, "localhost");
@@ -65,7 +79,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
                 traffic::work(agent, || traffic.stopped());
             });
         }
-        for gh in gh.iter().cycle().take(gh_agents) {
+        for gh in gh.into_iter().cycle().take(gh_agents) {
             scope.spawn(move || gh.work(world, traffic));
         }
         while began.elapsed() < options.length && !interrupted.load(Ordering::Relaxed) {
@@ -83,7 +97,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         println!("\ninterrupted");
         return ExitCode::from(130);
     }
-    let facts = Facts::gather(&world, &traffic, &trouble, began.elapsed());
+    let facts = Facts::gather(world, &traffic, &trouble, began.elapsed());
     screen.draw(&facts);
     let (text, all_well) = summary(&facts, &traffic.operations(), options);
     println!("\n{text}");

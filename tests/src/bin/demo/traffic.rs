@@ -1,15 +1,24 @@
 //! The agents: each clones, fetches and pushes a private repository over
-//! HTTPS, in a loop, with a real git and whatever password it is given.
+//! HTTPS, in a loop, with a real git and whatever password it is given. Twice
+//! a minute a push is larger than git sends in one piece.
+
+use std::time::{Duration, Instant};
 
 use molecule_tests::traffic::Agent;
 
 const ROUNDS_PER_CLONE: usize = 4;
+const LARGE_EVERY: Duration = Duration::from_secs(25);
 
 /// Until `stopped` says so.
 pub(crate) fn work(mut agent: Agent<'_>, stopped: impl Fn() -> bool) {
+    let mut large_due = Instant::now();
     while !stopped() {
         if !agent.clone_anew() {
             continue;
+        }
+        if Instant::now() >= large_due {
+            agent.push_large();
+            large_due = Instant::now() + LARGE_EVERY;
         }
         for _ in 0..ROUNDS_PER_CLONE {
             if stopped() {
