@@ -371,7 +371,8 @@ fn the_helper_is_named_where_it_is_installed() {
     }
     let own = world.path("opt/1.0/molecule-broker");
     // By another process: a fork of this one would hold it open for writing.
-    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_molecule-broker")).arg(&own).status().unwrap();
+    let copied =
+        molecule_test_kit::program("cp").arg(env!("CARGO_BIN_EXE_molecule-broker")).arg(&own).status().unwrap();
     assert!(copied.success());
     world.helper("decoy", "decoy/git-credential-molecule");
     world.helper("ours", "opt/1.0/git-credential-molecule");

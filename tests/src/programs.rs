@@ -107,10 +107,65 @@ fn built_by(mut build: Command) -> Result<Programs, String> {
 /// enterprise host.
 pub const GH_TOKENS: [&str; 4] = ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gh {
+    pub path: PathBuf,
+    /// Such as `2.46.0`.
+    pub version: String,
+}
+
+impl Gh {
+    pub fn at_least(&self, major: u32, minor: u32) -> bool {
+        is_at_least(&self.version, major, minor)
+    }
+}
+
 /// The real gh, as Debian installs it.
 pub fn gh() -> Option<PathBuf> {
     let path = PathBuf::from("/usr/bin/gh");
     path.is_file().then_some(path)
+}
+
+/// Every real gh of this machine, one for each version: the installed one, then
+/// those that `tests/fetch-ghs` put below the target folder, oldest first.
+pub fn ghs() -> Vec<Gh> {
+    let mut found: Vec<Gh> = gh().and_then(|path| gh_at(&path)).into_iter().collect();
+    let folders = fs::read_dir(fetched_programs()).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut fetched: Vec<Gh> = folders.filter_map(|folder| gh_at(&folder.join("bin/gh"))).collect();
+    fetched.sort_by_key(|gh| numbers(&gh.version).collect::<Vec<_>>());
+    for gh in fetched {
+        if found.iter().all(|known| known.version != gh.version) {
+            found.push(gh);
+        }
+    }
+    found
+}
+
+/// Where `tests/fetch-ghs` and `tests/fetch-programs` put programs: in the target folder, which the
+/// running test program lies in.
+pub fn fetched_programs() -> PathBuf {
+    let own = env::current_exe().unwrap_or_default();
+    let beside_own = own.ancestors().skip(1).map(|folder| folder.join("programs")).find(|folder| folder.is_dir());
+    beside_own.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target/programs"))
+}
+
+fn gh_at(path: &Path) -> Option<Gh> {
+    fs::metadata(path).ok()?;
+    // gh 2.102 leaves a file in its state folder, which is here without a home.
+    let output = program(path).arg("--version").env("XDG_STATE_HOME", "/dev/null").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let version = text.strip_prefix("gh version ")?.split_whitespace().next()?;
+    Some(Gh { path: path.to_path_buf(), version: String::from(version) })
+}
+
+fn numbers(version: &str) -> impl Iterator<Item = u32> {
+    version.split('.').map(|part| part.parse().unwrap_or(0))
+}
+
+fn is_at_least(version: &str, major: u32, minor: u32) -> bool {
+    let mut numbers = numbers(version);
+    let mine: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    mine >= (major, minor)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,9 +177,7 @@ pub struct Git {
 
 impl Git {
     pub fn at_least(&self, major: u32, minor: u32) -> bool {
-        let mut numbers = self.version.split('.').map(|part| part.parse().unwrap_or(0));
-        let mine: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-        mine >= (major, minor)
+        is_at_least(&self.version, major, minor)
     }
 }
 

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use molecule_tests::git_host::Worth;
+use molecule_tests::program;
 use molecule_tests::programs::{Git, gits};
 use molecule_tests::world::{Ran, Setup, World, run};
 
@@ -56,7 +56,7 @@ impl Scene {
     /// What a command finds that is started by these words.
     fn started_by(&self, words: &[&str], environment: &Environment) -> Environment {
         let file = self.world.path().join("environment");
-        let mut command = Command::new(words[0]);
+        let mut command = program(words[0]);
         command.args(&words[1..]).args(["/bin/sh", "-c", &format!("env -0 >{}", file.display())]);
         run(command.env_clear().envs(environment).current_dir(self.world.work()), PATIENCE).ok();
         let text = fs::read_to_string(file).unwrap();
@@ -100,7 +100,7 @@ impl Scene {
     }
 
     fn git(&self, environment: &Environment, arguments: &[&str]) -> Ran {
-        let mut command = Command::new(&self.git.path);
+        let mut command = program(&self.git.path);
         command.env_clear().envs(environment).args(arguments).current_dir(self.world.work());
         run(&mut command, PATIENCE)
     }
@@ -194,7 +194,7 @@ fn rule55_with_a_bare_environment_git_works() {
     for_each_git(|scene| {
         let provisioned = scene.provisioned();
         run(
-            Command::new(scene.world.bin().join("molecule-broker"))
+            program(scene.world.bin().join("molecule-broker"))
                 .args(["setup-git", "--global"])
                 .env_clear()
                 .envs(&provisioned),

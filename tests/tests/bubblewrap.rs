@@ -11,9 +11,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use molecule_tests::programs::{gits, programs};
-use molecule_tests::skip;
 use molecule_tests::world::supervised::Supervised;
 use molecule_tests::world::{Ran, Setup, World, run, run_with_input, write_program};
+use molecule_tests::{Ability, can, program, skip};
 use tempfile::TempDir;
 
 const AGENT: u32 = 54321;
@@ -34,8 +34,7 @@ impl Stage {
     /// With the supervisor as this user. `None`, and said so, where there is
     /// no sandbox to be had.
     fn new(user: u32) -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            skip("clients in bubblewrap: only root can be broker and agent");
+        if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
             return None;
         }
         let Ok(dir) = tempfile::Builder::new().prefix("molecule-").tempdir_in("/run") else {
@@ -96,7 +95,7 @@ impl Stage {
 /// A shell of the agent's, with nothing of this process's environment.
 fn agent(script: &str) -> Command {
     let (uid, gid) = (format!("--reuid={AGENT}"), format!("--regid={AGENT}"));
-    let mut command = Command::new("setpriv");
+    let mut command = program("setpriv");
     command.args([uid.as_str(), gid.as_str(), "--clear-groups", "sh", "-c"]).arg(format!("exec {script}"));
     command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
     command
@@ -105,10 +104,10 @@ fn agent(script: &str) -> Command {
 /// The programs in a folder that the agent finds; gh shows what it got.
 fn install(bin: &Path) {
     let programs = programs();
-    for (name, program) in [("molecule-broker", &programs.broker), ("git-credential-molecule", &programs.shim)] {
+    for (name, file) in [("molecule-broker", &programs.broker), ("git-credential-molecule", &programs.shim)] {
         let install =
             [OsStr::new("-m"), OsStr::new("755"), program.as_os_str(), bin.join(name).as_os_str()].map(OsStr::to_owned);
-        run(Command::new("install").args(install), Duration::from_secs(60)).ok();
+        run(program("install").args(install), Duration::from_secs(60)).ok();
     }
     for name in ["molecule-askpass", "gh"] {
         symlink("git-credential-molecule", bin.join(name)).unwrap();
@@ -118,7 +117,7 @@ fn install(bin: &Path) {
 
 /// All below the folder to this user.
 fn give(folder: &Path, user: u32) {
-    let mut chown = Command::new("chown");
+    let mut chown = program("chown");
     run(chown.arg("-R").arg(format!("{user}:{user}")).arg(folder), Duration::from_secs(10)).ok();
 }
 

@@ -5,13 +5,13 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use molecule_tests::blocks;
-use molecule_tests::skip;
 use molecule_tests::wait::eventually;
 use molecule_tests::world::{Setup, World};
+use molecule_tests::{program, skip};
 
 const TOKEN: &str = "ghs_of_the_page";
 
@@ -26,7 +26,7 @@ impl Drop for Started {
 
 #[test]
 fn the_platform_of_the_page_serves_a_broker() {
-    if Command::new("python3").arg("--version").output().is_err() {
+    if program("python3").arg("--version").output().is_err() {
         return skip("the platform of docs/platform.md: there is no python3 here");
     }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -48,9 +48,9 @@ fn the_platform_of_the_page_serves_a_broker() {
     eventually("the broker serves the platform's token", Duration::from_secs(20), || token().trim_end() == TOKEN);
 }
 
-fn start(program: &Path, port: u16) -> Started {
-    let mut python = Command::new("python3");
-    python.arg(program).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+fn start(script: &Path, port: u16) -> Started {
+    let mut python = program("python3");
+    python.arg(script).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
     python.envs([("BEARER", "b"), ("TOKEN", TOKEN)]).env("PORT", port.to_string());
     Started(python.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }

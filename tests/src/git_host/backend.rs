@@ -18,6 +18,15 @@ use super::Shared;
 use crate::program;
 use crate::serve::{Body, full};
 
+/// As GitHub has it: partial clones, and any object by its name.
+const CONFIGURATION: [(&str, &str); 5] = [
+    ("GIT_CONFIG_COUNT", "2"),
+    ("GIT_CONFIG_KEY_0", "uploadpack.allowFilter"),
+    ("GIT_CONFIG_VALUE_0", "true"),
+    ("GIT_CONFIG_KEY_1", "uploadpack.allowAnySHA1InWant"),
+    ("GIT_CONFIG_VALUE_1", "true"),
+];
+
 pub(super) async fn run(shared: &Shared, user: &str, request: Request<Incoming>) -> Response<Body> {
     match start(&shared.exec_path, &shared.root, user, request).await {
         Ok(response) => response,
@@ -36,6 +45,7 @@ async fn start(exec_path: &Path, root: &Path, user: &str, request: Request<Incom
         .env("GIT_EXEC_PATH", exec_path)
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .envs(CONFIGURATION)
         .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("REMOTE_USER", user)

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HOST, LOCATION, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, HOST, LOCATION, USER_AGENT, WWW_AUTHENTICATE};
 use hyper::{Request, Response};
 use molecule_protocol::digest::sha256;
 
-use super::{Behaviour, Shared, Shown, State, Worth, api, backend, lfs};
+use super::{Behaviour, Shared, Shown, State, Worth, api, backend, go, lfs};
 use crate::ledger::{Ledger, Verdict};
 use crate::serve::{Body, full};
 
@@ -26,6 +26,7 @@ pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> R
         (Behaviour::Serves, Visitor::Welcome(_)) if lfs::question(request.uri().path()).is_some() => {
             lfs::answer(&shared, request).await
         }
+        (Behaviour::Serves, Visitor::Welcome(_)) if go::is_meant(&request) => go::answer(&request),
         (Behaviour::Serves, Visitor::Welcome(user)) => {
             backend::run(&shared, user.as_deref().unwrap_or("x-access-token"), request).await
         }
@@ -59,11 +60,15 @@ fn look(state: &mut State, ledger: &Ledger, request: &Request<Incoming>) -> (Beh
         (_, Verdict::Revoked) => Worth::Revoked,
         (_, Verdict::Unknown) => Worth::Unknown,
     };
-    let host = request.headers().get(HOST);
+    let header = |name| {
+        let value = request.headers().get(name);
+        value.map_or_else(String::new, |value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
     state.shown.push(Shown {
         at: SystemTime::now(),
-        host: host.map_or_else(String::new, |host| String::from_utf8_lossy(host.as_bytes()).into_owned()),
+        host: header(HOST),
         path: String::from(request.uri().path()),
+        agent: header(USER_AGENT),
         username: username.unwrap_or_default(),
         password_sha256: sha256(password.as_bytes()),
         worth,
@@ -91,11 +96,12 @@ fn credential<B>(request: &Request<B>) -> Option<(Option<String>, String)> {
     }
 }
 
+/// Without a body, which libgit2 before 1.9.7 takes for the next answer's head.
 fn who_are_you() -> Response<Body> {
     Response::builder()
         .status(401)
         .header(WWW_AUTHENTICATE, "Basic realm=\"test city\"")
-        .body(full("Who are you?\n"))
+        .body(full(""))
         .expect("a constant response is valid")
 }
 

@@ -9,6 +9,7 @@
 mod api;
 mod backend;
 mod door;
+mod go;
 mod lfs;
 
 use std::path::{Path, PathBuf};
@@ -61,6 +62,8 @@ pub struct Shown {
     /// The `Host` header.
     pub host: String,
     pub path: String,
+    /// The `User-Agent` header.
+    pub agent: String,
     pub username: String,
     pub password_sha256: [u8; 32],
     pub worth: Worth,
