@@ -129,6 +129,11 @@ pub fn gh() -> Option<PathBuf> {
 /// Every real gh of this machine, one for each version: the installed one, then
 /// those that `tests/fetch-ghs` put below the target folder, oldest first.
 pub fn ghs() -> Vec<Gh> {
+    static FOUND: OnceLock<Vec<Gh>> = OnceLock::new();
+    FOUND.get_or_init(find_ghs).clone()
+}
+
+fn find_ghs() -> Vec<Gh> {
     let mut found: Vec<Gh> = gh().and_then(|path| gh_at(&path)).into_iter().collect();
     let folders = fs::read_dir(fetched_programs()).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut fetched: Vec<Gh> = folders.filter_map(|folder| gh_at(&folder.join("bin/gh"))).collect();
@@ -152,7 +157,8 @@ pub fn fetched_programs() -> PathBuf {
 fn gh_at(path: &Path) -> Option<Gh> {
     fs::metadata(path).ok()?;
     // gh 2.102 leaves a file in its state folder, which is here without a home.
-    let output = program(path).arg("--version").env("XDG_STATE_HOME", "/dev/null").output().ok()?;
+    let output =
+        program(path).arg("--version").env("XDG_STATE_HOME", "/dev/null").env("GH_TELEMETRY", "false").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let version = text.strip_prefix("gh version ")?.split_whitespace().next()?;
     Some(Gh { path: path.to_path_buf(), version: String::from(version) })

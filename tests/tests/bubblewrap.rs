@@ -106,7 +106,7 @@ fn install(bin: &Path) {
     let programs = programs();
     for (name, file) in [("molecule-broker", &programs.broker), ("git-credential-molecule", &programs.shim)] {
         let install =
-            [OsStr::new("-m"), OsStr::new("755"), program.as_os_str(), bin.join(name).as_os_str()].map(OsStr::to_owned);
+            [OsStr::new("-m"), OsStr::new("755"), file.as_os_str(), bin.join(name).as_os_str()].map(OsStr::to_owned);
         run(program("install").args(install), Duration::from_secs(60)).ok();
     }
     for name in ["molecule-askpass", "gh"] {

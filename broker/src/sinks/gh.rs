@@ -29,6 +29,7 @@ pub async fn log_in(token: &Zeroizing<String>, host: &str, user: &User) -> Resul
     env.insert("HOME".into(), home.display().to_string());
     env.insert("USER".into(), user.name.clone());
     env.insert("GH_NO_UPDATE_NOTIFIER".into(), "1".into());
+    env.insert("GH_TELEMETRY".into(), "false".into());
     env.insert("GH_PROMPT_DISABLED".into(), "1".into());
     let mut argv = vec![gh.into_os_string()];
     argv.extend(["auth", "login", "--with-token"].map(OsString::from));

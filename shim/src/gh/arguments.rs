@@ -1,21 +1,62 @@
-//! What gh's arguments say about the token that it needs.
+//! Reads from gh's arguments which token the call needs, and for which host.
 
 use crate::protocol::gh::is_plain;
 
-/// Commands that log gh in or out, or only talk about gh. `auth status` is not
-/// among them: it should report the login that works.
-pub(super) fn need_no_token<'a>(arguments: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
-    let mut words = arguments.clone().filter(|word| !word.starts_with(b"-"));
-    let asks_help = arguments.clone().take_while(|word| *word != b"--").any(|word| word == b"--help");
-    let by_word = match words.next() {
-        None | Some(b"version" | b"help" | b"completion") => true,
-        Some(b"auth") => words.next() != Some(b"status"),
-        Some(_) => false,
-    };
-    asks_help || by_word
+/// What a call of gh needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need<'a> {
+    /// Nothing: it logs gh in or out, or only talks about gh.
+    Nothing,
+    /// A token for the host that gh is pointed at. `auth status` is among
+    /// these: it should report the login that works.
+    Token,
+    /// `auth token` prints the token for this host, or for the one that gh is
+    /// pointed at.
+    PrintedToken(Option<&'a [u8]>),
+    /// `auth git-credential get` gives git the token for the host that git
+    /// names on standard input.
+    GitCredential,
+    /// This command of gh's demands an OAuth token, which only a person's login
+    /// is.
+    Login(&'a [u8]),
 }
 
-/// Whether any argument, or `GH_REPO`, names a host that `matters`.
+impl<'a> Need<'a> {
+    pub(super) fn of(arguments: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+        if arguments.clone().take_while(|word| *word != b"--").any(|word| word == b"--help") {
+            return Self::Nothing;
+        }
+        let mut words = words(arguments.clone());
+        match words.next() {
+            None | Some(b"version" | b"help" | b"completion") => Self::Nothing,
+            Some(b"auth") => match (words.next(), words.next()) {
+                (Some(b"token"), _) => Self::PrintedToken(hostname(arguments)),
+                (Some(b"git-credential"), Some(b"get")) => Self::GitCredential,
+                (Some(b"status"), _) => Self::Token,
+                _ => Self::Nothing,
+            },
+            // Names and aliases, as `gh agent-task --help` (2.102) lists them.
+            Some(word @ (b"agent-task" | b"agent-tasks" | b"agent" | b"agents" | b"copilot")) => Self::Login(word),
+            Some(_) => Self::Token,
+        }
+    }
+}
+
+/// The words that name a command, as cobra finds them (its `stripFlags`): a
+/// flag without `=` takes the word after it along, except for the two flags
+/// that gh has everywhere.
+fn words<'a>(arguments: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
+    let mut follows_flag = false;
+    arguments.take_while(|word| *word != b"--").filter(move |word| {
+        let is_value = core::mem::take(&mut follows_flag);
+        let is_long = word.starts_with(b"--") && *word != b"--version";
+        let is_flag = word.starts_with(b"-");
+        follows_flag = !is_value && !word.contains(&b'=') && (is_long || is_flag && word.len() == 2);
+        !is_value && !is_flag
+    })
+}
+
+/// True if an argument, or `GH_REPO`, names a host that `matters`.
 ///
 /// A token too few makes gh ask for a login; one too many goes to a stranger.
 /// So a text that could be a host is taken for one.
@@ -26,27 +67,35 @@ pub(super) fn named_hosts<'a>(
 ) -> bool {
     let bare = arguments.clone().filter(|word| !word.starts_with(b"-")).take(1);
     let repositories = bare.clone().any(|word| [&b"repo"[..], b"extension", b"extensions", b"ext"].contains(&word));
-    let mut previous: &[u8] = b"";
-    for argument in arguments {
-        let (flag, value) = match flag_and_value(argument) {
-            Some(pair) => pair,
-            None => (core::mem::take(&mut previous), argument),
-        };
-        if value.is_empty() {
-            previous = flag;
-            continue;
-        }
+    let named = values(arguments).any(|(flag, value)| {
         let host = match kind(flag) {
             Kind::Host => Some(value),
             Kind::Repository => host_of_repository(value, true),
             Kind::Other => host_of_repository(value, repositories && flag.is_empty()),
         };
-        if host.is_some_and(&matters) {
-            return true;
-        }
-        previous = b"";
-    }
-    repository.and_then(|text| host_of_repository(text, true)).is_some_and(&matters)
+        host.is_some_and(&matters)
+    });
+    named || repository.and_then(|text| host_of_repository(text, true)).is_some_and(&matters)
+}
+
+/// The host that `--hostname` or `-h` names. The last one counts (pflag).
+fn hostname<'a>(arguments: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
+    let hosts = values(arguments).filter(|(flag, _)| matches!(kind(flag), Kind::Host));
+    hosts.map(|(_, value)| value).last()
+}
+
+/// Every value among the arguments, with the flag that it belongs to. The flag
+/// is empty for an argument that stands alone.
+fn values<'a>(arguments: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    let mut previous: &[u8] = b"";
+    arguments.filter_map(move |argument| {
+        let (flag, value) = match flag_and_value(argument) {
+            Some(pair) => pair,
+            None => (core::mem::take(&mut previous), argument),
+        };
+        previous = if value.is_empty() { flag } else { b"" };
+        (!value.is_empty()).then_some((flag, value))
+    })
 }
 
 enum Kind {
@@ -122,27 +171,63 @@ mod tests {
         found.into_inner()
     }
 
+    fn need(line: &str) -> Need<'_> {
+        Need::of(words(line).into_iter())
+    }
+
     #[test]
     fn logging_in_and_talking_about_gh_need_no_token() {
         for line in [
             "auth login --with-token",
+            "auth --hostname ghe.corp login",
             "auth logout",
             "auth setup-git",
             "auth refresh",
             "auth switch",
-            "auth token",
+            "auth git-credential store",
+            "auth token --help",
             "auth",
             "--version",
             "version",
             "help pr",
             "pr create --help",
+            "agent-task --help",
             "completion -s bash",
             "",
         ] {
-            assert!(need_no_token(words(line).into_iter()), "{line}");
+            assert_eq!(need(line), Need::Nothing, "{line}");
         }
         for line in ["auth status", "pr list", "api user", "alias-of-mine", "pr create -b -- --help"] {
-            assert!(!need_no_token(words(line).into_iter()), "{line}");
+            assert_eq!(need(line), Need::Token, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_request_for_a_token_is_known_by_its_words() {
+        assert_eq!(need("auth token"), Need::PrintedToken(None));
+        for line in [
+            "auth token --hostname ghe.corp",
+            "auth token --hostname=ghe.corp",
+            "auth token -h ghe.corp",
+            "auth token -h=ghe.corp",
+            "auth token -hghe.corp",
+            "auth --hostname ghe.corp token",
+            "auth token -h other.corp -u me -h ghe.corp",
+        ] {
+            assert_eq!(need(line), Need::PrintedToken(Some(b"ghe.corp")), "{line}");
+        }
+        assert_eq!(need("auth git-credential get"), Need::GitCredential);
+    }
+
+    #[test]
+    fn commands_that_demand_a_persons_login_are_known_by_every_name() {
+        for (line, word) in
+            [("agent-task list", "agent-task"), ("agents view 1", "agents"), ("copilot -p x", "copilot")]
+        {
+            assert_eq!(need(line), Need::Login(word.as_bytes()), "{line}");
+        }
+        for line in ["pr create -t agent-task", "issue list --label copilot"] {
+            assert_eq!(need(line), Need::Token, "{line}");
         }
     }
 

@@ -2,10 +2,11 @@
 //! environment that the real gh gets.
 
 use crate::protocol::gh::{DEFAULT_HOST, TOKENS, canonical, is_installation_token, is_plain, variables};
-use crate::sys::Arg;
+use crate::sys::{self, Arg, Errno};
 
-/// Variables, at most.
-pub(super) const MOST: usize = 2048;
+/// How many variables [`Table::set`] can add: the token, the way back to this
+/// shim, the preference, and the guard.
+const ADDED: usize = 4;
 
 /// The host that gh is pointed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,17 +15,23 @@ pub(super) struct Host<'a> {
     variables: &'static [&'static str; 2],
 }
 
-/// An environment that ends with `None`.
+/// The environment that gh gets. It ends with `None`.
 pub(super) struct Table<'a> {
-    entries: [Option<Arg<'a>>; MOST],
+    entries: &'a mut [Option<Arg<'a>>],
     used: usize,
 }
 
 impl<'a> Host<'a> {
-    /// From `GH_HOST`. `None` for what is no host.
+    /// The host that gh takes this text for: the value of `GH_HOST` or of
+    /// `--hostname`. `None` if it can't be a host.
     pub(super) fn of(said: Option<&'a [u8]>) -> Option<Self> {
-        let name = canonical(said.unwrap_or(DEFAULT_HOST.as_bytes()));
-        is_plain(name).then(|| Self { name, variables: variables(name) })
+        Self::named_by_git(canonical(said.unwrap_or(DEFAULT_HOST.as_bytes())))
+    }
+
+    /// The host as git names it: a name below github.com is asked for as it is,
+    /// and a scope that doesn't list it holds.
+    pub(super) fn named_by_git(name: &'a [u8]) -> Option<Self> {
+        (is_plain(name) && !name.is_empty()).then(|| Self { name, variables: variables(canonical(name)) })
     }
 
     pub(super) fn variable(&self) -> &'static [u8] {
@@ -46,15 +53,33 @@ impl<'a> Host<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// What was there, without dead tokens, and with this `NAME=value`. `None`
-    /// if it doesn't fit.
-    pub(super) fn of(envp: &[Option<Arg<'a>>], token: Option<Arg<'a>>) -> Option<Self> {
-        let mut table = Self { entries: [None; MOST], used: 0 };
-        for entry in envp.iter().flatten().copied().filter(|entry| !is_dead(*entry)).chain(token) {
-            *table.entries[..MOST - 1].get_mut(table.used)? = Some(entry);
-            table.used += 1;
+    /// The environment without its dead tokens, in memory of the size that it
+    /// takes: there is no largest one.
+    pub(super) fn of(envp: &[Option<Arg<'a>>]) -> Result<Self, Errno> {
+        let mut table = Self { entries: sys::pointers(envp.len() + ADDED)?, used: 0 };
+        for entry in envp.iter().flatten().copied().filter(|entry| !is_dead(*entry)) {
+            table.push(entry);
         }
-        Some(table)
+        Ok(table)
+    }
+
+    /// Sets the variable that this `NAME=value` names.
+    pub(super) fn set(&mut self, entry: Arg<'a>) {
+        let name = entry.bytes().split(|&b| b == b'=').next().unwrap_or_default();
+        let known = self.entries[..self.used].iter_mut().flatten().find(|known| known.value_of(name).is_some());
+        match known {
+            Some(known) => *known = entry,
+            None => self.push(entry),
+        }
+    }
+
+    fn push(&mut self, entry: Arg<'a>) {
+        // The last place stays `None`.
+        let room = self.entries.len() - 1;
+        if let Some(place) = self.entries[..room].get_mut(self.used) {
+            *place = Some(entry);
+            self.used += 1;
+        }
     }
 
     pub(super) fn get(&self) -> &[Option<Arg<'a>>] {
@@ -81,9 +106,10 @@ mod tests {
         Arg::new(text.as_bytes())
     }
 
-    fn after(envp: &[&'static str], token: &'static str) -> Vec<&'static [u8]> {
+    fn after(envp: &[&'static str], set: &[&'static str]) -> Vec<&'static [u8]> {
         let envp: Vec<_> = envp.iter().map(|e| entry(e)).chain([None]).collect();
-        let table = Table::of(&envp, entry(token)).unwrap();
+        let mut table = Table::of(&envp).unwrap();
+        set.iter().for_each(|text| table.set(entry(text).unwrap()));
         assert!(table.get().last().unwrap().is_none());
         table.get().iter().flatten().map(|e| e.bytes()).collect()
     }
@@ -91,12 +117,12 @@ mod tests {
     #[test]
     fn dead_tokens_go_and_the_fresh_one_comes() {
         let envp = ["A=1\0", "GH_TOKEN=ghs_old\0", "GITHUB_TOKEN=ghs_old\0", "GH_TOKENS=ghs_x\0"];
-        assert_eq!(after(&envp, "GH_TOKEN=ghs_new\0"), [&b"A=1"[..], b"GH_TOKENS=ghs_x", b"GH_TOKEN=ghs_new"]);
+        assert_eq!(after(&envp, &["GH_TOKEN=ghs_new\0"]), [&b"A=1"[..], b"GH_TOKENS=ghs_x", b"GH_TOKEN=ghs_new"]);
     }
 
     #[test]
     fn an_empty_variable_hides_no_fresh_token() {
-        assert_eq!(after(&["GH_TOKEN=\0", "GITHUB_TOKEN=\0"], "GH_TOKEN=ghs_new\0"), [b"GH_TOKEN=ghs_new"]);
+        assert_eq!(after(&["GH_TOKEN=\0", "GITHUB_TOKEN=\0"], &["GH_TOKEN=ghs_new\0"]), [b"GH_TOKEN=ghs_new"]);
     }
 
     #[test]
@@ -104,16 +130,37 @@ mod tests {
         let envp = [entry("GH_TOKEN=ghs_old\0"), entry("GITHUB_TOKEN=ghp_own\0"), None];
         assert!(Host::of(None).unwrap().has_own_token(&envp));
         assert!(!Host::of(Some(b"ghe.corp")).unwrap().has_own_token(&envp));
-        assert_eq!(after(&["GH_TOKEN=ghs_old\0", "GITHUB_TOKEN=ghp_own\0"], ""), [b"GITHUB_TOKEN=ghp_own"]);
+        assert_eq!(after(&["GH_TOKEN=ghs_old\0", "GITHUB_TOKEN=ghp_own\0"], &[]), [b"GITHUB_TOKEN=ghp_own"]);
         let none = [entry("GH_TOKEN=\0"), entry("GITHUB_TOKEN=ghs_\0"), entry("GH_ENTERPRISE_TOKEN=x\0"), None];
         assert!(!Host::of(None).unwrap().has_own_token(&none));
     }
 
     #[test]
-    fn more_variables_than_fit_are_no_table() {
-        let envp = vec![entry("A=1\0"); MOST - 1];
-        assert!(Table::of(&envp, None).is_some());
-        assert!(Table::of(&envp, entry("B=1\0")).is_none());
+    fn an_environment_of_any_size_fits() {
+        let mut envp = vec![entry("A=1\0"); 100_000];
+        envp.extend([entry("GH_TOKEN=ghs_old\0"), None]);
+        let mut table = Table::of(&envp).unwrap();
+        for text in ["B=1\0", "C=1\0", "D=1\0", "E=1\0"] {
+            table.set(entry(text).unwrap());
+        }
+        assert_eq!(table.get().len(), 100_005);
+        assert_eq!(
+            table.get()[100_000..].iter().flatten().map(|e| e.bytes()).collect::<Vec<_>>(),
+            [b"B=1", b"C=1", b"D=1", b"E=1"]
+        );
+    }
+
+    #[test]
+    fn a_variable_that_is_set_again_stands_once() {
+        assert_eq!(after(&["A=1\0", "AB=1\0"], &["A=2\0", "A=3\0", "C=1\0"]), [&b"A=3"[..], b"AB=1", b"C=1"]);
+    }
+
+    #[test]
+    fn git_names_a_host_exactly() {
+        let host = Host::named_by_git(b"gist.github.com").unwrap();
+        assert_eq!((host.name, host.variable()), (&b"gist.github.com"[..], &b"GH_TOKEN"[..]));
+        assert_eq!(Host::named_by_git(b"ghe.corp:8443").unwrap().variable(), b"GH_ENTERPRISE_TOKEN");
+        assert!(Host::named_by_git(b"").is_none() && Host::named_by_git(b"a/b").is_none());
     }
 
     #[test]

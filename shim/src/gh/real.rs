@@ -3,24 +3,32 @@
 //! A wrapper of the image's may sit earlier on `PATH` and run us by our full
 //! path. So a gh that first comes up on `PATH` after us is taken before all
 //! others: however many wrappers and copies there are, each step goes further
-//! down the list. Only where there is none are the others tried, and once.
+//! down the list. Only where there is none are the others tried, a few times.
 
 use crate::fallback::{Path, search_path};
 use crate::speech::say;
 use crate::sys::{self, Arg, Start};
-use crate::text::Text;
 
-/// Set where the next step doesn't go down the list.
+use super::environment::Table;
+
+/// Counts the steps that don't go down the list. An extension of gh's runs with
+/// it too, and may call this shim again, so a few such steps are allowed.
 const GUARD: &[u8] = b"MOLECULE_BROKER_GH_SHIM";
+const STEPS: [&[u8]; 4] = [
+    b"MOLECULE_BROKER_GH_SHIM=1\0",
+    b"MOLECULE_BROKER_GH_SHIM=2\0",
+    b"MOLECULE_BROKER_GH_SHIM=3\0",
+    b"MOLECULE_BROKER_GH_SHIM=4\0",
+];
 
 /// Comes back only if there is no real gh.
-pub(super) fn become_gh(start: &Start<'_>, envp: &[Option<Arg<'_>>]) -> u8 {
+pub(super) fn become_gh(start: &Start<'_>, table: Table<'_>) -> u8 {
     let own = start.path.map_or(&b"gh"[..], Arg::bytes);
     let mut diverted = Path::of(&[own, b".distrib"]);
     if let Some(path) = diverted.arg().filter(|_| own.contains(&b'/')) {
-        sys::exec(path, start.argv, envp);
+        sys::exec(path, start.argv, table.get());
     }
-    try_path(start, envp);
+    try_path(start, table);
     say(&[
         b"the real gh isn't there: neither ",
         diverted.get(),
@@ -29,20 +37,39 @@ pub(super) fn become_gh(start: &Start<'_>, envp: &[Option<Arg<'_>>]) -> u8 {
     127
 }
 
-fn try_path(start: &Start<'_>, envp: &[Option<Arg<'_>>]) {
+/// `GH_PATH=` and the path of this shim. gh runs itself by that path, for git
+/// as much as in extensions, and each such call then has a fresh token, however
+/// long ago the first began (`gh help environment`; gh's `Factory.Executable`;
+/// extensions are told since 2.102, and go-gh looks there in all versions).
+///
+/// Left alone where the user has set it, and where our own path isn't one that
+/// leads here again, such as `/dev/fd/3`.
+pub(super) fn way_back(start: &Start<'_>) -> Option<Path> {
+    const NAME: &[u8] = b"GH_PATH";
+    let path = start.path?.bytes();
+    if start.setting(NAME).is_some() || path.rsplit(|&b| b == b'/').next() != Some(b"gh") {
+        return None;
+    }
+    if path.starts_with(b"/") {
+        return Some(Path::of(&[NAME, b"=", path]));
+    }
+    let mut folder = [0; 4096];
+    let folder = sys::read_link(Arg::new(b"/proc/self/cwd\0")?, &mut folder).ok()?;
+    Some(Path::of(&[NAME, b"=", folder, b"/", path]))
+}
+
+fn try_path(start: &Start<'_>, mut table: Table<'_>) {
     let Some(own) = own_identity(start) else { return };
     let first = |wanted| search_path(start).position(|folder| identity(folder) == Some(wanted));
     if let Some(ours) = first(own) {
         let further = |found, at| at > ours && first(found) == Some(at);
-        try_each(start, envp, |found, at| found != own && further(found, at));
+        try_each(start, table.get(), |found, at| found != own && further(found, at));
     }
-    // Before us, or we aren't on it: whoever that is may come back to us, once.
-    let mut guard = Text::<64>::of(&[GUARD, b"=1"]);
-    let mut room = [None; super::environment::MOST + 1];
-    if start.variable(GUARD).is_none()
-        && let Some(envp) = with(envp, guard.arg(), &mut room)
-    {
-        try_each(start, envp, |found, _| found != own);
+    // Before us, or we aren't on it: that program may come back to us.
+    let taken = start.setting(GUARD).map_or(0, |count| count[0].wrapping_sub(b'0'));
+    if let Some(step) = STEPS.get(usize::from(taken)).and_then(|text| Arg::new(text)) {
+        table.set(step);
+        try_each(start, table.get(), |found, _| found != own);
     }
 }
 
@@ -54,17 +81,6 @@ fn try_each(start: &Start<'_>, envp: &[Option<Arg<'_>>], may_be: impl Fn((u64, u
             sys::exec(path, start.argv, envp);
         }
     }
-}
-
-fn with<'s, 'a>(
-    envp: &[Option<Arg<'a>>],
-    more: Option<Arg<'a>>,
-    room: &'s mut [Option<Arg<'a>>],
-) -> Option<&'s [Option<Arg<'a>>]> {
-    let longer = room.get_mut(..=envp.len())?;
-    longer[0] = more;
-    longer[1..].copy_from_slice(envp);
-    Some(longer)
 }
 
 fn own_identity(start: &Start<'_>) -> Option<(u64, u64)> {

@@ -48,6 +48,7 @@ pub(super) mod number {
     pub(crate) const GETSOCKOPT: usize = 209;
     pub(crate) const CLONE: usize = 220;
     pub(crate) const EXECVE: usize = 221;
+    pub(crate) const MMAP: usize = 222;
     pub(crate) const WAIT4: usize = 260;
 }
 

@@ -239,9 +239,22 @@ pub fn open(path: Arg<'_>) -> Result<Fd, Errno> {
     unsafe { call3(number::OPENAT, AT_FDCWD, path.address(), O_RDWR | O_CLOEXEC) }.map(fd)
 }
 
+/// Opens a file for reading. A FIFO without a writer doesn't block.
 pub fn open_to_read(path: Arg<'_>) -> Result<Fd, Errno> {
     // SAFETY: `path` ends with NUL.
-    unsafe { call3(number::OPENAT, AT_FDCWD, path.address(), O_CLOEXEC) }.map(fd)
+    unsafe { call3(number::OPENAT, AT_FDCWD, path.address(), O_CLOEXEC | O_NONBLOCK) }.map(fd)
+}
+
+/// Takes memory from the kernel for this many pointers, all of them `None`.
+pub fn pointers<'a>(count: usize) -> Result<&'a mut [Option<Arg<'a>>], Errno> {
+    const READ_WRITE: usize = 3;
+    const PRIVATE_ANONYMOUS: usize = 0x22;
+    let size = count.checked_mul(size_of::<Option<Arg<'_>>>()).ok_or(Errno::EINVAL)?;
+    // SAFETY: a new mapping, at an address of the kernel's choice, from no file.
+    let at = check(unsafe { call(number::MMAP, [0, size, READ_WRITE, PRIVATE_ANONYMOUS, usize::MAX, 0]) })?;
+    // SAFETY: the kernel gave `size` bytes or more, page-aligned and zeroed, and
+    // zero is `None`. Nothing else knows them, and they are never unmapped.
+    Ok(unsafe { core::slice::from_raw_parts_mut(at as *mut Option<Arg<'a>>, count) })
 }
 
 /// Makes standard stream `number` another name of `fd`, which an exec keeps.

@@ -61,11 +61,28 @@ async fn graphql(login: &str, request: Request<Incoming>) -> (u16, Value) {
     };
     let asked: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
     let words: String = asked["query"].as_str().unwrap_or_default().split_whitespace().collect();
-    // gh writes `query UserCurrent{viewer{login}}`.
-    match words.ends_with("{viewer{login}}") {
-        true => (200, json!({"data": {"viewer": {"login": login}}})),
-        false => (200, json!({"errors": [{"message": "the test city knows no other question than viewer{login}"}]})),
-    }
+    // gh writes `query UserCurrent{viewer{login}}`, and for `repo clone` a
+    // `query RepositoryInfo` whose variables say which repository it means.
+    let answer = if words.ends_with("{viewer{login}}") {
+        json!({"data": {"viewer": {"login": login}}})
+    } else if words.contains("queryRepositoryInfo(") {
+        json!({"data": {"repository": repository(&asked["variables"])}})
+    } else {
+        json!({"errors": [{"message": "the test city knows no such question"}]})
+    };
+    (200, answer)
+}
+
+/// Any repository, as one that is nobody's fork.
+fn repository(variables: &Value) -> Value {
+    json!({
+        "id": "R_1",
+        "name": variables["name"],
+        "owner": {"login": variables["owner"]},
+        "viewerPermission": "WRITE",
+        "defaultBranchRef": {"name": "main"},
+        "parent": null,
+    })
 }
 
 fn say(status: u16, body: &Value, header: Option<(&str, &str)>) -> Response<Body> {

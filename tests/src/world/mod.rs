@@ -197,6 +197,7 @@ impl World {
             .env("PATH", format!("{first}{}:/usr/bin:/bin", self.bin().display()))
             .env("SSL_CERT_FILE", self.ca_file())
             .env("GH_NO_UPDATE_NOTIFIER", "1")
+            .env("GH_TELEMETRY", "false")
             .env("GH_PROMPT_DISABLED", "1");
         command
     }

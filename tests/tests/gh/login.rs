@@ -47,44 +47,50 @@ impl Desk<'_> {
         let git = fs::read_to_string(self.git_config()).unwrap_or_default();
         // The one difference: gh writes where it lies itself.
         let moved = self.scene.world.path().join("image/usr/bin/gh.distrib").display().to_string();
-        (ran.code(), ran.stdout, ran.stderr, hosts, git.replace(&moved, "/usr/bin/gh"))
+        (ran.code(), ran.stdout, ran.stderr, hosts, git.replace(&moved, &self.scene.real.path.display().to_string()))
     }
 }
 
+/// At github.com: gh 2.102 can't log in at a host with a port.
 #[test]
 fn a_login_through_the_shim_is_as_one_by_gh_itself() {
-    let Some(scene) = Scene::started(Site::Enterprise, Setup::default()) else { return };
-    let token = scene.world.ledger.mint(Duration::from_secs(3600)).token;
-    let origin = scene.world.host.origin();
-    let steps: [&[&str]; 6] = [
-        &["auth", "setup-git"],
-        &["auth", "login", "--with-token"],
-        &["auth", "setup-git"],
-        &["auth", "token", "--hostname", &origin],
-        &["auth", "logout", "--hostname", &origin],
-        &["auth", "logout", "--hostname", &origin],
-    ];
-    let walk = |way| {
-        let desk = Desk { scene: &scene, token: &token, way };
-        desk.clear();
-        steps.map(|step| desk.see(step))
-    };
-    let bare = walk(Way::Bare);
-    assert!(bare[1].3.contains(&token) && bare[2].4.contains("auth git-credential"), "{bare:?}");
-    assert_eq!(bare[4].0, Some(0), "{bare:?}");
-    for way in SHIMS {
-        assert_eq!(walk(way), bare, "{way:?}");
+    for scene in Scene::each_started(Site::GitHub, Setup::default) {
+        let token = scene.world.ledger.mint(Duration::from_secs(3600)).token;
+        let host = scene.host();
+        let steps: [&[&str]; 5] = [
+            &["auth", "setup-git"],
+            &["auth", "login", "--with-token"],
+            &["auth", "setup-git"],
+            &["auth", "logout", "--hostname", &host],
+            &["auth", "logout", "--hostname", &host],
+        ];
+        let walk = |way| {
+            let desk = Desk { scene: &scene, token: &token, way };
+            desk.clear();
+            steps.map(|step| desk.see(step))
+        };
+        let bare = walk(Way::Bare);
+        assert!(bare[1].3.contains(&token) && bare[2].4.contains("auth git-credential"), "{bare:?}");
+        assert_eq!(bare[3].0, Some(0), "{bare:?}");
+        for way in SHIMS {
+            assert_eq!(walk(way), bare, "{way:?}");
+        }
+        assert_eq!(scene.world.host.dead_shown(), 0);
     }
-    assert_eq!(scene.world.host.dead_shown(), 0);
 }
 
 #[test]
-fn status_tells_of_the_login_that_works() {
-    let Some(scene) = Scene::started(Site::Enterprise, Setup::default()) else { return };
-    for way in SHIMS {
-        let ran = Desk { scene: &scene, token: "", way }.run(&["auth", "status"]).ok();
-        let said = ran.stdout + &ran.stderr;
-        assert!(said.contains(&format!("Logged in to {} as {APP}", scene.world.host.origin())), "{way:?}: {said}");
+fn rule56_auth_status_tells_of_the_login_that_works() {
+    for site in [Site::GitHub, Site::Enterprise] {
+        for scene in Scene::each_started(site, Setup::default) {
+            for way in SHIMS {
+                let ran = Desk { scene: &scene, token: "", way }.run(&["auth", "status"]).ok();
+                let said = ran.stdout + &ran.stderr;
+                // `as app[bot]` until gh 2.39, `account app[bot]` since.
+                let line = said.lines().find(|line| line.contains(&format!("Logged in to {}", scene.host())));
+                assert!(line.is_some_and(|line| line.contains(APP)), "{way:?}: {said}");
+            }
+            assert_eq!(scene.world.host.dead_shown(), 0);
+        }
     }
-    assert_eq!(scene.world.host.dead_shown(), 0);
 }

@@ -10,3 +10,4 @@ mod login;
 mod rotation;
 mod scene;
 mod sink;
+mod today;

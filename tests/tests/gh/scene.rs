@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use molecule_tests::git_host::{Behaviour, GitHost};
-use molecule_tests::programs::{GH_TOKENS, gh};
+use molecule_tests::programs::{GH_TOKENS, Gh, ghs};
 use molecule_tests::proxy::Proxy;
 use molecule_tests::world::{Ran, Setup, World, run, write_program};
 use molecule_tests::{program, skip};
@@ -47,31 +47,40 @@ pub(crate) struct Scene {
     pub(crate) evil: GitHost,
     /// The provision-time token, dead for long.
     pub(crate) dead: String,
-    site: Site,
-    proxy: Proxy,
+    /// The real one behind each way.
+    pub(crate) real: Gh,
+    pub(crate) site: Site,
+    pub(crate) proxy: Proxy,
 }
 
 impl Scene {
-    /// Without a broker as yet. `None`, and said, where there is no gh.
-    pub(crate) fn new(site: Site, setup: Setup) -> Option<Self> {
-        let Some(real) = gh() else {
-            skip("the real gh through shim and exec: it isn't installed");
-            return None;
-        };
+    /// One for each gh of this machine, without a broker as yet. Those that are
+    /// missing are said.
+    pub(crate) fn each(site: Site, setup: impl Fn() -> Setup) -> impl Iterator<Item = Self> {
+        let ghs = ghs();
+        if ghs.len() < 3 {
+            skip(&format!("gh of other versions than {}: tests/fetch-ghs couldn't fetch them", versions(&ghs)));
+        }
+        ghs.into_iter().map(move |real| Self::new(site, setup(), real))
+    }
+
+    pub(crate) fn each_started(site: Site, setup: impl Fn() -> Setup) -> impl Iterator<Item = Self> {
+        Self::each(site, setup).map(|mut scene| {
+            scene.world.broker.start();
+            scene
+        })
+    }
+
+    fn new(site: Site, setup: Setup, real: Gh) -> Self {
+        println!("with gh {}", real.version);
         let hosts = (site == Site::GitHub).then(|| String::from("github.com,gist.github.com"));
         let world = World::new(Setup { hosts, ..setup });
-        furnish(&world.path().join("image"), &real, &world);
+        furnish(&world.path().join("image"), &real.path, &world);
         let evil = GitHost::start(&world.ledger, Some(&world.ca));
         evil.set_behaviour(Behaviour::Refuses);
         let dead = world.ledger.mint(Duration::ZERO).token;
         let proxy = Proxy::start(world.host.port(), evil.port());
-        Some(Self { world, evil, dead, site, proxy })
-    }
-
-    pub(crate) fn started(site: Site, setup: Setup) -> Option<Self> {
-        let mut scene = Self::new(site, setup)?;
-        scene.world.broker.start();
-        Some(scene)
+        Self { world, evil, dead, real, site, proxy }
     }
 
     /// With the dead token in every variable that gh reads.
@@ -90,7 +99,9 @@ impl Scene {
 
     /// For any other command that will come to gh.
     pub(crate) fn typed(&self, way: Way) -> Command {
-        let mut command = self.world.typed(&self.folders(way));
+        let mut folders = self.folders(way);
+        folders.extend(self.real.path.parent().map(Path::to_path_buf));
+        let mut command = self.world.typed(&folders);
         command
             .env("HTTPS_PROXY", self.proxy.url())
             .env("NO_PROXY", "localhost")
@@ -101,6 +112,19 @@ impl Scene {
         command
     }
 
+    /// Stores a login in gh's own files, as a person's `gh auth login` leaves it
+    /// where there is no keyring (2.40 and later; before, gh ignores `users`).
+    pub(crate) fn store_login(&self, user: &str, token: &str) {
+        let folder = self.world.home().join(".config/gh");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("config.yml"), "version: \"1\"\n").unwrap();
+        let host = self.host();
+        let account = format!("    users:\n        {user}:\n            oauth_token: {token}\n");
+        let active = format!("    git_protocol: https\n    oauth_token: {token}\n    user: {user}\n");
+        fs::write(folder.join("hosts.yml"), format!("{host}:\n{account}{active}")).unwrap();
+    }
+
+    /// What comes before the real gh's own folder on `PATH`.
     pub(crate) fn folders(&self, way: Way) -> Vec<PathBuf> {
         let names: &[&str] = match way {
             Way::Bare | Way::Exec => &[],
@@ -110,6 +134,14 @@ impl Scene {
             Way::BeforeWrapper => &["shims", "wrapped"],
         };
         names.iter().map(|name| self.world.path().join("image").join(name)).collect()
+    }
+
+    /// The host that gh is pointed at, as it names it.
+    pub(crate) fn host(&self) -> String {
+        match self.site {
+            Site::GitHub => String::from("github.com"),
+            Site::Enterprise => self.world.host.origin(),
+        }
     }
 }
 
@@ -128,4 +160,9 @@ fn furnish(image: &Path, real: &Path, world: &World) {
 
 fn wrapper(path: &Path, gh: &Path) {
     write_program(path, &format!("#!/bin/sh\nexec {} \"$@\"\n", gh.display()));
+}
+
+fn versions(ghs: &[Gh]) -> String {
+    let versions: Vec<_> = ghs.iter().map(|gh| gh.version.as_str()).collect();
+    versions.join(", ")
 }
