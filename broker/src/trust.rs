@@ -170,8 +170,7 @@ mod tests {
 
     #[test]
     fn a_file_of_somebody_else_is_refused() {
-        if !geteuid().is_root() {
-            eprintln!("SKIP: only root can give files away");
+        if !molecule_test_kit::can(&[molecule_test_kit::Ability::GiveAway]) {
             return;
         }
         let (_folder, file) = folder_with_file();

@@ -68,8 +68,8 @@ fn the_command_has_no_frozen_token_and_gits_variables_behind_its_own() {
     world.supervise(&["--", "sh", "-c", script]).wait();
     let env = fs::read_to_string(world.path("repo/env")).unwrap();
     assert!(!env.contains("ghs_") && !env.contains("NOTIFY_SOCKET") && !env.contains("LISTEN_"), "{env}");
-    let key = "'credential.https://github.com.helper'";
-    let pair = format!("'alias.two'='!echo 1\n2' {key}='' {key}='{}' ", helper.display());
+    let key = "credential.https://github.com.helper";
+    let pair = format!("'alias.two'='!echo 1\n2' '{key}=' '{key}={}' ", helper.display());
     for text in ["GIT_CONFIG_COUNT=1\n", &pair, "GIT_ASKPASS=", "GIT_TERMINAL_PROMPT=0\n"] {
         assert!(env.contains(text), "{text} in {env}");
     }

@@ -19,7 +19,7 @@ use molecule_tests::world::{Setup, Wiring, World, run, run_with_input};
 use nix::sys::signal::{Signal, kill};
 
 const LENGTHS: [usize; 9] = [40, 383, 512, 513, 523, 700, 1_500, 4_000, 8_192];
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `ghs_` and letters, or GitHub's form of 2026: `ghs_<APPID>_<JWT>`, where a
 /// JWT is three parts of base64url with dots between them (RFC 7519).

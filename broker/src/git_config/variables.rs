@@ -4,8 +4,8 @@
 //! git reads two forms, both after every file: first the counted variables
 //! (`GIT_CONFIG_COUNT`, `GIT_CONFIG_KEY_0`, …; git-config(1)), then
 //! `GIT_CONFIG_PARAMETERS`, in which `git -c` hands its settings to the gits
-//! that it starts: a quoted pair `'key'='value'` for each, and `'key=value'`
-//! before git 2.31.
+//! that it starts: a quoted word `'key=value'` for each, and since git 2.31 a
+//! pair `'key'='value'`, which can hold any key.
 //!
 //! Ours are written in the second form. Counted variables depend on each
 //! other: where a launcher drops all variables with KEY in their name and
@@ -178,14 +178,18 @@ fn is_space(byte: u8) -> bool {
 }
 
 /// Settings as `GIT_CONFIG_PARAMETERS` holds them, in one line unless they
-/// hold line feeds themselves.
+/// hold line feeds themselves. In the older form, which every git reads: of
+/// the newer one git 2.30 and older die (`bogus format`; 2.30.2 does, and
+/// 2.39, 2.47 and 2.55 read both). It can't tell where a key with `=` ends.
 #[must_use]
 pub fn quoted(settings: &[GitSetting]) -> String {
     let quote = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-    let pair = |setting: &GitSetting| {
-        format!("{}={}", quote(&setting.key), setting.value.as_deref().map(quote).unwrap_or_default())
+    let word = |GitSetting { key, value }: &GitSetting| match value {
+        Some(value) if key.contains('=') => format!("{}={}", quote(key), quote(value)),
+        Some(value) => quote(&format!("{key}={value}")),
+        None => format!("{}=", quote(key)),
     };
-    settings.iter().map(pair).collect::<Vec<_>>().join(" ")
+    settings.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// The variables that make git read `ours` last, in an environment that
@@ -259,121 +263,4 @@ fn canonical(key: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const GITHUB: &str = "credential.https://github.com.helper";
-    const HELPER: &str = "/usr/local/bin/git-credential-molecule";
-
-    fn ours() -> Vec<GitSetting> {
-        vec![GitSetting::new(GITHUB, ""), GitSetting::new(GITHUB, HELPER)]
-    }
-
-    fn environment(pairs: &[(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
-        let map: BTreeMap<String, OsString> =
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
-        move |name| map.get(name).cloned()
-    }
-
-    fn text(changed: &[(String, OsString)], name: &str) -> Option<String> {
-        changed.iter().find(|(n, _)| n == name).map(|(_, value)| value.to_string_lossy().into_owned())
-    }
-
-    #[test]
-    fn both_forms_of_parameters_are_read_as_git_reads_them() {
-        let read = parameters(br#"'User.Name'='it'\''s '\!'' 'core.bare=true'  'a.b.C'= 'flag'"#).unwrap();
-        let pairs: Vec<_> = read.iter().map(|s| (s.key.as_str(), s.value.as_deref())).collect();
-        let wanted = [("user.name", Some("it's !")), ("core.bare", Some("true")), ("a.b.c", None), ("flag", None)];
-        assert_eq!(pairs, wanted);
-        for broken in ["x", " 'a.b'='c'", "'a.b'='c", "'a.b'=c", "'a.b'='c''d.e'", "'a.b'x"] {
-            assert_eq!(parameters(broken.as_bytes()), Err(BrokenVariables::Parameters), "{broken}");
-        }
-    }
-
-    #[test]
-    fn counted_variables_with_a_part_missing_are_broken() {
-        let whole =
-            [(COUNT, "2"), ("GIT_CONFIG_KEY_0", "a.b"), ("GIT_CONFIG_VALUE_0", ""), ("GIT_CONFIG_KEY_1", "c.d")];
-        assert_eq!(counted(&environment(&whole)), Err(BrokenVariables::MissingValue(1)));
-        assert_eq!(counted(&environment(&[(COUNT, "1")])), Err(BrokenVariables::MissingKey(0)));
-        assert_eq!(counted(&environment(&[(COUNT, "1 ")])), Err(BrokenVariables::Count));
-        assert_eq!(counted(&environment(&[(COUNT, "")])), Ok(vec![]));
-        assert_eq!(counted(&environment(&[(COUNT, "1"), whole[1], whole[2]])), Ok(vec![GitSetting::new("a.b", "")]));
-    }
-
-    #[test]
-    fn what_others_set_stays_in_front_byte_for_byte() {
-        let theirs = "'user.name=me'\t'http.extraHeader'='a'\\''b'";
-        let changed = appended(&ours(), environment(&[(PARAMETERS, theirs)]));
-        assert_eq!(changed.len(), 1, "nothing is counted: {changed:?}");
-        let wanted = format!("{theirs} {}", quoted(&ours()));
-        assert_eq!(text(&changed, PARAMETERS).unwrap(), wanted);
-        let unreadable = appended(&ours(), environment(&[(PARAMETERS, "'half")]));
-        assert!(text(&unreadable, PARAMETERS).unwrap().starts_with("'half '"), "{unreadable:?}");
-    }
-
-    #[test]
-    fn a_second_time_changes_nothing_and_moves_ours_to_the_end() {
-        let once = text(&appended(&ours(), environment(&[])), PARAMETERS).unwrap();
-        assert_eq!(once, format!("'{GITHUB}'='' '{GITHUB}'='{HELPER}'"));
-        assert_eq!(text(&appended(&ours(), environment(&[(PARAMETERS, &once)])), PARAMETERS).unwrap(), once);
-        let emptied = format!("{once} 'credential.helper'=''");
-        let again = appended(&ours(), environment(&[(PARAMETERS, &emptied)]));
-        assert_eq!(text(&again, PARAMETERS).unwrap(), format!("'credential.helper'='' {once}"));
-    }
-
-    #[test]
-    fn what_an_older_broker_counted_is_not_counted_any_more() {
-        let old = [
-            (COUNT, "3"),
-            ("GIT_CONFIG_KEY_0", "user.name"),
-            ("GIT_CONFIG_VALUE_0", "me"),
-            ("GIT_CONFIG_KEY_1", GITHUB),
-            ("GIT_CONFIG_VALUE_1", ""),
-            ("GIT_CONFIG_KEY_2", GITHUB),
-            ("GIT_CONFIG_VALUE_2", "molecule"),
-        ];
-        assert_eq!(text(&appended(&ours(), environment(&old)), COUNT).as_deref(), Some("1"));
-        let other = GitSetting::new("credential.https://other.example.helper", "/h");
-        let moved = appended(&[other], environment(&old));
-        let wanted = format!("'{GITHUB}'='' '{GITHUB}'='/h' 'credential.https://other.example.helper'='/h'");
-        assert_eq!((text(&moved, COUNT).unwrap(), text(&moved, PARAMETERS).unwrap()), ("1".into(), wanted));
-        let mut behind = old.to_vec();
-        behind[0] = (COUNT, "4");
-        behind.extend([("GIT_CONFIG_KEY_3", "credential.helper"), ("GIT_CONFIG_VALUE_3", "")]);
-        assert_eq!(text(&appended(&ours(), environment(&behind)), COUNT), None, "somebody else's is the last");
-    }
-
-    #[test]
-    fn helpers_of_other_keys_and_other_programs_stay() {
-        let theirs =
-            "'credential.https://other.example.helper'='molecule' 'credential.https://github.com.helper'='!gh'";
-        let changed = appended(&ours(), environment(&[(PARAMETERS, theirs)]));
-        assert!(text(&changed, PARAMETERS).unwrap().starts_with(theirs), "{changed:?}");
-        assert_eq!(appended(&[], environment(&[(PARAMETERS, theirs)])), []);
-    }
-
-    #[test]
-    fn the_command_scope_is_the_counted_settings_and_then_the_parameters() {
-        let both = [(PARAMETERS, "'c.d'='2'"), (COUNT, "1"), ("GIT_CONFIG_KEY_0", "a.b"), ("GIT_CONFIG_VALUE_0", "1")];
-        let wanted = vec![GitSetting::new("a.b", "1"), GitSetting::new("c.d", "2")];
-        assert_eq!(command_scope(environment(&both)).unwrap(), wanted);
-    }
-
-    proptest! {
-        #[test]
-        fn any_setting_is_read_as_it_was_quoted(key in "[a-z]{1,8}\\.[ -~]{0,12}\\.[a-z]{1,8}", value in "\\PC{0,40}") {
-            let settings = vec![GitSetting::new(&key, &value), GitSetting::new("a.b", "!'\\'' ")];
-            prop_assert_eq!(parameters(quoted(&settings).as_bytes()).unwrap(), settings);
-        }
-
-        #[test]
-        fn no_text_makes_the_reader_fail_otherwise_than_by_an_error(text in "[ '=\\\\!a.\\n]{0,24}") {
-            let _ = parameters(text.as_bytes());
-        }
-    }
-}
+mod tests;

@@ -126,8 +126,7 @@ mod tests {
 
     #[test]
     fn a_neighbours_link_leads_to_nothing_that_the_neighbour_cant_read() {
-        if !Uid::effective().is_root() {
-            println!("SKIP: only root can give files away");
+        if !molecule_test_kit::can(&[molecule_test_kit::Ability::GiveAway]) {
             return;
         }
         let (folder, neighbour) = (tempfile::tempdir().unwrap(), 12345);
