@@ -5,8 +5,7 @@ case ${GH_TOKEN-} in ghs_*) unset GH_TOKEN ;; esac
 : "${GIT_ASKPASS:=/usr/local/bin/molecule-askpass}"
 export GIT_ASKPASS
 # git's settings, for an agent that is started here and keeps git from its
-# files. A person may sit here, so
-# git may still ask at the terminal.
+# files. A person may sit here, so git may still ask at the terminal.
 case ${GIT_CONFIG_PARAMETERS-} in
 *git-credential-molecule*) ;;
 *)

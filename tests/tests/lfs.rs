@@ -13,7 +13,7 @@ use molecule_tests::ledger::random_alphanumerics;
 use molecule_tests::programs::{Git, gits, has_git_lfs};
 use molecule_tests::skip;
 use molecule_tests::wait::eventually;
-use molecule_tests::world::{Ran, Setup, Wiring, World, run};
+use molecule_tests::world::{Ran, Setup, Wiring, World, run, with_long_enough_lives};
 
 /// Long enough for one run of git-lfs between a refresh and the old token's
 /// death, a second and a half here, on a busy machine.
@@ -99,23 +99,17 @@ impl Scene {
 }
 
 fn work_through_rotations(git: &Git, wiring: Wiring) {
-    let mut life = LIFE;
-    while !rotates(git, wiring, life) {
-        life *= 2;
-        println!("git-lfs takes longer than a token surely lives; once more with tokens of {life:?}");
-        assert!(life <= 16 * LIFE, "this machine is too slow to tell anything");
-    }
+    with_long_enough_lives(LIFE, |life| rotates(git, wiring, life));
 }
 
-/// False where a run failed that took longer than a refreshed token surely
-/// lives, a quarter of its life: no helper can mend that.
+/// False where a run outlived its token.
 fn rotates(git: &Git, wiring: Wiring, life: Duration) -> bool {
     let Some(scene) = Scene::new(git, wiring, life) else { return true };
     let (mut objects, first) = (Vec::new(), scene.world.ledger.count());
     while scene.world.ledger.count() < first + 3 {
         objects.push(scene.commit(objects.len()));
         for ran in [scene.push(), scene.pull()] {
-            if !ran.success() && ran.took > life / 4 {
+            if ran.outlived(life) {
                 return false;
             }
             assert!(ran.success(), "{ran:?}\nthe broker's log:\n{}", scene.world.broker.log());

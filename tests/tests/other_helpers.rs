@@ -175,6 +175,9 @@ fn git_tests() -> Option<PathBuf> {
     fs::create_dir_all(folder.join("t/helper")).unwrap();
     fs::create_dir_all(folder.join("templates/blt")).unwrap();
     let options = "SHELL_PATH=/bin/sh\nTEST_SHELL_PATH=/bin/sh\nPERL_PATH=perl\nDIFF=diff\nNO_GETTEXT=Yes\n";
+    // git 2.55 takes the folder from here. In quotes, since it may have a space.
+    let templates = folder.canonicalize().unwrap().join("templates/blt");
+    let options = format!("{options}GIT_TEST_TEMPLATE_DIR='{}'\n", templates.display());
     fs::write(folder.join("GIT-BUILD-OPTIONS"), options).unwrap();
     let tool = folder.join("t/helper/test-tool");
     fs::copy("/bin/false", tool).unwrap();

@@ -126,7 +126,8 @@ impl Plan {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
         let address = UnixAddr::new(&self.path)?;
-        fchmod(&fd, Mode::from_bits_truncate(self.mode))?;
+        // Where a kernel refuses this, the umask still keeps group and others out.
+        let _ = fchmod(&fd, Mode::from_bits_truncate(self.mode));
         // Of every thread, so it takes nothing from an owner: a file that another
         // thread makes meanwhile must stay usable to us.
         let before = umask(Mode::from_bits_truncate(!self.mode & 0o077));

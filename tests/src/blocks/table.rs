@@ -58,6 +58,11 @@ const ROWS: &[(&str, &str, How)] = &[
     ("docs/operating.md", "grep -F \"token_sha256=$hashed_token\" /var/log/molecule-broker/audit.log", As("root")),
     ("docs/operating.md", "cargo run --package molecule-broker --example pages -- target/pages", Ci),
     ("docs/operating.md", "molecule-broker setup-git --system", As("root")),
+    (
+        "docs/operating.md",
+        "MOLECULE_BROKER_GH=login gh codespace list   # this call",
+        Shown("it asks GitHub itself; the tests of rule 56 use the variable both ways"),
+    ),
     ("docs/platform.md", REQUEST, Shown("the form of a request")),
     (
         "docs/platform.md",

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub use self::broker::Broker;
-pub use self::run::{Ran, run, run_with_input, write_program};
+pub use self::run::{Ran, run, run_with_input, with_long_enough_lives, write_program};
 use crate::certs::Ca;
 use crate::git_host::{GitHost, exec_path};
 use crate::ledger::Ledger;

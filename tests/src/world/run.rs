@@ -31,12 +31,27 @@ impl Ran {
         self.status?.code()
     }
 
+    /// True for a failed run that took longer than a refreshed token surely
+    /// lives, a quarter of its life: a machine was too slow, and no helper can
+    /// mend that.
+    pub fn outlived(&self, life: Duration) -> bool {
+        !self.success() && self.took > life / 4
+    }
+
     /// Panics with all that is known where it failed.
     #[track_caller]
     pub fn ok(self) -> Self {
         assert!(self.success(), "failed: {self:?}");
         self
     }
+}
+
+/// Calls this with tokens of `life`, and where it returns false, because a run
+/// outlived its token, again with tokens that live twice as long.
+#[track_caller]
+pub fn with_long_enough_lives(life: Duration, attempt: impl Fn(Duration) -> bool) {
+    let long_enough = [1, 2, 4, 8].into_iter().map(|times| times * life).find(|life| attempt(*life));
+    assert!(long_enough.is_some(), "this machine is too slow for tokens of {:?}", 8 * life);
 }
 
 /// Without any input.

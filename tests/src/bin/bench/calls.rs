@@ -33,20 +33,20 @@ struct Configs {
     none: PathBuf,
 }
 
-pub(crate) fn compare(peers: &Peers, pairs: usize) -> Result<(), String> {
+pub(crate) fn compare(peers: &Peers, fills: usize, lists: usize) -> Result<(), String> {
     let configs = Configs::write(peers)?;
     peers.world.host.create_repository(REPOSITORY);
     let proxy = Proxy::start(peers.world.host.port(), peers.world.host.port());
-    println!("\nWhat git pays, medians of {pairs} rounds, in ms");
+    println!("\nWhat git pays, medians of {fills} fills and {lists} lists, in ms");
     for git in gits() {
         let mut fill = fill_contestants(peers, &git, &configs);
-        let [ours, least, cache] = measure(&mut fill, pairs)?;
+        let [ours, least, cache] = measure(&mut fill, fills)?;
         let ratio = paired(&ours, &least);
         at_most(&format!("git {} credential fill: ours / the least possible client", git.version), ratio, 1.05);
         println!("  ours / credential-cache {:.2}", paired(&ours, &cache));
 
         let mut list = list_contestants(peers, &git, &configs, &proxy);
-        let [ours, least, without] = measure(&mut list, pairs)?;
+        let [ours, least, without] = measure(&mut list, lists)?;
         println!("  ours / the least possible client {:.2}", paired(&ours, &least));
         println!("  ours / token in the address, no helper {:.2}", paired(&ours, &without));
     }

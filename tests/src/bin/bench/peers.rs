@@ -14,7 +14,7 @@ use molecule_tests::programs::{Git, gits};
 use molecule_tests::wait::poll;
 use molecule_tests::world::{Setup, World, run, run_with_input};
 
-use crate::{calls, gh, load, stats, whole};
+use crate::{Choice, calls, gh, load, stats, whole};
 
 pub(crate) const OURS_REQUEST: &[u8] =
     b"molecule/1 get\nclient=helper\ncommand=git-credential-molecule\nprotocol=https\nhost=github.com\n\n";
@@ -74,12 +74,21 @@ impl Peers {
         })
     }
 
-    pub(crate) fn compare(&self, quick: bool) -> Result<(), String> {
+    pub(crate) fn compare(&self, choice: &Choice) -> Result<(), String> {
         println!("git {}, {} cores; medians of interleaved rounds\n", self.git.version, cores());
-        whole::compare(self, if quick { 100 } else { 1500 })?;
-        calls::compare(self, if quick { 20 } else { 200 })?;
-        gh::compare(self, if quick { 100 } else { 1500 }, if quick { 20 } else { 100 })?;
-        load::compare(self, if quick { 3 } else { 15 })?;
+        let rounds = |few, many| if choice.quick { few } else { many };
+        if choice.wants("get") {
+            whole::compare(self, rounds(100, 1500))?;
+        }
+        if choice.wants("git") {
+            calls::compare(self, rounds(20, 200), rounds(10, 50))?;
+        }
+        if choice.wants("gh") {
+            gh::compare(self, rounds(100, 1500), rounds(20, 100))?;
+        }
+        if choice.wants("load") {
+            load::compare(self, rounds(3, 15))?;
+        }
         println!("\nResident memory after that, in MB (PSS, RSS)");
         let daemons =
             [("molecule-broker", self.world.broker.pid()), ("git credential-cache--daemon", self.cache.child.id())];
