@@ -3,7 +3,7 @@
 
 use crate::kit::doctor::{all_good, doctor, found, healthy};
 use crate::kit::platform::Answer;
-use crate::kit::{World, text};
+use crate::kit::{Ability, World, can, text};
 
 /// A terminal that knows no more than where the socket is.
 fn leave_the_terminal_bare(world: &mut World) {
@@ -36,6 +36,9 @@ fn a_daemon_without_a_platform_is_told_from_one_with() {
 
 #[test]
 fn the_daemons_hosts_and_sinks_count_and_not_the_terminals() {
+    if !can(&[Ability::OwnHome]) {
+        return;
+    }
     let mut world = healthy();
     world.stop();
     world.set("MOLECULE_BROKER_HOSTS", "git.example");

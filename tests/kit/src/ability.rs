@@ -47,9 +47,11 @@ pub enum Ability {
     CompileC,
     /// `curl`.
     Curl,
+    /// A home folder of this user's in the user database, which sinks need.
+    OwnHome,
 }
 
-const COUNT: usize = 13;
+const COUNT: usize = 14;
 
 /// Returns true where this machine allows all of these. Otherwise it prints a
 /// SKIP line for the first that is missing.
@@ -77,6 +79,7 @@ impl Ability {
             Self::EveryCall => "system calls are filtered here",
             Self::CompileC => "there is no C compiler here",
             Self::Curl => "curl doesn't work here",
+            Self::OwnHome => "the user database names no home folder for this user",
         }
     }
 
@@ -104,6 +107,7 @@ impl Ability {
             Self::EveryCall => no_filter(),
             Self::CompileC => run(&["cc", "--version"]),
             Self::Curl => run(&["curl", "--version"]),
+            Self::OwnHome => run(&["sh", "-c", "getent passwd \"$(id -u)\" | grep -q ':/[^:]*:[^:]*$'"]),
         }
     }
 }
@@ -197,6 +201,7 @@ mod tests {
         Ability::EveryCall,
         Ability::CompileC,
         Ability::Curl,
+        Ability::OwnHome,
     ];
 
     #[test]

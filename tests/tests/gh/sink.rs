@@ -8,6 +8,7 @@ use molecule_tests::git_host::APP;
 use molecule_tests::programs::GH_TOKENS;
 use molecule_tests::wait::eventually;
 use molecule_tests::world::{Setup, run};
+use molecule_tests::{Ability, can};
 
 use crate::scene::{PATIENCE, Scene, Site, Way};
 
@@ -19,6 +20,9 @@ const ENOUGH: Duration = Duration::from_secs(2);
 /// All ghs at once: each waits for its logins.
 #[test]
 fn after_each_refresh_a_plain_gh_works() {
+    if !can(&[Ability::OwnHome]) {
+        return;
+    }
     let mut scenes: Vec<_> = Scene::each(Site::GitHub, || Setup { life: LIFE, ..Setup::default() }).collect();
     thread::scope(|scope| {
         for scene in &mut scenes {
