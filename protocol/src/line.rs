@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a06_every_control_byte_is_refused_in_key_and_value() {
+    fn rule06_every_control_byte_is_refused_in_key_and_value() {
         for byte in (0..0x20).chain([0x7f]) {
             assert_eq!(split(&[b'a', b'=', byte]), Err(Fault::Control), "{byte:#x}");
             assert_eq!(split(&[byte, b'=', b'a']), Err(Fault::Control), "{byte:#x}");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a10_a_line_needs_a_key_and_an_equals_sign() {
+    fn rule10_a_line_needs_a_key_and_an_equals_sign() {
         assert_eq!(split(b"host"), Err(Fault::NoKey));
         assert_eq!(split(b"=github.com"), Err(Fault::NoKey));
         assert_eq!(split(b"a=b=c"), Ok((&b"a"[..], &b"b=c"[..])));

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn d26_these_five_verbs_are_all_that_can_be_asked() {
+    fn rule26_these_five_verbs_are_all_that_can_be_asked() {
         let names: Vec<_> = Verb::ALL.iter().map(|v| v.name()).collect();
         assert_eq!(names, ["get", "erase", "status", "refresh", "reload"]);
         for verb in ["set", "store", "stop", "quit", "shutdown", "read", "config", "GET", "", "get "] {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a07_a_key_that_comes_twice_is_refused_in_either_order() {
+    fn rule07_a_key_that_comes_twice_is_refused_in_either_order() {
         for key in ["host", "protocol", "username", "path", "client", "command"] {
             for (a, b) in [("helper", "askpass"), ("askpass", "helper"), ("helper", "helper")] {
                 let text = format!("molecule/1 get\n{key}={a}\n{key}={b}\n\n");
@@ -235,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn a10_a_line_that_is_no_pair_refuses_the_whole_request() {
+    fn rule10_a_line_that_is_no_pair_refuses_the_whole_request() {
         assert_eq!(parse("molecule/1 get\nhost=a\nnonsense\n\n"), Err(Fault::NoKey));
         assert_eq!(parse("molecule/1 get\n=a\n\n"), Err(Fault::NoKey));
     }
 
     #[test]
-    fn a10_the_end_of_the_stream_is_as_good_as_an_empty_line() {
+    fn rule10_the_end_of_the_stream_is_as_good_as_an_empty_line() {
         let whole = parse("molecule/1 get\nhost=a\n\n").unwrap();
         assert_eq!(parse("molecule/1 get\nhost=a\n"), Ok(whole.clone()));
         assert_eq!(parse("molecule/1 get\nhost=a"), Ok(whole.clone()));
@@ -249,19 +249,19 @@ mod tests {
     }
 
     #[test]
-    fn a06_a_carriage_return_refuses_the_whole_request() {
+    fn rule06_a_carriage_return_refuses_the_whole_request() {
         assert_eq!(parse("molecule/1 get\nhost=a\r\n\n"), Err(Fault::Control));
         assert_eq!(parse("molecule/1 get\nunknown=a\rb\n\n"), Err(Fault::Control));
     }
 
     #[test]
-    fn a46_unknown_keys_and_capabilities_are_ignored() {
+    fn rule46_unknown_keys_and_capabilities_are_ignored() {
         let text = "molecule/1 get\nnew=1\ncapability[]=state\ncapability[]=authtype\ncapability[]=x\n\n";
         assert_eq!(parse(text), Ok(Request::new(Verb::Get)));
     }
 
     #[test]
-    fn f32_what_can_open_no_request_is_known_from_its_first_bytes() {
+    fn rule32_what_can_open_no_request_is_known_from_its_first_bytes() {
         for noise in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"molecule/2", b"\n\n", b"m\0"] {
             assert_eq!(end(noise, false), Err(Fault::Head), "{noise:?}");
         }
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn f32_a_request_without_end_is_refused_at_its_limit() {
+    fn rule32_a_request_without_end_is_refused_at_its_limit() {
         let mut long = b"molecule/1 get\nhost=".to_vec();
         long.resize(MAX_REQUEST, b'a');
         assert_eq!(end(&long, false), Err(Fault::TooLong));
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn f32_a_request_of_eight_kib_is_one() {
+    fn rule32_a_request_of_eight_kib_is_one() {
         let mut longest = b"molecule/1 get\nhost=".to_vec();
         longest.resize(8190, b'a');
         longest.extend_from_slice(b"\n\n");
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a05_what_speaks_for_git_and_gh_never_asks_by_a_name() {
+    fn rule05_what_speaks_for_git_and_gh_never_asks_by_a_name() {
         let may: Vec<_> = Client::ALL.into_iter().filter(|client| client.may_name()).collect();
         assert_eq!(may, [Client::Token, Client::Exec, Client::Script]);
     }

@@ -10,10 +10,10 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::time::Duration;
 
-use molecule_broker::lease::{Class, Failure, Fresh, Provenance};
-use molecule_broker::moment::{Deadline, Moment};
+use molecule_broker::credential::lease::{Class, Failure, Fresh, Provenance};
+use molecule_broker::credential::secret::Secret;
 use molecule_broker::refresh::{Event, Machine, Policy, Serving, Start};
-use molecule_broker::secret::Secret;
+use molecule_broker::system::time::{Deadline, Moment};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const LIFE: Duration = Duration::from_secs(60 * 60);

@@ -14,12 +14,12 @@ use molecule_protocol::request::{self, Request, Verb};
 use nix::unistd::Uid;
 
 use super::{Fault, Global, launch};
-use crate::answer::{self, Bytes, Choice, Ready};
-use crate::assemble::assemble;
-use crate::clock;
 use crate::config::{Config, SourceConfig};
-use crate::lease_memory::Carried;
-use crate::refresh::driver::Observed;
+use crate::daemon::answer::{self, Bytes, Choice, Ready};
+use crate::daemon::assemble::assemble;
+use crate::daemon::driver::Observed;
+use crate::daemon::lease_memory::Carried;
+use crate::system::clock;
 
 /// # Errors
 /// Stdin or stdout can't be used.
@@ -75,8 +75,7 @@ fn no_broker() -> String {
 /// What is left of each credential without anything to ask.
 fn without_platform(mut config: Config) -> Config {
     for credential in &mut config.credentials {
-        if matches!(credential.source, SourceConfig::Platform(_) | SourceConfig::Command { .. } | SourceConfig::File(_))
-        {
+        if credential.source.needs_daemon() {
             let fallback = mem::take(&mut credential.fallback);
             credential.source =
                 fallback.unwrap_or_else(|| SourceConfig::Missing("only a running broker has one".into()));

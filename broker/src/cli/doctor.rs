@@ -9,7 +9,8 @@ use nix::unistd::geteuid;
 use super::terminal::{Colour, Look};
 use super::{Fault, Global, launch};
 use crate::doctor::{Finding, Level, Remedy, examine};
-use crate::{environment, trust};
+use crate::system::environment;
+use crate::system::trust;
 
 /// Where the words begin.
 const COLUMN: usize = 19;

@@ -8,9 +8,13 @@ use std::process::ExitCode;
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{Fault, Global, launch};
-use crate::secret::MAX_SECRET;
-use crate::sinks::{file, runner};
+use super::Fault;
+use super::Global;
+use super::launch;
+use crate::credential::secret::MAX_SECRET;
+use crate::runner::file;
+use crate::runner::serve;
+use crate::system::inherited_fds;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -28,13 +32,14 @@ pub struct Keep {
 /// # Errors
 /// Status 1; the daemon has said the same of its own configuration before.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
-    close_what_was_inherited();
+    // The supervisor may have given the daemon its listening socket and leases.
+    inherited_fds::close_above(2);
     let (global, user) = (global.clone(), options.user.clone());
     let read = move || launch::config_for(&global, user.as_deref()).map_err(|problems| problems.to_string());
     let config = read().map_err(|problems| Fault::new(1, problems))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Fault::new(1, error))?;
-    runtime.block_on(runner::serve(config, Box::new(read))).map_err(|error| Fault::new(1, error))?;
+    runtime.block_on(serve::serve(config, Box::new(read))).map_err(|error| Fault::new(1, error))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -46,15 +51,4 @@ pub fn keep(options: &Keep) -> Result<ExitCode, Fault> {
     read.map_err(|error| Fault::new(1, error))?;
     file::write(&options.path, &token).map_err(|fault| Fault::new(1, fault))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// A supervisor may have given the daemon its listening socket and its leases;
-/// no program that is started from here shall come by them.
-fn close_what_was_inherited() {
-    let Ok(folder) = std::fs::read_dir("/proc/self/fd") else { return };
-    let numbers: Vec<i32> = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    for number in numbers.into_iter().filter(|number| *number > 2) {
-        // The folder's own is among them, and closed by now.
-        let _ = nix::unistd::close(number);
-    }
 }

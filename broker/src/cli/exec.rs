@@ -12,7 +12,7 @@ use molecule_protocol::gh;
 use molecule_protocol::request::Client;
 
 use super::{Fault, Global, token};
-use crate::environment;
+use crate::system::environment;
 
 /// The status for "not run", as env(1), timeout(1) and docker-run(1) have it.
 const NOT_RUN: u8 = 125;

@@ -8,7 +8,7 @@ use molecule_protocol::request::Request;
 use super::{Fault, Global};
 use crate::client::{self, Reply};
 use crate::config::{self, Config, Flags, Problems};
-use crate::environment;
+use crate::system::environment;
 
 /// The configuration that the command line, the environment and the file make.
 ///

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use crate::fault::Fault;
+pub use crate::system::exit::Fault;
 
 /// Keeps git credentials fresh and hands them to git, gh and scripts over a
 /// Unix socket.

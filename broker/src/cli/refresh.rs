@@ -9,7 +9,9 @@ use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
 use super::{Fault, Global, launch, token};
-use crate::{environment, sinks, users};
+use crate::runner;
+use crate::system::environment;
+use crate::system::users;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -38,7 +40,7 @@ fn log_in(global: &Global) -> Result<ExitCode, Fault> {
     if let Some(home) = environment::os("HOME") {
         user.home = Some(home.into());
     }
-    sinks::log_in_here(&Zeroizing::new(secret.to_owned()), host, &user).map_err(|faults| Fault::new(1, faults))?;
+    runner::log_in_here(&Zeroizing::new(secret.to_owned()), host, &user).map_err(|faults| Fault::new(1, faults))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,16 +9,19 @@ use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use clap::Args;
 
-use super::{Fault, Global, launch};
-use crate::config::{Config, LogFormat, log_filter};
-use crate::harden;
-use crate::lease_memory::Inherited;
-use crate::sandbox;
-use crate::serve::Serve;
-use crate::server::socket::Plan;
-use crate::service_manager::{Handed, ServiceManager};
-use crate::sinks::{self, needed};
-use crate::stderr::Log;
+use super::Fault;
+use super::Global;
+use super::launch;
+use crate::config::Config;
+use crate::config::LogFormat;
+use crate::config::log_filter;
+use crate::daemon::lease_memory::Inherited;
+use crate::daemon::sandbox;
+use crate::daemon::serve::Serve;
+use crate::daemon::service_manager::{Handed, ServiceManager};
+use crate::errands;
+use crate::system::harden;
+use crate::system::log_writer::Log;
 
 /// What `supervise` has to tell its daemon beyond systemd's protocol.
 #[derive(Clone, Debug, Args)]
@@ -54,12 +57,13 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     let (listener, _bound) = match listener {
         Some(listener) => (listener, None),
         None => {
-            let (listener, bound) = Plan::of(&config).bind().map_err(|error| Fault::new(FAILED, error))?;
+            let (listener, bound) = config.socket_plan().bind().map_err(|error| Fault::new(FAILED, error))?;
             (listener, Some(bound))
         }
     };
-    let errands = needed(&config)
-        .then(|| sinks::start(config.file.as_deref(), &config.socket.path, options.user.as_deref()))
+    let errands = config
+        .needs_runner()
+        .then(|| errands::start(config.file.as_deref(), &config.socket.path, options.user.as_deref()))
         .transpose();
     let errands =
         errands.map_err(|error| Fault::new(FAILED, format!("the helper process can't be started: {error}")))?;

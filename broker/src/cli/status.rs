@@ -11,8 +11,8 @@ use molecule_protocol::request::{Request, Verb};
 
 use super::terminal::Look;
 use super::{Fault, Global, launch, table::table};
-use crate::clock;
-use crate::status::Status;
+use crate::daemon::status::Status;
+use crate::system::clock;
 
 const UNHEALTHY: u8 = 1;
 const NO_ANSWER: u8 = 3;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{Fault, Global, launch};
-use crate::supervise::{self, Plan, plan, say};
+use crate::supervise::{self, Plan, log, plan};
 
 const BAD_CONFIGURATION: u8 = 2;
 
@@ -48,7 +48,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
 pub fn plan(global: &Global, options: &PlanOptions) -> Result<ExitCode, Fault> {
     let user = options.user.as_deref();
     let config = launch::config_for(global, user).map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
-    say::format(config.log.format);
+    log::format(config.log.format);
     let plan = Plan::of(&config, plan::daemon_user(&config, user)).to_string();
     // The supervisor that asked has gone if it can't be written.
     let _ = io::stdout().write_all(plan.as_bytes());

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::terminal::{Colour, Look};
-use crate::status::{Credential, Status};
+use crate::daemon::status::{Credential, Status};
 
 /// Where the values begin.
 const COLUMN: usize = 15;

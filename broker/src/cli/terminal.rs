@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use crate::environment;
+use crate::system::environment;
 
 /// How text for people is laid out.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{Fault, Format, Global, launch};
 use crate::client::Reply;
 use crate::config::GITHUB;
-use crate::text::shell_word;
+use crate::system::text::shell_word;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -63,12 +63,12 @@ fn unknown(host: Option<&str>) -> String {
     match host {
         None => format!("no credential '{GITHUB}' with an origin of its own is configured; name a host with --host"),
         Some(host) if Pattern::parse(host).is_err() => {
-            format!("--host: '{}' is no host or origin", crate::text::outside(host))
+            format!("--host: '{}' is no host or origin", crate::system::text::outside(host))
         }
         Some(host) => format!(
             "no credential is configured for '{}'; its origins are in MOLECULE_BROKER_HOSTS, MOLECULE_BROKER_PERSONA_HOSTS, or the \
              configuration file",
-            crate::text::outside(host)
+            crate::system::text::outside(host)
         ),
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use molecule_protocol::namespace::{Overflow, is_closed_to_mapped};
 use nix::unistd::Uid;
 
-use crate::users::OVERFLOW;
+use crate::system::users::OVERFLOW;
 
 /// Links that are followed on the way to the socket.
 const MAX_LINKS: usize = 8;

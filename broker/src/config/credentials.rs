@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use molecule_protocol::origin::Pattern;
 
-use super::build::{Build, comma_list};
-use super::place::Place;
+use super::location::Place;
 use super::policy::{self, Base};
 use super::raw::{self, List, Origins};
 use super::reader::At;
+use super::resolver::{Build, comma_list};
 use super::sources;
 use super::valid::{Credential, GITHUB, Origin, PERSONA, Scope, SourceConfig, TOKEN_USER};
 

@@ -1,9 +1,9 @@
 //! What a configuration asks of the environment. What is wrong with a variable
 //! never quotes it.
 
-use super::place::{Place, Problem};
+use super::location::{Place, Problem};
 use super::reader::{At, nearest};
-use crate::environment::Env;
+use crate::system::environment::Env;
 
 pub(super) const PREFIX: &str = "MOLECULE_BROKER_";
 

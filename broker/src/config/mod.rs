@@ -3,23 +3,23 @@
 //!
 //! - `reader`, `raw`: the file as it is written, every fault in it noted
 //! - [`Env`], [`Flags`]: the other two; nothing in here reads the process's own
-//! - [`crate::trust`]: whether the file can be believed at all
+//! - [`crate::system::trust`]: whether the file can be believed at all
 //! - `sections`, with `policy`, `credentials`, `sources` and [`socket_path`]:
-//!   precedence, defaults, look-ups and checks; `build`: their notes
+//!   precedence, defaults, look-ups and checks; `resolver`: their notes
 //! - `valid`: what comes out
 //! - [`report`]: how the command `config` prints it
 //!
 //! All that is wrong is told in one run, each with its place. The reference is
 //! `docs/config.reference.toml`.
 
-mod build;
 mod credentials;
 mod env;
-mod place;
+mod location;
 mod policy;
 mod raw;
 mod reader;
 pub mod report;
+mod resolver;
 mod sections;
 pub mod socket_path;
 mod sources;
@@ -30,16 +30,17 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, Uid, access, geteuid};
 
-pub use crate::environment::Env;
-pub use build::System;
-pub use place::{Place, Problem, Problems};
+pub use crate::system::environment::Env;
+pub use location::{Place, Problem, Problems};
+pub use resolver::System;
 pub use sections::Flags;
 pub use valid::{
     Config, Credential, GITHUB, Hooks, Listen, Log, LogFormat, Origin, Scope, Sinks, Socket, SourceConfig, TOKEN_USER,
     log_filter,
 };
 
-use crate::{trust, users};
+use crate::system::trust;
+use crate::system::users;
 
 /// Where the file is looked for if nobody says where it is.
 pub const DEFAULT_FILE: &str = "/etc/molecule-broker/config.toml";

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::build::Build;
-use super::place::Place;
+use super::location::Place;
 use super::raw::{Number, Refresh};
 use super::reader::At;
+use super::resolver::Build;
 use super::valid::GITHUB;
 use crate::refresh::Policy;
 

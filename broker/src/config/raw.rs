@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::place::{Place, Problem};
+use super::location::{Place, Problem};
 use super::reader::{At, Doc, Table, boolean, duration, fraction, mode, name_or_number, string};
 use crate::refresh::policy::Policy;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::place::{Place, Problem};
+use super::location::{Place, Problem};
 
 /// A value and where it was written.
 #[derive(Clone, Debug)]

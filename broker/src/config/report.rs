@@ -10,7 +10,7 @@ use super::raw::{self, span_of};
 use super::valid::{Config, Credential, Listen, Scope, SourceConfig};
 use crate::refresh::Policy;
 use crate::source::platform;
-use crate::users;
+use crate::system::users;
 
 /// Prints all of it.
 #[must_use]

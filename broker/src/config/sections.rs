@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use super::build::{Build, System, comma_list};
-use super::place::{Place, Problem, Problems};
+use super::location::{Place, Problem, Problems};
 use super::raw::{self, Raw};
 use super::reader::{At, nearest};
+use super::resolver::{Build, System, comma_list};
 use super::valid::{Config, Credential, GITHUB, Hooks, Listen, Log, LogFormat, Sinks, Socket};
 use super::{credentials, policy, socket_path};
-use crate::environment::Env;
-use crate::users::{OVERFLOW, User};
+use crate::system::environment::Env;
+use crate::system::users::{OVERFLOW, User};
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]

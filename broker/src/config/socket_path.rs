@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a30_a_path_of_108_bytes_is_refused_and_one_of_107_is_not() {
+    fn rule30_a_path_of_108_bytes_is_refused_and_one_of_107_is_not() {
         let path = |bytes: usize| PathBuf::from(format!("/{}", "x".repeat(bytes - 1)));
         assert_eq!(fault(&path(107)), None);
         assert!(fault(&path(108)).unwrap().contains("108 bytes long, expected at most 107"));

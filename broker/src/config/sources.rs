@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use molecule_protocol::limits::MAX_USERNAME;
 
-use super::build::Build;
-use super::place::Place;
+use super::location::Place;
 use super::raw;
 use super::reader::{At, nearest};
+use super::resolver::Build;
 use super::valid::{GITHUB, SourceConfig};
-use crate::secret::{MAX_SECRET, Secret, Unfit};
+use crate::credential::secret::{MAX_SECRET, Secret, Unfit};
 use crate::source::Platform;
 use crate::source::platform::{Proxies, Roots, Settings};
 

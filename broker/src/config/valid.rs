@@ -4,19 +4,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use molecule_protocol::origin::Pattern;
 use nix::unistd::{Gid, Uid};
 use tracing_subscriber::EnvFilter;
 
-use super::place::Place;
+use super::location::Place;
+use crate::credential::scope::Scopes;
+use crate::credential::secret::Secret;
 use crate::refresh::Policy;
-use crate::scope::Scopes;
-use crate::secret::Secret;
 use crate::source::platform;
-use crate::users::User;
+use crate::system::listening_socket::SocketPlan;
+use crate::system::users::User;
 
 /// The two credentials that are there without a file.
 pub const GITHUB: &str = "github";
@@ -164,6 +165,11 @@ pub struct Sinks {
 }
 
 impl Sinks {
+    #[must_use]
+    pub fn any(&self) -> bool {
+        !self.names().is_empty()
+    }
+
     /// As `MOLECULE_BROKER_SINKS` names them.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
@@ -194,6 +200,22 @@ impl Config {
         scopes
     }
 
+    /// How the listening socket is to be made.
+    #[must_use]
+    pub fn socket_plan(&self) -> SocketPlan {
+        let Socket { path, mode, group, .. } = &self.socket;
+        let make_folder = !self.places.contains_key("socket.path");
+        SocketPlan { path: path.clone(), mode: *mode, group: *group, make_folder }
+    }
+
+    /// Whether anything is configured that starts a program or acts as another
+    /// user, which the runner process does for the daemon.
+    #[must_use]
+    pub fn needs_runner(&self) -> bool {
+        let hooks = self.hooks.on_refresh.is_some() || self.hooks.on_failure.is_some();
+        self.sinks.any() || hooks || self.credentials.iter().any(|c| c.source.needs_runner())
+    }
+
     #[must_use]
     pub fn credential(&self, name: &str) -> Option<&Credential> {
         self.credentials.iter().find(|c| &*c.name == name)
@@ -211,12 +233,68 @@ impl Credential {
     /// user name isn't for it. A token's user name is overridden instead.
     #[must_use]
     pub fn is_persona(&self) -> bool {
-        let is_token = matches!(self.source, SourceConfig::Platform(_) | SourceConfig::Env(_));
-        !is_token && &*self.username != TOKEN_USER
+        !self.source.brings_tokens() && &*self.username != TOKEN_USER
     }
 }
 
+/// What the rest of the program asks about a kind of source. Each answer is a
+/// `match` without `_`, so that the compiler names them all for a new kind.
 impl SourceConfig {
+    /// Whether fetching starts a program.
+    #[must_use]
+    pub fn needs_runner(&self) -> bool {
+        match self {
+            Self::Command { .. } => true,
+            Self::Platform(_)
+            | Self::Env(_)
+            | Self::Persona(_)
+            | Self::Variable { .. }
+            | Self::File(_)
+            | Self::Missing(_)
+            | Self::Unusable { .. } => false,
+        }
+    }
+
+    /// Whether only a daemon fetches from it, so that a command that answers
+    /// without one uses the fallback.
+    #[must_use]
+    pub fn needs_daemon(&self) -> bool {
+        match self {
+            Self::Platform(_) | Self::File(_) | Self::Command { .. } => true,
+            Self::Env(_) | Self::Persona(_) | Self::Variable { .. } | Self::Missing(_) | Self::Unusable { .. } => false,
+        }
+    }
+
+    /// The file that the daemon's user must be able to read.
+    #[must_use]
+    pub fn file_to_read(&self) -> Option<&Path> {
+        match self {
+            Self::Platform(settings) => Some(&settings.bearer_path),
+            Self::File(path) => Some(path),
+            Self::Command { .. }
+            | Self::Env(_)
+            | Self::Persona(_)
+            | Self::Variable { .. }
+            | Self::Missing(_)
+            | Self::Unusable { .. } => None,
+        }
+    }
+
+    /// Whether its credentials are a git host's tokens, whose user name is a
+    /// placeholder.
+    #[must_use]
+    pub fn brings_tokens(&self) -> bool {
+        match self {
+            Self::Platform(_) | Self::Env(_) => true,
+            Self::Persona(_)
+            | Self::Variable { .. }
+            | Self::File(_)
+            | Self::Command { .. }
+            | Self::Missing(_)
+            | Self::Unusable { .. } => false,
+        }
+    }
+
     /// As `status` names it.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -3,8 +3,8 @@
 
 use super::finding::{Finding, Remedy};
 use super::{Scene, platform};
-use crate::lease::Class;
-use crate::status;
+use crate::credential::lease::Class;
+use crate::daemon::status;
 
 pub(super) fn check(scene: &Scene) -> Vec<Finding> {
     let mut findings = configuration(scene);
@@ -73,8 +73,8 @@ fn credential(c: &status::Credential) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::status::{Credential, LastError};
     use crate::doctor::Level;
-    use crate::status::{Credential, LastError};
 
     fn of(state: &str, failures: u32) -> Finding {
         let last_error =

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::text::visible;
+use crate::system::text::visible;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {

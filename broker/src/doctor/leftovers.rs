@@ -9,8 +9,8 @@ use molecule_protocol::{digest, encoding};
 
 use super::Scene;
 use super::finding::{Finding, Remedy};
-use crate::small;
-use crate::text::{shell_path, shell_word};
+use crate::system::bounded_file;
+use crate::system::text::{shell_path, shell_word};
 
 pub(super) fn check(scene: &Scene) -> Vec<Finding> {
     let mut findings = variables(scene);
@@ -72,7 +72,7 @@ fn hosts_yml(scene: &Scene, home: &Path) -> Option<Finding> {
     let folder = scene.env.os("GH_CONFIG_DIR").map(PathBuf::from);
     let folder = folder.or_else(|| scene.env.os("XDG_CONFIG_HOME").map(|dir| Path::new(dir).join("gh")));
     let file = folder.unwrap_or_else(|| home.join(".config/gh")).join("hosts.yml");
-    let text = small::text(&file).ok()?;
+    let text = bounded_file::text(&file).ok()?;
     // A host stands at the start of its line, its settings are indented.
     let mut host = "";
     for line in text.lines() {

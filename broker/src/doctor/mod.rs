@@ -25,7 +25,7 @@ pub use configured::scope_remedy;
 pub use finding::{Finding, Level, Remedy};
 
 use crate::config::{Config, Env, Origin, Problems, Scope};
-use crate::status::{Credential, Status};
+use crate::daemon::status::{Credential, Status};
 
 /// What the checks look at, besides the file system and git.
 struct Scene {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::Scene;
 use super::finding::{Finding, Remedy};
-use crate::small;
-use crate::text::{shell_path, visible};
+use crate::system::bounded_file;
+use crate::system::text::{shell_path, visible};
 
 const CHECK: &str = "netrc";
 
@@ -21,7 +21,7 @@ pub(super) fn check(scene: &Scene) -> Vec<Finding> {
 }
 
 fn look(scene: &Scene, file: &Path, name: &str) -> Option<Finding> {
-    let text = match small::text(file) {
+    let text = match bounded_file::text(file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
         Err(error) => {

@@ -10,14 +10,14 @@ use molecule_protocol::namespace::Overflow;
 use super::Scene;
 use super::finding::Finding;
 use crate::client;
-use crate::clock;
 use crate::config::{Config, GITHUB, SourceConfig};
-use crate::lease::{Class, Failure, Fresh};
-use crate::moment::Deadline;
-use crate::small;
+use crate::credential::lease::{Class, Failure, Fresh};
+use crate::daemon::status::Credential;
 use crate::source::{Platform, platform};
-use crate::status::Credential;
-use crate::text::shell_path;
+use crate::system::bounded_file;
+use crate::system::clock;
+use crate::system::text::shell_path;
+use crate::system::time::Deadline;
 
 const CHECK: &str = "platform";
 
@@ -78,7 +78,7 @@ fn answered(github: &Credential) -> String {
 
 fn ask(settings: &platform::Settings, scene: &Scene) -> Vec<Finding> {
     let path = settings.bearer_path.display();
-    let bearer = match small::text(&settings.bearer_path) {
+    let bearer = match bounded_file::text(&settings.bearer_path) {
         Ok(text) if text.trim().is_empty() => Some(format!("{path} is empty")),
         Ok(_) => None,
         Err(error) if error.kind() == ErrorKind::NotFound => Some(format!("{path} isn't there")),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::finding::{Finding, Remedy};
 use super::git;
 use super::{Scene, can_run};
-use crate::text::shell_path;
+use crate::system::text::shell_path;
 
 /// What a shim says of itself in its own file.
 const MARK: &[u8] = b"molecule-shim/";

@@ -13,8 +13,8 @@ use super::Scene;
 use super::finding::{Finding, Remedy};
 use crate::client::{self, ClientError};
 use crate::config::Place;
-use crate::status::Status;
-use crate::text::shell_path;
+use crate::daemon::status::Status;
+use crate::system::text::shell_path;
 
 const CHECK: &str = "socket";
 

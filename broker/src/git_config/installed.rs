@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use super::{ASKPASS, HELPER};
-use crate::environment;
+use crate::system::environment;
 
 const USUAL_FOLDER: &str = "/usr/local/bin";
 const OURSELVES: &str = "/proc/self/exe";

@@ -1,7 +1,7 @@
 //! What the machine is told, and what it answers.
 
-use crate::lease::{Class, Failure, Fresh, Lease};
-use crate::moment::Boot;
+use crate::credential::lease::{Class, Failure, Fresh, Lease};
+use crate::system::time::Boot;
 
 /// What there is when the machine starts.
 #[derive(Default)]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Outcome;
-use crate::lease::{Class, Failure, Lease, Provenance};
-use crate::moment::{Boot, Moment};
+use crate::credential::lease::{Class, Failure, Lease, Provenance};
+use crate::system::time::{Boot, Moment};
 
 #[derive(Clone, Debug, Default)]
 pub struct Held {

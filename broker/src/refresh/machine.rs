@@ -17,8 +17,8 @@ use super::event::{Action, Event, Outcome, Start};
 use super::held::{Held, Serving, Trouble};
 use super::plan::Plan;
 use super::policy::Policy;
-use crate::lease::{Class, Failure, Fresh, Lease, Provenance};
-use crate::moment::{Boot, Deadline, Moment};
+use crate::credential::lease::{Class, Failure, Fresh, Lease, Provenance};
+use crate::system::time::{Boot, Deadline, Moment};
 
 pub struct Machine {
     policy: Policy,

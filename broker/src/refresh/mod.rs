@@ -1,12 +1,11 @@
 //! When to ask a source for the next credential, and what to serve meanwhile.
 //!
 //! [`Machine`] decides and performs nothing: it is told what happened and the
-//! present [`Moment`](crate::moment::Moment), and answers with an [`Action`].
+//! present [`Moment`](crate::system::time::Moment), and answers with an [`Action`].
 //! All that others may see of it is [`Held`], a plain value that is published
 //! after every event. The numbers stand in [`Policy`], the draws in
-//! [`schedule`]. [`driver`] performs.
+//! [`schedule`]. [`crate::daemon`]'s driver performs.
 
-pub mod driver;
 pub mod event;
 pub mod held;
 pub mod machine;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Held, Policy, schedule};
-use crate::lease::{Class, Failure, Lease, Provenance};
-use crate::moment::{Boot, Moment};
+use crate::credential::lease::{Class, Failure, Lease, Provenance};
+use crate::system::time::{Boot, Moment};
 
 /// Due at `at`, or `lead` before the end of the current lease if that is
 /// sooner. The second half is kept as a length and not as an instant, because

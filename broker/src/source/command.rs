@@ -11,12 +11,13 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::note::{self, MAX_NOTE};
-use crate::clock;
-use crate::lease::{Class, Failure, Fresh, Provenance};
-use crate::program::{self, Group};
-use crate::secret_buffer::SecretBuffer;
-use crate::sinks::{Errand, Errands};
-use crate::text::outside;
+use crate::credential::lease::{Class, Failure, Fresh, Provenance};
+use crate::errands::Errand;
+use crate::errands::Errands;
+use crate::system::clock;
+use crate::system::program::{self, Group};
+use crate::system::secret_buffer::SecretBuffer;
+use crate::system::text::outside;
 
 pub struct Command {
     argv: Vec<String>,

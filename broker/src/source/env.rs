@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use crate::clock;
-use crate::lease::{Class, Failure, Fresh, Provenance};
-use crate::moment::{Boot, Deadline, Moment};
-use crate::secret::Secret;
+use crate::credential::lease::{Class, Failure, Fresh, Provenance};
+use crate::credential::secret::Secret;
+use crate::system::clock;
+use crate::system::time::{Boot, Deadline, Moment};
 
 /// GitHub lets no installation token live longer.
 const LIFE: Duration = Duration::from_secs(60 * 60);

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-use crate::moment::Wall;
+use crate::system::time::Wall;
 
 /// Reads an RFC 3339 instant, and nothing that merely resembles one: the
 /// parser below also takes other forms of ISO 8601. Instants before 1970 read
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a22_only_rfc_3339_is_an_expiry() {
+    fn rule22_only_rfc_3339_is_an_expiry() {
         for (text, seconds, nanos) in [
             ("2026-04-17T22:50:00Z", 1_776_466_200, 0),
             ("2026-04-17t22:50:00z", 1_776_466_200, 0),

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 
 use super::note;
-use crate::clock;
-use crate::lease::{Class, Failure, Fresh, Provenance};
-use crate::{small, trust};
+use crate::credential::lease::{Class, Failure, Fresh, Provenance};
+use crate::system::bounded_file;
+use crate::system::clock;
+use crate::system::trust;
 
 pub struct File {
     path: PathBuf,
@@ -35,8 +36,8 @@ impl File {
     pub fn fetch(&self) -> Result<Fresh, Failure> {
         let place = self.path.display().to_string();
         let config = |what: String| Failure::new(Class::Config, what);
-        let (content, metadata) =
-            small::read(&self.path, note::MAX_NOTE).map_err(|e| config(format!("{place} can't be read: {e}")))?;
+        let (content, metadata) = bounded_file::read(&self.path, note::MAX_NOTE)
+            .map_err(|e| config(format!("{place} can't be read: {e}")))?;
         let us = geteuid().as_raw();
         if metadata.uid() != 0 && metadata.uid() != us {
             return Err(config(format!("{place} belongs to uid {}: run `chown {us} {place}`", metadata.uid())));

@@ -23,7 +23,7 @@ pub use persona::Persona;
 pub use platform::Platform;
 pub use watch::Watch;
 
-use crate::lease::{Failure, Fresh, Provenance};
+use crate::credential::lease::{Failure, Fresh, Provenance};
 
 pub enum Source {
     Platform(Box<Platform>),

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::expiry;
-use crate::lease::{Class, Failure, Fresh, Provenance};
-use crate::moment::{Deadline, Moment};
-use crate::secret::Secret;
+use crate::credential::lease::{Class, Failure, Fresh, Provenance};
+use crate::credential::secret::Secret;
+use crate::system::time::{Deadline, Moment};
 
 /// The longest note that is read.
 pub(super) const MAX_NOTE: usize = 64 * 1024;

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::lease::{Fresh, Provenance};
-use crate::secret::Secret;
+use crate::credential::lease::{Fresh, Provenance};
+use crate::credential::secret::Secret;
 
 pub struct Persona {
     username: Option<Arc<str>>,

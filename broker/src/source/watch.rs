@@ -17,7 +17,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::readiness::watched;
+use crate::system::async_fd::watched;
 
 /// Every way in which new content can be complete. Not `IN_MODIFY`: that
 /// comes while a writer is still at it.

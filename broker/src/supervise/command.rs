@@ -7,16 +7,16 @@ use std::os::unix::process::CommandExt;
 use nix::unistd::Pid;
 
 use super::plan::CommandEnvironment;
-use super::{say, stage};
-use crate::environment;
+use super::{exec_stage, log};
 use crate::git_config::variables::{self, LONGEST};
+use crate::system::environment;
 
 /// Frozen at provisioning and dead within the hour: with these in its
 /// environment gh asks nobody else. The daemon keeps them as its fallback.
 const FROZEN: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 
 pub fn start(argv: &[OsString], user: &str, added: &CommandEnvironment) -> io::Result<Pid> {
-    let mut command = stage::command(user, argv);
+    let mut command = exec_stage::command(user, argv);
     for name in FROZEN {
         command.env_remove(name);
     }
@@ -35,7 +35,7 @@ fn git_variables(added: &CommandEnvironment) -> Vec<(String, OsString)> {
     if longest <= LONGEST {
         return changed;
     }
-    say::warn(&format!(
+    log::warn(&format!(
         "git's settings would take {longest} bytes of the command's environment and are left out, since {LONGEST} is \
          the most; write them by: molecule-broker setup-git --system"
     ));

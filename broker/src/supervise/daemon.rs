@@ -16,11 +16,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::FAILED;
-use super::inbox::Inbox;
-use super::stage;
+use super::exec_stage;
+use super::notify_receiver::Inbox;
 use super::watchdog::{PERIOD, Watchdog};
-use crate::clock;
-use crate::service_manager::{NOTIFY, SOCKET};
+use crate::daemon::service_manager::{NOTIFY, SOCKET};
+use crate::system::clock;
 
 /// sd_listen_fds(3): the first descriptor that is handed over.
 const FIRST: i32 = 3;
@@ -55,7 +55,7 @@ impl Daemon {
         let count = descriptors.len();
         let numbered = descriptors.into_iter().zip(FIRST..);
         let mappings = numbered.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd }).collect();
-        let mut command = stage::daemon(hand.user, FIRST as usize + count - 1);
+        let mut command = exec_stage::daemon(hand.user, FIRST as usize + count - 1);
         command.arg("serve").args(hand.arguments);
         command.args(["--restarts", &hand.restarts.to_string(), "--supervisor", &std::process::id().to_string()]);
         command

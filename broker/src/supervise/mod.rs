@@ -6,27 +6,28 @@
 //! - [`begin`]: leaves the command line behind and becomes [`Supervisor`],
 //!   one loop around poll(2)
 //! - [`plan`]: what it has to know of the configuration, told by a child
-//! - [`daemon`]: one daemon's life; [`pace`]: when the next one starts
-//! - [`watchdog`], [`inbox`], [`kept`]: its signs of life, its messages, the
+//! - [`daemon`]: one daemon's life; [`restart_backoff`]: when the next one starts
+//! - [`watchdog`], [`notify_receiver`], [`fd_store`]: its signs of life, its messages, the
 //!   descriptors it wants kept: systemd's protocol from the other side
 //! - [`command`]: the command and its environment
-//! - [`mod@stage`]: the last steps in a child, before it becomes another program
+//! - [`exec_stage`]: the last steps in a child, before it becomes another program
 
 mod command;
 mod daemon;
-mod inbox;
-mod kept;
-mod pace;
+mod entry;
+mod exec_stage;
+mod fd_store;
+pub mod log;
+mod notify_receiver;
 pub mod plan;
+mod restart_backoff;
 mod run;
-pub mod say;
 mod signals;
-mod stage;
 mod watchdog;
 
+pub use entry::{begin, stage};
 pub use plan::Plan;
 pub use run::Supervisor;
-pub use stage::{begin, stage};
 
 /// supervise's own failure, as docker-run(1) has it.
 pub const FAILED: u8 = 125;

@@ -8,20 +8,20 @@ use std::path::{Path, PathBuf};
 use molecule_protocol::limits::DEFAULT_SOCKET;
 use nix::unistd::{Gid, Uid, geteuid};
 
-use super::stage::take_on;
-use crate::config::{Config, LogFormat, SourceConfig};
-use crate::environment;
+use super::exec_stage::take_on;
+use crate::config::{Config, LogFormat};
 use crate::git_config::{GitSetting, Wiring, installed, variables};
-use crate::server::socket;
-use crate::small;
-use crate::users::{self, OVERFLOW};
+use crate::system::bounded_file;
+use crate::system::environment;
+use crate::system::listening_socket::SocketPlan;
+use crate::system::users::{self, OVERFLOW};
 
 /// The user that exists for the daemon alone.
 const OWN_USER: &str = "molecule-broker";
 
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub socket: socket::Plan,
+    pub socket: SocketPlan,
     /// Whom the daemon runs as; empty for whoever the supervisor is.
     pub user: String,
     /// In which of its formats the log is.
@@ -44,7 +44,7 @@ impl Plan {
         if config.socket.path != Path::new(DEFAULT_SOCKET) {
             command.variables.push(("MOLECULE_BROKER_SOCKET".into(), config.socket.path.display().to_string()));
         }
-        Self { socket: socket::Plan::of(config), user, log: config.log.format, command }
+        Self { socket: config.socket_plan(), user, log: config.log.format, command }
     }
 
     /// # Errors
@@ -54,7 +54,7 @@ impl Plan {
         let value = |key| values(key).next();
         let number = |key| value(key).and_then(|text| text.parse().ok());
         Ok(Self {
-            socket: socket::Plan {
+            socket: SocketPlan {
                 path: value("socket").filter(|path| path.starts_with('/')).map(PathBuf::from).ok_or("no socket")?,
                 mode: number("mode").ok_or("no mode")?,
                 group: number("group").map(Gid::from_raw),
@@ -75,7 +75,7 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let socket::Plan { path, mode, group, make_folder } = &self.socket;
+        let SocketPlan { path, mode, group, make_folder } = &self.socket;
         writeln!(f, "socket={}\nmode={mode}\nuser={}", path.display(), self.user)?;
         writeln!(f, "log={}", self.log.name())?;
         writeln!(f, "make-folder={}", if *make_folder { "yes" } else { "no" })?;
@@ -98,7 +98,7 @@ impl CommandEnvironment {
     fn of(wiring: &Wiring) -> Self {
         // An empty helper without ours behind it would only take helpers away.
         let git = installed::helper_value().map(|helper| wiring.settings(&helper)).unwrap_or_else(|missing| {
-            super::say::warn(&format!("the command's git isn't led to the broker: {missing}"));
+            super::log::warn(&format!("the command's git isn't led to the broker: {missing}"));
             Vec::new()
         });
         let askpass = installed::askpass_path().display().to_string();
@@ -117,7 +117,7 @@ pub fn daemon_user(config: &Config, served: Option<&str>) -> String {
     }
     let user = own_or_served(config, served);
     if user.is_empty() || users::user(&user).is_ok_and(|user| user.uid.is_root()) {
-        super::say::warn(&format!(
+        super::log::warn(&format!(
             "the daemon runs as root, for want of another user: make one that is called {OWN_USER}, \
              or name the one to serve by --user"
         ));
@@ -128,14 +128,10 @@ pub fn daemon_user(config: &Config, served: Option<&str>) -> String {
 fn own_or_served(config: &Config, served: Option<&str>) -> String {
     let agent = served.map(str::to_owned).or_else(owner_of_configs).unwrap_or_default();
     let Ok(own) = users::user(OWN_USER) else { return agent };
-    let sources = config.credentials.iter().filter_map(|credential| match &credential.source {
-        SourceConfig::Platform(settings) => Some(&settings.bearer_path),
-        SourceConfig::File(path) => Some(path),
-        _ => None,
-    });
-    let needed: Vec<&PathBuf> = sources.chain(&config.file).collect();
+    let sources = config.credentials.iter().filter_map(|credential| credential.source.file_to_read());
+    let needed: Vec<&Path> = sources.chain(config.file.as_deref()).collect();
     let told = |why: String| {
-        super::say::info(&format!("the daemon doesn't run as {OWN_USER}: {why}"));
+        super::log::info(&format!("the daemon doesn't run as {OWN_USER}: {why}"));
         agent.clone()
     };
     if config.sinks.user.as_ref().is_some_and(|user| user.name != own.name) {
@@ -144,7 +140,7 @@ fn own_or_served(config: &Config, served: Option<&str>) -> String {
     if let Err(error) = take_on(&own) {
         return told(format!("it can't be that user: {error}"));
     }
-    match needed.iter().find_map(|path| Some((path, small::open(path).err()?))) {
+    match needed.iter().find_map(|path| Some((path, bounded_file::open(path).err()?))) {
         Some((path, error)) => told(format!("that user can't read {} ({error})", path.display())),
         None => OWN_USER.to_owned(),
     }
@@ -163,7 +159,7 @@ mod tests {
     #[test]
     fn a_plan_is_read_as_it_was_written() {
         let plan = Plan {
-            socket: socket::Plan {
+            socket: SocketPlan {
                 path: "/run/a b/s".into(),
                 mode: 0o660,
                 group: Some(Gid::from_raw(7)),

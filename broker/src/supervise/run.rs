@@ -17,14 +17,14 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::daemon::{Daemon, Hand, by_number, by_signal, meaning};
-use super::kept::KeptLeases;
-use super::pace::{End, Pace};
+use super::fd_store::KeptLeases;
 use super::plan::{CommandEnvironment, Plan};
+use super::restart_backoff::{End, Pace};
 use super::signals::Signals;
 use super::watchdog::Verdict;
-use super::{FAILED, command, say, stage};
-use crate::clock;
-use crate::server::socket::Bound;
+use super::{FAILED, command, exec_stage, log};
+use crate::system::clock;
+use crate::system::listening_socket::BoundSocket;
 
 /// How long the command waits for a daemon.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,7 +64,7 @@ pub struct Supervisor {
 enum Place {
     None,
     Asking { child: Pid, answer: ChildStdout, text: Vec<u8>, until: Duration },
-    Bound { plan: Plan, listener: UnixListener, _bound: Bound },
+    BoundSocket { plan: Plan, listener: UnixListener, _bound: BoundSocket },
 }
 
 enum Command {
@@ -170,7 +170,7 @@ impl Supervisor {
         if self.again_at.is_some_and(|at| at <= now) && self.farewell.is_none() {
             self.again_at = None;
             match self.place {
-                Place::Bound { .. } => self.start_daemon(),
+                Place::BoundSocket { .. } => self.start_daemon(),
                 Place::None => self.ask_for_plan(),
                 Place::Asking { .. } => {}
             }
@@ -182,14 +182,14 @@ impl Supervisor {
             self.no_place(&format!("reading the configuration and its files took longer than {PLANNING:?}"));
         }
         if matches!(self.command, Command::Waiting(until) if until <= now) {
-            say::warn("no daemon is ready yet; the command starts without waiting any longer");
+            log::warn("no daemon is ready yet; the command starts without waiting any longer");
             self.start_command();
         }
         if self.daemon.as_ref().is_some_and(|daemon| daemon.watchdog.deadline() <= now) {
             self.listen();
             let Some(daemon) = &mut self.daemon else { return };
             if daemon.watchdog.judge(now) == Verdict::Dead {
-                say::warn("the daemon gives no sign of life; it is replaced");
+                log::warn("the daemon gives no sign of life; it is replaced");
                 daemon.condemned = true;
                 daemon.signal(Signal::SIGKILL);
                 // Its end may take a moment, and is waited for like any other.
@@ -199,7 +199,7 @@ impl Supervisor {
     }
 
     fn ask_for_plan(&mut self) {
-        let mut command = stage::ourselves("plan");
+        let mut command = exec_stage::ourselves("plan");
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let asked = command.spawn().and_then(|mut child| {
             let answer = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -228,9 +228,9 @@ impl Supervisor {
         }
         let text = String::from_utf8_lossy(text).into_owned();
         let bound = Plan::parse(&text).map_err(str::to_owned).and_then(|plan| {
-            say::format(plan.log);
+            log::format(plan.log);
             let (listener, bound) = plan.socket.bind().map_err(|error| error.to_string())?;
-            Ok(Place::Bound { plan, listener, _bound: bound })
+            Ok(Place::BoundSocket { plan, listener, _bound: bound })
         });
         match bound {
             Ok(place) => {
@@ -245,14 +245,14 @@ impl Supervisor {
     /// ahead, and this is tried again.
     fn no_place(&mut self, why: &str) {
         let pause = self.planning.after(End::GaveUp).max(Duration::from_secs(1));
-        say::warn(&format!("{why}; trying again in {pause:?}"));
+        log::warn(&format!("{why}; trying again in {pause:?}"));
         self.place = Place::None;
         self.again_at = Some(clock::awake() + pause);
         self.start_command();
     }
 
     fn start_daemon(&mut self) {
-        let Place::Bound { plan, listener, .. } = &self.place else { return };
+        let Place::BoundSocket { plan, listener, .. } = &self.place else { return };
         let started = Daemon::start(Hand {
             arguments: &self.arguments,
             user: &plan.user,
@@ -269,7 +269,7 @@ impl Supervisor {
     fn daemon_again(&mut self, why: &str, end: End) {
         let pause = self.pace.after(end);
         let when = if pause.is_zero() { "at once".to_owned() } else { format!("in {pause:?}") };
-        say::warn(&format!("{why}; starting it again {when}"));
+        log::warn(&format!("{why}; starting it again {when}"));
         self.restarts += 1;
         self.again_at = Some(clock::awake() + pause);
         if end == End::GaveUp && self.restarts > 1 {
@@ -283,13 +283,13 @@ impl Supervisor {
             return;
         }
         let environment = match &self.place {
-            Place::Bound { plan, .. } => plan.command.clone(),
+            Place::BoundSocket { plan, .. } => plan.command.clone(),
             _ => CommandEnvironment::usual(),
         };
         match command::start(&self.argv, &self.user, &environment) {
             Ok(pid) => self.command = Command::Running(pid),
             Err(error) => {
-                say::warn(&format!("the command can't be started: {error}"));
+                log::warn(&format!("the command can't be started: {error}"));
                 self.end(FAILED);
             }
         }

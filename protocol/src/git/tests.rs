@@ -47,7 +47,7 @@ fn a_key_that_came_twice_is_sent_on_twice_for_the_daemon_to_refuse() {
 }
 
 #[test]
-fn a09_the_servers_own_text_never_leaves_whatever_its_length_and_content() {
+fn rule09_the_servers_own_text_never_leaves_whatever_its_length_and_content() {
     for length in [0, 1, 1001, 4073, 65535] {
         let input = [b"host=h\nwwwauth[]=", &vec![b'\r'; length][..], b"\nstate[]=\0x\nprotocol=https\n\n"].concat();
         let sent = scan(Verb::Get, &input, 4096).unwrap().unwrap();
@@ -62,7 +62,7 @@ fn passwords_and_unknown_keys_never_leave() {
 }
 
 #[test]
-fn a06_a_control_byte_in_any_other_value_refuses_the_whole() {
+fn rule06_a_control_byte_in_any_other_value_refuses_the_whole() {
     for key in ["host", "password", "new", "credential"] {
         for byte in (1..0x20u8).filter(|&b| b != b'\n').chain([0, 0x7f]) {
             let input = [key.as_bytes(), b"=a", &[byte], b"b\nhost=h\n\n"].concat();
@@ -72,14 +72,14 @@ fn a06_a_control_byte_in_any_other_value_refuses_the_whole() {
 }
 
 #[test]
-fn a10_lines_without_key_or_equals_sign_refuse_the_whole() {
+fn rule10_lines_without_key_or_equals_sign_refuse_the_whole() {
     assert_eq!(get("host=h\nnonsense\n\n"), Err(Fault::NoKey));
     assert_eq!(get("host=h\n=x\n\n"), Err(Fault::NoKey));
     assert_eq!(get("host=h\nnonsense"), Err(Fault::NoKey));
 }
 
 #[test]
-fn a10_what_follows_the_empty_line_is_ignored() {
+fn rule10_what_follows_the_empty_line_is_ignored() {
     assert_eq!(get("host=h\n\nnonsense\n").unwrap().unwrap(), "molecule/1 get\nclient=helper\nhost=h\n\n");
     assert_eq!(get("host=h").unwrap().unwrap(), "molecule/1 get\nclient=helper\nhost=h\n\n");
 }

@@ -11,7 +11,7 @@ fn closeness(pattern: &str, protocol: &str, host: &[u8]) -> Option<Closeness> {
 }
 
 #[test]
-fn a02_lookalike_hosts_are_other_hosts() {
+fn rule02_lookalike_hosts_are_other_hosts() {
     for host in [
         "github.com.evil.example",
         "evilgithub.com",
@@ -39,7 +39,7 @@ fn a02_lookalike_hosts_are_other_hosts() {
 }
 
 #[test]
-fn a03_ascii_case_folds_and_the_schemes_own_port_is_none() {
+fn rule03_ascii_case_folds_and_the_schemes_own_port_is_none() {
     assert_eq!(closeness("GitHub.com", "HTTPS", b"gITHUB.COM"), Some(Closeness::Exact));
     assert_eq!(closeness("github.com", "https", b"github.com:443"), Some(Closeness::Exact));
     assert_eq!(closeness("github.com:443", "https", b"github.com"), Some(Closeness::Exact));
@@ -53,7 +53,7 @@ fn a03_ascii_case_folds_and_the_schemes_own_port_is_none() {
 }
 
 #[test]
-fn a04_only_the_scheme_that_was_written_matches() {
+fn rule04_only_the_scheme_that_was_written_matches() {
     for scheme in ["http", "ssh", "git", "ftp", "cert", "", "https ", "httpss"] {
         assert_eq!(closeness("github.com", scheme, b"github.com"), None, "{scheme:?}");
     }

@@ -49,7 +49,7 @@ fn an_escaped_user_name_is_decoded() {
 }
 
 #[test]
-fn b15_forged_prompts_are_nobodys() {
+fn rule15_forged_prompts_are_nobodys() {
     for text in [
         "Password for 'https://x-access-token@github.com/@evil.example': ",
         "Password for 'https://x-access-token%40github.com%2F@evil.example@': ",
@@ -90,13 +90,13 @@ fn b15_forged_prompts_are_nobodys() {
 }
 
 #[test]
-fn b15_percent_escapes_before_the_at_never_change_the_host() {
+fn rule15_percent_escapes_before_the_at_never_change_the_host() {
     let text = "Password for 'https://x-access-token%40github.com%2F@evil.example': ";
     assert_eq!(parse(text).unwrap().2, "evil.example");
 }
 
 #[test]
-fn b16_other_peoples_prompts_are_nobodys() {
+fn rule16_other_peoples_prompts_are_nobodys() {
     for text in [
         "Username: ",
         "Password: ",

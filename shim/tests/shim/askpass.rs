@@ -31,7 +31,7 @@ fn gits_and_git_lfs_prompts_are_answered() {
 }
 
 #[test]
-fn b15_forged_prompts_get_status_1_and_nobody_is_asked() {
+fn rule15_forged_prompts_get_status_1_and_nobody_is_asked() {
     let place = Place::new();
     let server = place.serve(OK);
     for prompt in [
@@ -50,7 +50,7 @@ fn b15_forged_prompts_get_status_1_and_nobody_is_asked() {
 }
 
 #[test]
-fn b16_other_peoples_prompts_get_status_1_and_nobody_is_asked() {
+fn rule16_other_peoples_prompts_get_status_1_and_nobody_is_asked() {
     let place = Place::new();
     let server = place.serve(OK);
     let long = format!("Username for 'https://github.com/{}': ", "a".repeat(4096));
@@ -71,7 +71,7 @@ fn b16_other_peoples_prompts_get_status_1_and_nobody_is_asked() {
 }
 
 #[test]
-fn b16_no_argument_two_and_ssh_confirmations_get_status_1() {
+fn rule16_no_argument_two_and_ssh_confirmations_get_status_1() {
     let place = Place::new();
     let server = place.serve(OK);
     let prompt = "Username for 'https://github.com': ";

@@ -69,7 +69,7 @@ fn a_broker_that_gives_no_answer_is_none() {
 }
 
 #[test]
-fn f37_a_broker_that_hangs_is_killed_in_time() {
+fn rule37_a_broker_that_hangs_is_killed_in_time() {
     let place = Place::new();
     let pid = place.folder.join("pid");
     let text = format!("#!/bin/sh\necho $$ > {}\nexec /bin/sleep 60\n", pid.display());
@@ -90,7 +90,7 @@ fn where_nothing_can_be_run_https_is_refused_and_the_remedy_named() {
 }
 
 #[test]
-fn a05_without_a_broker_what_has_no_https_host_is_silence() {
+fn rule05_without_a_broker_what_has_no_https_host_is_silence() {
     let place = Place::new();
     for input in
         ["protocol=http\nhost=h\n", "protocol=https\nhost=\n", "protocol=https\n", "host=h\n", "", "url=https://h\n"]

@@ -8,7 +8,7 @@ const FRAME: &str =
     "molecule/1 get\nclient=helper\ncommand=git-credential-molecule\nprotocol=https\nhost=github.com\n\n";
 
 #[test]
-fn a01_the_brokers_answer_reaches_git_as_it_is() {
+fn rule01_the_brokers_answer_reaches_git_as_it_is() {
     let place = Place::new();
     let server = place.serve("molecule/1 ok\nusername=u\npassword=p\npassword_expiry_utc=1776466200\nnew=x\n\n");
     assert_eq!(place.get(GET), says("username=u\npassword=p\npassword_expiry_utc=1776466200\nnew=x\n"));
@@ -29,7 +29,7 @@ fn what_the_decision_needs_is_sent_on_and_nothing_else() {
 }
 
 #[test]
-fn a09_a_servers_text_of_any_length_changes_nothing() {
+fn rule09_a_servers_text_of_any_length_changes_nothing() {
     let place = Place::new();
     let server = place.serve(OK);
     for length in [1001, 4073, 65535] {
@@ -40,7 +40,7 @@ fn a09_a_servers_text_of_any_length_changes_nothing() {
 }
 
 #[test]
-fn a06_a10_a_faulty_request_is_silence_and_is_never_sent() {
+fn rule06_rule10_a_faulty_request_is_silence_and_is_never_sent() {
     let place = Place::new();
     let server = place.serve(OK);
     for fault in ["host=a\rb", "host=a\0", "password=a\x7f", "nonsense", "=x", "new=\x1b"] {
@@ -50,7 +50,7 @@ fn a06_a10_a_faulty_request_is_silence_and_is_never_sent() {
 }
 
 #[test]
-fn a07_a_key_that_came_twice_is_the_brokers_to_refuse() {
+fn rule07_a_key_that_came_twice_is_the_brokers_to_refuse() {
     let place = Place::new();
     let server = place.serve("molecule/1 malformed\nreason=a key came twice\n\n");
     assert_eq!(place.get("protocol=https\nhost=a\nhost=b\n\n"), silence());

@@ -27,7 +27,7 @@ fn late(said: &Said) {
 }
 
 #[test]
-fn f37_a_broker_that_accepts_and_never_answers_costs_ten_seconds_at_most() {
+fn rule37_a_broker_that_accepts_and_never_answers_costs_ten_seconds_at_most() {
     let place = Place::new();
     let mut held = Vec::new();
     let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), move |_, stream| held.push(stream));
@@ -37,7 +37,7 @@ fn f37_a_broker_that_accepts_and_never_answers_costs_ten_seconds_at_most() {
 }
 
 #[test]
-fn f37_a_full_backlog_costs_ten_seconds_at_most() {
+fn rule37_a_full_backlog_costs_ten_seconds_at_most() {
     let place = Place::new();
     let listener = UnixListener::bind(place.socket()).unwrap();
     // SAFETY: takes two numbers; on a listening socket it sets the backlog.

@@ -1,6 +1,6 @@
 //! The fenced blocks of the documents. Each is run by a test, and [`table`]
 //! says how: a block that isn't in it, or a line of it without a block, fails
-//! `tests/tests/readme.rs`.
+//! `tests/tests/city/readme.rs`.
 
 pub mod console;
 pub mod table;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use molecule_broker::config::{self, Config, Env, Flags, Place, Problems, Scope, System, report};
-use molecule_broker::users::{self, User};
+use molecule_broker::system::users::{self, User};
 use nix::unistd::{Gid, Uid};
 
 const AGENT: u32 = 1000;

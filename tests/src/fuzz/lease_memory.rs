@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use molecule_broker::lease::{Lease, Provenance};
-use molecule_broker::lease_memory::Snapshot;
-use molecule_broker::lease_memory::format::{decode, encode};
-use molecule_broker::lease_memory::{Carried, CarriedLeases};
-use molecule_broker::moment::{Deadline, Moment};
-use molecule_broker::secret::Secret;
+use molecule_broker::credential::lease::{Lease, Provenance};
+use molecule_broker::credential::secret::Secret;
+use molecule_broker::daemon::lease_memory::Snapshot;
+use molecule_broker::daemon::lease_memory::format::{decode, encode};
+use molecule_broker::daemon::lease_memory::{Carried, CarriedLeases};
+use molecule_broker::system::time::{Deadline, Moment};
 use molecule_protocol::digest;
 
 use super::Draw;

@@ -4,7 +4,7 @@
 //!
 //! Each is judged by something written in another way than what it judges: a
 //! naive reference, an inverse, or a model that keeps its own books. The
-//! fuzzer drives them by `fuzz/fuzz_targets`; `tests/tests/fuzz_corpus.rs`
+//! fuzzer drives them by `fuzz/fuzz_targets`; `tests/tests/city/fuzz_corpus.rs`
 //! replays `fuzz/corpus` in every test run. `fuzz/README.md` says how an input
 //! is laid out.
 

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use molecule_broker::scope::Scopes;
+use molecule_broker::credential::scope::Scopes;
 use molecule_protocol::origin::{Origin, Pattern};
 
 /// Three lines: patterns with blanks between them (`!` before one reserves it,

@@ -3,10 +3,10 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
-use molecule_broker::lease::{Class, Failure, Fresh};
-use molecule_broker::moment::Moment;
-use molecule_broker::secret::MAX_SECRET;
+use molecule_broker::credential::lease::{Class, Failure, Fresh};
+use molecule_broker::credential::secret::MAX_SECRET;
 use molecule_broker::source::platform::answer::{Answer, Asked, MAX_BODY, parse};
+use molecule_broker::system::time::Moment;
 use serde_json::Value;
 
 use super::Draw;

@@ -11,7 +11,8 @@ use std::process::{Command, Stdio};
 use super::git_text::{Remainder, without_ours};
 use super::{FAILED, Fault};
 use crate::git_config::names_askpass;
-use crate::{small, text};
+use crate::system::bounded_file;
+use crate::system::text;
 
 /// git's own status for "there is no such key".
 const NO_SUCH_KEY: i32 = 1;
@@ -52,7 +53,7 @@ impl GitFile {
         let mut all = Vec::new();
         for path in self.paths()? {
             let failed = |error: io::Error| Fault::new(FAILED, format!("{}: {error}", path.display()));
-            let (before, _) = small::read(&path, LARGEST).map_err(failed)?;
+            let (before, _) = bounded_file::read(&path, LARGEST).map_err(failed)?;
             let Remainder { text, removed } = without_ours(&before, &is_meant);
             if !removed.is_empty() {
                 replace(&path, &text).map_err(failed)?;

@@ -60,7 +60,7 @@ fn an_unscoped_persona_is_told_of_and_a_scoped_one_is_not() {
 }
 
 #[test]
-fn a51_a_claimed_host_never_falls_to_the_persona_though_its_own_credential_is_empty_or_off() {
+fn rule51_a_claimed_host_never_falls_to_the_persona_though_its_own_credential_is_empty_or_off() {
     for env in [vec![], vec![("ENABLE_GITHUB_MIRROR_CREDENTIALS", "false"), PLATFORM, ("GH_TOKEN", "ghs_x")]] {
         let config = from_env(&[&env[..], &PERSONA].concat());
         assert_ne!(owner_of(&config, "github.com"), Some("persona"));
@@ -70,7 +70,7 @@ fn a51_a_claimed_host_never_falls_to_the_persona_though_its_own_credential_is_em
 }
 
 #[test]
-fn a51_the_hosts_of_a_switched_off_github_stay_claimed_unless_the_persona_names_them() {
+fn rule51_the_hosts_of_a_switched_off_github_stay_claimed_unless_the_persona_names_them() {
     for off in ["false", "0", "FALSE"] {
         let off = [("ENABLE_GITHUB_MIRROR_CREDENTIALS", off), PLATFORM, PERSONA[0], PERSONA[1]];
         let hosts = [("MOLECULE_BROKER_HOSTS", "ghe.example,github.com")];
@@ -96,7 +96,7 @@ fn who_may_ask_is_the_owner_of_the_configs_folder_unless_somebody_says_otherwise
 }
 
 #[test]
-fn d24_a_configs_folder_of_the_overflow_uid_lets_nobody_ask() {
+fn rule24_a_configs_folder_of_the_overflow_uid_lets_nobody_ask() {
     let config = from_env(&[("CONFIGS_DIR", "/unmapped")]);
     assert_eq!(uids(&config.socket.allow), [0; 0]);
     assert!(config.warnings[0].contains("MOLECULE_BROKER_ALLOW_USERS"), "{:?}", config.warnings);

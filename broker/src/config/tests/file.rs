@@ -59,7 +59,7 @@ fn a_file_of_other_credentials_alone_brings_no_unconfigured_github_but_keeps_its
 }
 
 #[test]
-fn a51_a_built_in_that_is_switched_off_in_the_file_keeps_its_hosts_from_the_persona() {
+fn rule51_a_built_in_that_is_switched_off_in_the_file_keeps_its_hosts_from_the_persona() {
     let entry = "[[credential]]\nname = \"github\"\nsource = \"none\"";
     let config = from_file(entry, &[PLATFORM, PERSONA[0], PERSONA[1]]);
     assert_eq!(names(&config), ["persona"]);

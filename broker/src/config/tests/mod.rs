@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Uid};
 use super::raw::Raw;
 use super::sections::build;
 use super::{Config, Credential, Env, Flags, Problems, Scope, System};
-use crate::users::{self, User};
+use crate::system::users::{self, User};
 
 const AGENT: u32 = 1000;
 

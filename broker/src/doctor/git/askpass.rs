@@ -8,7 +8,7 @@ use super::super::finding::{Finding, Remedy};
 use super::files::Entry;
 use super::helpers;
 use crate::git_config::installed::askpass_path;
-use crate::text::{outside, shell_path, shell_word};
+use crate::system::text::{outside, shell_path, shell_word};
 
 const CHECK: &str = "askpass";
 

@@ -8,8 +8,8 @@ use super::super::Scene;
 use super::super::finding::{Finding, Remedy};
 use super::fresh_variables;
 use crate::git_config::variables::{COUNT, PARAMETERS, command_scope};
-use crate::small;
-use crate::text::{outside, shell_word, visible};
+use crate::system::bounded_file;
+use crate::system::text::{outside, shell_word, visible};
 
 /// One entry, in git's order of reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Entry {
         let Some(file) = self.file() else {
             return "GIT_CONFIG_* variables or the command line".into();
         };
-        match small::text(Path::new(&file)).ok().and_then(|text| line(&text, &self.key, &self.value)) {
+        match bounded_file::text(Path::new(&file)).ok().and_then(|text| line(&text, &self.key, &self.value)) {
             Some(line) => format!("{file}:{line}"),
             None => file,
         }

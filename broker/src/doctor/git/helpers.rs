@@ -12,7 +12,7 @@ use super::super::finding::{Finding, Remedy};
 use super::files::{Entry, Scope, printable};
 use crate::config::Origin;
 use crate::git_config::{first_word, names_helper};
-use crate::text::shell_word;
+use crate::system::text::shell_word;
 
 const CHECK: &str = "git-helper";
 

@@ -6,7 +6,7 @@ use super::super::finding::{Finding, Remedy};
 use super::files::{self, Entry, Scope, escaped, printable};
 use super::fresh_variables;
 use super::urls::{Url, rewrite, rewritten};
-use crate::text::shell_word;
+use crate::system::text::shell_word;
 
 const TOKEN: &str = "git-token";
 const SSH: &str = "git-ssh";

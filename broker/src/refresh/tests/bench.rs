@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lease::{Class, Failure, Fresh, Lease, Provenance};
-use crate::moment::{Boot, Deadline, Moment};
+use crate::credential::lease::{Class, Failure, Fresh, Lease, Provenance};
+use crate::credential::secret::Secret;
 use crate::refresh::{Event, Held, Machine, Outcome, Policy, Serving, Start, State, schedule};
-use crate::secret::Secret;
+use crate::system::time::{Boot, Deadline, Moment};
 
 pub(super) type Answer = Result<Fresh, Failure>;
 

@@ -1,7 +1,7 @@
 use super::bench::{Bench, env_token, failure, from_platform, lease, mins, minting, secs, start, token};
-use crate::lease::{Class, Lease, Provenance};
-use crate::moment::Deadline;
+use crate::credential::lease::{Class, Lease, Provenance};
 use crate::refresh::{Event, Machine, Outcome, Policy, Start, State, schedule};
+use crate::system::time::Deadline;
 
 #[test]
 fn with_nothing_held_the_first_fetch_falls_within_five_seconds() {
@@ -22,7 +22,7 @@ fn somebody_who_waits_makes_the_first_fetch_immediate() {
 }
 
 #[test]
-fn g43_a_hundred_callers_without_a_token_share_one_fetch() {
+fn rule43_a_hundred_callers_without_a_token_share_one_fetch() {
     let mut bench = Bench::new(from_platform());
     assert_eq!(bench.send(Event::Demand).outcome, Outcome::Asking);
     for _ in 1..100 {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::bench::{Answer, Bench, env_token, failure, from_platform, mins, secs, sha, start, token, told_to_wait};
-use crate::lease::Class;
-use crate::moment::{Deadline, Moment};
+use crate::credential::lease::Class;
 use crate::refresh::{Event, Serving, Start};
+use crate::system::time::{Deadline, Moment};
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -8,7 +8,7 @@ fn jitters(n: u32) -> impl Iterator<Item = f64> {
 }
 
 #[test]
-fn g38_the_ceiling_is_uniform_over_45_minutes_give_or_take_two() {
+fn rule38_the_ceiling_is_uniform_over_45_minutes_give_or_take_two() {
     let policy = Policy::default();
     let draws: Vec<_> = jitters(10_000).map(|u| schedule::ceiling(&policy, u)).collect();
     assert!(draws.iter().all(|d| (mins(43)..=mins(47)).contains(d)));
@@ -72,7 +72,7 @@ fn the_back_off_doubles_to_its_cap_with_full_jitter_and_is_never_hot() {
 }
 
 #[test]
-fn g41_a_wished_wait_is_kept_up_to_half_of_the_life_left() {
+fn rule41_a_wished_wait_is_kept_up_to_half_of_the_life_left() {
     let policy = Policy::default();
     let left = mins(40);
     for u in [0.0, 0.5, 0.999] {
@@ -88,7 +88,7 @@ fn g41_a_wished_wait_is_kept_up_to_half_of_the_life_left() {
 
 /// Ten years, so that no sum of instants overflows.
 #[test]
-fn g41_a_wished_wait_has_an_end_where_the_lease_in_hand_has_none() {
+fn rule41_a_wished_wait_has_an_end_where_the_lease_in_hand_has_none() {
     let asked = |wait| schedule::asked(&Policy::default(), wait, Some(None), 0, 0.5);
     assert_eq!(asked(Duration::MAX), secs(316_224_000));
     assert!(asked(secs(120)) < secs(122));

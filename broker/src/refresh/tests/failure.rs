@@ -1,9 +1,9 @@
 use super::bench::{Bench, failure, from_platform, mins, minting, secs, token, told_to_wait};
-use crate::lease::Class;
+use crate::credential::lease::Class;
 use crate::refresh::{Event, Outcome, Policy, State};
 
 #[test]
-fn g39_with_the_platform_down_from_minute_44_every_request_succeeds_until_the_true_expiry() {
+fn rule39_with_the_platform_down_from_minute_44_every_request_succeeds_until_the_true_expiry() {
     let mut bench = Bench::served();
     bench.run_for(mins(44), minting_until_44());
     let name = bench.live().unwrap().to_owned();
@@ -26,7 +26,7 @@ fn g39_with_the_platform_down_from_minute_44_every_request_succeeds_until_the_tr
 }
 
 /// The first interval may be short: it then brings a token as good as the first.
-fn minting_until_44() -> impl FnMut(crate::moment::Moment) -> super::bench::Answer {
+fn minting_until_44() -> impl FnMut(crate::system::time::Moment) -> super::bench::Answer {
     let mut minted = 0;
     move |now| {
         minted += 1;
@@ -77,7 +77,7 @@ fn the_loop_does_not_end_after_an_outage_of_weeks() {
 }
 
 #[test]
-fn g40_hours_of_outage_mean_bounded_attempts() {
+fn rule40_hours_of_outage_mean_bounded_attempts() {
     let mut bench = Bench::served();
     bench.run_for(mins(60), |_| failure(Class::Http5xx));
     for hour in 0..12 {
@@ -180,7 +180,7 @@ fn a_bearer_written_without_end_causes_no_hot_loop() {
 }
 
 #[test]
-fn g41_nothing_but_its_end_breaks_a_wait_that_the_source_wished() {
+fn rule41_nothing_but_its_end_breaks_a_wait_that_the_source_wished() {
     for (wished, at_least, at_most) in [(120, 120, 121), (1_000_000_000, 1_500, 1_500), (0, 0, 1)] {
         let mut bench = Bench::served();
         bench.wait(mins(10));
@@ -252,7 +252,7 @@ fn a_new_bearer_is_tried_although_the_old_one_was_told_to_wait() {
 }
 
 #[test]
-fn f35_an_agents_wish_for_a_refresh_is_no_way_past_the_gap_or_a_back_off() {
+fn rule35_an_agents_wish_for_a_refresh_is_no_way_past_the_gap_or_a_back_off() {
     let mut bench = Bench::served();
     bench.wait(secs(29));
     let wish = bench.send(Event::Wish);

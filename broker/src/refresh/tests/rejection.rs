@@ -1,5 +1,5 @@
 use super::bench::{Bench, env_token, failure, from_platform, lease, mins, secs, sha, start, token};
-use crate::lease::Class;
+use crate::credential::lease::Class;
 use crate::refresh::{Event, Outcome, Policy, Start, State};
 
 #[test]
@@ -16,7 +16,7 @@ fn a_rejected_token_makes_callers_wait_for_the_next_one() {
 }
 
 #[test]
-fn f35_a_thousand_rejections_in_ten_seconds_cause_one_fetch_and_service_goes_on() {
+fn rule35_a_thousand_rejections_in_ten_seconds_cause_one_fetch_and_service_goes_on() {
     for answer in
         [|now| token(now, "ghs_first", mins(59)), |now| token(now, "ghs_next", mins(60)), |_| failure(Class::Http404)]
     {
@@ -38,7 +38,7 @@ fn f35_a_thousand_rejections_in_ten_seconds_cause_one_fetch_and_service_goes_on(
 }
 
 #[test]
-fn f35_rejections_for_an_hour_are_bounded_by_the_gap_and_the_pace_of_a_suspect() {
+fn rule35_rejections_for_an_hour_are_bounded_by_the_gap_and_the_pace_of_a_suspect() {
     let mut bench = Bench::served();
     bench.wait(secs(10));
     let end = bench.now.plus(mins(50));
@@ -95,7 +95,7 @@ fn whoever_forges_rejections_makes_callers_wait_once_only() {
 }
 
 #[test]
-fn f35_only_the_first_rejection_of_a_token_is_news() {
+fn rule35_only_the_first_rejection_of_a_token_is_news() {
     let mut bench = Bench::served();
     assert_eq!(bench.reject("ghs_first").outcome, Outcome::TooFresh);
     assert_eq!(bench.reject("ghs_first").outcome, Outcome::RejectedAgain);

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use super::bench::{Bench, failure, from_platform, mins, minting, secs, start, token};
-use crate::lease::{Class, Fresh, Provenance};
-use crate::moment::Deadline;
+use crate::credential::lease::{Class, Fresh, Provenance};
+use crate::credential::secret::Secret;
 use crate::refresh::{Event, Outcome, Policy, State, schedule};
-use crate::secret::Secret;
+use crate::system::time::Deadline;
 
 #[test]
 fn a_new_token_counts_a_generation_and_keeps_the_one_before() {

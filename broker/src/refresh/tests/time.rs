@@ -1,9 +1,9 @@
 use super::bench::{Bench, failure, mins, minting, secs, token};
-use crate::lease::Class;
+use crate::credential::lease::Class;
 use crate::refresh::{Event, State};
 
 #[test]
-fn g44_a_wall_step_back_of_two_hours_extends_no_life() {
+fn rule44_a_wall_step_back_of_two_hours_extends_no_life() {
     let mut bench = Bench::served();
     bench.wait(mins(30));
     bench.now.wall -= mins(120);
@@ -17,7 +17,7 @@ fn g44_a_wall_step_back_of_two_hours_extends_no_life() {
 }
 
 #[test]
-fn g44_a_wall_step_forth_past_the_expiry_kills_and_makes_it_due() {
+fn rule44_a_wall_step_forth_past_the_expiry_kills_and_makes_it_due() {
     let mut bench = Bench::served();
     bench.wait(mins(10));
     bench.now.wall += mins(120);
@@ -27,7 +27,7 @@ fn g44_a_wall_step_forth_past_the_expiry_kills_and_makes_it_due() {
 }
 
 #[test]
-fn g44_a_wall_step_forth_that_leaves_some_life_brings_the_refresh_forward() {
+fn rule44_a_wall_step_forth_that_leaves_some_life_brings_the_refresh_forward() {
     let mut bench = Bench::served();
     bench.wait(secs(1));
     bench.now.wall += mins(59);
@@ -36,7 +36,7 @@ fn g44_a_wall_step_forth_that_leaves_some_life_brings_the_refresh_forward() {
 }
 
 #[test]
-fn g44_a_wall_step_forth_and_back_leaves_the_token_as_it_was() {
+fn rule44_a_wall_step_forth_and_back_leaves_the_token_as_it_was() {
     let mut bench = Bench::served();
     bench.wait(mins(10));
     bench.now.wall += mins(120);
@@ -49,7 +49,7 @@ fn g44_a_wall_step_forth_and_back_leaves_the_token_as_it_was() {
 }
 
 #[test]
-fn g44_a_suspended_machine_asks_as_soon_as_somebody_does() {
+fn rule44_a_suspended_machine_asks_as_soon_as_somebody_does() {
     for asleep in [mins(60), mins(60 * 24 * 30)] {
         let mut bench = Bench::served();
         bench.wait(secs(1));
@@ -62,7 +62,7 @@ fn g44_a_suspended_machine_asks_as_soon_as_somebody_does() {
 }
 
 #[test]
-fn g44_fifty_minutes_of_suspend_leave_a_token_that_lives_and_is_overdue() {
+fn rule44_fifty_minutes_of_suspend_leave_a_token_that_lives_and_is_overdue() {
     let mut bench = Bench::served();
     // Past the first interval, so that the ceiling is the usual one.
     bench.run_for(mins(47), minting());

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::lease::{Class, Failure, Fresh, Provenance};
-use crate::moment::{Deadline, Moment, Wall};
-use crate::secret::Secret;
+use crate::credential::lease::{Class, Failure, Fresh, Provenance};
+use crate::credential::secret::Secret;
 use crate::source::expiry::{http_date, rfc3339};
-use crate::text::{outside, outside_without};
+use crate::system::text::{outside, outside_without};
+use crate::system::time::{Deadline, Moment, Wall};
 
 /// The most that is read of a body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;

@@ -47,7 +47,7 @@ fn a_good_answer_is_a_token_and_the_sooner_of_two_deadlines() {
 }
 
 #[test]
-fn a22_tokens_of_no_use_are_refused_and_not_quoted() {
+fn rule22_tokens_of_no_use_are_refused_and_not_quoted() {
     for token in ["", "canary canary", "canary\\n", "canary\\r", "canary\\u0000", "canary\\u001b", "canaryö", "\\ud800"]
     {
         let body = format!(r#"{{"token":"{token}","expires_at":"{EXPIRES}"}}"#);
@@ -67,7 +67,7 @@ fn rule22_a_token_over_the_limit_is_refused_with_both_lengths() {
 }
 
 #[test]
-fn a22_expiries_that_are_past_absent_or_no_rfc_3339_are_refused() {
+fn rule22_expiries_that_are_past_absent_or_no_rfc_3339_are_refused() {
     for (body, class) in [
         (token("2026-04-17T22:00:00Z"), Class::Expired),
         (token("2020-01-01T00:00:00Z"), Class::Expired),
@@ -85,7 +85,7 @@ fn a22_expiries_that_are_past_absent_or_no_rfc_3339_are_refused() {
 }
 
 #[test]
-fn a22_an_absent_expiry_is_an_hour_only_where_that_is_configured() {
+fn rule22_an_absent_expiry_is_an_hour_only_where_that_is_configured() {
     let asked = Asked { allow_missing_expiry: true, ..ASKED };
     let deadline = deadline_of(r#"{"token":"ghs_canary"}"#, &asked);
     assert_eq!(deadline, Deadline::after(ASKED.sent, Duration::from_secs(3600)));
@@ -93,7 +93,7 @@ fn a22_an_absent_expiry_is_an_hour_only_where_that_is_configured() {
 }
 
 #[test]
-fn a42_what_is_no_token_answer_is_refused_and_not_quoted() {
+fn rule42_what_is_no_token_answer_is_refused_and_not_quoted() {
     let cut = &token(EXPIRES)[..30];
     let huge = format!("{}{}", token(EXPIRES), " ".repeat(MAX_BODY));
     for body in [
@@ -117,7 +117,7 @@ fn a42_what_is_no_token_answer_is_refused_and_not_quoted() {
 }
 
 #[test]
-fn a44_a_wrong_wall_clock_neither_lengthens_a_life_nor_hides_that_it_is_wrong() {
+fn rule44_a_wrong_wall_clock_neither_lengthens_a_life_nor_hides_that_it_is_wrong() {
     // Two hours back: the answer's own date holds, less the second it was cut to.
     let deadline = deadline_of(&token(EXPIRES), &asked_at(T0 - 7200));
     assert_eq!(deadline.boot, Duration::from_secs(1000 + 2999));
@@ -178,7 +178,7 @@ fn each_status_has_its_class_and_a_remedy() {
 }
 
 #[test]
-fn a23_the_words_of_an_error_are_quoted_without_its_secrets() {
+fn rule23_the_words_of_an_error_are_quoted_without_its_secrets() {
     for (body, quoted) in [
         (r#"{"error":"token refresh failed"}"#, "answered 500 (token refresh failed): "),
         (r#"{"error":"not plain-bearer\u001b[2J"}"#, "(not [redacted]\\u{1b}[2J)"),
@@ -193,7 +193,7 @@ fn a23_the_words_of_an_error_are_quoted_without_its_secrets() {
 }
 
 #[test]
-fn a13_a_redirect_says_where_to_but_not_what_its_query_carries() {
+fn rule13_a_redirect_says_where_to_but_not_what_its_query_carries() {
     let answer = Answer { status: 302, location: Some("http://u:canary@q/x?canary"), ..answer("") };
     let failure = parse(&answer, &ASKED).unwrap_err();
     assert!(failure.message.contains("302 to http://[redacted]@q/x"), "{failure}");
@@ -201,7 +201,7 @@ fn a13_a_redirect_says_where_to_but_not_what_its_query_carries() {
 }
 
 #[test]
-fn a41_retry_after_is_seconds_or_a_date_and_never_garbage_or_an_age() {
+fn rule41_retry_after_is_seconds_or_a_date_and_never_garbage_or_an_age() {
     let hour = Some(3600);
     for (text, seconds) in [
         ("120", Some(120)),

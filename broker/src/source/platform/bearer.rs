@@ -9,9 +9,9 @@ use std::path::Path;
 
 use nix::unistd::Uid;
 
-use crate::lease::{Class, Failure};
-use crate::secret::{MAX_SECRET, Secret};
-use crate::small;
+use crate::credential::lease::{Class, Failure};
+use crate::credential::secret::{MAX_SECRET, Secret};
+use crate::system::bounded_file;
 
 #[derive(Default)]
 pub(super) struct Bearers {
@@ -85,12 +85,12 @@ impl Bearers {
 }
 
 fn read(path: &Path) -> Result<Secret, String> {
-    let file = match small::open_no_link(path).map_err(unreadable)? {
+    let file = match bounded_file::open_no_link(path).map_err(unreadable)? {
         Some(file) => file,
         None => follow(path)?,
     };
     // Some room for the blanks around it.
-    let content = small::content(file, MAX_SECRET + 64).map_err(unreadable)?;
+    let content = bounded_file::content(file, MAX_SECRET + 64).map_err(unreadable)?;
     let text = std::str::from_utf8(&content).map_err(|_| "holds no text".to_owned())?;
     Secret::token(text.trim()).map_err(|unfit| format!("holds no bearer: {unfit}"))
 }
@@ -103,7 +103,7 @@ fn unreadable(error: io::Error) -> String {
 /// folder may be the agent's, who then may put one there too, but only to what
 /// that user could show the platform without us.
 fn follow(path: &Path) -> Result<File, String> {
-    let (file, metadata) = small::open(path).map_err(unreadable)?;
+    let (file, metadata) = bounded_file::open(path).map_err(unreadable)?;
     let (whose, us) = (path.symlink_metadata().map_err(unreadable)?.uid(), Uid::effective());
     let trusted = whose == 0 || whose == us.as_raw();
     if trusted || metadata.uid() == whose || metadata.mode() & 0o004 != 0 {

@@ -12,8 +12,8 @@ use tower_service::Service;
 use super::endpoint::Endpoint;
 use super::proxy::{Proxies, Proxy};
 use super::tls::{self, Roots};
-use crate::lease::{Class, Failure};
-use crate::text::outside;
+use crate::credential::lease::{Class, Failure};
+use crate::system::text::outside;
 
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use http::Uri;
 use http::uri::Scheme;
 
-use crate::lease::{Class, Failure};
-use crate::text::outside;
+use crate::credential::lease::{Class, Failure};
+use crate::system::text::outside;
 
 pub(super) struct Endpoint {
     uri: Uri,

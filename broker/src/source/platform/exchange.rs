@@ -20,10 +20,10 @@ use tokio::time::timeout;
 use super::answer::{Answer, MAX_BODY};
 use super::dial::{Route, Wire};
 use super::endpoint::Endpoint;
-use crate::lease::{Class, Failure};
-use crate::secret::Secret;
-use crate::secret_buffer::SecretBuffer;
-use crate::text::outside;
+use crate::credential::lease::{Class, Failure};
+use crate::credential::secret::Secret;
+use crate::system::secret_buffer::SecretBuffer;
+use crate::system::text::outside;
 
 const AGENT: &str = concat!("molecule-broker/", env!("CARGO_PKG_VERSION"));
 

@@ -33,9 +33,9 @@ use self::dial::Route;
 use self::endpoint::Endpoint;
 pub use self::proxy::Proxies;
 pub use self::tls::Roots;
-use crate::clock;
-use crate::lease::{Class, Failure, Fresh};
-use crate::secret::Secret;
+use crate::credential::lease::{Class, Failure, Fresh};
+use crate::credential::secret::Secret;
+use crate::system::clock;
 
 /// How long one attempt may take in total, unless configured otherwise.
 pub const ATTEMPT: Duration = Duration::from_secs(7);

@@ -4,7 +4,7 @@ use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::endpoint::{Endpoint, bare};
-use crate::lease::{Class, Failure};
+use crate::credential::lease::{Class, Failure};
 
 /// curl's default where a proxy's URL names no port.
 const DEFAULT_PORT: u16 = 1080;

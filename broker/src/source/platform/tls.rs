@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::lease::{Class, Failure};
-use crate::text::outside;
+use crate::credential::lease::{Class, Failure};
+use crate::system::text::outside;
 
 /// Where distributions keep what they trust, in one file.
 const BUNDLES: [&str; 6] = [

@@ -5,9 +5,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use molecule_broker::lease::Lease;
-use molecule_broker::moment::{Deadline, Moment};
+use molecule_broker::credential::lease::Lease;
 use molecule_broker::refresh::{Held, Machine, Outcome, Policy, Serving};
+use molecule_broker::system::time::{Deadline, Moment};
 
 use super::ENV_TOKEN;
 

@@ -4,10 +4,10 @@ mod books;
 
 use std::time::Duration;
 
-use molecule_broker::lease::{Class, Failure, Fresh, Lease, Provenance};
-use molecule_broker::moment::{Deadline, Moment};
+use molecule_broker::credential::lease::{Class, Failure, Fresh, Lease, Provenance};
+use molecule_broker::credential::secret::Secret;
 use molecule_broker::refresh::{Action, Event, Machine, Outcome, Policy, Start};
-use molecule_broker::secret::Secret;
+use molecule_broker::system::time::{Deadline, Moment};
 
 use self::books::Books;
 use super::Draw;

@@ -32,7 +32,7 @@ async fn without_a_bearer_nobody_is_asked_until_there_is_one() {
 }
 
 #[tokio::test]
-async fn a45_an_empty_or_unreadable_file_leaves_the_last_bearer_in_use() {
+async fn rule45_an_empty_or_unreadable_file_leaves_the_last_bearer_in_use() {
     let (address, log) = server(vec![Act::Say(good(TOKEN))]).await;
     let configs = Configs::new();
     let platform = platform(&address, &configs);
@@ -50,7 +50,7 @@ async fn a45_an_empty_or_unreadable_file_leaves_the_last_bearer_in_use() {
 }
 
 #[tokio::test]
-async fn a45_a_new_bearer_is_used_at_once() {
+async fn rule45_a_new_bearer_is_used_at_once() {
     let (address, log) = server(vec![Act::ByBearer(only_the_new)]).await;
     let configs = Configs::new();
     let platform = platform(&address, &configs);
@@ -62,7 +62,7 @@ async fn a45_a_new_bearer_is_used_at_once() {
 }
 
 #[tokio::test]
-async fn a45_a_refused_bearer_that_just_changed_gives_way_to_the_one_before() {
+async fn rule45_a_refused_bearer_that_just_changed_gives_way_to_the_one_before() {
     let (address, log) = server(vec![Act::ByBearer(only_the_old)]).await;
     let configs = Configs::new();
     let platform = platform(&address, &configs);
@@ -77,7 +77,7 @@ async fn a45_a_refused_bearer_that_just_changed_gives_way_to_the_one_before() {
 }
 
 #[tokio::test]
-async fn a45_the_one_before_is_tried_no_more_once_it_is_refused_too() {
+async fn rule45_the_one_before_is_tried_no_more_once_it_is_refused_too() {
     let (address, log) = server(vec![Act::Say(good(TOKEN)), Act::Say(reply("401 No", "", ""))]).await;
     let configs = Configs::new();
     let platform = platform(&address, &configs);
@@ -91,7 +91,7 @@ async fn a45_the_one_before_is_tried_no_more_once_it_is_refused_too() {
 }
 
 #[tokio::test]
-async fn a45_a_bearer_that_did_not_change_is_tried_once() {
+async fn rule45_a_bearer_that_did_not_change_is_tried_once() {
     let (address, log) = server(vec![Act::Say(reply("401 No", "", ""))]).await;
     let configs = Configs::new();
     let failure = platform(&address, &configs).fetch().await.unwrap_err();

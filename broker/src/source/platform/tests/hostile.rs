@@ -24,7 +24,7 @@ async fn an_answer_that_holds_the_connection_open_is_taken_when_whole() {
 }
 
 #[tokio::test]
-async fn a13_a_redirect_is_not_followed_and_the_bearer_goes_nowhere() {
+async fn rule13_a_redirect_is_not_followed_and_the_bearer_goes_nowhere() {
     let (elsewhere, other_log) = server(vec![Act::Say(good(TOKEN))]).await;
     for status in ["301 M", "302 F", "303 S", "307 T", "308 P"] {
         let to = format!("Location: http://{elsewhere}/?canary\r\n");
@@ -38,7 +38,7 @@ async fn a13_a_redirect_is_not_followed_and_the_bearer_goes_nowhere() {
 }
 
 #[tokio::test]
-async fn a42_hangs_and_drips_end_with_the_attempt() {
+async fn rule42_hangs_and_drips_end_with_the_attempt() {
     let endless = "HTTP/1.1 200 OK\r\n\r\n{\"token\":\"canary".to_owned();
     for act in [
         Act::Hold(String::new()),
@@ -60,7 +60,7 @@ async fn a42_hangs_and_drips_end_with_the_attempt() {
 }
 
 #[tokio::test]
-async fn a42_an_error_keeps_its_class_though_its_words_never_end() {
+async fn rule42_an_error_keeps_its_class_though_its_words_never_end() {
     let (address, _) = server(vec![Act::Drip("HTTP/1.1 401 No\r\n\r\nrevoked".to_owned())]).await;
     let failure = platform(&address, &Configs::new()).fetch().await.unwrap_err();
     assert_eq!(failure.class, Class::Http401);
@@ -68,7 +68,7 @@ async fn a42_an_error_keeps_its_class_though_its_words_never_end() {
 }
 
 #[tokio::test]
-async fn a42_of_64_mib_no_more_is_read_than_an_answer_may_have() {
+async fn rule42_of_64_mib_no_more_is_read_than_an_answer_may_have() {
     const MANY: u64 = 64 << 20;
     for head in ["", "Content-Length: 67108864\r\n"] {
         let (address, log) = server(vec![Act::Flood(format!("HTTP/1.1 200 OK\r\n{head}\r\n{{"), MANY)]).await;
@@ -81,7 +81,7 @@ async fn a42_of_64_mib_no_more_is_read_than_an_answer_may_have() {
 }
 
 #[tokio::test]
-async fn g42_at_most_64_kib_of_a_body_leave_the_wire() {
+async fn rule42_at_most_64_kib_of_a_body_leave_the_wire() {
     // A wire of known depth: what the server got rid of is what was read.
     let (near, far) = tokio::io::duplex(4096);
     let log = Log::default();
@@ -97,7 +97,7 @@ async fn g42_at_most_64_kib_of_a_body_leave_the_wire() {
 }
 
 #[tokio::test]
-async fn a42_what_is_cut_or_no_answer_of_the_platforms_is_a_fault_of_the_body() {
+async fn rule42_what_is_cut_or_no_answer_of_the_platforms_is_a_fault_of_the_body() {
     for said in [
         "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"token\":\"canary".to_owned(),
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"canary".to_owned(),
@@ -128,7 +128,7 @@ async fn a_server_that_is_not_there_or_closes_at_once_is_a_fault_of_the_connecti
 }
 
 #[tokio::test]
-async fn a41_a_wish_to_wait_is_handed_on() {
+async fn rule41_a_wish_to_wait_is_handed_on() {
     for status in ["429 Slow", "503 Busy"] {
         let (address, _) = server(vec![Act::Say(reply(status, "Retry-After: 120\r\n", ""))]).await;
         let failure = platform(&address, &Configs::new()).fetch().await.unwrap_err();
@@ -137,7 +137,7 @@ async fn a41_a_wish_to_wait_is_handed_on() {
 }
 
 #[tokio::test]
-async fn a23_a_platform_that_repeats_what_it_was_told_is_not_quoted() {
+async fn rule23_a_platform_that_repeats_what_it_was_told_is_not_quoted() {
     let echo = |bearer: &str| {
         let words = format!("{{\"error\":\"who is {bearer}? have {TOKEN} instead\"}}");
         reply("500 Oops", &format!("Location: /{bearer}\r\n"), &words)

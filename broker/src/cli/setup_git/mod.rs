@@ -1,0 +1,132 @@
+//! `setup-git`: leads git to the helper, by git's own program in its files, or
+//! by variables.
+
+mod git_file;
+mod git_text;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Args;
+use molecule_protocol::origin::Pattern;
+
+use self::git_file::GitFile;
+use super::{Fault, Global, launch};
+use crate::config::Origin;
+use crate::git_config::variables::{self, LONGEST};
+use crate::git_config::{Wiring, installed};
+use crate::system::environment;
+use crate::system::text;
+
+const BAD_CONFIGURATION: u8 = 2;
+const FAILED: u8 = 1;
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Write the configuration of all users of this machine, or image
+    #[arg(long, conflicts_with_all = ["global", "env"])]
+    pub system: bool,
+    /// Write this user's own configuration (the default)
+    #[arg(long, conflicts_with = "env")]
+    pub global: bool,
+    /// Host or origin, as often as needed [default: all origins of the broker's configuration]
+    #[arg(long, value_name = "HOST")]
+    pub host: Vec<String>,
+    /// Print it as variables for a shell, which no repository's configuration can undo
+    #[arg(long)]
+    pub env: bool,
+    /// Take out what this command wrote, for the named hosts or for all
+    #[arg(long, conflicts_with = "env")]
+    pub remove: bool,
+}
+
+/// # Errors
+/// Status 2 for a bad configuration or host, 1 where git can't write or the
+/// helper isn't installed.
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+    let file = GitFile(if options.system { "--system" } else { "--global" });
+    let done = if options.remove {
+        remove(&file, options)?
+    } else {
+        let wiring = wiring(global, options)?;
+        let helper = installed::helper_value().map_err(|missing| Fault::new(FAILED, missing))?;
+        if options.env { exports(&wiring, &helper)? } else { write(&file, &wiring, &helper)? }
+    };
+    print(if done.is_empty() { "nothing to change\n" } else { &done })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(file: &GitFile, wiring: &Wiring, helper: &str) -> Result<String, Fault> {
+    let mut done = String::new();
+    for key in &wiring.keys {
+        if file.claim(key, helper)? {
+            done.push_str(&format!("set {key}\n"));
+        }
+    }
+    if wiring.open && file.set_askpass(&installed::askpass_path().to_string_lossy())? {
+        done.push_str(
+            "set core.askPass, for the persona without a scope; name its hosts in MOLECULE_BROKER_PERSONA_HOSTS\n",
+        );
+    }
+    Ok(done)
+}
+
+/// The configuration that named the hosts may be gone, so it isn't read.
+fn remove(file: &GitFile, options: &Options) -> Result<String, Fault> {
+    let named = Wiring::only(&origins(&options.host)?).keys;
+    let is_meant = |key: &str| options.host.is_empty() || named.iter().any(|name| name.eq_ignore_ascii_case(key));
+    Ok(file.release(is_meant)?.iter().map(|key| format!("removed {}\n", text::visible(key))).collect())
+}
+
+fn wiring(global: &Global, options: &Options) -> Result<Wiring, Fault> {
+    if options.host.is_empty() {
+        // Written into an image, where there is no place for a socket yet.
+        let global = Global { socket: Some(launch::client_socket(global)), ..global.clone() };
+        let config = launch::config(&global).map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
+        return Ok(Wiring::of(&config));
+    }
+    Ok(Wiring::only(&origins(&options.host)?))
+}
+
+fn origins(hosts: &[String]) -> Result<Vec<Origin>, Fault> {
+    hosts.iter().map(|text| origin(text)).collect()
+}
+
+fn origin(text: &str) -> Result<Origin, Fault> {
+    let lower = text.trim_end_matches('/').to_ascii_lowercase();
+    let Pattern { scheme, wildcard, host, port } = Pattern::parse(&lower).map_err(|bad| {
+        let text = text::outside(text);
+        Fault::new(
+            BAD_CONFIGURATION,
+            format!("--host: '{text}' is not an origin: {bad}; expected host, host:port or scheme://host[:port]"),
+        )
+    })?;
+    Ok(Origin { scheme, wildcard, host: host.into(), port })
+}
+
+/// Assignments that any shell takes, and one line that exports them.
+fn exports(wiring: &Wiring, helper: &str) -> Result<String, Fault> {
+    let mut changed = variables::appended(&wiring.settings(helper), environment::raw);
+    let (name, value) = variables::no_prompt();
+    changed.push((name, value.into()));
+    let mut out = String::new();
+    for (name, value) in &changed {
+        out.push_str(&format!("{name}={}\n", text::shell_word(assigned(name, value)?)));
+    }
+    let names: Vec<&str> = changed.iter().map(|(name, _)| name.as_str()).collect();
+    out.push_str(&format!("export {}\n", names.join(" ")));
+    Ok(out)
+}
+
+fn assigned<'v>(name: &str, value: &'v OsString) -> Result<&'v str, Fault> {
+    if value.len() > LONGEST {
+        let what = format!("{name} would have {} bytes and {LONGEST} is the most", value.len());
+        return Err(Fault::new(FAILED, format!("{what}; use --system or --global")));
+    }
+    value.to_str().ok_or_else(|| Fault::new(FAILED, format!("{name} isn't UTF-8; unset it, or use --global")))
+}
+
+fn print(text: &str) -> Result<(), Fault> {
+    io::stdout().lock().write_all(text.as_bytes()).map_err(|error| Fault::new(FAILED, error))
+}

@@ -1,0 +1,185 @@
+//! A credential for a time, and what is known of one that failed to come.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::credential::secret::Secret;
+use crate::system::time::{Deadline, Moment};
+
+/// One credential as its source gave it.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// `None` where the credential's configured user name holds.
+    pub username: Option<Arc<str>>,
+    pub secret: Arc<Secret>,
+    pub sha256: [u8; 32],
+    /// `None`: its source knows no expiry.
+    pub deadline: Option<Deadline>,
+    /// Counts the different secrets of this credential, from 1.
+    pub generation: u64,
+    pub received: Moment,
+    pub origin: Provenance,
+}
+
+/// Which source a lease came from, as `status` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    Platform,
+    Env,
+    Persona,
+    File,
+    Command,
+}
+
+/// What one fetch brought.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    pub username: Option<Arc<str>>,
+    pub secret: Secret,
+    /// How long it lives, counted from the answer on the boot-time clock, and
+    /// the instant that the source wrote down, on the wall clock.
+    pub deadline: Option<Deadline>,
+    pub origin: Provenance,
+}
+
+/// Why a fetch brought nothing. The message is for people, already escaped,
+/// cut and free of secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub class: Class,
+    pub message: String,
+    /// How long the source asked to be left alone (`Retry-After`).
+    pub retry_after: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    Connect,
+    Timeout,
+    Tls,
+    Http401,
+    Http403,
+    Http404,
+    Http429,
+    Http5xx,
+    HttpOther,
+    Body,
+    Expired,
+    Config,
+}
+
+impl Class {
+    pub const ALL: [Self; 12] = [
+        Self::Connect,
+        Self::Timeout,
+        Self::Tls,
+        Self::Http401,
+        Self::Http403,
+        Self::Http404,
+        Self::Http429,
+        Self::Http5xx,
+        Self::HttpOther,
+        Self::Body,
+        Self::Expired,
+        Self::Config,
+    ];
+
+    /// The one that has this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+}
+
+impl Lease {
+    /// What is left of it; `None` where no end is known.
+    #[must_use]
+    pub fn left(&self, now: Moment) -> Option<Duration> {
+        self.deadline.map(|d| d.left(now))
+    }
+
+    /// How long it had to live when it came.
+    #[must_use]
+    pub fn life(&self) -> Option<Duration> {
+        self.left(self.received)
+    }
+
+    #[must_use]
+    pub fn is_live(&self, now: Moment) -> bool {
+        self.left(now).is_none_or(|left| !left.is_zero())
+    }
+}
+
+impl Failure {
+    #[must_use]
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), retry_after: None }
+    }
+}
+
+impl Provenance {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Env => "env",
+            Self::Persona => "persona",
+            Self::File => "file",
+            Self::Command => "command",
+        }
+    }
+}
+
+impl Class {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Tls => "tls",
+            Self::Http401 => "http_401",
+            Self::Http403 => "http_403",
+            Self::Http404 => "http_404",
+            Self::Http429 => "http_429",
+            Self::Http5xx => "http_5xx",
+            Self::HttpOther => "http_other",
+            Self::Body => "body",
+            Self::Expired => "expired",
+            Self::Config => "config",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class.name(), self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_is_found_by_its_name() {
+        for class in Class::ALL {
+            assert_eq!(Class::named(class.name()), Some(class));
+        }
+        assert_eq!(Class::named("http_418"), None);
+    }
+
+    #[test]
+    fn sources_have_the_names_that_status_shows() {
+        use Provenance::{Command, Env, File, Persona, Platform};
+        let names = [Platform, Env, Persona, File, Command].map(Provenance::name);
+        assert_eq!(names, ["platform", "env", "persona", "file", "command"]);
+    }
+
+    #[test]
+    fn a_failure_says_its_class_and_what_happened() {
+        assert_eq!(Failure::new(Class::Http5xx, "status 503").to_string(), "http_5xx: status 503");
+    }
+}

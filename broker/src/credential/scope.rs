@@ -1,0 +1,126 @@
+//! Which credential an origin belongs to: the one decision that the helper,
+//! askpass, gh and `token` all stand on.
+
+use molecule_protocol::origin::{Origin, Pattern, Scheme};
+
+/// The position of a credential in the configuration's list.
+pub type Index = usize;
+
+/// Who claims what. Made once from a checked configuration, in which no two
+/// credentials claim the same pattern.
+#[derive(Clone, Debug, Default)]
+pub struct Scopes {
+    claims: Vec<Claim>,
+    /// The one credential, if any, that takes whatever https origin is left.
+    any: Option<Index>,
+}
+
+#[derive(Clone, Debug)]
+struct Claim {
+    pattern: Pattern<Box<str>>,
+    /// `None`: claimed by a credential that was switched off. Nobody gets it.
+    owner: Option<Index>,
+}
+
+impl Scopes {
+    pub fn claim(&mut self, owner: Index, pattern: Pattern<Box<str>>) {
+        self.claims.push(Claim { pattern, owner: Some(owner) });
+    }
+
+    /// Keeps a pattern from the credential that takes what is left.
+    pub fn reserve(&mut self, pattern: Pattern<Box<str>>) {
+        self.claims.push(Claim { pattern, owner: None });
+    }
+
+    pub fn take_the_rest(&mut self, owner: Index) {
+        self.any = Some(owner);
+    }
+
+    /// The credential whose pattern names the origin most closely. An origin
+    /// that anybody claims never falls to the one that takes the rest, whether
+    /// or not the claimant has a token; plain http never does.
+    #[must_use]
+    pub fn resolve(&self, origin: &Origin<'_>) -> Option<Index> {
+        let closeness = |claim: &Claim| Some((claim.pattern.names(origin)?, claim.owner.is_some(), claim.owner));
+        let closest = self.claims.iter().filter_map(closeness).max();
+        match closest {
+            Some((_, _, owner)) => owner,
+            None => self.any.filter(|_| origin.scheme == Scheme::Https),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pattern(text: &str) -> Pattern<Box<str>> {
+        let p = Pattern::parse(text).unwrap();
+        Pattern { scheme: p.scheme, wildcard: p.wildcard, host: p.host.into(), port: p.port }
+    }
+
+    fn resolve(scopes: &Scopes, protocol: &str, host: &str) -> Option<Index> {
+        Origin::parse(protocol.as_bytes(), host.as_bytes()).and_then(|o| scopes.resolve(&o))
+    }
+
+    fn github_and_open_persona() -> Scopes {
+        let mut scopes = Scopes::default();
+        scopes.claim(0, pattern("github.com"));
+        scopes.claim(0, pattern("*.ghe.com"));
+        scopes.take_the_rest(1);
+        scopes
+    }
+
+    #[test]
+    fn rule51_an_origin_that_somebody_claims_never_falls_to_the_open_persona() {
+        let scopes = github_and_open_persona();
+        assert_eq!(resolve(&scopes, "https", "github.com"), Some(0));
+        assert_eq!(resolve(&scopes, "https", "GITHUB.com:443"), Some(0));
+        assert_eq!(resolve(&scopes, "https", "git.example.com"), Some(1));
+        let mut off = Scopes::default();
+        off.reserve(pattern("github.com"));
+        off.take_the_rest(0);
+        assert_eq!(resolve(&off, "https", "github.com"), None);
+        assert_eq!(resolve(&off, "https", "git.example.com"), Some(0));
+    }
+
+    #[test]
+    fn rule14_an_open_persona_is_never_given_over_plain_http() {
+        assert_eq!(resolve(&github_and_open_persona(), "http", "git.example.com"), None);
+    }
+
+    #[test]
+    fn rule02_a_trailing_dot_does_not_turn_a_claimed_host_into_the_personas() {
+        for host in ["github.com.", "github.com%2f", "github.com/", "github.com\u{e9}", "", ".", "a..b"] {
+            assert_eq!(resolve(&github_and_open_persona(), "https", host), None, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn the_closest_pattern_wins_whatever_the_order() {
+        let mut scopes = Scopes::default();
+        scopes.claim(0, pattern("*.example.com"));
+        scopes.claim(1, pattern("git.example.com"));
+        assert_eq!(resolve(&scopes, "https", "git.example.com"), Some(1));
+        assert_eq!(resolve(&scopes, "https", "www.example.com"), Some(0));
+        assert_eq!(resolve(&scopes, "https", "a.b.example.com"), None);
+    }
+
+    #[test]
+    fn an_explicit_claim_is_stronger_than_a_reservation_of_the_same_origin() {
+        let mut scopes = Scopes::default();
+        scopes.claim(3, pattern("github.com"));
+        scopes.reserve(pattern("github.com"));
+        assert_eq!(resolve(&scopes, "https", "github.com"), Some(3));
+    }
+
+    proptest! {
+        #[test]
+        fn rule05_no_host_is_ever_any(protocol in "[a-z]{0,6}", host in "[^a-z0-9]{0,3}") {
+            prop_assume!(!host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') || host.is_empty());
+            prop_assert_eq!(resolve(&github_and_open_persona(), &protocol, &host), None);
+        }
+    }
+}

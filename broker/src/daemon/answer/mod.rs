@@ -1,0 +1,250 @@
+//! From a request to what it may have: pure, and the same for every client.
+//!
+//! [`choose`] finds the credential, [`ready`] what can be given of it now, and
+//! the rest puts that into the client's words. Nothing here waits, logs or
+//! counts.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use molecule_protocol::answer::Word;
+use molecule_protocol::limits::VERSION;
+use molecule_protocol::line::is_control;
+use molecule_protocol::origin::Origin;
+use molecule_protocol::prompt::Field;
+use molecule_protocol::request::{Client, Request};
+use nix::unistd::Uid;
+
+use crate::credential::lease::Lease;
+use crate::daemon::registry::{Credential, Table};
+use crate::refresh::{Held, Serving, State};
+use crate::system::secret_buffer::SecretBuffer;
+use crate::system::time::Moment;
+
+/// The bytes of one answer. They may hold a secret, so they are overwritten
+/// when they were sent.
+pub type Bytes = SecretBuffer;
+
+/// Which credential a request is about.
+#[must_use]
+pub enum Choice<'t> {
+    /// None of ours: say nothing.
+    Silent,
+    /// Ours, but not for this user.
+    Forbidden(&'t Credential),
+    Of(Target<'t>),
+}
+
+/// A credential, and the origin that it is wanted for.
+pub struct Target<'t> {
+    pub credential: &'t Credential,
+    /// In lower case, with its scheme.
+    pub origin: String,
+    /// Where in `origin` the host begins.
+    host_at: usize,
+}
+
+/// What can be given of a credential right now.
+#[must_use]
+pub enum Ready<'h> {
+    Give(&'h Lease),
+    /// A lease is on its way.
+    Wait,
+    /// Nothing, and why.
+    Refused(String),
+}
+
+/// The credential that a request for an origin, or for a name, is about.
+pub fn choose<'t>(table: &'t Table, request: &Request<'_>, uid: Uid) -> Choice<'t> {
+    let target = match (request.protocol, request.host, request.name) {
+        (Some(protocol), Some(host), _) => by_origin(table, protocol, host),
+        (None, None, Some(name)) if request.client.may_name() => by_name(table, name),
+        _ => None,
+    };
+    let Some(target) = target else {
+        return Choice::Silent;
+    };
+    let wanted = request.username.filter(|name| !name.is_empty());
+    let someone_else = wanted.is_some_and(|name| name != target.credential.username.as_bytes());
+    if someone_else && !target.credential.is_token {
+        Choice::Silent
+    } else if !table.may_have(target.credential, uid) {
+        Choice::Forbidden(target.credential)
+    } else {
+        Choice::Of(target)
+    }
+}
+
+fn by_origin<'t>(table: &'t Table, protocol: &[u8], host: &[u8]) -> Option<Target<'t>> {
+    let origin = Origin::parse(protocol, host)?;
+    let credential = table.get(table.scopes.resolve(&origin)?)?;
+    Some(Target::new(credential, origin.scheme.name(), origin.host, origin.port))
+}
+
+/// A name stands for its credential's first origin that is one host.
+fn by_name<'t>(table: &'t Table, name: &str) -> Option<Target<'t>> {
+    let credential = table.named(name)?;
+    let first = credential.origins.iter().find(|origin| !origin.contains('*'))?;
+    let (scheme, host) = first.split_once("://").unwrap_or(("https", first));
+    Some(Target::new(credential, scheme, host, None))
+}
+
+impl<'t> Target<'t> {
+    fn new(credential: &'t Credential, scheme: &str, host: &str, port: Option<u16>) -> Self {
+        let mut origin = String::with_capacity(scheme.len() + host.len() + 10);
+        origin.push_str(scheme);
+        origin.push_str("://");
+        let host_at = origin.len();
+        origin.push_str(host);
+        origin.make_ascii_lowercase();
+        if let Some(port) = port {
+            let _ = write!(origin, ":{port}");
+        }
+        Self { credential, origin, host_at }
+    }
+
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.origin[self.host_at..]
+    }
+}
+
+/// What can be given of what is held.
+pub fn ready<'h>(target: &Target<'_>, held: &'h Held, now: Moment) -> Ready<'h> {
+    match held.serving(now) {
+        Serving::Live(lease) => Ready::Give(lease),
+        Serving::Wait => Ready::Wait,
+        Serving::Nothing(state) => Ready::Refused(why(target, held, state, now)),
+    }
+}
+
+/// The credential in the words that the client prints or reads.
+#[must_use]
+pub fn give(request: &Request<'_>, target: &Target<'_>, lease: &Lease, now: Moment) -> Bytes {
+    let username = lease.username.as_deref().unwrap_or(&target.credential.username);
+    let secret = lease.secret.expose();
+    // Room for the words around them: such an answer never moves.
+    let room = username.len() + secret.len() + target.origin.len() + 128;
+    let mut answer = Lines::with_room(Word::Ok, room);
+    match (request.client, request.field) {
+        (Client::Askpass, Some(Field::Username)) => answer.pair("answer", username),
+        (Client::Askpass, _) => answer.pair("answer", secret),
+        // Never git's `authtype`: git 2.46 to 2.52 send the probe before a large
+        // push without such a credential.
+        (Client::Helper, _) => {
+            answer.pair("username", username);
+            answer.pair("password", secret);
+            answer.expiry(lease, now);
+        }
+        (Client::Gh | Client::Token | Client::Exec | Client::Script, _) => {
+            answer.pair("username", username);
+            answer.pair("password", secret);
+            answer.expiry(lease, now);
+            answer.pair("host", target.host());
+        }
+    }
+    answer.end()
+}
+
+/// One line for a person in front of a failed git call.
+#[must_use]
+pub fn why(target: &Target<'_>, held: &Held, state: State, now: Moment) -> String {
+    let (name, origin) = (&target.credential.name, &target.origin);
+    let mut text = format!("no credential for {origin}: ");
+    let _ = match state {
+        State::Unconfigured => match &target.credential.missing {
+            Some(missing) => write!(text, "'{name}' has no source ({missing})"),
+            None => write!(text, "the source of '{name}' isn't configured"),
+        },
+        State::Expired => write!(text, "the last token of '{name}' has expired"),
+        State::Rejected => write!(text, "{origin} rejected the provision-time token of '{name}'"),
+        _ => write!(text, "'{name}' has none yet"),
+    };
+    if let Some(trouble) = held.last_error.as_deref().filter(|_| !held.refreshable) {
+        let _ = write!(text, "; it can't be used: {}", trouble.failure.message);
+    } else if let Some(trouble) = held.last_error.as_deref() {
+        let ago = whole_seconds(now.boot.saturating_sub(trouble.at.boot));
+        let failures = held.consecutive_failures;
+        let _ = write!(text, "; refresh failed {failures} times, last {ago} ago: {}", trouble.failure);
+    }
+    if let Some(due) = held.next_due {
+        let _ = write!(text, "; next attempt in {}", whole_seconds(due.saturating_sub(now.boot)));
+    }
+    text.push_str("; see: molecule-broker status");
+    text
+}
+
+/// An answer without a credential.
+#[must_use]
+pub fn plain(word: Word, reason: Option<&str>) -> Bytes {
+    let mut answer = Lines::new(word);
+    for line in reason.into_iter().flat_map(str::lines) {
+        answer.pair("reason", line);
+    }
+    answer.end()
+}
+
+/// An answer of one line that is no pair: the JSON of `status`.
+#[must_use]
+pub fn document(line: &str) -> Bytes {
+    let mut answer = Lines::new(Word::Ok);
+    answer.0.extend(line.as_bytes());
+    answer.0.push(b'\n');
+    answer.end()
+}
+
+/// Lengths in messages: nobody needs the milliseconds.
+#[must_use]
+pub fn whole_seconds(length: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(length.as_secs_f64().round() as u64))
+}
+
+struct Lines(Bytes);
+
+impl Lines {
+    fn new(word: Word) -> Self {
+        Self::with_room(word, 512)
+    }
+
+    fn with_room(word: Word, bytes: usize) -> Self {
+        let mut bytes = SecretBuffer::with_capacity(bytes);
+        for piece in [VERSION, " ", word.name(), "\n"] {
+            bytes.extend(piece.as_bytes());
+        }
+        Self(bytes)
+    }
+
+    /// Nothing that comes here may hold a control byte; one that does anyway
+    /// must not forge a line.
+    fn pair(&mut self, key: &str, value: &str) {
+        self.0.extend(key.as_bytes());
+        self.0.push(b'=');
+        for piece in value.as_bytes().split_inclusive(|b| is_control(*b)) {
+            match piece.split_last() {
+                Some((last, before)) if is_control(*last) => {
+                    self.0.extend(before);
+                    self.0.push(b'?');
+                }
+                _ => self.0.extend(piece),
+            }
+        }
+        self.0.push(b'\n');
+    }
+
+    /// Rounded up, so that it is in the future as long as the lease lives.
+    fn expiry(&mut self, lease: &Lease, now: Moment) {
+        if let Some(left) = lease.left(now) {
+            let end = now.wall + left;
+            let seconds = end.as_secs() + u64::from(end.subsec_nanos() > 0);
+            self.pair("password_expiry_utc", &seconds.to_string());
+        }
+    }
+
+    fn end(mut self) -> Bytes {
+        self.0.push(b'\n');
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Performs what the machine of one credential decides: starts its fetches,
+//! sets its alarm, publishes what is held.
+
+use std::future::{Future, pending};
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::credential::lease::{Class, Failure, Fresh, Provenance};
+use crate::daemon::store::{Ask, Writer};
+use crate::refresh::Action;
+use crate::refresh::Event;
+use crate::refresh::Held;
+use crate::refresh::Machine;
+use crate::refresh::Outcome;
+use crate::source::{Source, Watch};
+use crate::system::clock::{self, Alarm};
+
+/// Told of everything that came of an event, after it was published.
+pub type Observer = Arc<dyn Fn(Observed<'_>) + Send + Sync>;
+
+/// One credential after one event.
+pub struct Observed<'a> {
+    pub credential: &'a str,
+    /// What kind of source it has, if it has one.
+    pub source: Option<Provenance>,
+    pub outcome: Outcome,
+    pub held: &'a Held,
+}
+
+pub struct Driver {
+    pub name: Arc<str>,
+    pub machine: Machine,
+    /// What the machine said when it was made.
+    pub first: Action,
+    /// `None` where there is nothing to ask: then it only keeps the rejections.
+    pub source: Option<Arc<Source>>,
+    pub writer: Writer,
+    pub observer: Observer,
+}
+
+/// What a source gets beyond its own limit, by which it says more of what went
+/// wrong: it may depend on a process that was stopped.
+const GRACE: Duration = Duration::from_millis(500);
+
+type Fetch = Pin<Box<dyn Future<Output = Result<Fresh, Failure>> + Send>>;
+
+impl Driver {
+    /// Runs until nobody reads any more, or it is dropped.
+    ///
+    /// # Errors
+    /// Out of descriptors for its alarm.
+    pub async fn run(self) -> io::Result<()> {
+        let Self { name, mut machine, first, source, mut writer, observer } = self;
+        let alarm = Alarm::new()?;
+        let kind = source.as_deref().map(Source::origin);
+        let mut watch = source.as_deref().and_then(Source::watched).map(|path| Watch::new(PathBuf::from(path)));
+        let mut fetch: Option<Fetch> = None;
+        let mut waiting: Vec<oneshot::Sender<Outcome>> = Vec::new();
+        let mut action = first;
+        loop {
+            if action.fetch
+                && let Some(source) = source.clone()
+            {
+                if let Some(watch) = &mut watch {
+                    watch.look();
+                }
+                fetch = Some(Box::pin(attempt(source, machine.attempt_timeout())));
+            }
+            alarm.set(action.wake_at)?;
+            let event = tokio::select! {
+                ask = writer.ask() => match ask {
+                    None => return Ok(()),
+                    Some(Ask::Demand) => Event::Demand,
+                    Some(Ask::Rejected { sha256 }) => Event::Rejected { sha256 },
+                    Some(Ask::Refresh { operator, outcome }) => {
+                        waiting.push(outcome);
+                        if operator { Event::Force } else { Event::Wish }
+                    }
+                },
+                result = ready(&mut fetch) => {
+                    fetch = None;
+                    Event::Fetched(result)
+                }
+                rang = alarm.ring() => rang.map(|()| Event::Due)?,
+                () = changed(&mut watch) => Event::SourceChanged,
+            };
+            action = machine.on(clock::now(), clock::jitter(), event);
+            writer.publish(machine.held());
+            let (outcome, held) = (action.outcome, machine.held());
+            observer(Observed { credential: &name, source: kind, outcome, held });
+            if fetch.is_none() && !action.fetch {
+                for answer in waiting.drain(..) {
+                    // Whoever asked may have gone away.
+                    let _ = answer.send(action.outcome);
+                }
+            }
+        }
+    }
+}
+
+async fn attempt(source: Arc<Source>, limit: Duration) -> Result<Fresh, Failure> {
+    timeout(limit + GRACE, source.fetch()).await.unwrap_or_else(|_| {
+        Err(Failure::new(Class::Timeout, format!("its source said nothing within {limit:?}; is its process stopped?")))
+    })
+}
+
+async fn ready(fetch: &mut Option<Fetch>) -> Result<Fresh, Failure> {
+    match fetch {
+        Some(fetch) => fetch.await,
+        None => pending().await,
+    }
+}
+
+async fn changed(watch: &mut Option<Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,42 @@
+//! What one daemon leaves to the next, and one configuration to the next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::credential::lease::Lease;
+use crate::daemon::registry::Table;
+use crate::refresh::Held;
+
+/// What is already known of each credential, by name: from before a reload, or
+/// from the daemon before this one.
+pub type Carried = BTreeMap<Arc<str>, CarriedLeases>;
+
+#[derive(Clone, Debug, Default)]
+pub struct CarriedLeases {
+    pub leases: Vec<Lease>,
+    /// SHA-256 of secrets that a host rejected.
+    pub rejected: Vec<[u8; 32]>,
+    /// Of the source that the leases came from; no other may take them over.
+    pub fingerprint: [u8; 32],
+}
+
+impl CarriedLeases {
+    /// Nothing is carried of a credential without a source to ask: its
+    /// configuration holds all of it.
+    #[must_use]
+    pub fn of(held: &Held, fingerprint: [u8; 32]) -> Self {
+        let leases = [&held.previous, &held.current].into_iter().flatten().filter(|_| held.refreshable);
+        Self {
+            leases: leases.map(|lease| Lease::clone(lease)).collect(),
+            rejected: held.rejected.to_vec(),
+            fingerprint,
+        }
+    }
+}
+
+/// What a reload takes along.
+#[must_use]
+pub fn of_table(table: &Table) -> Carried {
+    let of = |c: &crate::daemon::registry::Credential| CarriedLeases::of(&c.reader.held(), c.fingerprint);
+    table.credentials.iter().map(|c| (Arc::clone(&c.name), of(c))).collect()
+}

@@ -1,0 +1,277 @@
+//! The bytes of a lease memory: magic, version, length, content, and a SHA-256
+//! over all of it. Pure.
+//!
+//! Whatever isn't exactly what [`encode`] writes is [`Unreadable`], and then
+//! nothing of it is used. The digest finds accidents; that nobody else wrote
+//! it is for the seals and for whoever handed it over to see to.
+//!
+//! Instants of the boot clock are written as the initial time namespace has
+//! them: the next daemon may run in another (time_namespaces(7)).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use molecule_protocol::digest;
+
+use super::{Carried, CarriedLeases};
+use crate::credential::lease::{Lease, Provenance};
+use crate::credential::secret::Secret;
+use crate::system::secret_buffer::SecretBuffer;
+use crate::system::time::{Boot, Deadline, Moment};
+
+/// More than five times what a hundred credentials need, each with three of the
+/// longest tokens.
+pub const MAX_BYTES: usize = 1 << 24;
+
+const MAGIC: &[u8; 14] = b"molecule-lease";
+const VERSION: u16 = 1;
+const HEAD: usize = MAGIC.len() + 2 + 4;
+const DIGEST: usize = 32;
+
+/// Everything worth keeping of one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Counts the snapshots: the highest is the newest.
+    pub sequence: u64,
+    carried: Carried,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It isn't one at all, or cut short, or longer than it says.
+    Malformed,
+    /// Of another version of this program.
+    Version(u16),
+    /// Changed since it was written.
+    Digest,
+}
+
+impl Snapshot {
+    /// What a daemon holds whose boot clock is ahead of the initial time
+    /// namespace's by `offset` nanoseconds.
+    #[must_use]
+    pub fn of(sequence: u64, carried: &Carried, offset: i128) -> Self {
+        Self { sequence, carried: shifted(carried, -offset) }
+    }
+
+    /// The same, for a daemon with such a clock.
+    #[must_use]
+    pub fn here(&self, offset: i128) -> Carried {
+        shifted(&self.carried, offset)
+    }
+}
+
+fn shifted(carried: &Carried, by: i128) -> Carried {
+    let boot = |at: Boot| {
+        let nanos = i128::try_from(at.as_nanos()).unwrap_or(i128::MAX).saturating_add(by).max(0);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    };
+    let mut shifted = carried.clone();
+    for lease in shifted.values_mut().flat_map(|carried| &mut carried.leases) {
+        lease.received.boot = boot(lease.received.boot);
+        if let Some(deadline) = &mut lease.deadline {
+            deadline.boot = boot(deadline.boot);
+        }
+    }
+    shifted
+}
+
+#[must_use]
+pub fn encode(snapshot: &Snapshot) -> SecretBuffer {
+    let mut content = Writer(SecretBuffer::default());
+    content.snapshot(snapshot);
+    let content = content.0;
+    let mut out = Writer(SecretBuffer::with_capacity(HEAD + content.len() + DIGEST));
+    out.raw(MAGIC);
+    out.raw(&VERSION.to_le_bytes());
+    out.raw(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.raw(&content);
+    let sha256 = digest::sha256(&out.0);
+    out.raw(&sha256);
+    out.0
+}
+
+/// # Errors
+/// [`Unreadable`]: nothing of it can be used.
+pub fn decode(bytes: &[u8]) -> Result<Snapshot, Unreadable> {
+    if bytes.len() > MAX_BYTES {
+        return Err(Unreadable::Malformed);
+    }
+    let rest = bytes.strip_prefix(MAGIC).ok_or(Unreadable::Malformed)?;
+    let mut head = Reader(rest);
+    let version = u16::from_le_bytes(head.array()?);
+    if version != VERSION {
+        return Err(Unreadable::Version(version));
+    }
+    let length = u32::from_le_bytes(head.array()?) as usize;
+    let whole = length.checked_add(HEAD).and_then(|length| bytes.split_at_checked(length));
+    let (covered, sha256) = whole.ok_or(Unreadable::Malformed)?;
+    let sha256: &[u8; DIGEST] = sha256.try_into().map_err(|_| Unreadable::Malformed)?;
+    if !digest::same(&digest::sha256(covered), sha256) {
+        return Err(Unreadable::Digest);
+    }
+    let mut content = Reader(&covered[HEAD..]);
+    let mut snapshot = Snapshot { sequence: content.number()?, carried: Carried::new() };
+    for _ in 0..content.count()? {
+        let name: Arc<str> = content.text()?.into();
+        let mut leases = CarriedLeases { fingerprint: content.array()?, ..CarriedLeases::default() };
+        for _ in 0..content.count()? {
+            leases.rejected.push(content.array()?);
+        }
+        for _ in 0..content.count()? {
+            leases.leases.push(content.lease()?);
+        }
+        // In the one order in which they are written, and so none twice.
+        if snapshot.carried.last_key_value().is_some_and(|(last, _)| *last >= name) {
+            return Err(Unreadable::Malformed);
+        }
+        snapshot.carried.insert(name, leases);
+    }
+    if content.0.is_empty() { Ok(snapshot) } else { Err(Unreadable::Malformed) }
+}
+
+struct Writer(SecretBuffer);
+
+impl Writer {
+    fn snapshot(&mut self, snapshot: &Snapshot) {
+        self.number(snapshot.sequence);
+        self.count(snapshot.carried.len());
+        for (name, carried) in &snapshot.carried {
+            self.bytes(name.as_bytes());
+            self.raw(&carried.fingerprint);
+            self.count(carried.rejected.len());
+            carried.rejected.iter().for_each(|sha256| self.raw(sha256));
+            self.count(carried.leases.len());
+            carried.leases.iter().for_each(|lease| self.lease(lease));
+        }
+    }
+
+    fn lease(&mut self, lease: &Lease) {
+        self.optional(lease.username.as_deref(), |out, username| out.bytes(username.as_bytes()));
+        self.bytes(lease.secret.expose().as_bytes());
+        self.optional(lease.deadline, |out, deadline| {
+            out.instant(deadline.boot);
+            out.instant(deadline.wall);
+        });
+        self.number(lease.generation);
+        self.instant(lease.received.boot);
+        self.instant(lease.received.wall);
+        self.raw(&[match lease.origin {
+            Provenance::Platform => 0,
+            Provenance::Env => 1,
+            Provenance::Persona => 2,
+            Provenance::File => 3,
+            Provenance::Command => 4,
+        }]);
+    }
+
+    fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        self.raw(&[u8::from(value.is_some())]);
+        if let Some(value) = value {
+            write(self, value);
+        }
+    }
+
+    fn instant(&mut self, at: Duration) {
+        self.number(u64::try_from(at.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.raw(bytes);
+    }
+
+    fn count(&mut self, count: usize) {
+        self.number(count as u64);
+    }
+
+    fn number(&mut self, number: u64) {
+        self.raw(&number.to_le_bytes());
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.0.extend(bytes);
+    }
+}
+
+struct Reader<'b>(&'b [u8]);
+
+impl<'b> Reader<'b> {
+    fn lease(&mut self) -> Result<Lease, Unreadable> {
+        let username = self.optional(|r| Ok(Arc::from(r.text()?)))?;
+        let secret = Secret::password(self.text()?).map_err(|_| Unreadable::Malformed)?;
+        let deadline = self.optional(|r| Ok(Deadline { boot: r.instant()?, wall: r.instant()? }))?;
+        Ok(Lease {
+            username,
+            sha256: secret.sha256(),
+            secret: Arc::new(secret),
+            deadline,
+            generation: self.number()?,
+            received: Moment { boot: self.instant()?, wall: self.instant()? },
+            origin: match self.array()? {
+                [0] => Provenance::Platform,
+                [1] => Provenance::Env,
+                [2] => Provenance::Persona,
+                [3] => Provenance::File,
+                [4] => Provenance::Command,
+                _ => return Err(Unreadable::Malformed),
+            },
+        })
+    }
+
+    fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Unreadable>) -> Result<Option<T>, Unreadable> {
+        match self.array()? {
+            [0] => Ok(None),
+            [1] => read(self).map(Some),
+            _ => Err(Unreadable::Malformed),
+        }
+    }
+
+    fn instant(&mut self) -> Result<Duration, Unreadable> {
+        self.number().map(Duration::from_nanos)
+    }
+
+    fn text(&mut self) -> Result<&'b str, Unreadable> {
+        let length = self.count()?;
+        std::str::from_utf8(self.take(length)?).map_err(|_| Unreadable::Malformed)
+    }
+
+    fn count(&mut self) -> Result<usize, Unreadable> {
+        usize::try_from(self.number()?).map_err(|_| Unreadable::Malformed)
+    }
+
+    fn number(&mut self) -> Result<u64, Unreadable> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
+        self.take(N)?.try_into().map_err(|_| Unreadable::Malformed)
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'b [u8], Unreadable> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(Unreadable::Malformed)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("it is cut short or no lease at all"),
+            Self::Version(version) => write!(f, "it has version {version}, and this program reads {VERSION}"),
+            Self::Digest => f.write_str("its bytes have changed"),
+        }
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+impl From<Unreadable> for std::io::Error {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::new(std::io::ErrorKind::InvalidData, unreadable)
+    }
+}
+
+#[cfg(test)]
+mod tests;

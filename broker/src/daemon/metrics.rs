@@ -1,0 +1,213 @@
+//! What is counted, in Prometheus's terms. Everybody counts through the
+//! methods here; the names and labels are known to dashboards and stand in one
+//! place.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use molecule_protocol::request::Client;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::credential::lease::{Class, Provenance};
+use crate::daemon::registry::Table;
+use crate::refresh::{Outcome, State};
+use crate::system::time::Moment;
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Served {
+    Ok,
+    Silent,
+    Refused,
+    Denied,
+    Malformed,
+    /// It never came whole.
+    Late,
+    /// The client was gone, or didn't read.
+    Lost,
+}
+
+pub struct Metrics {
+    registry: Registry,
+    refreshes: Family<Refresh, Counter>,
+    platform_requests: Family<Code, Counter>,
+    requests: Family<Request, Counter>,
+    duration: Histogram,
+    expiry: Family<Credential, Gauge<f64, AtomicU64>>,
+    generation: Family<Credential, Gauge>,
+    rejected: Family<Credential, Counter>,
+    unusual: Family<User, Counter>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Refresh {
+    credential: String,
+    outcome: &'static str,
+    class: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Code {
+    credential: String,
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Request {
+    client: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Credential {
+    credential: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct User {
+    uid: u32,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Version {
+    version: &'static str,
+}
+
+impl Metrics {
+    /// `restarts`: how often the daemon was started again, as its supervisor
+    /// counts it.
+    #[must_use]
+    pub fn new(restarts: u64) -> Self {
+        let mut registry = Registry::with_prefix("molecule_broker");
+        let counted = Counter::<u64>::default();
+        counted.inc_by(restarts);
+        let build: Family<Version, Gauge> = Family::default();
+        build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
+        // From a cached answer to one that waited for its fetch.
+        let buckets = [0.000_01, 0.000_1, 0.001, 0.01, 0.1, 1.0, 8.0];
+        let metrics = Self {
+            refreshes: Family::default(),
+            platform_requests: Family::default(),
+            requests: Family::default(),
+            duration: Histogram::new(buckets),
+            expiry: Family::default(),
+            generation: Family::default(),
+            rejected: Family::default(),
+            unusual: Family::default(),
+            registry: Registry::default(),
+        };
+        registry.register("refresh", "Fetches by what came of them", metrics.refreshes.clone());
+        registry.register(
+            "platform_requests",
+            "Requests to the platform by status code",
+            metrics.platform_requests.clone(),
+        );
+        registry.register("requests", "Requests over the socket", metrics.requests.clone());
+        registry.register("request_duration_seconds", "From connection to answer", metrics.duration.clone());
+        registry.register(
+            "token_expiry_seconds",
+            "Seconds until what is served dies, 0 where nothing can be served",
+            metrics.expiry.clone(),
+        );
+        registry.register("token_generation", "How many different ones were held", metrics.generation.clone());
+        registry.register("rejected", "Credentials that a host rejected", metrics.rejected.clone());
+        registry.register("restarts", "How often the daemon was started again", counted);
+        registry.register("unusual_rate", "Minutes in which a user asked unusually often", metrics.unusual.clone());
+        registry.register("build_info", "The running version", build);
+        Self { registry, ..metrics }
+    }
+
+    /// `client`: as the request says, where one was read.
+    pub fn request(&self, client: Option<Client>, outcome: Served, took: Duration) {
+        let client = client.map_or("unknown", Client::name);
+        self.requests.get_or_create(&Request { client, outcome: outcome.name() }).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// What came of one event of the refresh machine, for a credential with this
+    /// kind of source.
+    pub fn refreshed(&self, credential: &str, source: Option<Provenance>, outcome: Outcome) {
+        let (word, class) = match outcome {
+            Outcome::Refreshed { .. } => ("refreshed", "none"),
+            Outcome::SameToken => ("same_token", "none"),
+            Outcome::Shorter => ("shorter", "none"),
+            Outcome::Failed(class) => ("failed", class.name()),
+            Outcome::Rejected | Outcome::FallbackRejected => {
+                self.rejected.get_or_create(&Credential { credential: credential.into() }).inc();
+                return;
+            }
+            _ => return,
+        };
+        self.refreshes.get_or_create(&Refresh { credential: credential.into(), outcome: word, class }).inc();
+        // A failure of this class sent nothing: no bearer, or no usable address.
+        let sent = !matches!(outcome, Outcome::Failed(Class::Config));
+        if source == Some(Provenance::Platform) && sent {
+            self.platform_requests.get_or_create(&Code { credential: credential.into(), code: code(outcome) }).inc();
+        }
+    }
+
+    pub fn unusual_rate(&self, uid: u32) {
+        self.unusual.get_or_create(&User { uid }).inc();
+    }
+
+    /// All of it as text, with the gauges as of now.
+    #[must_use]
+    pub fn encode(&self, table: &Table, now: Moment) -> String {
+        self.expiry.clear();
+        for credential in &table.credentials {
+            let label = Credential { credential: credential.name.to_string() };
+            let facts = credential.reader.held().facts(now);
+            self.generation.get_or_create(&label).set(facts.generation as i64);
+            // A counter that appears with its first event shows no increase.
+            self.rejected.get_or_create(&label).inc_by(0);
+            // A series that ends where the trouble begins would silence its alarm.
+            let left = match facts.state {
+                State::Expired | State::Rejected | State::Unavailable => Some(Duration::ZERO),
+                _ => facts.expires_in,
+            };
+            if let Some(left) = left {
+                self.expiry.get_or_create(&label).set(left.as_secs_f64());
+            }
+        }
+        let mut out = String::new();
+        // Writing to a string can't fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+fn code(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Failed(class) => match class {
+            Class::Http401 => "401",
+            Class::Http403 => "403",
+            Class::Http404 => "404",
+            Class::Http429 => "429",
+            Class::Http5xx => "5xx",
+            Class::HttpOther => "other",
+            Class::Body | Class::Expired => "200",
+            Class::Connect | Class::Timeout | Class::Tls | Class::Config => "none",
+        },
+        _ => "200",
+    }
+}
+
+impl Served {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Silent => "silent",
+            Self::Refused => "refused",
+            Self::Denied => "denied",
+            Self::Malformed => "malformed",
+            Self::Late => "late",
+            Self::Lost => "lost",
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What the socket side knows: the credentials, who may have them, and which
+//! origin belongs to which. Replaced as a whole by a reload.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use nix::unistd::Uid;
+
+use crate::credential::scope::{Index, Scopes};
+use crate::daemon::store::Reader;
+use crate::system::peer::Admission;
+
+pub struct Table {
+    pub admission: Admission,
+    pub scopes: Scopes,
+    pub credentials: Vec<Credential>,
+    /// The configuration's file, and its sinks by their names: for `status`.
+    pub config_file: Option<PathBuf>,
+    pub sinks: Vec<&'static str>,
+}
+
+pub struct Credential {
+    pub name: Arc<str>,
+    pub username: Arc<str>,
+    /// Whether its user name stands for nobody, so that another one in the
+    /// request is overridden rather than another account's.
+    pub is_token: bool,
+    /// The origins as they were configured; empty where it takes what is left.
+    pub origins: Vec<String>,
+    /// Whether it was told its origins.
+    pub scoped: bool,
+    /// Who may have it, beside root and the daemon's user; `None` for whoever
+    /// is admitted.
+    pub allow: Option<Vec<Uid>>,
+    /// Its source, as `status` names it while nothing is held.
+    pub source: &'static str,
+    /// What to set, where it has no source at all.
+    pub missing: Option<Box<str>>,
+    /// [`crate::daemon::lease_memory::fingerprint`]
+    pub fingerprint: [u8; 32],
+    pub refreshable: bool,
+    /// The least time between two refreshes that an agent asked for.
+    pub forced_min_gap: Duration,
+    pub reader: Reader,
+    /// How often it was handed out.
+    pub requests: Arc<AtomicU64>,
+}
+
+impl Table {
+    #[must_use]
+    pub fn get(&self, index: Index) -> Option<&Credential> {
+        self.credentials.get(index)
+    }
+
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Credential> {
+        self.credentials.iter().find(|c| &*c.name == name)
+    }
+
+    /// Whether an admitted user may have this credential.
+    #[must_use]
+    pub fn may_have(&self, credential: &Credential, uid: Uid) -> bool {
+        credential.allow.as_ref().is_none_or(|uids| uids.contains(&uid)) || self.admission.is_operator(uid)
+    }
+}

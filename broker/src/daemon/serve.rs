@@ -1,0 +1,316 @@
+//! The composition root: from a configuration to a running daemon, and from a
+//! signal to its next configuration or its end.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::config;
+use crate::config::Config;
+use crate::credential::lease::Failure;
+use crate::daemon::assemble::{Assembled, AtWork, assemble};
+use crate::daemon::audit::Audit;
+use crate::daemon::driver::{Driver, Observed, Observer};
+use crate::daemon::lease_memory::{self, Inherited, LeaseSaver};
+use crate::daemon::metrics::Metrics;
+use crate::daemon::refresh_log::Journal;
+use crate::daemon::refresh_notifier::Outlet;
+use crate::daemon::server::scrape::{ListenError, Listener};
+use crate::daemon::server::{Command, Service, accept};
+use crate::daemon::service_manager::ServiceManager;
+use crate::daemon::status::About;
+use crate::errands::Errands;
+use crate::refresh::Outcome;
+use crate::system::clock;
+
+/// How long a daemon that was told to stop goes on for those who already wait
+/// for an answer: a platform's usual round trip, and little beside the second
+/// or two that a container or a service is given to stop.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// What the daemon is started with.
+pub struct Serve {
+    pub config: Config,
+    pub listener: UnixListener,
+    /// Reads the configuration again, for a reload: its faults in words.
+    pub reread: Box<dyn Fn() -> Result<Config, String>>,
+    /// Makes another log filter hold.
+    pub refilter: Box<dyn Fn(&str)>,
+    /// From the daemon before this one.
+    pub inherited: Inherited,
+    /// The line to the helper process, if one was needed.
+    pub errands: Option<std::os::unix::net::UnixStream>,
+    pub sandbox: String,
+    /// Who started this daemon, and holds its leases for the next.
+    pub manager: ServiceManager,
+    /// How often a daemon was started again before this one.
+    pub restarts: u64,
+}
+
+#[derive(Debug)]
+pub enum ServeError {
+    Io(io::Error),
+    Source(Failure),
+    Audit(io::Error),
+    Metrics(ListenError),
+    /// The helper process has ended: only a new daemon has a new one.
+    Helper,
+}
+
+impl Serve {
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// What keeps it from starting, or from going on.
+    pub async fn run(self) -> Result<(), ServeError> {
+        let Self { config, listener, reread, refilter, inherited, errands, sandbox, manager, restarts } = self;
+        let mut signals = Signals::new()?;
+        let metrics = Arc::new(Metrics::new(restarts));
+        let outlet = Arc::new(Outlet::new(errands.map(Errands::over).transpose()?, &config));
+        let manager = Arc::new(manager);
+        let Inherited { carried, sequence, names } = inherited;
+        let saver = Arc::new(LeaseSaver::new(Arc::clone(&manager), sequence, names));
+        let observer = observer(Arc::clone(&metrics), Arc::clone(&outlet), Arc::clone(&saver));
+        let Assembled { table, drivers } = assemble(&config, None, &carried, &observer, outlet.errands())?;
+        let audit = Audit::new(config.log.format, config.log.audit_file.as_deref()).map_err(ServeError::Audit)?;
+        let about = About { started: clock::now().boot, sandbox, restarts };
+        let (commands, mut orders) = mpsc::channel(8);
+        let service = Arc::new(Service::new(table, audit, metrics, about, commands));
+        let mut scraping = JoinSet::new();
+        if let Some(at) = &config.metrics {
+            scraping.spawn(Listener::new(at).await?.serve(Arc::clone(&service)));
+        }
+        let mut refreshing = Refreshing::default();
+        refreshing.start(drivers);
+        let waiting = TaskTracker::new();
+        let accepting = accept::serve(listener, Arc::clone(&service), waiting.clone());
+        tokio::pin!(accepting);
+        let living = manager.live();
+        tokio::pin!(living);
+        manager.ready();
+        saver.replace(&service.table());
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %config.socket.path.display(), "serving");
+        let mut running = Running { config, reread, refilter };
+        loop {
+            let reload = tokio::select! {
+                ended = &mut accepting => return Ok(ended?),
+                error = refreshing.fault() => return Err(error.into()),
+                asked = signals.next() => match asked {
+                    Asked::Stop => {
+                        manager.stopping();
+                        tracing::info!("stopping");
+                        waiting.close();
+                        let _ = timeout(LAST_ANSWERS, waiting.wait()).await;
+                        return Ok(());
+                    }
+                    Asked::Reload => None,
+                },
+                Some(Command::Reload(answer)) = orders.recv() => Some(answer),
+                Err(error) = &mut living => return Err(error.into()),
+                () = outlet.helper_gone() => return Err(ServeError::Helper),
+            };
+            manager.reloading();
+            let outcome = running.reload(&service, &observer, &outlet);
+            saver.replace(&service.table());
+            let told = match outcome {
+                Ok(drivers) => {
+                    tracing::info!("configuration reloaded");
+                    let table = service.table();
+                    refreshing.keep(|name| table.named(name).is_some());
+                    refreshing.start(drivers);
+                    Ok(())
+                }
+                Err(faults) => {
+                    tracing::error!("configuration not reloaded, the running one stays: {faults}");
+                    Err(faults)
+                }
+            };
+            manager.ready();
+            if let Some(answer) = reload {
+                let _ = answer.send(told);
+            }
+        }
+    }
+}
+
+/// What a reload starts from.
+struct Running {
+    /// The one in force.
+    config: Config,
+    reread: Box<dyn Fn() -> Result<Config, String>>,
+    refilter: Box<dyn Fn(&str)>,
+}
+
+impl Running {
+    /// Takes up the configuration as it is now, or leaves all as it was.
+    fn reload(&mut self, service: &Service, observer: &Observer, outlet: &Outlet) -> Result<Vec<Driver>, String> {
+        let mut config = (self.reread)()?;
+        let table = service.table();
+        let at_work = AtWork { config: &self.config, table: &table };
+        let next = assemble(&config, Some(at_work), &lease_memory::of_table(&table), observer, outlet.errands());
+        let next = next.map_err(|failure| failure.message)?;
+        let audit = service.audit.reopen(config.log.audit_file.as_deref());
+        audit.map_err(|error| {
+            format!("the audit file can't be opened: {error}; another folder than the one at the start needs a restart")
+        })?;
+        (self.refilter)(&config.log.filter);
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        keep_what_a_start_decides(&self.config, &mut config);
+        outlet.reload(&config);
+        service.replace_table(next.table);
+        self.config = config;
+        Ok(next.drivers)
+    }
+}
+
+/// The refresh of each credential, by its name.
+#[derive(Default)]
+struct Refreshing {
+    tasks: JoinSet<io::Result<()>>,
+    handles: BTreeMap<Arc<str>, AbortHandle>,
+}
+
+impl Refreshing {
+    /// In place of those of the same names, whose callers find the new ones in
+    /// the table.
+    fn start(&mut self, drivers: Vec<Driver>) {
+        for driver in drivers {
+            let name = Arc::clone(&driver.name);
+            if let Some(old) = self.handles.insert(name, self.tasks.spawn(driver.run())) {
+                old.abort();
+            }
+        }
+    }
+
+    fn keep(&mut self, is_wanted: impl Fn(&str) -> bool) {
+        self.handles.retain(|name, task| {
+            let wanted = is_wanted(name);
+            if !wanted {
+                task.abort();
+            }
+            wanted
+        });
+    }
+
+    /// What ended one that should go on; for ever where nothing does.
+    async fn fault(&mut self) -> io::Error {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(Err(error))) => return error,
+                // A reload ends one.
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// What a reload can't change stays as it is, and it says so.
+fn keep_what_a_start_decides(running: &Config, read: &mut Config) {
+    for (key, differs) in [
+        ("[socket] path, mode, group", changed(&running.socket, &read.socket)),
+        ("[metrics] listen", running.metrics != read.metrics),
+        ("[log] format", running.log.format != read.log.format),
+    ] {
+        if differs {
+            tracing::warn!("{key}: another value was read, and holds from the next start on");
+        }
+    }
+    read.socket = config::Socket { allow: std::mem::take(&mut read.socket.allow), ..running.socket.clone() };
+    read.metrics.clone_from(&running.metrics);
+    read.log.format = running.log.format;
+}
+
+fn changed(running: &config::Socket, read: &config::Socket) -> bool {
+    (&running.path, running.mode, running.group) != (&read.path, read.mode, read.group)
+}
+
+/// Lease memory, log, metrics, sinks and hooks of everything that the refresh
+/// side does.
+fn observer(metrics: Arc<Metrics>, outlet: Arc<Outlet>, saver: Arc<LeaseSaver>) -> Observer {
+    let journal = Journal::default();
+    Arc::new(move |Observed { credential, source, outcome, held }| {
+        if outcome != Outcome::RejectedAgain {
+            saver.observe(credential, held);
+        }
+        metrics.refreshed(credential, source, outcome);
+        outlet.observe(credential, outcome, held);
+        journal.note(credential, outcome, held, clock::now());
+    })
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.term.recv() => Asked::Stop,
+            _ = self.int.recv() => Asked::Stop,
+            _ = self.reload.recv() => Asked::Reload,
+        }
+    }
+}
+
+enum Asked {
+    Stop,
+    Reload,
+}
+
+impl From<io::Error> for ServeError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ListenError> for ServeError {
+    fn from(error: ListenError) -> Self {
+        Self::Metrics(error)
+    }
+}
+
+impl From<Failure> for ServeError {
+    fn from(failure: Failure) -> Self {
+        Self::Source(failure)
+    }
+}
+
+impl std::fmt::Display for ServeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "the daemon can't go on: {error}"),
+            Self::Audit(error) => write!(
+                f,
+                "the audit file can't be opened: {error}; make its folder and let uid {} write there, or correct audit_file below [log]",
+                nix::unistd::geteuid()
+            ),
+            Self::Metrics(error) => write!(f, "{error}"),
+            Self::Source(failure) => write!(f, "{}", failure.message),
+            Self::Helper => f.write_str(
+                "the helper process that runs commands, sinks and hooks has ended; the daemon ends too, so that \
+                 whoever supervises it starts both again",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}

@@ -1,0 +1,58 @@
+//! Who asks unusually often: a loop that fails and asks again, or somebody who
+//! collects. It is served all the same; a log line and a counter tell of it,
+//! once a minute.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::unistd::Uid;
+
+use crate::system::time::Boot;
+
+/// Requests of one user in a minute that nobody wonders about. A busy build
+/// with submodules makes a few hundred.
+pub const USUAL: u32 = 1_000;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[derive(Default)]
+pub struct Rates(Mutex<BTreeMap<u32, Window>>);
+
+struct Window {
+    began: Boot,
+    requests: u32,
+}
+
+impl Rates {
+    /// Counts one request; true for the first one too many of a minute. Only
+    /// admitted users come here, so there are few.
+    pub fn is_unusual(&self, uid: Uid, now: Boot) -> bool {
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = windows.entry(uid.as_raw()).or_insert(Window { began: now, requests: 0 });
+        if now >= window.began + MINUTE {
+            *window = Window { began: now, requests: 0 };
+        }
+        window.requests = window.requests.saturating_add(1);
+        window.requests == USUAL + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_user_too_many_requests_is_told_once_a_minute() {
+        let (rates, uid) = (Rates::default(), Uid::from_raw(1000));
+        let told = |second| (0..3 * USUAL).filter(|_| rates.is_unusual(uid, Duration::from_secs(second))).count();
+        assert_eq!((told(0), told(59), told(60), told(61)), (1, 0, 1, 0));
+    }
+
+    #[test]
+    fn users_are_counted_apart() {
+        let rates = Rates::default();
+        let unusual = (0..USUAL * 2).any(|n| rates.is_unusual(Uid::from_raw(n % 2), Duration::ZERO));
+        assert!(!unusual);
+    }
+}

@@ -1,0 +1,93 @@
+//! The log of refused users: one line each, and then one a minute at most, for
+//! so many users in a minute, so that whoever is refused can't fill the log.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use nix::unistd::Uid;
+
+use crate::system::log_limit::{MINUTE, Quiet};
+use crate::system::peer::{Admission, Peer};
+use crate::system::time::Boot;
+
+/// Users remembered. Where all of them had their line within the last minute,
+/// a further one has none.
+const USERS: usize = 64;
+
+#[derive(Default)]
+pub struct Refusals(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    users: BTreeMap<u32, Quiet>,
+    /// How often a user that isn't remembered went without a line.
+    others: u64,
+}
+
+impl Refusals {
+    pub fn note(&self, peer: Peer, admission: &Admission, now: Boot) {
+        let Some(unlogged) = self.due(peer.uid, now) else {
+            return;
+        };
+        tracing::warn!(
+            uid = peer.uid.as_raw(),
+            pid = peer.pid,
+            expected = admission.expected(),
+            unlogged,
+            "refused a user that may not ask; if it should, name it in [socket] allow_users and reload, or in MOLECULE_BROKER_ALLOW_USERS before the next start",
+        );
+    }
+
+    /// Whether a line is due, and how many went without one since the last.
+    fn due(&self, uid: Uid, now: Boot) -> Option<u64> {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !seen.users.contains_key(&uid.as_raw()) && seen.users.len() == USERS && !seen.forget_one(now) {
+            seen.others += 1;
+            return None;
+        }
+        let unlogged = seen.users.entry(uid.as_raw()).or_default().due(now, MINUTE)?;
+        Some(unlogged + std::mem::take(&mut seen.others))
+    }
+}
+
+impl Seen {
+    /// Makes room: whether there is one whose line is old enough.
+    fn forget_one(&mut self, now: Boot) -> bool {
+        let oldest = self.users.iter().min_by_key(|(_, quiet)| quiet.said()).map(|(uid, quiet)| (*uid, quiet.said()));
+        match oldest {
+            Some((uid, said)) if said.is_none_or(|said| now >= said + MINUTE) => self.users.remove(&uid).is_some(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn rule24_a_refused_user_is_logged_once_a_minute_with_what_was_left_out() {
+        let refusals = Refusals::default();
+        let uid = Uid::from_raw(1001);
+        let at = Duration::from_secs;
+        assert_eq!(refusals.due(uid, at(1)), Some(0));
+        assert_eq!(refusals.due(uid, at(2)), None);
+        assert_eq!(refusals.due(uid, at(3)), None);
+        assert_eq!(refusals.due(Uid::from_raw(1002), at(3)), Some(0));
+        assert_eq!(refusals.due(uid, at(62)), Some(2));
+    }
+
+    /// Who has a range of uids (newuidmap(1)) could come with another each time.
+    #[test]
+    fn rule24_however_many_users_are_refused_their_lines_and_their_memory_are_bounded() {
+        let refusals = Refusals::default();
+        let lines = |at| (0..1000).filter_map(|uid| refusals.due(Uid::from_raw(uid), at)).collect::<Vec<_>>();
+        assert_eq!(lines(Duration::from_secs(1)), [0; USERS]);
+        let later = lines(Duration::from_secs(62));
+        assert_eq!(later.len(), USERS);
+        assert_eq!(later.iter().sum::<u64>(), 1000 - USERS as u64, "the rest is counted");
+        assert_eq!(refusals.0.lock().unwrap().users.len(), USERS);
+    }
+}

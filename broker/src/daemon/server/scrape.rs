@@ -1,0 +1,139 @@
+//! Serves the metrics over HTTP, on a loopback address or a Unix socket.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::Service;
+use crate::config::Listen;
+use crate::system::clock;
+use crate::system::listening_socket::{BoundSocket, SocketError, SocketPlan};
+use crate::system::log_limit::{MINUTE, Quiet};
+
+/// Scrapers at a time; a further one waits.
+const SCRAPERS: usize = 4;
+
+/// For one scrape, all in all.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long to rest when no connection can be taken.
+const REST: Duration = Duration::from_millis(500);
+
+/// As OpenMetrics 1.0 has it ("Overall structure").
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub enum Listener {
+    Tcp(TcpListener),
+    /// With what removes its file at the end.
+    Unix(UnixListener, #[expect(dead_code, reason = "kept for its end")] BoundSocket),
+}
+
+#[derive(Debug)]
+pub enum ListenError {
+    Tcp(io::Error),
+    Unix(SocketError),
+}
+
+impl Listener {
+    /// # Errors
+    /// The address is taken, or the socket can't be there.
+    pub async fn new(at: &Listen) -> Result<Self, ListenError> {
+        match at {
+            Listen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await.map_err(ListenError::Tcp)?)),
+            Listen::Unix(path) => {
+                let plan = SocketPlan { path: path.clone(), mode: 0o666, group: None, make_folder: false };
+                let (listener, bound) = plan.bind().map_err(ListenError::Unix)?;
+                Ok(Self::Unix(UnixListener::from_std(listener).map_err(ListenError::Tcp)?, bound))
+            }
+        }
+    }
+
+    /// Serves until it is dropped. The numbers name no secret, so whoever can
+    /// reach them may read them.
+    pub async fn serve(self, service: Arc<Service>) {
+        let permits = Arc::new(Semaphore::new(SCRAPERS));
+        let mut complaints = Quiet::default();
+        while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+            let service = Arc::clone(&service);
+            let accepted = match &self {
+                Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Wire::Tcp(stream)),
+                Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Wire::Unix(stream)),
+            };
+            match accepted {
+                Err(error) => {
+                    if let Some(unlogged) = complaints.due(clock::now().boot, MINUTE) {
+                        tracing::warn!(%error, unlogged, "no scraper can be taken");
+                    }
+                    tokio::time::sleep(REST).await;
+                }
+                Ok(wire) => {
+                    tokio::spawn(async move {
+                        let _permit = permit;
+                        let _ = timeout(DEADLINE, wire.answer(service)).await;
+                    });
+                }
+            }
+        }
+    }
+}
+
+enum Wire {
+    Tcp(tokio::net::TcpStream),
+    Unix(tokio::net::UnixStream),
+}
+
+impl Wire {
+    async fn answer(self, service: Arc<Service>) {
+        match self {
+            Self::Tcp(stream) => answer(stream, service).await,
+            Self::Unix(stream) => answer(stream, service).await,
+        }
+    }
+}
+
+async fn answer(wire: impl AsyncRead + AsyncWrite + Unpin, service: Arc<Service>) {
+    let respond = service_fn(|request: Request<Incoming>| {
+        let response = respond(&request, &service);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut http = http1::Builder::new();
+    // A scraper that breaks off has lost its scrape and no more.
+    let _ = http.keep_alive(false).max_buf_size(8 * 1024).serve_connection(TokioIo::new(wire), respond).await;
+}
+
+fn respond(request: &Request<Incoming>, service: &Service) -> Response<Full<Bytes>> {
+    let (status, body) = match (request.method(), request.uri().path()) {
+        (&Method::GET, "/metrics") => (StatusCode::OK, service.metrics.encode(&service.table(), clock::now())),
+        (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned()),
+        _ => (StatusCode::NOT_FOUND, "only /metrics\n".to_owned()),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let kind = hyper::header::HeaderValue::from_static(CONTENT_TYPE);
+    response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
+    response
+}
+
+impl std::fmt::Display for ListenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(error) => write!(f, "the metrics can't be served at their configured address: {error}"),
+            Self::Unix(error) => write!(f, "the metrics can't be served: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}

@@ -1,0 +1,128 @@
+//! Health as data: what `status --json` prints and the table is made of. The
+//! keys are known to dashboards: new ones may come, none is renamed.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use molecule_protocol::encoding;
+use molecule_protocol::limits::PROTOCOL;
+use serde::{Deserialize, Serialize};
+
+use crate::daemon::audit::joinable;
+use crate::daemon::registry::{self, Table};
+use crate::system::time::{Boot, Moment};
+
+/// What never changes while the daemon runs.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub started: Boot,
+    /// How far the process has locked itself in.
+    pub sandbox: String,
+    /// How often a daemon was started again before this one.
+    pub restarts: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub protocol: u32,
+    pub pid: u32,
+    pub uptime_s: u64,
+    #[serde(default)]
+    pub restarts: u64,
+    pub healthy: bool,
+    pub sandbox: String,
+    /// The file that the daemon reads its configuration from.
+    #[serde(default)]
+    pub config_file: Option<String>,
+    /// Its sinks, as `MOLECULE_BROKER_SINKS` names them.
+    #[serde(default)]
+    pub sinks: Vec<String>,
+    pub credentials: Vec<Credential>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Credential {
+    pub name: String,
+    pub state: String,
+    /// Which source gave what is served, or the configured one.
+    pub source: String,
+    pub origins: Vec<String>,
+    pub scoped: bool,
+    /// Whether it has a source that is asked again and again.
+    #[serde(default)]
+    pub refreshable: bool,
+    /// Whether it can be given out now.
+    pub serving: bool,
+    pub generation: u64,
+    pub expires_in_s: Option<u64>,
+    pub next_refresh_in_s: Option<u64>,
+    pub last_success_ago_s: Option<u64>,
+    pub last_error: Option<LastError>,
+    pub consecutive_failures: u32,
+    pub upstream_cached: bool,
+    pub suspect: bool,
+    pub token_sha256: Option<String>,
+    pub requests: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastError {
+    pub class: String,
+    pub message: String,
+    pub ago_s: u64,
+}
+
+/// The status on one line.
+#[must_use]
+pub fn json(about: &About, table: &Table, now: Moment) -> String {
+    serde_json::to_string(&take(about, table, now)).unwrap_or_default()
+}
+
+#[must_use]
+pub fn take(about: &About, table: &Table, now: Moment) -> Status {
+    let credentials: Vec<_> = table.credentials.iter().map(|c| credential(c, now)).collect();
+    Status {
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol: PROTOCOL,
+        pid: std::process::id(),
+        uptime_s: now.boot.saturating_sub(about.started).as_secs(),
+        restarts: about.restarts,
+        healthy: table.credentials.iter().all(|c| c.reader.held().state(now).is_healthy()),
+        sandbox: about.sandbox.clone(),
+        config_file: table.config_file.as_ref().map(|file| file.display().to_string()),
+        sinks: table.sinks.iter().map(ToString::to_string).collect(),
+        credentials,
+    }
+}
+
+fn credential(credential: &registry::Credential, now: Moment) -> Credential {
+    let held = credential.reader.held();
+    let facts = held.facts(now);
+    let seconds = |length: Duration| length.as_secs();
+    let last_error = held.last_error.as_deref().map(|trouble| LastError {
+        class: trouble.failure.class.name().into(),
+        message: trouble.failure.message.clone(),
+        ago_s: facts.last_error_ago.map_or(0, seconds),
+    });
+    let digest = held.live(now).filter(|lease| joinable(lease)).map(|lease| encoding::base64_digest(&lease.sha256));
+    Credential {
+        name: credential.name.to_string(),
+        state: facts.state.name().into(),
+        source: facts.source.map_or(credential.source, |s| s.name()).into(),
+        origins: credential.origins.clone(),
+        scoped: credential.scoped,
+        refreshable: credential.refreshable,
+        serving: facts.serving,
+        generation: facts.generation,
+        expires_in_s: facts.expires_in.map(seconds),
+        next_refresh_in_s: facts.next_refresh_in.map(seconds),
+        last_success_ago_s: facts.last_success_ago.map(seconds),
+        last_error,
+        consecutive_failures: held.consecutive_failures,
+        upstream_cached: held.upstream_cached,
+        suspect: facts.suspect,
+        token_sha256: digest.map(|d| String::from_utf8_lossy(&d).into_owned()),
+        requests: credential.requests.load(Ordering::Relaxed),
+    }
+}

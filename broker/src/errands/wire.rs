@@ -1,0 +1,110 @@
+//! What daemon and helper say to each other: a line of JSON each. The daemon
+//! names what is to be done; what that is stands in the configuration.
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use zeroize::Zeroizing;
+
+use crate::credential::lease::Class;
+use crate::system::secret_buffer::SecretBuffer;
+
+/// The longest line: what a command printed, escaped.
+const MAX_LINE: usize = 512 * 1024;
+
+#[derive(Serialize, Deserialize)]
+pub struct Request {
+    pub id: u64,
+    pub errand: Errand,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Errand {
+    /// Bring the token to the configured sinks.
+    Sink {
+        #[serde(with = "text")]
+        token: Zeroizing<String>,
+    },
+    /// Run the program that is configured for the event.
+    Hook(Happened),
+    /// Run the command of the credential with this name.
+    Fetch { credential: String },
+    /// Read the configuration again.
+    Reload,
+}
+
+/// What a hook is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Happened {
+    pub credential: String,
+    pub outcome: String,
+    pub class: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Report {
+    pub id: u64,
+    pub result: Result<Option<Printed>, Trouble>,
+}
+
+/// What a command brought: a credential, as it was printed.
+#[derive(Serialize, Deserialize)]
+pub struct Printed(#[serde(with = "text")] pub Zeroizing<String>);
+
+/// Why an errand failed. Fit to be shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Trouble {
+    pub message: String,
+    /// The name of its [`Class`].
+    pub class: String,
+}
+
+impl Trouble {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), class: Class::Config.name().into() }
+    }
+}
+
+/// # Errors
+/// The other side is gone.
+pub async fn send(to: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) -> std::io::Result<()> {
+    let mut line = SecretBuffer::with_capacity(1024);
+    serde_json::to_writer(&mut line, what)?;
+    line.push(b'\n');
+    to.write_all(&line).await
+}
+
+/// A secret on its way: overwritten when done with, on both sides.
+mod text {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use zeroize::Zeroizing;
+
+    pub fn serialize<S: Serializer>(text: &Zeroizing<String>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
+        String::deserialize(from).map(Zeroizing::new)
+    }
+}
+
+/// The lines of the other side.
+pub struct Lines<R>(BufReader<R>);
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub fn new(from: R) -> Self {
+        Self(BufReader::new(from))
+    }
+
+    /// `None` at the end. May be dropped while it waits, between lines only.
+    pub async fn next<T: for<'a> Deserialize<'a>>(&mut self) -> Option<T> {
+        let mut line = SecretBuffer::with_capacity(1024);
+        while line.last() != Some(&b'\n') && line.len() < MAX_LINE {
+            let available = self.0.fill_buf().await.ok().filter(|bytes| !bytes.is_empty())?;
+            let end = available.iter().position(|&b| b == b'\n').map_or(available.len(), |at| at + 1);
+            line.extend(&available[..end]);
+            self.0.consume(end);
+        }
+        serde_json::from_slice(&line).ok()
+    }
+}

@@ -1,0 +1,92 @@
+//! Logs the real gh in, as the old refresher did: the token on stdin, and
+//! neither of the variables that gh would take for it (gh help auth login).
+
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::Uid;
+use zeroize::Zeroizing;
+
+use crate::runner::child::{self, Job};
+use crate::system::environment;
+use crate::system::trust;
+use crate::system::users::User;
+
+/// gh asks GitHub once who the token is.
+const TIME: Duration = Duration::from_secs(30);
+
+/// Where the shim keeps the gh whose place it took.
+const MOVED: &str = "gh.distrib";
+
+/// # Errors
+/// There is no gh, or it says no.
+pub async fn log_in(token: &Zeroizing<String>, host: &str, user: &User) -> Result<(), String> {
+    let gh = find(environment::os("PATH"), user.uid)
+        .ok_or("gh isn't on PATH, so it can't be logged in; install it or drop the sink gh")?;
+    let home = user.home.as_ref().ok_or_else(|| format!("user {} has no home folder for gh's login", user.name))?;
+    let mut env = crate::runner::minimal_environment(&["GH_CONFIG_DIR", "XDG_CONFIG_HOME"]);
+    env.insert("HOME".into(), home.display().to_string());
+    env.insert("USER".into(), user.name.clone());
+    env.insert("GH_NO_UPDATE_NOTIFIER".into(), "1".into());
+    env.insert("GH_TELEMETRY".into(), "false".into());
+    env.insert("GH_PROMPT_DISABLED".into(), "1".into());
+    let mut argv = vec![gh.into_os_string()];
+    argv.extend(["auth", "login", "--with-token"].map(OsString::from));
+    // The option takes no host with a port, the variable does (gh 2.46).
+    if host.contains(':') {
+        env.insert(molecule_protocol::gh::HOST.into(), host.into());
+    } else {
+        argv.extend(["--hostname", host].map(OsString::from));
+    }
+    child::run(Job { argv: &argv, env, stdin: Some(token), user: Some(user), time: TIME }).await
+}
+
+#[must_use]
+pub fn is_there() -> bool {
+    find(environment::os("PATH"), Uid::effective()).is_some()
+}
+
+/// The one that was moved aside comes first. The shim under the name gh would
+/// do as well: it passes `auth login` on. It runs as the `user`, so nobody but
+/// that one and root may have put it there.
+fn find(path: Option<OsString>, user: Uid) -> Option<PathBuf> {
+    let folders: Vec<PathBuf> = std::env::split_paths(&path?).filter(|folder| trust::is_theirs(folder, user)).collect();
+    let moved = folders.iter().map(|folder| folder.join(MOVED));
+    moved.chain(folders.iter().map(|folder| folder.join("gh"))).find(|file| can_run(file))
+}
+
+fn can_run(file: &Path) -> bool {
+    file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    #[test]
+    fn a_gh_that_somebody_else_could_have_put_there_is_not_run() {
+        let root = tempfile::tempdir().unwrap();
+        let (first, second) = (root.path().join("first"), root.path().join("second"));
+        for (folder, name) in [(&first, MOVED), (&second, "gh")] {
+            fs::create_dir(folder).unwrap();
+            fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+            fs::write(folder.join(name), "").unwrap();
+            fs::set_permissions(folder.join(name), Permissions::from_mode(0o755)).unwrap();
+        }
+        let found = || find(std::env::join_paths([&first, &second]).ok(), Uid::effective()).unwrap();
+        assert_eq!(found(), first.join(MOVED));
+        fs::set_permissions(&first, Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(found(), second.join("gh"));
+        fs::set_permissions(&first, Permissions::from_mode(0o755)).unwrap();
+        if chown(&first, Some(12345), None).is_err() {
+            println!("SKIP: only root can give a folder away");
+            return;
+        }
+        assert_eq!(found(), second.join("gh"));
+    }
+}

@@ -1,0 +1,114 @@
+//! Exec stages: a child of the supervisor runs one of these steps, then execs
+//! the daemon or the command.
+//!
+//! A stage changes the user, restores the signal mask and sets the variables
+//! that hold a pid. It is a program of its own (this one, started again)
+//! because hardly anything is allowed between fork(2) and exec
+//! (signal-safety(7)).
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io::{self, IsTerminal};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use nix::sys::signal::SigSet;
+use nix::unistd::{Uid, geteuid, getpgrp, initgroups, setgid, setgroups, setuid, tcsetpgrp};
+
+use super::{FAILED, NAME, OURSELVES};
+use crate::system::inherited_fds;
+use crate::system::users::{self, User};
+
+pub(super) const DAEMON: &str = "@daemon";
+pub(super) const COMMAND: &str = "@command";
+
+const CANNOT_RUN: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// The child that becomes a daemon as this user. `last` is the last descriptor
+/// it gets.
+pub(super) fn daemon(user: &str, last: usize) -> Command {
+    let mut command = ourselves(DAEMON);
+    command.arg(user).arg(last.to_string());
+    command
+}
+
+/// The child that becomes a command as this user.
+pub(super) fn command(user: &str, argv: &[OsString]) -> Command {
+    let mut command = ourselves(COMMAND);
+    command.arg(user).args(argv);
+    command
+}
+
+pub(super) fn ourselves(word: &str) -> Command {
+    let mut command = Command::new(OURSELVES);
+    command.arg0(NAME).arg(word);
+    command
+}
+
+pub(super) type Failed = (u8, String);
+
+pub(super) fn become_daemon(args: &[OsString]) -> Result<ExitCode, Failed> {
+    let failed = |error: String| (FAILED, format!("the daemon can't be started: {error}"));
+    let [user, last, arguments @ ..] = args else { return Err(failed("arguments are missing".into())) };
+    let last = last.to_str().and_then(|last| last.parse().ok()).ok_or_else(|| failed("a number is missing".into()))?;
+    become_user(user).map_err(failed)?;
+    inherited_fds::close_above(last);
+    let _ = SigSet::empty().thread_set_mask();
+    let pid = std::process::id().to_string();
+    let mut serve = Command::new(OURSELVES);
+    serve.arg0(NAME).args(arguments).env("LISTEN_PID", &pid).env("WATCHDOG_PID", &pid);
+    Err(failed(serve.exec().to_string()))
+}
+
+pub(super) fn become_command(args: &[OsString]) -> Result<ExitCode, Failed> {
+    let [user, program, arguments @ ..] = args else { return Err((FAILED, "the command is missing".into())) };
+    let user = become_user(user).map_err(|error| (FAILED, format!("can't run the command: {error}")))?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if let Some(user) = user {
+        // As su(1) and gosu have it; the shell is for login shells to set.
+        command.env("HOME", user.home.as_deref().unwrap_or(Path::new("/")));
+        command.env("USER", &user.name).env("LOGNAME", &user.name);
+    }
+    // In its own group, as under docker-init: the terminal's signals go to the
+    // command and not to its daemon. Signals are still blocked, so the
+    // terminal takes this from a background process (tcsetpgrp(3)).
+    if io::stdin().is_terminal() {
+        let _ = tcsetpgrp(io::stdin(), getpgrp());
+    }
+    let _ = SigSet::empty().thread_set_mask();
+    let error = command.exec();
+    let status = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN };
+    Err((status, format!("can't run {}: {error}", program.display())))
+}
+
+/// `None` for nobody in particular, and then nothing changes.
+fn become_user(name: &OsStr) -> Result<Option<User>, String> {
+    let name = name.to_str().ok_or("its user's name is no text")?;
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let user = users::user(name).map_err(|error| error.to_string())?;
+    if user.uid != geteuid() {
+        take_on(&user).map_err(|error| format!("it can't be {name}: {error}"))?;
+    }
+    Ok(Some(user))
+}
+
+/// Takes on a user with all its groups, for good.
+///
+/// # Errors
+/// This process isn't root.
+pub(super) fn take_on(user: &User) -> io::Result<()> {
+    match CString::new(user.name.as_str()) {
+        Ok(name) if user.home.is_some() => initgroups(&name, user.gid)?,
+        _ => setgroups(&[user.gid])?,
+    }
+    setgid(user.gid)?;
+    setuid(user.uid)?;
+    if !user.uid.is_root() && setuid(Uid::from_raw(0)).is_ok() {
+        return Err(io::Error::other("root could be taken back"));
+    }
+    Ok(())
+}

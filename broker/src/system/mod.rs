@@ -1,0 +1,34 @@
+//! What every process of this program asks of the operating system. No module
+//! here knows what a credential is for.
+//!
+//! | modules | what they do |
+//! | --- | --- |
+//! | [`time`], [`clock`] | instants on two clocks; the only place that reads them |
+//! | [`environment`], [`users`], [`peer`] | environment variables; the user database; the process at the other end of a socket |
+//! | [`trust`], [`bounded_file`] | who may change a path; reads of small files that other users write |
+//! | [`listening_socket`], [`scm_rights`] | makes the Unix socket that clients connect to; refuses descriptors sent over it |
+//! | [`program`] | starts a program, with time limit and size limit |
+//! | [`harden`] | hides this process's memory from its neighbours |
+//! | [`async_fd`], [`inherited_fds`] | descriptors that the runtime watches; descriptors that must not be passed on |
+//! | [`log_writer`], [`log_limit`] | log lines that never block, and not too many of them |
+//! | [`text`], [`secret_buffer`] | untrusted text made printable; bytes that are overwritten after use |
+//! | [`exit`] | an error that ends a command, with its exit status |
+
+pub(crate) mod async_fd;
+pub(crate) mod bounded_file;
+pub(crate) mod clock;
+pub(crate) mod environment;
+pub(crate) mod exit;
+pub mod harden;
+pub(crate) mod inherited_fds;
+pub(crate) mod listening_socket;
+pub(crate) mod log_limit;
+pub(crate) mod log_writer;
+pub(crate) mod peer;
+pub(crate) mod program;
+pub(crate) mod scm_rights;
+pub(crate) mod secret_buffer;
+pub(crate) mod text;
+pub mod time;
+pub(crate) mod trust;
+pub mod users;

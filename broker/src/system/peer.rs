@@ -1,0 +1,93 @@
+//! Who is at the other end, and whether they may ask. Decided from the
+//! credentials of connect time (unix(7), `SO_PEERCRED`), before a byte is read.
+//! The pid is for the audit line and decides nothing.
+
+use nix::unistd::Uid;
+
+use crate::system::users::OVERFLOW;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub uid: Uid,
+    pub pid: i32,
+}
+
+/// Who may ask, beside root and the daemon's own user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    pub own: Option<Uid>,
+    pub listed: Vec<Uid>,
+}
+
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Admitted,
+    Refused,
+}
+
+impl Admission {
+    pub fn judge(&self, uid: Uid) -> Verdict {
+        let ours = uid.is_root() || self.own == Some(uid) && uid != OVERFLOW;
+        if ours || self.listed.contains(&uid) { Verdict::Admitted } else { Verdict::Refused }
+    }
+
+    /// Whether this user may change how the daemon runs.
+    #[must_use]
+    pub fn is_operator(&self, uid: Uid) -> bool {
+        uid.is_root() || self.own == Some(uid)
+    }
+
+    /// Those who may ask, for the log line about one who may not.
+    #[must_use]
+    pub fn expected(&self) -> String {
+        let mut uids: Vec<String> =
+            [Uid::from_raw(0)].iter().chain(&self.own).chain(&self.listed).map(ToString::to_string).collect();
+        uids.dedup();
+        uids.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission() -> Admission {
+        Admission { own: Some(Uid::from_raw(998)), listed: vec![Uid::from_raw(1000)] }
+    }
+
+    #[test]
+    fn rule24_only_root_the_daemons_user_and_those_listed_may_ask() {
+        for (uid, verdict) in [
+            (0, Verdict::Admitted),
+            (998, Verdict::Admitted),
+            (1000, Verdict::Admitted),
+            (1001, Verdict::Refused),
+            (65534, Verdict::Refused),
+            (u32::MAX, Verdict::Refused),
+        ] {
+            assert_eq!(admission().judge(Uid::from_raw(uid)), verdict, "uid {uid}");
+        }
+    }
+
+    #[test]
+    fn rule24_the_overflow_uid_is_refused_even_as_ones_own_unless_listed() {
+        let own = Admission { own: Some(OVERFLOW), listed: vec![] };
+        assert_eq!(own.judge(OVERFLOW), Verdict::Refused);
+        let listed = Admission { own: None, listed: vec![OVERFLOW] };
+        assert_eq!(listed.judge(OVERFLOW), Verdict::Admitted);
+    }
+
+    #[test]
+    fn those_who_may_ask_are_named_once_each() {
+        assert_eq!(admission().expected(), "0, 998, 1000");
+        let root = Admission { own: Some(Uid::from_raw(0)), listed: vec![Uid::from_raw(7)] };
+        assert_eq!(root.expected(), "0, 7");
+    }
+
+    #[test]
+    fn only_root_and_the_daemons_user_operate_it() {
+        assert!(admission().is_operator(Uid::from_raw(0)) && admission().is_operator(Uid::from_raw(998)));
+        assert!(!admission().is_operator(Uid::from_raw(1000)));
+    }
+}

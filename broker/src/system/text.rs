@@ -1,0 +1,180 @@
+//! What strangers wrote, made fit for a log line or an error text.
+//!
+//! An answer's body, a command's stderr, a server's certificate name: all may
+//! hold escape sequences for somebody's terminal, a megabyte of noise, or the
+//! very token that must not be logged. Known secrets go first, then whatever
+//! has a credential's shape, then the rest is escaped and cut.
+
+/// The most that one quotation takes, in bytes.
+pub const MAX_OUTSIDE: usize = 200;
+
+const REDACTED: &str = "[redacted]";
+
+/// How credentials begin, wherever they stand. What follows is a secret.
+const PREFIXES: [&str; 9] = ["ghs_", "gho_", "ghp_", "ghu_", "ghr_", "github_pat_", "glpat-", "gitea_", "eyJ"];
+
+/// The words before a credential in a header. The next word is a secret if it
+/// looks drawn by lot, not if the sentence just goes on.
+const SCHEMES: [&str; 3] = ["bearer ", "basic ", "token "];
+
+/// `text` escaped, cut at [`MAX_OUTSIDE`] bytes, and free of what looks like a
+/// credential.
+#[must_use]
+pub fn outside(text: &str) -> String {
+    outside_without(text, &[])
+}
+
+/// As [`outside`], for text whose author knows these `secrets`.
+#[must_use]
+pub fn outside_without(text: &str, secrets: &[&str]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|s| !s.is_empty()) {
+        text = text.replace(secret, REDACTED);
+    }
+    escaped(&shapes_redacted(&text))
+}
+
+/// One word of a command line for people to copy, or for a shell's `eval`:
+/// whatever stands in it, a shell reads it as that and runs nothing.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:".contains(&b);
+    if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// The same for a path that a person is shown.
+#[must_use]
+pub fn shell_path(path: &std::path::Path) -> String {
+    shell_word(&visible(&path.display().to_string()))
+}
+
+/// Whole, but with nothing in it that a terminal obeys or that turns the order
+/// of letters around.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if obeyed(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+fn shapes_redacted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let (keep, secret) = secret_at(rest);
+        if secret > 0 {
+            out.push_str(&rest[..keep]);
+            out.push_str(REDACTED);
+            rest = &rest[keep + secret..];
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    out
+}
+
+/// How many bytes at the start of `rest` lead up to a secret, and how many
+/// bytes the secret has; no secret starts here if those are zero.
+fn secret_at(rest: &str) -> (usize, usize) {
+    if let Some(prefix) = PREFIXES.iter().find(|p| rest.starts_with(**p)) {
+        return (prefix.len(), run(&rest[prefix.len()..]));
+    }
+    let scheme = SCHEMES.iter().find(|s| {
+        let head = rest.as_bytes().get(..s.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(s.as_bytes()))
+    });
+    if let Some(scheme) = scheme {
+        let word = run(&rest[scheme.len()..]);
+        let value = &rest[scheme.len()..scheme.len() + word];
+        let drawn = word >= 8 && value.bytes().any(|b| b.is_ascii_digit());
+        return (scheme.len(), if drawn || word > 20 { word } else { 0 });
+    }
+    if let Some(authority) = rest.strip_prefix("://") {
+        let end = authority
+            .find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'') || c.is_whitespace())
+            .unwrap_or(authority.len());
+        return (3, authority[..end].rfind('@').unwrap_or(0));
+    }
+    (0, 0)
+}
+
+fn run(text: &str) -> usize {
+    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || b"_-.~+/=".contains(b)).count()
+}
+
+fn escaped(text: &str) -> String {
+    const MORE: &str = "...";
+    let mut out = String::new();
+    for c in text.chars() {
+        let before = out.len();
+        match c {
+            ' '..='[' | ']'..='~' => out.push(c),
+            _ => out.extend(c.escape_default()),
+        }
+        if out.len() > MAX_OUTSIDE - MORE.len() {
+            out.truncate(before);
+            out.push_str(MORE);
+            break;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn rule23_escapes_and_foreign_letters_are_escaped() {
+        assert_eq!(outside("a\x1b[31m\n\\\u{202e}ö"), r"a\u{1b}[31m\n\\\u{202e}\u{f6}");
+    }
+
+    #[test]
+    fn rule23_what_looks_like_a_credential_is_replaced() {
+        for (text, wanted) in [
+            ("got ghs_canary1 back", "got ghs_[redacted] back"),
+            ("xgithub_pat_11AA_b.", "xgithub_pat_[redacted]"),
+            ("Authorization: Bearer k3y-abcdef!", "Authorization: Bearer [redacted]!"),
+            ("missing bearer token", "missing bearer token"),
+            ("Basic authentication required", "Basic authentication required"),
+            ("http://u:p@proxy:1/x", "http://[redacted]@proxy:1/x"),
+            ("eyJhbGciOi.J9.x", "eyJ[redacted]"),
+        ] {
+            assert_eq!(outside(text), wanted);
+        }
+    }
+
+    #[test]
+    fn rule23_a_known_secret_is_replaced_whatever_its_shape() {
+        assert_eq!(outside_without("key=plain!", &["", "plain"]), "key=[redacted]!");
+    }
+
+    #[test]
+    fn a_word_is_quoted_for_a_shell() {
+        assert_eq!(shell_word("credential.https://*.x.helper"), "'credential.https://*.x.helper'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!((shell_word(""), shell_word("molecule")), (String::new(), "molecule".into()));
+        assert_eq!(visible("a\x1b[2J\n…\u{202e}"), r"a\u{1b}[2J\n…\u{202e}");
+    }
+
+    proptest! {
+        #[test]
+        fn rule23_any_text_comes_out_short_printable_and_without_tokens(
+            head in ".{0,300}", tail in "[A-Za-z0-9]{8,40}", end in ".{0,40}"
+        ) {
+            let out = outside(&format!("{head}ghs_{tail}{end}"));
+            prop_assert!(out.len() <= MAX_OUTSIDE);
+            prop_assert!(out.bytes().all(|b| (0x20..0x7f).contains(&b)));
+            prop_assert!(!out.contains(&tail[..8]));
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What people see: on a terminal, through a pipe, and over time.
+
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::kit;
+use crate::kit::{World, text, wait_for};
+
+fn serving() -> World {
+    let mut world = World::new();
+    world.start();
+    world.broker(&["token"]);
+    world
+}
+
+/// What a command prints on a terminal of this width.
+fn on_terminal(world: &World, width: u32, command: &str) -> String {
+    let inside = format!("stty rows 30 cols {width}; exec {} {command}", kit::BROKER);
+    let out = world.command("script").args(["-qec", &inside, "/dev/null"]).env("TERM", "xterm").output();
+    text(&out.expect("script, of util-linux, is installed").stdout)
+}
+
+#[test]
+fn colours_are_for_terminals_and_for_nobody_who_set_no_color() {
+    let mut world = serving();
+    assert!(!text(&world.broker(&["status"]).stdout).contains('\x1b'));
+    assert!(on_terminal(&world, 100, "status").contains("\x1b[32mhealthy\x1b[0m"));
+    world.set("NO_COLOR", "1");
+    assert!(!on_terminal(&world, 100, "status").contains('\x1b'));
+}
+
+#[test]
+fn lines_end_where_the_terminal_does() {
+    let mut world = World::new();
+    world.set("GIT_HTTP_USERNAME", "bot");
+    world.set("GIT_HTTP_PASSWORD", "pw");
+    world.set("NO_COLOR", "1");
+    world.start();
+    let shown = on_terminal(&world, 60, "status");
+    assert!(
+        shown.contains("MOLECULE_BROKER_PERSONA_HOSTS") && shown.lines().all(|line| line.trim_end().len() <= 60),
+        "{shown}"
+    );
+}
+
+#[test]
+fn watch_shows_it_again_and_again_and_ends_when_nobody_reads() {
+    let world = serving();
+    let mut watch = world.command(kit::BROKER).args(["status", "--watch"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut seen = String::new();
+    let mut pipe = watch.stdout.take().unwrap();
+    while seen.matches("github: ok").count() < 2 {
+        let mut some = [0; 4096];
+        let read = pipe.read(&mut some).unwrap();
+        assert!(read > 0, "it ended by itself: {seen}");
+        seen.push_str(&text(&some[..read]));
+    }
+    drop(pipe);
+    wait_for("its end", || watch.try_wait().unwrap());
+}

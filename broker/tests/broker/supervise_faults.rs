@@ -1,0 +1,114 @@
+//! `supervise` among files, pipes and owners that are not what they should be.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::kit;
+use crate::kit::{Ability, World, can, wait_for};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
+
+fn pipe_at(path: &Path) {
+    let _ = fs::remove_file(path);
+    mkfifo(path, Mode::from_bits_truncate(0o644)).unwrap();
+}
+
+#[test]
+fn a_pipe_in_place_of_the_bearer_keeps_no_daemon_from_starting() {
+    if !can(&[Ability::BecomeOthers, Ability::MountNamespace]) {
+        return;
+    }
+    let world = World::new();
+    pipe_at(&world.path("configs/.auth_token"));
+    let supervised = world.supervise_by(&world.with_own_user(), &["--user", "daemon"]);
+    supervised.daemon();
+    assert!(world.log().contains("no regular file"), "{}", world.log());
+}
+
+#[test]
+fn a_configuration_that_is_a_pipe_is_told_and_tried_again() {
+    let mut world = World::new();
+    world.config("");
+    pipe_at(&world.path("config.toml"));
+    let supervised = world.supervise(&["--", "sleep", "600"]);
+    wait_for("the fault", || world.log().contains("no regular file").then_some(()));
+    fs::remove_file(world.path("config.toml")).unwrap();
+    world.rewrite_config("");
+    supervised.daemon();
+}
+
+/// The user database is what it hangs on here: a pipe that nobody writes to.
+#[test]
+fn a_configuration_that_takes_for_ever_to_read_is_given_up_and_read_again() {
+    if !can(&[Ability::MountNamespace]) {
+        return;
+    }
+    let world = World::new();
+    pipe_at(&world.path("passwd"));
+    let supervised = world.supervise_by(&world.with_passwd(&world.path("passwd")), &["--", "sleep", "600"]);
+    wait_for("the limit", || world.log().contains("took longer than 10s").then_some(()));
+    let planning = || {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", supervised.pid())).unwrap();
+        let mut words =
+            children.split_whitespace().map(|pid| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default());
+        words.any(|words| kit::text(&words).contains("\0plan"))
+    };
+    wait_for("the next attempt", || planning().then_some(()));
+}
+
+/// Here it never ends once it has told all.
+#[test]
+fn a_child_that_has_told_the_plan_and_doesnt_end_is_given_up_too() {
+    let alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=exit_group"];
+    let late = ["-e", "inject=exit_group:delay_enter=600000000:when=1"];
+    if !can(&[Ability::PidNamespace, Ability::FailingCalls]) {
+        return;
+    }
+    let world = World::new();
+    let _supervised = world.supervise_by(&[&alone[..], &strace, &late].concat(), &["--", "touch", "there"]);
+    wait_for("the limit", || world.log().contains("took longer than 10s").then_some(()));
+    wait_for("the command", || world.path("repo/there").exists().then_some(()));
+}
+
+/// Of both the supervisor's log and the daemon's.
+#[test]
+fn a_log_that_nobody_reads_ends_neither_daemon_nor_command() {
+    let world = World::new();
+    let mut command = world.command(kit::BROKER);
+    command
+        .args(["supervise", "--", "sh", "-c", "touch there; sleep 600"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut supervisor = command.spawn().unwrap();
+    drop(supervisor.stderr.take());
+    wait_for("the command", || world.path("repo/there").exists().then_some(()));
+    for _ in 0..3 {
+        let daemon = wait_for("a daemon", || world.daemon());
+        kill(daemon, Signal::SIGKILL).unwrap();
+        wait_for("the next one", || world.daemon().filter(|pid| *pid != daemon));
+    }
+    let ended = supervisor.try_wait().unwrap();
+    let _ = kill(Pid::from_raw(supervisor.id() as i32), Signal::SIGTERM);
+    supervisor.wait().unwrap();
+    assert_eq!(ended, None, "the supervisor ended with its command");
+}
+
+#[test]
+fn a_daemon_that_must_run_as_root_says_so_and_the_overflow_uid_is_nobody_to_run_as() {
+    if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
+        return;
+    }
+    for owner in [0, 65534] {
+        let world = World::new();
+        chown(world.path("configs"), Some(owner), None).unwrap();
+        let supervised = world.supervise(&["--", "sleep", "600"]);
+        let daemon = supervised.daemon();
+        assert_eq!(fs::metadata(format!("/proc/{daemon}/stat")).unwrap().uid(), 0);
+        assert!(world.log().contains("the daemon runs as root"), "{}", world.log());
+        assert_eq!(world.log().contains("name who may ask in"), owner == 65534, "{}", world.log());
+    }
+}

@@ -1,0 +1,46 @@
+//! Who got which token, joined with what the git host saw: GitHub's own audit
+//! log shows the same hash.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use molecule_protocol::encoding::base64_digest;
+use molecule_tests::programs::gits;
+use molecule_tests::world::{Setup, Wiring, World, run};
+
+const LIFE: Duration = Duration::from_secs(3);
+
+#[test]
+fn every_token_that_the_host_saw_is_in_the_audit_by_its_hash_and_nothing_else_is() {
+    let world = World::started(Setup { life: LIFE, ..Setup::default() });
+    world.host.create_repository("acme/app.git");
+    let end = Instant::now() + Duration::from_secs(8);
+    let mut operations = 0;
+    while Instant::now() < end {
+        for wiring in [Wiring::Helper, Wiring::Askpass] {
+            let mut git = world.git(&gits()[0], wiring);
+            let ran = run(git.args(["ls-remote", &world.host.url("acme/app.git")]), Duration::from_secs(20));
+            // It asked for its token all the same.
+            assert!(ran.success() || ran.outlived(LIFE), "{ran:?}");
+            operations += 1;
+        }
+    }
+
+    let hash = |digest: &[u8; 32]| String::from_utf8(base64_digest(digest).to_vec()).unwrap();
+    let seen: BTreeSet<_> = world.host.shown().iter().map(|shown| hash(&shown.password_sha256)).collect();
+    let audit = world.broker.audit();
+    let field = |line: &'_ str, key: &str| {
+        line.split(' ').find_map(|word| word.strip_prefix(key).map(str::to_owned)).unwrap_or_else(|| panic!("{line}"))
+    };
+    let logged: BTreeSet<_> = audit.lines().map(|line| field(line, "token_sha256=")).collect();
+    assert_eq!(logged, seen, "{audit}");
+    assert!(seen.len() >= 3, "only {} tokens", seen.len());
+    assert!(audit.lines().count() >= operations, "a line for each of {operations} operations:\n{audit}");
+    for minted in world.ledger.all() {
+        assert!(!audit.contains(&minted.token), "a token is in the audit");
+    }
+    for line in audit.lines() {
+        assert_eq!(field(line, "origin="), format!("https://{}", world.host.origin()), "{line}");
+        assert_eq!(field(line, "credential="), "github", "{line}");
+    }
+}

@@ -1,0 +1,31 @@
+//! The checkout in the hands of whatever toolchain a machine has.
+
+use std::env;
+use std::time::Duration;
+
+use molecule_tests::docker::root;
+use molecule_tests::world::run;
+use molecule_tests::{machine_tool, skip};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An image has its toolchain under a version, and a build there has no
+/// network: a channel that this repository asks for would have to be fetched.
+#[test]
+fn the_checkout_asks_for_no_other_toolchain_than_is_there() {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let Some(proxies) = env::split_paths(&path).find(|folder| folder.join("rustup").is_file()) else {
+        return skip("the checkout under another toolchain: there is no rustup here");
+    };
+    let home = tempfile::tempdir().unwrap();
+    let ask = |program: &str, arguments: &[&str]| {
+        let mut command = machine_tool(proxies.join(program));
+        command.args(arguments).current_dir(root()).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+        command.env("RUSTUP_HOME", home.path()).env("RUSTUP_DIST_SERVER", "http://localhost:9");
+        run(&mut command, PATIENCE)
+    };
+    let sysroot = run(machine_tool("rustc").args(["--print", "sysroot"]), PATIENCE).ok().stdout;
+    ask("rustup", &["toolchain", "link", "by-version", sysroot.trim()]).ok();
+    ask("rustup", &["default", "by-version"]).ok();
+    ask("cargo", &["metadata", "--offline", "--locked", "--no-deps", "--format-version", "1"]).ok();
+}

@@ -1,0 +1,203 @@
+//! Beside other helpers, and under git's own test of external helpers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use molecule_tests::git_host::Worth;
+use molecule_tests::programs::{Git, gits};
+use molecule_tests::world::{Ran, Setup, Wiring, World, run, run_with_input, write_program};
+use molecule_tests::{machine_tool, skip};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// git hands what worked to every helper that it knows of. The empty helper
+/// before ours takes out all that were read until then.
+#[test]
+fn rule21_a_store_read_before_setup_gits_entry_keeps_nothing() {
+    for git in gits() {
+        let world = World::started(Setup::default());
+        let store = Store::new(&world);
+        let system = world.path().join("system");
+        fs::write(&system, &store.section).unwrap();
+        let in_city = |program: &Path| {
+            let mut command = world.command(program);
+            command.env_remove("GIT_CONFIG_NOSYSTEM").env("GIT_CONFIG_SYSTEM", &system);
+            command.env("MOLECULE_BROKER_HOSTS", world.host.origin());
+            command
+        };
+        let mut askpass = in_city(&git.path);
+        askpass.env("GIT_ASKPASS", world.bin().join("molecule-askpass"));
+        run(askpass.args(["ls-remote", &store.url]), PATIENCE).ok();
+        assert!(store.taken().contains("x-access-token"), "the control, git {}", git.version);
+        run(in_city(&world.bin().join("molecule-broker")).args(["setup-git", "--global"]), PATIENCE).ok();
+        run(in_city(&git.path).args(["ls-remote", &store.url]), PATIENCE).ok();
+        assert_eq!(store.taken(), "", "git {}", git.version);
+    }
+}
+
+/// Wherever the store is configured: the settings of `supervise` are read last.
+#[test]
+fn rule21_beside_supervises_settings_a_store_keeps_nothing() {
+    for git in gits() {
+        let world = World::new(Setup::default());
+        let store = Store::new(&world);
+        let [system, global] = ["system", "global"].map(|name| world.path().join(name));
+        fs::write(&system, &store.section).unwrap();
+        fs::write(&global, &store.section).unwrap();
+        run(world.git(&git, Wiring::Nothing).args(["init", "-q"]), PATIENCE).ok();
+        let own = world.work().join(".git/config");
+        fs::write(&own, fs::read_to_string(&own).unwrap() + &store.section).unwrap();
+        let below = |words: &[&str]| {
+            let mut supervised = world.broker.command(&["supervise", "--", "env"]);
+            supervised.args(words).arg(&git.path).args(["ls-remote", &store.url]).current_dir(world.work());
+            supervised.env("GIT_CONFIG_SYSTEM", &system).env("GIT_CONFIG_GLOBAL", &global);
+            supervised.env("GIT_SSL_CAINFO", world.ca_file());
+            supervised.env("PATH", format!("{}:/usr/bin:/bin", world.bin().display()));
+            run(&mut supervised, PATIENCE).ok();
+        };
+        // By askpass then.
+        below(&["--unset=GIT_CONFIG_PARAMETERS"]);
+        assert!(store.taken().contains("x-access-token"), "the control, git {}", git.version);
+        let live = world.host.shown_count(Worth::Live);
+        below(&[]);
+        assert!(world.host.shown_count(Worth::Live) > live, "git {}", git.version);
+        assert_eq!(store.taken(), "", "git {}", git.version);
+    }
+}
+
+/// A private repository, and the section of a configuration that keeps its
+/// token in a file.
+struct Store {
+    url: String,
+    section: String,
+    file: PathBuf,
+}
+
+impl Store {
+    fn new(world: &World) -> Self {
+        world.host.create_repository("acme/app.git");
+        let file = world.home().join("stored");
+        let section = format!("[credential]\n\thelper = store --file={}\n", file.display());
+        Self { url: world.host.url("acme/app.git"), section, file }
+    }
+
+    /// What was stored until now. It is gone then.
+    fn taken(&self) -> String {
+        let text = fs::read_to_string(&self.file).unwrap_or_default();
+        let _ = fs::remove_file(&self.file);
+        text
+    }
+}
+
+/// Of its value's text, in the case that is git's own: what stands there would
+/// just fill a buffer of 1 KiB, of 4 KiB, and one beyond any.
+const LONG: [usize; 3] = [1001, 4073, 65535];
+
+/// The host whose password that case is after. Here ours would have one.
+const VICTIM: &str = "victim.example.com";
+
+#[test]
+fn rule47_gits_own_test_of_helpers_finds_that_ours_stores_nothing() {
+    let Some(folder) = git_tests() else { return };
+    let world = World::started(Setup { hosts: Some(VICTIM.into()), ..Setup::default() });
+    let ours = world.bin().join("git-credential-molecule");
+    for git in gits() {
+        for long in LONG {
+            let silent = score(&world, &folder, &git, Path::new("/bin/true"), long);
+            let passes = |words: &str| silent.iter().any(|line| line.starts_with("ok ") && line.contains(words));
+            // Both kinds are there, so that there is something to tell them apart.
+            assert!(passes("has no existing data"), "git {}: {silent:?}", git.version);
+            assert!(silent.iter().any(|line| line.starts_with("not ok ")), "git {}: {silent:?}", git.version);
+            assert_eq!(score(&world, &folder, &git, &ours, long), silent, "git {}, {long} bytes", git.version);
+            if !silent.iter().any(|line| line.contains("long header")) {
+                skip("t0303's case of a long header: the source of this Debian's git is older than the case (2.41)");
+                break;
+            }
+            if hands_headers_on(&git) {
+                assert!(passes("not confused by long header"), "git {}, {long} bytes: {silent:?}", git.version);
+            }
+        }
+    }
+}
+
+/// Since 2.41 git hands the server's own text to its helpers.
+fn hands_headers_on(git: &Git) -> bool {
+    git.at_least(2, 41)
+}
+
+/// The same case by itself, whatever this machine's git was released with.
+#[test]
+fn rule47_a_long_header_makes_no_helper_take_one_host_for_another() {
+    let world = World::started(Setup { hosts: Some(VICTIM.into()), ..Setup::default() });
+    let (askpass, heard) = (world.bin().join("askpass"), world.path().join("heard"));
+    let script = "#!/bin/sh\ncase $1 in U*) echo askpass-username ;; *) echo askpass-password ;; esac\n";
+    write_program(&askpass, script);
+    let helper = format!("credential.helper=!tee {} | git-credential-molecule", heard.display());
+    let fill = |git: &Git, question: &str| {
+        let mut command = world.git(git, Wiring::Nothing);
+        command.env("GIT_ASKPASS", &askpass).args(["-c", &helper, "credential", "fill"]);
+        run_with_input(&mut command, question.as_bytes(), PATIENCE).ok().stdout
+    };
+    for git in gits() {
+        if !hands_headers_on(&git) {
+            skip(&format!("git {} and long headers: it hands none on", git.version));
+            continue;
+        }
+        for long in LONG {
+            let head = "protocol=https\nhost=badguy.example.com\n";
+            let header = format!("wwwauth[]=basic realm={}host={VICTIM}\n", "a".repeat(long));
+            let filled = fill(&git, &format!("{head}{header}"));
+            let by_askpass = format!("{head}username=askpass-username\npassword=askpass-password\n{header}");
+            assert!(filled == by_askpass, "git {}, {long} bytes: {}", git.version, filled.replace("aaaa", ""));
+            let heard = fs::read_to_string(&heard).unwrap();
+            assert!(heard.contains(&header), "git {}: the helper wasn't told all of it", git.version);
+        }
+        let filled = fill(&git, &format!("protocol=https\nhost={VICTIM}\n"));
+        assert!(filled.contains("password=ghs_"), "there is a password to be had: {filled}");
+    }
+}
+
+/// The folder that holds git's own `t/`, fetched from Debian's source package.
+fn git_tests() -> Option<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = here.join("../target/git-tests");
+    let mut fetch = machine_tool(here.join("fetch-git-tests"));
+    let ran = run(fetch.arg(&folder), Duration::from_secs(180));
+    if !ran.success() {
+        let why = ran.stderr.lines().chain(ran.stdout.lines()).last().unwrap_or("no word why").to_owned();
+        skip(&format!("git's own helper tests (t0303): their source can't be had: {why}"));
+        return None;
+    }
+    // Its library insists on a built git. What it needs of one is this.
+    fs::create_dir_all(folder.join("t/helper")).unwrap();
+    fs::create_dir_all(folder.join("templates/blt")).unwrap();
+    let options = "SHELL_PATH=/bin/sh\nTEST_SHELL_PATH=/bin/sh\nPERL_PATH=perl\nDIFF=diff\nNO_GETTEXT=Yes\n";
+    // git 2.55 takes the folder from here. In quotes, since it may have a space.
+    let templates = folder.canonicalize().unwrap().join("templates/blt");
+    let options = format!("{options}GIT_TEST_TEMPLATE_DIR='{}'\n", templates.display());
+    fs::write(folder.join("GIT-BUILD-OPTIONS"), options).unwrap();
+    let tool = folder.join("t/helper/test-tool");
+    fs::copy("/bin/false", tool).unwrap();
+    Some(folder)
+}
+
+/// `wwwauth[]=basic realm=` and a NUL, as the script has it.
+const HEAD_AND_END: usize = 23;
+
+fn score(world: &World, folder: &Path, git: &Git, helper: &Path, long: usize) -> Vec<String> {
+    let mut command = world.command(Path::new("/bin/sh"));
+    command
+        .arg("./t0303-credential-external.sh")
+        .arg(format!("--root={}", world.work().join("t0303").display()))
+        .current_dir(folder.join("t"))
+        .env("GIT_TEST_CREDENTIAL_HELPER", helper)
+        .env("GIT_TEST_INSTALLED", git.path.parent().unwrap())
+        .env("GIT_TEST_LONG_CRED_BUFFER", (long + HEAD_AND_END).to_string())
+        .env("GIT_TEST_CHAIN_LINT", "0")
+        .env("TEST_NO_MALLOC_CHECK", "1");
+    let Ran { stdout, .. } = run(&mut command, 6 * PATIENCE);
+    let is_verdict = |line: &&str| line.starts_with("ok ") || line.starts_with("not ok ");
+    let name = helper.display().to_string();
+    stdout.lines().filter(is_verdict).map(|line| line.replace(&name, "HELPER")).collect()
+}

@@ -1,0 +1,88 @@
+//! The platform goes away: nothing is noticed while the token lives, and
+//! afterwards git stops at once and says why.
+
+use std::time::{Duration, Instant};
+
+use molecule_tests::platform::Mode;
+use molecule_tests::programs::gits;
+use molecule_tests::wait::eventually;
+use molecule_tests::world::{Ran, Setup, Wiring, World, run};
+
+fn world(life: Duration) -> World {
+    let world = World::started(Setup { life, ..Setup::default() });
+    world.host.create_repository("acme/app.git");
+    world
+}
+
+fn ls_remote(world: &World, wiring: Wiring) -> Ran {
+    let mut git = world.git(&gits()[0], wiring);
+    run(git.args(["ls-remote", &world.host.url("acme/app.git")]), Duration::from_secs(20))
+}
+
+#[test]
+fn rule39_an_outage_that_ends_before_the_token_does_is_not_noticed() {
+    let life = Duration::from_secs(8);
+    let world = world(life);
+    ls_remote(&world, Wiring::Helper).ok();
+    let asked = world.platform.asked_count();
+    eventually("a refresh", life, || world.platform.asked_count() > asked);
+    world.platform.refuse_connections();
+    let dies = world.ledger.all().last().unwrap().expires;
+    while dies.duration_since(std::time::SystemTime::now()).is_ok_and(|left| left > life / 8) {
+        ls_remote(&world, Wiring::Helper).ok();
+    }
+    world.platform.accept_connections();
+    let back = Instant::now();
+    while back.elapsed() < life / 2 {
+        ls_remote(&world, Wiring::Helper).ok();
+    }
+    assert_eq!(world.host.dead_shown(), 0);
+}
+
+#[test]
+fn rule39_past_expiry_git_stops_within_two_seconds_and_says_why() {
+    for (mode, cause) in [(None, "connect"), (Some(Mode::Fails), "500")] {
+        let life = Duration::from_secs(4);
+        let world = world(life);
+        ls_remote(&world, Wiring::Helper).ok();
+        match mode {
+            None => world.platform.refuse_connections(),
+            Some(mode) => world.platform.set_mode(mode),
+        }
+        eventually("the token dies", life * 2, || world.broker.credential("github")["state"] == "expired");
+
+        let refused = ls_remote(&world, Wiring::Helper);
+        assert!(!refused.success());
+        assert!(refused.took < Duration::from_secs(2), "it took {:?}", refused.took);
+        let said = refused.stderr.to_lowercase();
+        assert!(said.contains("molecule-broker"), "{said}");
+        assert!(said.contains(cause), "the cause, {cause}, isn't in: {said}");
+        assert!(!said.contains("terminal prompts"), "git went on to prompt: {said}");
+        assert_eq!(world.host.dead_shown(), 0);
+
+        let by_askpass = ls_remote(&world, Wiring::Askpass);
+        assert!(!by_askpass.success());
+        assert!(by_askpass.took < Duration::from_secs(2), "it took {:?}", by_askpass.took);
+
+        world.platform.accept_connections();
+        world.platform.set_mode(Mode::Normal);
+        // The slowest step of the back-off is one second in this world.
+        eventually("git works again", Duration::from_secs(2), || ls_remote(&world, Wiring::Helper).success());
+    }
+}
+
+#[test]
+fn rule13_a_redirect_of_the_platform_is_not_followed() {
+    let life = Duration::from_secs(4);
+    let world = world(life);
+    ls_remote(&world, Wiring::Helper).ok();
+    let elsewhere = molecule_tests::git_host::GitHost::start(&world.ledger, None);
+    let asked = world.platform.asked_count();
+    world.platform.set_mode(Mode::Redirects(elsewhere.url("")));
+    eventually("it asks again", life, || world.platform.asked_count() > asked);
+    ls_remote(&world, Wiring::Helper).ok();
+    world.platform.set_mode(Mode::Normal);
+    eventually("it gets a token", life, || world.platform.asked().last().unwrap().status == 200);
+    assert!(elsewhere.shown().is_empty(), "the bearer went elsewhere");
+    assert_eq!(elsewhere.anonymous_count(), 0, "the redirect was followed");
+}
