@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn h46_only_one_known_action_does_anything() {
+    fn rule46_only_one_known_action_does_anything() {
         assert_eq!(action(&["get"]), Action::Get);
         for words in [&[][..], &["store"], &["get", "get"], &["get", ""], &["GET"], &[""], &["--help"]] {
             assert_eq!(action(words), Action::Nothing, "{words:?}");

@@ -1,5 +1,5 @@
-//! The city's own certificate authority: made anew for each world, trusted by
-//! nobody but the programs that are pointed at its file.
+//! The city's own certificate authority. Each world creates a new one, and only
+//! programs that are pointed at its file trust it.
 
 use std::fs;
 use std::io;
@@ -12,9 +12,9 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// curl resolves every `*.localhost` to loopback by itself, so these are
-/// distinct hosts that need no name server. The real names are for tests that
-/// send git or gh through a proxy or `http.curloptResolve`.
+/// curl resolves every `*.localhost` name to loopback without a name server, so
+/// these are distinct hosts. The real names are for tests that send git or gh
+/// through a proxy or `http.curloptResolve`.
 const NAMES: [&str; 10] = [
     "localhost",
     "127.0.0.1",
@@ -28,11 +28,11 @@ const NAMES: [&str; 10] = [
     "evil.example",
 ];
 
-/// Names of the git host for this many agents, so that each has an origin of
-/// its own and the audit tells them apart.
+/// Number of agents with a name of their own for the git host. Each name is an
+/// origin of its own, so the audit log tells the agents apart.
 pub const AGENTS: usize = 8;
 
-/// The name by which an agent calls the git host.
+/// Returns the name by which an agent calls the git host.
 pub fn agent(number: usize) -> String {
     format!("agent-{}.localhost", number % AGENTS)
 }
@@ -43,7 +43,7 @@ pub struct Ca {
 }
 
 impl Ca {
-    #[expect(clippy::new_without_default, reason = "it draws keys")]
+    #[expect(clippy::new_without_default, reason = "it generates keys")]
     pub fn new() -> Self {
         const FINE: &str = "constant parameters make a valid certificate";
         let mut params = CertificateParams::new(Vec::new()).expect(FINE);
@@ -69,7 +69,8 @@ impl Ca {
         Self { pem, acceptor: TlsAcceptor::from(Arc::new(config)) }
     }
 
-    /// For `GIT_SSL_CAINFO`, `SSL_CERT_FILE` and curl's `--cacert`.
+    /// Writes the certificate, for `GIT_SSL_CAINFO`, `SSL_CERT_FILE` and curl's
+    /// `--cacert`.
     pub fn write(&self, file: &Path) -> io::Result<()> {
         fs::write(file, &self.pem)
     }

@@ -1,35 +1,36 @@
 //! A fleet in simulated time: the real refresh machine of each container, and
-//! one platform that counts what it is asked in each minute.
+//! one platform that counts its requests per minute.
 //!
-//! Nothing sleeps and no wall or boot time is read; the same seed gives the
-//! same day. A token's name carries the instant at which it truly dies, so what
-//! a machine serves is checked against the platform and not against itself.
+//! Nothing sleeps, and neither wall time nor boot time is read: the same seed
+//! gives the same day. The name of a token contains the instant at which it
+//! really expires. So the platform's truth decides whether a machine serves a
+//! dead token, not the machine itself.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::time::Duration;
 
-use molecule_broker::credential::lease::{Class, Failure, Fresh, Provenance};
+use molecule_broker::credential::lease::{Class, Failure, Fresh, SourceKind};
 use molecule_broker::credential::secret::Secret;
-use molecule_broker::refresh::{Event, Machine, Policy, Serving, Start};
+use molecule_broker::refresh::{Event, InitialState, Machine, RefreshPolicy, Serving};
 use molecule_broker::system::time::{Deadline, Moment};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const LIFE: Duration = Duration::from_secs(60 * 60);
-/// How long before its end the platform replaces the token that it caches.
+/// Time before expiry at which the platform replaces its cached token.
 const RENEWED_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// The longest cycle of the default policy.
 const CYCLE_MINUTES: u64 = 47;
 
 #[derive(Clone, Debug)]
 pub struct Fleet {
-    pub policy: Policy,
-    /// All started within the first minute.
+    pub policy: RefreshPolicy,
+    /// Number of containers. All start within the first minute.
     pub containers: u32,
     pub minutes: u64,
     pub upstream: Upstream,
-    /// The minutes in which the platform answers with an error.
+    /// Minutes in which the platform answers with an error.
     pub outage: Option<Range<u64>>,
     pub seed: u64,
 }
@@ -38,25 +39,27 @@ pub struct Fleet {
 pub enum Upstream {
     /// A new token for each call.
     MintsPerCall,
-    /// One token for all, renewed when it is asked for in its last five minutes.
+    /// One token for all containers, renewed at the first request in its last
+    /// five minutes.
     SharesOne,
 }
 
 #[derive(Clone, Debug)]
 pub struct Report {
     pub containers: u32,
-    /// Requests that reached the platform in each minute.
+    /// Number of requests that reached the platform in each minute.
     pub load: Vec<u32>,
-    /// Container time after its first token in which it had no live one.
+    /// Time that containers spent without a live token, after their first
+    /// token.
     pub without: Duration,
-    /// How often a token was served that its platform knew to be dead.
+    /// Number of times that a dead token was served.
     pub dead_served: u64,
 }
 
 impl Fleet {
     #[must_use]
     pub fn of(containers: u32, upstream: Upstream) -> Self {
-        Self { policy: Policy::default(), containers, minutes: 24 * 60, upstream, outage: None, seed: 1 }
+        Self { policy: RefreshPolicy::default(), containers, minutes: 24 * 60, upstream, outage: None, seed: 1 }
     }
 
     #[must_use]
@@ -64,8 +67,9 @@ impl Fleet {
         Self { outage: Some(minutes), ..self }
     }
 
-    /// The first minute from which the load is meant to be even: when all have
-    /// started or, after an outage, when the second cycle begins.
+    /// Returns the first minute from which the load should be even: when all
+    /// containers have started or, after an outage, when the second cycle
+    /// begins.
     #[must_use]
     pub fn even_from(&self) -> u64 {
         self.outage.as_ref().map_or(2, |outage| outage.end + CYCLE_MINUTES)
@@ -82,7 +86,7 @@ impl Fleet {
         let mut timers = BinaryHeap::new();
         for index in 0..self.containers as usize {
             let now = at(MINUTE.mul_f64(chance.draw()));
-            let start = Start { refreshable: true, ..Start::default() };
+            let start = InitialState { refreshable: true, ..InitialState::default() };
             let (machine, action) = Machine::new(self.policy.clone(), start, now, chance.draw());
             machines.push(machine);
             timers.extend(action.wake_at.map(|wake| Reverse((wake, index))));
@@ -116,7 +120,8 @@ impl Fleet {
 }
 
 impl Report {
-    /// The busiest minute against the mean one, from a minute on.
+    /// Returns the ratio of the busiest minute to the mean one, from this
+    /// minute on.
     #[must_use]
     pub fn peak_to_mean(&self, from: u64) -> f64 {
         let load = &self.load[usize::try_from(from).expect("below the number of minutes")..];
@@ -132,7 +137,7 @@ impl Report {
         asks as f64 / f64::from(self.containers) / days
     }
 
-    /// The share of container time without a live token.
+    /// Returns the share of container time without a live token.
     #[must_use]
     pub fn share_without(&self) -> f64 {
         let all = MINUTE.as_secs_f64() * self.load.len() as f64 * f64::from(self.containers);
@@ -163,12 +168,12 @@ impl Platform {
             username: None,
             secret: Secret::token(&format!("ghs_{number}_{}", end.as_nanos())).expect("plain ASCII"),
             deadline: Some(Deadline::after(now, end - now.boot)),
-            origin: Provenance::Platform,
+            source: SourceKind::Platform,
         })
     }
 }
 
-/// Asks the token's name for the truth.
+/// True if the machine serves a token whose name says that it has expired.
 fn serves_dead(machine: &Machine, now: Moment) -> bool {
     let Serving::Live(lease) = machine.held().serving(now) else {
         return false;
@@ -199,12 +204,12 @@ impl Chance {
 mod tests {
     use super::*;
 
-    /// Small enough for every test run; the figures for 100,000 are printed by
-    /// `cargo run --bin fleet`.
+    /// Small enough for every test run. `cargo run --bin fleet` prints the
+    /// figures for 100,000 containers.
     const FEW: u32 = 1_000;
 
     #[test]
-    fn no_container_is_ever_without_a_live_token_while_the_platform_answers() {
+    fn every_container_has_a_live_token_while_the_platform_answers() {
         for upstream in [Upstream::MintsPerCall, Upstream::SharesOne] {
             let report = Fleet::of(FEW, upstream).run();
             assert_eq!((report.without, report.dead_served), (Duration::ZERO, 0), "{upstream:?}");
@@ -215,12 +220,13 @@ mod tests {
     fn a_fleet_that_started_together_does_not_stay_in_step() {
         let fleet = Fleet::of(FEW, Upstream::MintsPerCall);
         let ratio = fleet.run().peak_to_mean(fleet.even_from());
-        // 22 a minute, so chance alone makes the busiest of 1,400 nearly twice that.
+        // There are 22 requests a minute, so by chance alone the busiest of
+        // 1,400 minutes has nearly twice as many.
         assert!(ratio < 2.2, "{ratio}");
     }
 
     #[test]
-    fn a_shared_token_is_asked_for_about_52_times_a_day() {
+    fn a_shared_token_is_requested_about_52_times_a_day() {
         let asks = Fleet::of(FEW, Upstream::SharesOne).run().asks_per_container_day();
         assert!((45.0..60.0).contains(&asks), "{asks}");
     }

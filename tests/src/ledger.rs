@@ -1,5 +1,5 @@
-//! Every token ever minted in this city, so that the git host can tell a
-//! living one from a dead or an invented one.
+//! Every token that this city ever minted, so that the git host can tell a live
+//! token from a dead or an invented one.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -8,16 +8,17 @@ use std::time::{Duration, SystemTime};
 
 /// The first bytes of every installation token.
 const TOKEN_PREFIX: &str = "ghs_";
-/// `{"alg":"RS256","typ":"JWT"}`, as every such token begins.
+/// `{"alg":"RS256","typ":"JWT"}` in base64url, with which every such token
+/// begins.
 const JWT_HEAD: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9";
-/// An RS256 signature has 256 bytes.
+/// Length of an RS256 signature, 256 bytes, in base64url.
 const JWT_SIGNATURE: usize = 342;
 const SHORTEST_CLAIMS: usize = 60;
-/// Claims vary by up to this many bytes, so that the whole token has 452 to
-/// 592: on both sides of 512, and around the 520 that GitHub names.
+/// Number of different lengths of the claims. The whole token has 452 to 592
+/// bytes: on both sides of 512, and around the 520 that GitHub names.
 const CLAIMS_VARY: u32 = 141;
 
-/// What a token was worth at the moment it was shown.
+/// State of a token at the moment when it was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     Live,
@@ -36,20 +37,20 @@ pub struct Minted {
 #[derive(Debug, Default)]
 pub struct Ledger {
     tokens: Mutex<HashMap<String, (Minted, bool)>>,
-    /// Counts the tokens that were minted.
+    /// Number of tokens minted by [`Ledger::mint`].
     turn: AtomicUsize,
 }
 
 impl Ledger {
-    /// Mints the old form (40 bytes) and the new one in turn: GitHub rolled the
-    /// new form out per minting call, so one container is given both
-    /// (<https://github.blog/changelog/>, 2026-04-24 and 2026-05-15).
+    /// Mints tokens of the old form (40 bytes) and of the new form in turn.
+    /// GitHub rolled the new form out per minting call, so one container gets
+    /// both (<https://github.blog/changelog/>, 2026-04-24 and 2026-05-15).
     pub fn mint(&self, life: Duration) -> Minted {
         let is_old = self.turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
         self.enter(if is_old { old_token() } else { new_token() }, life)
     }
 
-    /// A token of this text, alive from now on.
+    /// Registers a token with this text, alive from now on.
     pub fn enter(&self, token: String, life: Duration) -> Minted {
         let minted = SystemTime::now();
         let one = Minted { token, minted, expires: minted + life };
@@ -66,7 +67,7 @@ impl Ledger {
         }
     }
 
-    /// Kills a token before its time, as GitHub does when an App is
+    /// Kills a token before its expiry, as GitHub does when an App is
     /// uninstalled.
     pub fn revoke(&self, token: &str) {
         if let Some((_, revoked)) = self.lock().get_mut(token) {
@@ -78,7 +79,7 @@ impl Ledger {
         self.lock().get(token).map(|(one, _)| one.clone())
     }
 
-    /// In the order of their minting.
+    /// Returns all tokens in the order in which they were minted.
     pub fn all(&self) -> Vec<Minted> {
         let mut all: Vec<_> = self.lock().values().map(|(one, _)| one.clone()).collect();
         all.sort_by_key(|one| one.minted);
@@ -94,7 +95,7 @@ impl Ledger {
     }
 }
 
-/// True for the form that GitHub gave out before 2026-04.
+/// True for the form of tokens that GitHub issued before 2026-04.
 pub fn is_old_form(token: &str) -> bool {
     token.strip_prefix(TOKEN_PREFIX).is_some_and(|rest| !rest.contains('_'))
 }
@@ -103,7 +104,8 @@ fn old_token() -> String {
     format!("{TOKEN_PREFIX}{}", random_alphanumerics(36))
 }
 
-/// `ghs_<APPID>_<JWT>`. Nothing may look into it, so its claims are noise.
+/// `ghs_<APPID>_<JWT>`. No program may look into the JWT, so its claims are
+/// random.
 fn new_token() -> String {
     let app = 1_000_000 + random_number() % 9_000_000;
     let claims = random_text(SHORTEST_CLAIMS + (random_number() % CLAIMS_VARY) as usize, BASE64_URL);
@@ -133,7 +135,7 @@ mod tests {
     use crate::wait::eventually;
 
     #[test]
-    fn a_token_lives_until_its_expiry_and_is_dead_after() {
+    fn a_token_is_live_until_its_expiry_and_dead_afterwards() {
         let ledger = Ledger::default();
         let one = ledger.mint(Duration::from_millis(80));
         assert_eq!(ledger.verdict(&one.token), Verdict::Live);
@@ -142,12 +144,12 @@ mod tests {
     }
 
     #[test]
-    fn tokens_of_both_forms_come_in_turn_and_vary_in_length() {
+    fn both_forms_come_in_turn_and_vary_in_length() {
         let ledger = Ledger::default();
         let tokens: Vec<_> = (0..40).map(|_| ledger.mint(Duration::from_secs(60)).token).collect();
         let (old, new): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| is_old_form(token));
         assert_eq!((old.len(), new.len()), (20, 20));
-        assert!(is_old_form(&tokens[0]) && !is_old_form(&tokens[1]), "in turn");
+        assert!(is_old_form(&tokens[0]) && !is_old_form(&tokens[1]), "the forms don't come in turn");
         assert!(old.iter().all(|token| token.len() == 40));
         assert!(new.iter().all(|token| (452..=592).contains(&token.len()) && token.matches('.').count() == 2));
         assert!(new.iter().any(|token| token.len() != new[0].len()));
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revoked_token_and_an_invented_one_are_told_apart() {
+    fn revoked_and_invented_tokens_are_told_apart() {
         let ledger = Ledger::default();
         let one = ledger.mint(Duration::from_secs(60));
         ledger.revoke(&one.token);

@@ -1,28 +1,28 @@
 //! The test city: everything around the broker that a test needs, in one
 //! process and on loopback only.
 //!
-//! - [`ledger`]: every token ever minted, and whether it still lives;
+//! - [`ledger`]: every token ever minted, and whether it is still alive;
 //! - [`platform`]: a scripted platform that mints them, well or badly;
-//! - [`git_host`]: a real git host that lets in only living tokens and records
-//!   every credential it is shown, git's or gh's;
-//! - [`proxy`]: leads the real names, such as `github.com`, to it;
+//! - [`git_host`]: a real git host that accepts only live tokens and records
+//!   every credential that git or gh shows it;
+//! - [`proxy`]: connects the real names, such as `github.com`, to the city;
 //! - [`certs`]: the city's own certificate authority;
-//! - [`world`]: one of each with a broker, the shims and an isolated git;
-//! - [`traffic`]: agents at work with real gits, and what came of it;
+//! - [`world`]: one of each, with a broker, the shims and an isolated git;
+//! - [`traffic`]: agents that work with real gits, and the outcome of each operation;
 //! - [`programs`]: finds or builds the real binaries;
-//! - [`place`]: temporary folders that a socket's path fits into;
-//! - [`strace`], [`small_disk`]: system calls and disks that fail;
-//! - [`wait`]: waiting for a condition, never for a time;
-//! - [`docker`]: containers against this city; [`conformance`]: whether an image
-//!   honours the contract;
-//! - [`blocks`]: the documents' blocks, and how each is run;
+//! - [`place`]: temporary folders whose path is short enough for a socket;
+//! - [`strace`], [`small_disk`]: failing system calls and failing disks;
+//! - [`wait`]: waiting for a condition, never for a fixed time;
+//! - [`docker`]: containers that run against this city;
+//!   [`conformance`]: checks whether an image honours the contract;
+//! - [`blocks`]: the code blocks of the documents, and how each is run;
 //! - [`fleet`]: thousands of refresh machines over simulated days;
-//! - [`fuzz`]: what any bytes at all must come to, for each parser.
+//! - [`fuzz`]: for each parser, the properties that hold for any input bytes.
 //!
-//! Stand-ins live on one runtime of their own ([`serve::runtime`]), so plain
-//! synchronous tests drive them by handle. Time is never faked: a test makes
-//! it short by giving tokens a life of seconds and the broker a configuration
-//! in proportion ([`world::config`]).
+//! All stand-ins run on one runtime of their own ([`serve::runtime`]), so that
+//! plain synchronous tests can drive them by handle. Time is never faked. A
+//! test shortens it: its tokens live for seconds, and the broker's
+//! configuration is in proportion ([`world::config`]).
 
 use std::process::ExitCode;
 
@@ -45,11 +45,11 @@ pub mod traffic;
 pub mod wait;
 pub mod world;
 
-/// The options of a program, or the status to end with once it is said what is
-/// wrong with them.
+/// Unwraps the options of a program. If they are invalid, prints the problem
+/// and the usage.
 ///
 /// # Errors
-/// That status.
+/// The exit status to end with.
 pub fn or_usage<T>(options: Result<T, String>, program: &str, usage: &str) -> Result<T, ExitCode> {
     options.map_err(|problem| {
         eprintln!("{program}: {problem}\n\n{usage}");

@@ -1,19 +1,22 @@
-//! The temporary folders of stand-ins: below `TMPDIR` where that will do, else
-//! where a socket's path fits and a file can be made.
+//! Temporary folders of the stand-ins: below `TMPDIR` if its path is short
+//! enough, otherwise in a folder where a socket's path fits and files can be
+//! created.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// A socket's path ends within 107 bytes (unix(7)). Below such a folder the
-/// longest, with the folder's own name, has fewer than 47.
+/// The longest path of a parent folder. A socket's path has at most 107 bytes
+/// (unix(7)). Below such a parent, the longest socket path and the folder's own
+/// name take fewer than 47.
 const MAX_PARENT: usize = 60;
 
-/// Makes a folder that is gone when its owner is dropped.
+/// Creates a folder that is removed when the returned value is dropped.
 ///
 /// # Errors
-/// No folder will do; the text names each that was tried, and what to do.
+/// No folder can be used. The text names each folder that was tried, and the
+/// remedy.
 pub fn new_folder(prefix: &str) -> Result<TempDir, String> {
     let usual = ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from);
     folder_in(&[&[env::temp_dir()], &usual[..]].concat(), prefix)
@@ -34,7 +37,7 @@ fn folder_in(parents: &[PathBuf], prefix: &str) -> Result<TempDir, String> {
 
 fn below(parent: &Path, prefix: &str) -> Result<TempDir, String> {
     // The broker refuses a socket below a symbolic link, and a relative path
-    // means another place to each program.
+    // names a different place for each program.
     let parent = parent.canonicalize().map_err(|error| error.to_string())?;
     let length = parent.as_os_str().len();
     if length > MAX_PARENT {
@@ -50,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_or_missing_parent_is_passed_over() {
+    fn a_long_or_missing_parent_is_skipped() {
         let short = tempfile::tempdir_in("/tmp").unwrap();
         let long = short.path().join("x".repeat(90));
         fs::create_dir(&long).unwrap();

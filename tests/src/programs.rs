@@ -1,4 +1,4 @@
-//! The real programs under test and the gits of this machine.
+//! The real programs under test, and the gits and ghs of this machine.
 
 use std::env;
 use std::fs;
@@ -16,17 +16,18 @@ pub struct Programs {
     pub shim: PathBuf,
 }
 
-/// From `MOLECULE_BIN_DIR`, else as they are shipped, built here. Test programs
-/// that run at the same time wait for each other: cargo locks its own folder.
+/// Returns the programs in `MOLECULE_BIN_DIR` if it is set. Otherwise builds
+/// them as they are shipped. Test programs that run at the same time wait for
+/// each other, because cargo locks its target folder.
 pub fn programs() -> &'static Programs {
     PROGRAMS.get_or_init(|| find_or_build(shipped_build).unwrap_or_else(|problem| panic!("{problem}")))
 }
 
-/// For the demo: in the profile and with the features of this very program, so
-/// that nothing is built that wasn't built for it already.
+/// Builds the programs for the demo, in the profile and with the features of
+/// the running program, so that cargo builds nothing twice.
 ///
 /// # Errors
-/// They don't build, and cargo has said why.
+/// The build fails. cargo has printed the reason.
 pub fn build_like_this_program() -> Result<(), String> {
     if PROGRAMS.get().is_none() {
         let programs = find_or_build(matching_build)?;
@@ -50,7 +51,7 @@ fn in_folder(folder: &Path) -> Result<Programs, String> {
         if !program.is_file() {
             let missing = program.display();
             return Err(format!(
-                "MOLECULE_BIN_DIR is set, but {missing} isn't there; unset it to have the programs built"
+                "MOLECULE_BIN_DIR is set, but {missing} doesn't exist; unset the variable to build the programs"
             ));
         }
     }
@@ -63,9 +64,9 @@ fn shipped_build() -> Command {
     cargo
 }
 
-/// Cargo unifies the features of the packages that are named together
-/// (the Cargo book, "Features": resolver version 2). Named with this package,
-/// the other two are built from the very libraries that it is linked with.
+/// Cargo unifies the features of the packages that are named together (the
+/// Cargo book, "Features": resolver version 2). This package is named too, so
+/// that the other two are built from the same libraries that it is linked with.
 fn matching_build() -> Command {
     let folder = env::current_exe().ok().and_then(|program| Some(program.parent()?.file_name()?.to_owned()));
     let profile = folder.filter(|name| name != "debug").unwrap_or_else(|| "dev".into());
@@ -103,14 +104,14 @@ fn built_by(mut build: Command) -> Result<Programs, String> {
     Ok(Programs { broker: executable("molecule-broker")?, shim: executable("molecule-shim")? })
 }
 
-/// All that gh reads a token from: github.com's two, and then those of an
-/// enterprise host.
+/// All variables that gh reads a token from: the two for github.com, then the
+/// two for an enterprise host.
 pub const GH_TOKENS: [&str; 4] = ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gh {
     pub path: PathBuf,
-    /// Such as `2.46.0`.
+    /// For example `2.46.0`.
     pub version: String,
 }
 
@@ -120,14 +121,15 @@ impl Gh {
     }
 }
 
-/// The real gh, as Debian installs it.
+/// Returns the real gh in the place where Debian installs it.
 pub fn gh() -> Option<PathBuf> {
     let path = PathBuf::from("/usr/bin/gh");
     path.is_file().then_some(path)
 }
 
-/// Every real gh of this machine, one for each version: the installed one, then
-/// those that `tests/fetch-ghs` put below the target folder, oldest first.
+/// Returns every real gh of this machine, one for each version: the installed
+/// one, then those that `tests/fetch-ghs` put below the target folder, oldest
+/// first.
 pub fn ghs() -> Vec<Gh> {
     static FOUND: OnceLock<Vec<Gh>> = OnceLock::new();
     FOUND.get_or_init(find_ghs).clone()
@@ -146,8 +148,8 @@ fn find_ghs() -> Vec<Gh> {
     found
 }
 
-/// Where `tests/fetch-ghs` and `tests/fetch-programs` put programs: in the target folder, which the
-/// running test program lies in.
+/// Returns the folder where `tests/fetch-ghs` and `tests/fetch-programs` put
+/// programs. It is in the target folder, and so is the running test program.
 pub fn fetched_programs() -> PathBuf {
     let own = env::current_exe().unwrap_or_default();
     let beside_own = own.ancestors().skip(1).map(|folder| folder.join("programs")).find(|folder| folder.is_dir());
@@ -156,7 +158,7 @@ pub fn fetched_programs() -> PathBuf {
 
 fn gh_at(path: &Path) -> Option<Gh> {
     fs::metadata(path).ok()?;
-    // gh 2.102 leaves a file in its state folder, which is here without a home.
+    // gh 2.102 writes a file into its state folder, which without HOME is here.
     let output =
         program(path).arg("--version").env("XDG_STATE_HOME", "/dev/null").env("GH_TELEMETRY", "false").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
@@ -177,7 +179,7 @@ fn is_at_least(version: &str, major: u32, minor: u32) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Git {
     pub path: PathBuf,
-    /// Such as `2.47.3`.
+    /// For example `2.47.3`.
     pub version: String,
 }
 
@@ -187,10 +189,10 @@ impl Git {
     }
 }
 
-/// The git that stand-ins work with.
+/// Returns the git that the stand-ins run.
 ///
 /// # Errors
-/// There is none.
+/// No git was found.
 pub fn first_git() -> Result<PathBuf, String> {
     static FIRST: OnceLock<Option<PathBuf>> = OnceLock::new();
     let first = FIRST.get_or_init(|| find_gits().into_iter().next().map(|git| git.path));
@@ -200,7 +202,7 @@ pub fn first_git() -> Result<PathBuf, String> {
 const NO_GIT: &str =
     "there is no git in /usr/bin, /usr/local/bin, /opt/git/bin or on PATH; install it (on Debian: apt-get install git)";
 
-/// Every git of this machine, one for each version.
+/// Returns every git of this machine, one for each version.
 #[track_caller]
 pub fn gits() -> Vec<Git> {
     let found = find_gits();

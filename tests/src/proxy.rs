@@ -1,6 +1,6 @@
-//! A proxy that leads every name to the city: those that are in scope to the
-//! git host, all others to the evil one. So git can be asked for
-//! `https://github.com/` itself, and gh asks for `api.github.com`.
+//! A proxy that connects every name to the city: GitHub's names to the git
+//! host, all others to the evil host. So a test can use `https://github.com/`
+//! itself with git, and `api.github.com` with gh.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -17,7 +17,7 @@ pub struct Proxy {
 impl Proxy {
     pub fn start(good: u16, evil: u16) -> Self {
         let listener =
-            runtime().block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a port on loopback can be had");
+            runtime().block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a port on loopback is free");
         let addr = listener.local_addr().expect("a bound socket has an address");
         let task = runtime().spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {

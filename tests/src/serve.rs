@@ -1,5 +1,5 @@
-//! The listening half that all stand-ins share: HTTP/1.1 with or without TLS,
-//! on a port of the kernel's choice that can be closed and opened again.
+//! The server that all stand-ins share: HTTP/1.1 with or without TLS, on a port
+//! that the kernel chooses and that can be closed and opened again.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -27,8 +27,8 @@ pub type Body = BoxBody<Bytes, io::Error>;
 type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 type Handler = Arc<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
 
-/// One runtime for all stand-ins of the process, apart from any that a test
-/// may have: a test that blocks never stalls the other side.
+/// Returns the one runtime of all stand-ins in the process. It is separate from
+/// any runtime of a test, so that a blocking test never stalls a stand-in.
 pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
@@ -51,8 +51,9 @@ pub struct Server {
     connections: Arc<AtomicUsize>,
     resets: Arc<AtomicBool>,
     open: Mutex<Option<Open>>,
-    /// Bound, never listening: it keeps the port ours while the door is shut,
-    /// so that callers are refused and nobody else can take it.
+    /// Bound, but never listening. It keeps the port reserved while the server
+    /// is closed, so that clients are refused and no other process can take the
+    /// port.
     _reserved: TcpSocket,
 }
 
@@ -90,28 +91,28 @@ impl Server {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// How many connections were accepted so far.
+    /// Returns the number of connections accepted so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Whether a connection is reset (RST) as soon as something comes on it.
+    /// Sets whether a connection is reset (RST) as soon as data arrives on it.
     pub fn reset(&self, reset: bool) {
         self.resets.store(reset, Ordering::Relaxed);
     }
 
-    /// Refuses new connections and cuts those that are open. Returns when it
-    /// is so.
+    /// Refuses new connections and cuts the open ones. Returns when that is
+    /// done.
     pub fn close(&self) {
         let open = self.open.lock().expect("never poisoned").take();
         if let Some(open) = open {
             drop(open.stop);
-            // An error only says that the other end is gone already.
+            // An error only means that the other end is gone already.
             let _ = open.closed.recv_timeout(Duration::from_secs(10));
         }
     }
 
-    /// Listens again, on the same port. Without effect where it does.
+    /// Listens again on the same port. Does nothing if the server is open.
     pub fn open(&self) {
         let mut open = self.open.lock().expect("never poisoned");
         if open.is_some() {
@@ -160,7 +161,7 @@ impl Drop for Server {
 }
 
 fn bind(addr: SocketAddr) -> TcpSocket {
-    let socket = TcpSocket::new_v4().expect("a socket can be had");
+    let socket = TcpSocket::new_v4().expect("a socket can be created");
     socket
         .set_reuseaddr(true)
         .and_then(|()| socket.bind(addr))
@@ -172,13 +173,14 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, handler: Handle
     let _ = stream.set_nodelay(true);
     if resets {
         let _ = stream.readable().await;
-        // Closing it now is a reset (socket(7)).
+        // With a linger time of zero, closing sends a reset (socket(7)).
         let _ = stream.set_zero_linger();
         return;
     }
     match tls {
         None => http(stream, handler).await,
-        // A client that breaks off the handshake distrusts us: its business.
+        // A client that breaks off the handshake distrusts our certificate,
+        // which may be what the test wants.
         Some(tls) => {
             if let Ok(stream) = tls.accept(stream).await {
                 http(stream, handler).await;
@@ -192,7 +194,7 @@ async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, hand
         let answer = handler(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    // The date is the stand-in's own affair: tests switch it off or skew it.
+    // The stand-in sets the date itself: tests omit it or skew it.
     let _ = http1::Builder::new()
         .auto_date_header(false)
         .timer(TokioTimer::new())

@@ -1,5 +1,5 @@
-//! A disk of a few KiB that is mounted for one program and its children, and
-//! that nobody else sees.
+//! A disk of a few KiB, mounted in the mount namespace of one program and its
+//! children. No other process sees it.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,8 +17,8 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// On this folder, which is made. `None`, with a SKIP line, where nothing may
-    /// be mounted.
+    /// Creates the folder that the disk is mounted on. Returns `None`, with a
+    /// SKIP line, if this machine doesn't allow mounts.
     pub fn new(folder: PathBuf) -> Option<Self> {
         can(&[Ability::MountNamespace, Ability::LookIntoClosed]).then(|| {
             fs::create_dir(&folder).expect("our own folder is writable");
@@ -30,20 +30,21 @@ impl SmallDisk {
         &self.folder
     }
 
-    /// By which a program gets to see it. It can be read and written (`rw`), or
-    /// only read (`ro`).
+    /// Returns the words that go before a command, so that it runs with the
+    /// disk mounted. The disk is writable (`rw`) or read-only (`ro`).
     pub fn way(&self, kib: u32, access: &str) -> [String; 6] {
         let folder = self.folder.display();
         let mount = format!("mount -t tmpfs -o size={kib}k,mode=700,{access} none {folder} && exec \"$@\"");
         ["unshare", "--mount", "sh", "-c", &mount, "sh"].map(String::from)
     }
 
-    /// A file there, as it can be reached by way of a process that sees it.
+    /// Returns the path of a file on the disk, by way of a process that sees
+    /// the disk.
     pub fn seen_by(&self, pid: u32, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{pid}/root{}", self.folder.join(name).display()))
     }
 
-    /// By a file `filler`: whether it can take nothing more now.
+    /// Fills the disk by a file `filler`. Returns true if the disk is full now.
     pub fn fill(&self, pid: u32) -> bool {
         let Ok(mut filler) = File::create(self.seen_by(pid, "filler")) else { return false };
         while filler.write_all(&[b'x'; 256]).is_ok() {}

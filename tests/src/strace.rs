@@ -1,4 +1,4 @@
-//! strace, attached to a process that runs.
+//! strace, attached to a running process.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -10,12 +10,13 @@ use nix::unistd::Pid;
 use crate::program;
 use crate::wait::poll;
 
-/// Until it is dropped: then it lets go of a process that still lives.
+/// An strace that stays attached until it is dropped. It then detaches from a
+/// process that is still alive.
 pub struct Strace(Child);
 
 impl Strace {
-    /// With these options. Waits until it has got hold of the process; `None` if
-    /// it doesn't.
+    /// Attaches with these options and waits until strace traces the process.
+    /// Returns `None` if that fails.
     pub fn attach(pid: Pid, options: &[String]) -> Option<Self> {
         let mut command = program("strace");
         command.args(options).args(["-p", &pid.to_string()]);

@@ -13,9 +13,9 @@ use molecule_protocol::limits::MAX_REQUEST;
 use molecule_protocol::request::{self, Request, Verb};
 use nix::unistd::Uid;
 
-use super::{Fault, Global, launch};
+use super::{ExitError, Global, launch};
 use crate::config::{Config, SourceConfig};
-use crate::daemon::answer::{self, Bytes, Choice, Ready};
+use crate::daemon::answer::{self, Bytes, Choice, Readiness};
 use crate::daemon::assemble::assemble;
 use crate::daemon::driver::Observed;
 use crate::daemon::lease_memory::Carried;
@@ -23,9 +23,9 @@ use crate::system::clock;
 
 /// # Errors
 /// Stdin or stdout can't be used.
-pub fn run(global: &Global) -> Result<ExitCode, Fault> {
+pub fn run(global: &Global) -> Result<ExitCode, ExitError> {
     let mut bytes = Vec::with_capacity(1024);
-    let io = |error: std::io::Error| Fault::new(1, error);
+    let io = |error: std::io::Error| ExitError::new(1, error);
     std::io::stdin().take(MAX_REQUEST as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
     let answer = match request::end(&bytes, true).and_then(|end| Request::parse(&bytes[..end.unwrap_or_default()])) {
         Ok(request) => answer_once(global, &request),
@@ -47,23 +47,23 @@ fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
         Ok(config) => without_platform(config),
         Err(problems) => return refused(&format!("no broker is running, and its configuration is bad: {problems}")),
     };
-    let table = match assemble(&config, None, &Carried::new(), &(Arc::new(|_: Observed<'_>| {}) as _), None) {
-        Ok(assembled) => assembled.table,
+    let registry = match assemble(&config, None, &Carried::new(), &(Arc::new(|_: Observed<'_>| {}) as _), None) {
+        Ok(assembled) => assembled.registry,
         Err(failure) => return refused(&failure.message),
     };
     if request.verb != Verb::Get {
         return refused(&no_broker());
     }
     let now = clock::now();
-    match answer::choose(&table, request, Uid::effective()) {
+    match answer::choose(&registry, request, Uid::effective()) {
         Choice::Silent => answer::plain(Word::Silent, None),
         Choice::Forbidden(credential) => {
             refused(&format!("this user may not have the credential '{}'", credential.name))
         }
         Choice::Of(target) => match answer::ready(&target, &target.credential.reader.held(), now) {
-            Ready::Give(lease) => answer::give(request, &target, lease, now),
-            Ready::Refused(reason) => refused(&format!("{reason} ({})", no_broker())),
-            Ready::Wait => refused(&no_broker()),
+            Readiness::Give(lease) => answer::give(request, &target, lease, now),
+            Readiness::Refused(reason) => refused(&format!("{reason} ({})", no_broker())),
+            Readiness::Wait => refused(&no_broker()),
         },
     }
 }

@@ -2,15 +2,15 @@
 
 use std::process::ExitCode;
 
-use super::{Fault, Global, launch};
+use super::{ExitError, Global, launch};
 use crate::config::report;
 
 const BAD: u8 = 2;
 
 /// # Errors
 /// Status 2 with all that is wrong.
-pub fn run(global: &Global) -> Result<ExitCode, Fault> {
-    let config = launch::config(global).map_err(|problems| Fault::new(BAD, problems))?;
+pub fn run(global: &Global) -> Result<ExitCode, ExitError> {
+    let config = launch::config(global).map_err(|problems| ExitError::new(BAD, problems))?;
     print!("{}", report::report(&config));
     for warning in &config.warnings {
         eprintln!("molecule-broker: {warning}");

@@ -7,7 +7,7 @@ use clap::Args;
 use nix::unistd::geteuid;
 
 use super::terminal::{Colour, Look};
-use super::{Fault, Global, launch};
+use super::{ExitError, Global, launch};
 use crate::doctor::{Finding, Level, Remedy, examine};
 use crate::system::environment;
 use crate::system::trust;
@@ -24,11 +24,11 @@ pub struct Options {
 
 /// # Errors
 /// None; the exit status says whether all is good.
-pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let load = |daemons: Option<&Path>| launch::config(&with_file(global, daemons));
     let findings = examine(environment::all(), launch::client_socket(global), &load);
     if options.json {
-        let json = serde_json::to_string(&findings).map_err(|error| Fault::new(1, error))?;
+        let json = serde_json::to_string(&findings).map_err(|error| ExitError::new(1, error))?;
         println!("{json}");
     } else {
         let look = Look::of_stdout();

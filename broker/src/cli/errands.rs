@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::Fault;
+use super::ExitError;
 use super::Global;
 use super::launch;
 use crate::credential::secret::MAX_SECRET;
@@ -31,24 +31,24 @@ pub struct Keep {
 
 /// # Errors
 /// Status 1; the daemon has said the same of its own configuration before.
-pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     // The supervisor may have given the daemon its listening socket and leases.
     inherited_fds::close_above(2);
     let (global, user) = (global.clone(), options.user.clone());
     let read = move || launch::config_for(&global, user.as_deref()).map_err(|problems| problems.to_string());
-    let config = read().map_err(|problems| Fault::new(1, problems))?;
+    let config = read().map_err(|problems| ExitError::new(1, problems))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Fault::new(1, error))?;
-    runtime.block_on(serve::serve(config, Box::new(read))).map_err(|error| Fault::new(1, error))?;
+    let runtime = runtime.map_err(|error| ExitError::new(1, error))?;
+    runtime.block_on(serve::serve(config, Box::new(read))).map_err(|error| ExitError::new(1, error))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// # Errors
 /// Status 1 where it can't be written.
-pub fn keep(options: &Keep) -> Result<ExitCode, Fault> {
+pub fn keep(options: &Keep) -> Result<ExitCode, ExitError> {
     let mut token = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
     let read = std::io::stdin().lock().take(MAX_SECRET as u64 + 1).read_to_end(&mut token);
-    read.map_err(|error| Fault::new(1, error))?;
-    file::write(&options.path, &token).map_err(|fault| Fault::new(1, fault))?;
+    read.map_err(|error| ExitError::new(1, error))?;
+    file::write(&options.path, &token).map_err(|fault| ExitError::new(1, fault))?;
     Ok(ExitCode::SUCCESS)
 }

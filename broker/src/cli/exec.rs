@@ -11,7 +11,7 @@ use clap::Args;
 use molecule_protocol::gh;
 use molecule_protocol::request::Client;
 
-use super::{Fault, Global, token};
+use super::{ExitError, Global, token};
 use crate::system::environment;
 
 /// The status for "not run", as env(1), timeout(1) and docker-run(1) have it.
@@ -31,9 +31,9 @@ pub struct Options {
 
 /// # Errors
 /// 125 without a token; 126 or 127 where the command can't be run or found.
-pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let reply = token::fetch(global, Client::Exec, options.host.as_deref(), NOT_RUN)?;
-    let missing = || Fault::new(NOT_RUN, "the broker's answer lacks a part");
+    let missing = || ExitError::new(NOT_RUN, "the broker's answer lacks a part");
     let (secret, host) = (reply.text("password").ok_or_else(missing)?, reply.text("host").ok_or_else(missing)?);
     let (program, arguments) = options.command.split_first().ok_or_else(missing)?;
     let mut command = Command::new(program);
@@ -51,5 +51,5 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     }
     let error = command.exec();
     let status = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN };
-    Err(Fault::new(status, format!("can't run {}: {error}", program.display())))
+    Err(ExitError::new(status, format!("can't run {}: {error}", program.display())))
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use molecule_protocol::limits::{DEFAULT_SOCKET, RUNTIME_SOCKET};
 use molecule_protocol::request::Request;
 
-use super::{Fault, Global};
-use crate::client::{self, Reply};
+use super::{ExitError, Global};
+use crate::client::{self, DaemonReply};
 use crate::config::{self, Config, Flags, Problems};
 use crate::system::environment;
 
@@ -48,6 +48,6 @@ pub fn client_socket(global: &Global) -> PathBuf {
 
 /// # Errors
 /// With the given status, where nobody answers.
-pub fn ask(global: &Global, request: &Request<'_>, status: u8) -> Result<Reply, Fault> {
-    client::ask(&client_socket(global), request).map_err(|error| Fault::new(status, error))
+pub fn ask(global: &Global, request: &Request<'_>, status: u8) -> Result<DaemonReply, ExitError> {
+    client::ask(&client_socket(global), request).map_err(|error| ExitError::new(status, error))
 }

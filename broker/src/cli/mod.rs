@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use crate::system::exit::Fault;
+pub use crate::system::exit::ExitError;
 
 /// Keeps git credentials fresh and hands them to git, gh and scripts over a
 /// Unix socket.
@@ -127,9 +127,9 @@ pub enum Format {
 ///
 /// # Errors
 /// One text for a person, and the exit status that goes with it.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Fault> {
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, ExitError> {
     let args: Vec<OsString> = args.into_iter().collect();
-    if let Some(stage) = crate::supervise::stage(&args) {
+    if let Some(stage) = crate::supervise::run_stage(&args) {
         return stage;
     }
     let cli = match Cli::try_parse_from(args) {

@@ -8,7 +8,7 @@ use molecule_protocol::request::{Client, Request, Verb};
 use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
-use super::{Fault, Global, launch, token};
+use super::{ExitError, Global, launch, token};
 use crate::runner;
 use crate::system::environment;
 use crate::system::users;
@@ -24,7 +24,7 @@ pub struct Options {
 
 /// # Errors
 /// Status 1 with the reason.
-pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let mut request = Request::new(Verb::Refresh);
     request.name = options.name.as_deref();
     let done = done(global, &request)?;
@@ -32,28 +32,29 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
 }
 
 /// As whoever calls: it is their gh and their home.
-fn log_in(global: &Global) -> Result<ExitCode, Fault> {
+fn log_in(global: &Global) -> Result<ExitCode, ExitError> {
     let reply = token::fetch(global, Client::Script, None, 1)?;
-    let missing = || Fault::new(1, "the broker's answer lacks a part");
+    let missing = || ExitError::new(1, "the broker's answer lacks a part");
     let (secret, host) = (reply.text("password").ok_or_else(missing)?, reply.text("host").ok_or_else(missing)?);
     let mut user = users::user_of(Uid::effective());
     if let Some(home) = environment::os("HOME") {
         user.home = Some(home.into());
     }
-    runner::log_in_here(&Zeroizing::new(secret.to_owned()), host, &user).map_err(|faults| Fault::new(1, faults))?;
+    runner::deliver_in_process(&Zeroizing::new(secret.to_owned()), host, &user)
+        .map_err(|faults| ExitError::new(1, faults))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// # Errors
 /// Status 1 with the configuration's errors.
-pub fn reload(global: &Global) -> Result<ExitCode, Fault> {
+pub fn reload(global: &Global) -> Result<ExitCode, ExitError> {
     done(global, &Request::new(Verb::Reload))
 }
 
-fn done(global: &Global, request: &Request<'_>) -> Result<ExitCode, Fault> {
+fn done(global: &Global, request: &Request<'_>) -> Result<ExitCode, ExitError> {
     let reply = launch::ask(global, request, 1)?;
     match reply.answer().word {
         Word::Ok => Ok(ExitCode::SUCCESS),
-        _ => Err(Fault::new(1, reply.reasons())),
+        _ => Err(ExitError::new(1, reply.reasons())),
     }
 }

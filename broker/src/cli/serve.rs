@@ -9,7 +9,7 @@ use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use clap::Args;
 
-use super::Fault;
+use super::ExitError;
 use super::Global;
 use super::launch;
 use crate::config::Config;
@@ -21,7 +21,7 @@ use crate::daemon::serve::Serve;
 use crate::daemon::service_manager::{Handed, ServiceManager};
 use crate::errands;
 use crate::system::harden;
-use crate::system::log_writer::Log;
+use crate::system::log_writer::NonBlockingStderr;
 
 /// What `supervise` has to tell its daemon beyond systemd's protocol.
 #[derive(Clone, Debug, Args)]
@@ -42,31 +42,31 @@ const FAILED: u8 = 1;
 
 /// # Errors
 /// Status 2 for a bad configuration, 1 for what keeps the daemon from running.
-pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     harden::no_core();
     if let Some(supervisor) = options.supervisor {
         harden::take_name();
-        harden::end_with(supervisor).map_err(|error| Fault::new(FAILED, error))?;
+        harden::end_with_parent(supervisor).map_err(|error| ExitError::new(FAILED, error))?;
     }
     let config = launch::config_for(global, options.user.as_deref())
-        .map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
+        .map_err(|problems| ExitError::new(BAD_CONFIGURATION, problems))?;
     let refilter = log_to_stderr(&config);
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     harden::raise_descriptor_limit();
-    let Handed { listener, notify, leases } = Handed::take().map_err(|error| Fault::new(FAILED, error))?;
+    let Handed { listener, notify, leases } = Handed::take().map_err(|error| ExitError::new(FAILED, error))?;
     let (listener, _bound) = match listener {
         Some(listener) => (listener, None),
         None => {
-            let (listener, bound) = config.socket_plan().bind().map_err(|error| Fault::new(FAILED, error))?;
+            let (listener, bound) = config.socket_plan().bind().map_err(|error| ExitError::new(FAILED, error))?;
             (listener, Some(bound))
         }
     };
-    let errands = config
+    let runner = config
         .needs_runner()
-        .then(|| errands::start(config.file.as_deref(), &config.socket.path, options.user.as_deref()))
+        .then(|| errands::start_runner(config.file.as_deref(), &config.socket.path, options.user.as_deref()))
         .transpose();
-    let errands =
-        errands.map_err(|error| Fault::new(FAILED, format!("the helper process can't be started: {error}")))?;
+    let runner =
+        runner.map_err(|error| ExitError::new(FAILED, format!("the helper process can't be started: {error}")))?;
     let (inherited, manager) = (Inherited::read(leases), ServiceManager::from_env(notify));
     // All that connects, starts or takes over comes before this.
     let sandbox = sandbox::close(&config);
@@ -76,7 +76,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
         listener,
         reread: Box::new(move || launch::config_for(&again, user.as_deref()).map_err(|problems| problems.to_string())),
         refilter,
-        errands,
+        runner,
         inherited,
         manager,
         restarts: options.restarts,
@@ -88,11 +88,11 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
         // wake up ten seconds later, only to end.
         .thread_keep_alive(Duration::from_millis(100))
         .build();
-    let runtime = runtime.map_err(|error| Fault::new(FAILED, error))?;
+    let runtime = runtime.map_err(|error| ExitError::new(FAILED, error))?;
     let ended = runtime.block_on(serve.run());
     // A name look-up that hangs must not hold up the end.
     runtime.shutdown_background();
-    ended.map_err(|error| Fault::new(FAILED, error))?;
+    ended.map_err(|error| ExitError::new(FAILED, error))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -100,7 +100,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
 fn log_to_stderr(config: &Config) -> Box<dyn Fn(&str)> {
     let filter = |text: &str| log_filter(text).unwrap_or_else(|| EnvFilter::new("info"));
     let (layer, handle) = reload::Layer::new(filter(&config.log.filter));
-    let lines = fmt::layer().with_writer(|| Log).with_target(false);
+    let lines = fmt::layer().with_writer(|| NonBlockingStderr).with_target(false);
     let registry = tracing_subscriber::registry().with(layer);
     // A second start in one process can only be a test's; the first log stays.
     let _ = match config.log.format {

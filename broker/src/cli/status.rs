@@ -10,7 +10,7 @@ use molecule_protocol::answer::Word;
 use molecule_protocol::request::{Request, Verb};
 
 use super::terminal::Look;
-use super::{Fault, Global, launch, table::table};
+use super::{ExitError, Global, launch, table::table};
 use crate::daemon::status::Status;
 use crate::system::clock;
 
@@ -44,7 +44,7 @@ pub struct Options {
 
 /// # Errors
 /// Status 3 where no broker answers.
-pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     if options.watch {
         return watch(global);
     }
@@ -65,7 +65,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
 }
 
 /// Until it is interrupted, or nobody reads any more.
-fn watch(global: &Global) -> Result<ExitCode, Fault> {
+fn watch(global: &Global) -> Result<ExitCode, ExitError> {
     loop {
         let look = Look::of_stdout();
         let text = fetch(global).map_or_else(|fault| fault.message + "\n", |(status, _)| table(&status, look));
@@ -80,13 +80,13 @@ fn watch(global: &Global) -> Result<ExitCode, Fault> {
     }
 }
 
-fn fetch(global: &Global) -> Result<(Status, String), Fault> {
+fn fetch(global: &Global) -> Result<(Status, String), ExitError> {
     let reply = launch::ask(global, &Request::new(Verb::Status), NO_ANSWER)?;
     let answer = reply.answer();
     let line = answer.lines().next().unwrap_or_default();
     match (answer.word, serde_json::from_slice(line)) {
         (Word::Ok, Ok(status)) => Ok((status, String::from_utf8_lossy(line).into_owned())),
-        _ => Err(Fault::new(
+        _ => Err(ExitError::new(
             NO_ANSWER,
             "the daemon's status can't be read: it is of another version than this molecule-broker; restart the container",
         )),

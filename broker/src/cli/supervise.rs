@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Fault, Global, launch};
-use crate::supervise::{self, Plan, log, plan};
+use super::{ExitError, Global, launch};
+use crate::supervise::{self, LaunchPlan, log, plan};
 
 const BAD_CONFIGURATION: u8 = 2;
 
@@ -30,7 +30,7 @@ pub struct PlanOptions {
 
 /// # Errors
 /// 125 for what keeps it from running at all.
-pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let mut daemon: Vec<OsString> = Vec::new();
     let mut flag = |name: &str, value: Option<OsString>| {
         daemon.extend(value.into_iter().flat_map(|value| [OsString::from(name), value]));
@@ -39,17 +39,17 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
     flag("--socket", global.socket.clone().map(Into::into));
     flag("--log", global.log.clone().map(Into::into));
     flag("--user", options.user.clone().map(Into::into));
-    supervise::begin(&daemon, options.user.as_deref(), &options.command)
-        .map_err(|error| Fault::new(supervise::FAILED, error))
+    supervise::become_supervisor(&daemon, options.user.as_deref(), &options.command)
+        .map_err(|error| ExitError::new(supervise::FAILED, error))
 }
 
 /// # Errors
 /// Status 2 for a bad configuration.
-pub fn plan(global: &Global, options: &PlanOptions) -> Result<ExitCode, Fault> {
+pub fn plan(global: &Global, options: &PlanOptions) -> Result<ExitCode, ExitError> {
     let user = options.user.as_deref();
-    let config = launch::config_for(global, user).map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
+    let config = launch::config_for(global, user).map_err(|problems| ExitError::new(BAD_CONFIGURATION, problems))?;
     log::format(config.log.format);
-    let plan = Plan::of(&config, plan::daemon_user(&config, user)).to_string();
+    let plan = LaunchPlan::of(&config, plan::daemon_user(&config, user)).to_string();
     // The supervisor that asked has gone if it can't be written.
     let _ = io::stdout().write_all(plan.as_bytes());
     Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::terminal::{Colour, Look};
-use crate::daemon::status::{Credential, Status};
+use crate::daemon::status::{CredentialStatus, Status};
 
 /// Where the values begin.
 const COLUMN: usize = 15;
@@ -25,7 +25,7 @@ pub fn table(status: &Status, look: Look) -> String {
     out
 }
 
-fn describe(out: &mut String, c: &Credential, look: Look) {
+fn describe(out: &mut String, c: &CredentialStatus, look: Look) {
     let _ = writeln!(out, "\n{}: {}", c.name, look.paint(colour(&c.state), &c.state));
     let mut line = |label: &str, value: String| {
         let _ = writeln!(out, "  {label:<13}{}", look.fold(&value, COLUMN));

@@ -10,8 +10,8 @@ use molecule_protocol::origin::Pattern;
 use molecule_protocol::request::{Client, Request, Verb};
 use zeroize::Zeroizing;
 
-use super::{Fault, Format, Global, launch};
-use crate::client::Reply;
+use super::{ExitError, Format, Global, launch};
+use crate::client::DaemonReply;
 use crate::config::GITHUB;
 use crate::system::text::shell_word;
 
@@ -27,10 +27,10 @@ pub struct Options {
 
 /// # Errors
 /// Status 1, and nothing was printed.
-pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let reply = fetch(global, Client::Token, options.host.as_deref(), 1)?;
-    let text = printed(&reply, options.format).ok_or_else(|| Fault::new(1, "the broker's answer lacks a part"))?;
-    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| Fault::new(1, error))?;
+    let text = printed(&reply, options.format).ok_or_else(|| ExitError::new(1, "the broker's answer lacks a part"))?;
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| ExitError::new(1, error))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -38,7 +38,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
 ///
 /// # Errors
 /// With the given status and the broker's reason.
-pub fn fetch(global: &Global, client: Client, host: Option<&str>, status: u8) -> Result<Reply, Fault> {
+pub fn fetch(global: &Global, client: Client, host: Option<&str>, status: u8) -> Result<DaemonReply, ExitError> {
     let mut request = Request::new(Verb::Get);
     request.client = client;
     request.command = Some(env!("CARGO_PKG_NAME").as_bytes());
@@ -54,8 +54,8 @@ pub fn fetch(global: &Global, client: Client, host: Option<&str>, status: u8) ->
     let reply = launch::ask(global, &request, status)?;
     match reply.answer().word {
         Word::Ok => Ok(reply),
-        Word::Silent => Err(Fault::new(status, unknown(host))),
-        _ => Err(Fault::new(status, reply.reasons())),
+        Word::Silent => Err(ExitError::new(status, unknown(host))),
+        _ => Err(ExitError::new(status, reply.reasons())),
     }
 }
 
@@ -63,17 +63,17 @@ fn unknown(host: Option<&str>) -> String {
     match host {
         None => format!("no credential '{GITHUB}' with an origin of its own is configured; name a host with --host"),
         Some(host) if Pattern::parse(host).is_err() => {
-            format!("--host: '{}' is no host or origin", crate::system::text::outside(host))
+            format!("--host: '{}' is no host or origin", crate::system::text::untrusted(host))
         }
         Some(host) => format!(
             "no credential is configured for '{}'; its origins are in MOLECULE_BROKER_HOSTS, MOLECULE_BROKER_PERSONA_HOSTS, or the \
              configuration file",
-            crate::system::text::outside(host)
+            crate::system::text::untrusted(host)
         ),
     }
 }
 
-fn printed(reply: &Reply, format: Format) -> Option<Zeroizing<String>> {
+fn printed(reply: &DaemonReply, format: Format) -> Option<Zeroizing<String>> {
     let token = reply.text("password")?;
     Some(Zeroizing::new(match format {
         Format::Raw => format!("{token}\n"),

@@ -35,25 +35,25 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub enum ClientError {
     /// No socket, or nobody serves it.
-    NotServed { path: PathBuf, error: io::Error },
+    NotRunning { path: PathBuf, error: io::Error },
     /// This process may not open Unix sockets at all.
     NoSockets(io::Error),
     /// The kernel, or a sandbox, forbids this socket.
-    Forbidden { path: PathBuf, error: io::Error },
+    PermissionDenied { path: PathBuf, error: io::Error },
     /// The daemon doesn't let this user ask.
     Denied,
     /// The server's user is none of those whose answer counts.
-    Squatted { path: PathBuf, uid: Uid },
+    UntrustedServer { path: PathBuf, uid: Uid },
     /// It didn't answer in time.
-    Silent { path: PathBuf },
+    TimedOut { path: PathBuf },
     /// It answered with what this version doesn't understand.
-    Foreign,
+    InvalidReply,
 }
 
 /// A whole answer.
-pub struct Reply(Zeroizing<Vec<u8>>);
+pub struct DaemonReply(Zeroizing<Vec<u8>>);
 
-impl Reply {
+impl DaemonReply {
     #[must_use]
     pub fn answer(&self) -> Answer<'_> {
         Answer::parse(&self.0).unwrap_or(Answer { word: Word::Malformed, body: &[] })
@@ -78,10 +78,10 @@ impl Reply {
 ///
 /// # Errors
 /// [`ClientError`].
-pub fn ask(path: &Path, request: &Request<'_>) -> Result<Reply, ClientError> {
+pub fn ask(path: &Path, request: &Request<'_>) -> Result<DaemonReply, ClientError> {
     let mut buffer = [0; MAX_REQUEST];
     let mut frame = Writer::new(&mut buffer);
-    request.write(&mut frame).map_err(|_| ClientError::Foreign)?;
+    request.write(&mut frame).map_err(|_| ClientError::InvalidReply)?;
     let deadline = clock::now().boot + CLIENT_DEADLINE;
     loop {
         let stream = dial(path, deadline)?;
@@ -89,9 +89,9 @@ pub fn ask(path: &Path, request: &Request<'_>) -> Result<Reply, ClientError> {
             Ok(bytes) if Answer::parse(&bytes).is_some_and(|a| a.word == Word::Denied) => {
                 return Err(ClientError::Denied);
             }
-            Ok(bytes) if Answer::parse(&bytes).is_some() => return Ok(Reply(bytes)),
-            Ok(bytes) if !bytes.is_empty() && bytes.ends_with(b"\n\n") => return Err(ClientError::Foreign),
-            _ if clock::now().boot + PAUSE >= deadline => return Err(ClientError::Silent { path: path.to_owned() }),
+            Ok(bytes) if Answer::parse(&bytes).is_some() => return Ok(DaemonReply(bytes)),
+            Ok(bytes) if !bytes.is_empty() && bytes.ends_with(b"\n\n") => return Err(ClientError::InvalidReply),
+            _ if clock::now().boot + PAUSE >= deadline => return Err(ClientError::TimedOut { path: path.to_owned() }),
             _ => std::thread::sleep(PAUSE),
         }
     }
@@ -99,16 +99,16 @@ pub fn ask(path: &Path, request: &Request<'_>) -> Result<Reply, ClientError> {
 
 fn dial(path: &Path, deadline: Boot) -> Result<UnixStream, ClientError> {
     let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::PermissionDenied => ClientError::Forbidden { path: path.to_owned(), error },
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Silent { path: path.to_owned() },
-        _ => ClientError::NotServed { path: path.to_owned(), error },
+        io::ErrorKind::PermissionDenied => ClientError::PermissionDenied { path: path.to_owned(), error },
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::TimedOut { path: path.to_owned() },
+        _ => ClientError::NotRunning { path: path.to_owned(), error },
     };
     let fd = unconnected()?;
     let stream = connected(fd, path, deadline).map_err(failed)?;
     let server = getsockopt(&stream, PeerCredentials).map_err(|e| failed(e.into()))?;
     let uid = Uid::from_raw(server.uid());
     let trusted = trust::is_trusted(uid, Uid::effective(), path);
-    if trusted { Ok(stream) } else { Err(ClientError::Squatted { path: path.to_owned(), uid }) }
+    if trusted { Ok(stream) } else { Err(ClientError::UntrustedServer { path: path.to_owned(), uid }) }
 }
 
 /// Makes a Unix socket, which some sandboxes forbid.
@@ -147,27 +147,27 @@ impl ClientError {
     #[must_use]
     pub fn what(&self) -> String {
         match self {
-            Self::NotServed { path, error } => format!("no broker answers at {} ({error})", path.display()),
+            Self::NotRunning { path, error } => format!("no broker answers at {} ({error})", path.display()),
             Self::NoSockets(error) => {
                 format!("this process may not open Unix sockets ({error}): most likely an agent's sandbox forbids them")
             }
-            Self::Forbidden { path, error } => {
+            Self::PermissionDenied { path, error } => {
                 format!("the broker's socket {} may not be used from here ({error})", path.display())
             }
             Self::Denied => format!("the broker doesn't answer uid {}", Uid::effective()),
-            Self::Squatted { path, uid } if is_unmapped(*uid) => format!(
+            Self::UntrustedServer { path, uid } if is_unmapped(*uid) => format!(
                 "in this user namespace (most likely an agent's sandbox) the server of {} shows as uid {uid}, as every user \
                  does that the namespace doesn't map, and the socket's path can be changed by a user who isn't root",
                 path.display()
             ),
-            Self::Squatted { path, uid } => format!(
+            Self::UntrustedServer { path, uid } => format!(
                 "uid {uid} serves {}, which is neither root, nor this user, nor the owner of a folder closed to others",
                 path.display()
             ),
-            Self::Silent { path } => {
+            Self::TimedOut { path } => {
                 format!("the broker at {} didn't answer within {CLIENT_DEADLINE:?}", path.display())
             }
-            Self::Foreign => "the daemon speaks another version of the protocol than this molecule-broker".into(),
+            Self::InvalidReply => "the daemon speaks another version of the protocol than this molecule-broker".into(),
         }
     }
 
@@ -175,12 +175,12 @@ impl ClientError {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::NotServed { .. } => {
+            Self::NotRunning { .. } => {
                 "if none was started, do so: molecule-broker serve, or in a container molecule-broker supervise as its \
                  entrypoint; else set MOLECULE_BROKER_SOCKET to its socket"
             }
             Self::NoSockets(_) => "allow Unix sockets in the sandbox's settings, or run git and gh outside it",
-            Self::Forbidden { .. } => {
+            Self::PermissionDenied { .. } => {
                 "if this is an agent's sandbox, allow it Unix sockets, else look at the modes of the socket and its folder"
             }
             Self::Denied => {
@@ -188,16 +188,16 @@ impl ClientError {
                  molecule-broker reload (or to MOLECULE_BROKER_ALLOW_USERS, which a daemon reads at its start only, so \
                  restart the container)"
             }
-            Self::Squatted { uid, .. } if is_unmapped(*uid) => {
+            Self::UntrustedServer { uid, .. } if is_unmapped(*uid) => {
                 "let the sandbox show / read-only (bwrap --ro-bind / /) and keep the socket in folders that only root or the \
                  daemon's user can write to, as /run/molecule-broker, or run this command outside the sandbox"
             }
-            Self::Squatted { .. } => "don't trust it: find out who started it, and stop that program",
-            Self::Silent { .. } => {
+            Self::UntrustedServer { .. } => "don't trust it: find out who started it, and stop that program",
+            Self::TimedOut { .. } => {
                 "look at its log: if the daemon can't start for its configuration, mend that (molecule-broker config names \
                  its faults), and under supervise it is started by itself within 30 s"
             }
-            Self::Foreign => "it was started before an upgrade: restart the container",
+            Self::InvalidReply => "it was started before an upgrade: restart the container",
         }
     }
 }

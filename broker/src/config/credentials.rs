@@ -14,33 +14,33 @@ use std::sync::Arc;
 
 use molecule_protocol::origin::Pattern;
 
-use super::location::Place;
-use super::policy::{self, Base};
-use super::raw::{self, List, Origins};
-use super::reader::At;
-use super::resolver::{Build, comma_list};
+use super::location::ConfigLocation;
+use super::policy::{self, PolicyDefaults};
+use super::raw::{self, RawList, RawOrigins};
+use super::reader::Placed;
+use super::resolver::{Resolver, comma_list};
 use super::sources;
-use super::valid::{Credential, GITHUB, Origin, PERSONA, Scope, SourceConfig, TOKEN_USER};
+use super::valid::{CredentialConfig, CredentialScope, GITHUB, OriginPattern, PERSONA, SourceConfig, TOKEN_USER};
 
 const GITHUB_ORIGINS: [&str; 2] = ["github.com", "gist.github.com"];
 
 /// A credential whose claims aren't settled yet.
 struct Draft {
-    credential: Credential,
-    claims: Vec<At<Origin>>,
+    credential: CredentialConfig,
+    claims: Vec<Placed<OriginPattern>>,
     /// Where it can be pointed at.
-    place: Place,
+    place: ConfigLocation,
 }
 
-pub(super) fn build(
-    build: &mut Build<'_>,
-    entries: Vec<raw::Credential>,
-    base: &Base,
-) -> (Vec<Credential>, Vec<Origin>) {
-    let mut entries: Vec<_> = without_doubles(build, entries).into_iter().map(Some).collect();
+pub(super) fn resolve_credentials(
+    resolver: &mut Resolver<'_>,
+    entries: Vec<raw::RawCredential>,
+    base: &PolicyDefaults,
+) -> (Vec<CredentialConfig>, Vec<OriginPattern>) {
+    let mut entries: Vec<_> = deduplicate(resolver, entries).into_iter().map(Some).collect();
     for source in entries.iter().flatten().filter_map(|e| e.source.as_ref()) {
-        if let raw::Source::Variable(name) = &source.value {
-            build.withheld.push(name.value.clone());
+        if let raw::RawSource::Variable(name) = &source.value {
+            resolver.withheld.push(name.value.clone());
         }
     }
     let mut take = |name: &str| {
@@ -56,9 +56,9 @@ pub(super) fn build(
     let mut uses = Uses::default();
     for (at, entry) in entries.into_iter().enumerate().filter_map(|(at, e)| Some((at, e?))) {
         uses.note(&entry);
-        drafts.push((at, listed(build, entry, base)));
+        drafts.push((at, listed(resolver, entry, base)));
     }
-    let reserved = match github_draft(build, github.map(|g| g.1), base, &uses, only_built_in, &drafts) {
+    let reserved = match github_draft(resolver, github.map(|g| g.1), base, &uses, only_built_in, &drafts) {
         Github::Serves(draft) => {
             // Unlisted, it comes first: `token` and `exec` mean it.
             drafts.insert(0, (github_at.unwrap_or(0), *draft));
@@ -66,11 +66,11 @@ pub(super) fn build(
         }
         Github::Claims(claims) => claims,
     };
-    if let Some(draft) = persona_draft(build, persona.map(|p| p.1), base, &uses) {
+    if let Some(draft) = persona_draft(resolver, persona.map(|p| p.1), base, &uses) {
         drafts.push((persona_at.unwrap_or(usize::MAX), draft));
     }
     drafts.sort_by_key(|(at, _)| *at);
-    settle(build, drafts.into_iter().map(|(_, draft)| draft).collect(), reserved)
+    settle(resolver, drafts.into_iter().map(|(_, draft)| draft).collect(), reserved)
 }
 
 /// Which of the images' credentials the file's own entries took over.
@@ -81,26 +81,26 @@ struct Uses {
 }
 
 impl Uses {
-    fn note(&mut self, entry: &raw::Credential) {
+    fn note(&mut self, entry: &raw::RawCredential) {
         match entry.source.as_ref().map(|at| &at.value) {
-            Some(raw::Source::Word(word)) if word == "platform" => self.platform = true,
-            Some(raw::Source::Word(word)) if word == "persona" => self.persona = true,
+            Some(raw::RawSource::Word(word)) if word == "platform" => self.platform = true,
+            Some(raw::RawSource::Word(word)) if word == "persona" => self.persona = true,
             _ => {}
         }
     }
 }
 
-fn without_doubles(build: &mut Build<'_>, entries: Vec<raw::Credential>) -> Vec<raw::Credential> {
-    let mut kept: Vec<raw::Credential> = Vec::new();
+fn deduplicate(resolver: &mut Resolver<'_>, entries: Vec<raw::RawCredential>) -> Vec<raw::RawCredential> {
+    let mut kept: Vec<raw::RawCredential> = Vec::new();
     for entry in entries {
         let name = &entry.name.value;
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
             let what = "not a name, expected 1 to 64 letters, digits, '-', '_' or '.'";
-            build.wrong(entry.name.place.clone(), "credential.name", what);
+            resolver.wrong(entry.name.place.clone(), "credential.name", what);
         } else if let Some(first) = kept.iter().find(|e| e.name.value == *name) {
             let what = format!("the name is taken at {}, expected one of its own", first.name.place);
-            build.wrong(entry.name.place.clone(), &format!("credential.{name}.name"), what);
+            resolver.wrong(entry.name.place.clone(), &format!("credential.{name}.name"), what);
         } else {
             kept.push(entry);
         }
@@ -108,68 +108,69 @@ fn without_doubles(build: &mut Build<'_>, entries: Vec<raw::Credential>) -> Vec<
     kept
 }
 
-fn listed(build: &mut Build<'_>, entry: raw::Credential, base: &Base) -> Draft {
+fn listed(resolver: &mut Resolver<'_>, entry: raw::RawCredential, base: &PolicyDefaults) -> Draft {
     let (name, place) = (entry.name.value.clone(), entry.name.place.clone());
-    if entry.origins.is_none() && !build.has_problem(&format!("credential.{name}.origins")) {
+    if entry.origins.is_none() && !resolver.has_problem(&format!("credential.{name}.origins")) {
         let what = "origins is missing, expected a list such as [\"git.example.com\"]";
-        build.wrong(place.clone(), &format!("credential.{name}"), what);
+        resolver.wrong(place.clone(), &format!("credential.{name}"), what);
     }
-    if entry.source.is_none() && !build.has_problem(&format!("credential.{name}.source")) {
+    if entry.source.is_none() && !resolver.has_problem(&format!("credential.{name}.source")) {
         let what = format!("source is missing, expected {}", sources::EXPECTED);
-        build.wrong(place.clone(), &format!("credential.{name}"), what);
+        resolver.wrong(place.clone(), &format!("credential.{name}"), what);
     }
-    let source = entry.source.as_ref().and_then(|at| sources::build(build, &name, at));
-    draft(build, entry, base, source.unwrap_or_else(refused), None, None, place)
+    let source = entry.source.as_ref().and_then(|at| sources::resolve_source(resolver, &name, at));
+    draft(resolver, entry, base, source.unwrap_or_else(refused), None, None, place)
 }
 
 enum Github {
     Serves(Box<Draft>),
-    Claims(Vec<Origin>),
+    Claims(Vec<OriginPattern>),
 }
 
 fn github_draft(
-    build: &mut Build<'_>,
-    entry: Option<raw::Credential>,
-    base: &Base,
+    resolver: &mut Resolver<'_>,
+    entry: Option<raw::RawCredential>,
+    base: &PolicyDefaults,
     uses: &Uses,
     only_built_in: bool,
     others: &[(usize, Draft)],
 ) -> Github {
     let mut entry = entry;
-    let hosts = build.env("MOLECULE_BROKER_HOSTS").map(comma_list);
+    let hosts = resolver.env("MOLECULE_BROKER_HOSTS").map(comma_list);
     let written = hosts.or_else(|| match entry.as_mut()?.origins.take()? {
-        Origins::List(list) => Some(list),
-        Origins::Word(at) => {
+        RawOrigins::List(list) => Some(list),
+        RawOrigins::Word(at) => {
             let what = "not a list, expected one such as [\"github.com\"]: a token must not go anywhere else";
-            build.wrong(at.place, "credential.github.origins", what);
+            resolver.wrong(at.place, "credential.github.origins", what);
             None
         }
     });
     let claims = match written {
-        Some(list) => build.origins("credential.github.origins", list),
+        Some(list) => resolver.origins("credential.github.origins", list),
         None => {
-            let place = entry.as_ref().map_or(Place::Environment("MOLECULE_BROKER_HOSTS"), |e| e.name.place.clone());
-            let taken = |o: &Origin| others.iter().any(|(_, d)| d.claims.iter().any(|at| at.value == *o));
+            let place =
+                entry.as_ref().map_or(ConfigLocation::Environment("MOLECULE_BROKER_HOSTS"), |e| e.name.place.clone());
+            let taken = |o: &OriginPattern| others.iter().any(|(_, d)| d.claims.iter().any(|at| at.value == *o));
             let defaults = GITHUB_ORIGINS.iter().filter_map(|text| Pattern::parse(text).ok()).map(lower);
-            defaults.filter(|o| !taken(o)).map(|value| At { value, place: place.clone() }).collect()
+            defaults.filter(|o| !taken(o)).map(|value| Placed { value, place: place.clone() }).collect()
         }
     };
-    let reserve = |claims: Vec<At<Origin>>| Github::Claims(claims.into_iter().map(|at| at.value).collect());
-    let switch = is_switched_off(build);
-    let none = |at: &At<raw::Source>| matches!(&at.value, raw::Source::Word(word) if word == "none");
+    let reserve = |claims: Vec<Placed<OriginPattern>>| Github::Claims(claims.into_iter().map(|at| at.value).collect());
+    let switch = is_switched_off(resolver);
+    let none = |at: &Placed<raw::RawSource>| matches!(&at.value, raw::RawSource::Word(word) if word == "none");
     if switch == Ok(true) || entry.as_ref().and_then(|e| e.source.as_ref()).is_some_and(none) {
         return reserve(claims);
     }
-    let token = sources::provision_time_token(build);
-    let has_platform = build.env.os("PLATFORM_URL").is_some() && !uses.platform;
+    let token = sources::provision_time_token(resolver);
+    let has_platform = resolver.env.os("PLATFORM_URL").is_some() && !uses.platform;
     if entry.is_none() && (claims.is_empty() || !has_platform && token.is_none() && !only_built_in) {
         return reserve(claims);
     }
-    let entry = entry.unwrap_or_else(|| raw::Credential::built_in(GITHUB, "PLATFORM_URL"));
+    let entry = entry.unwrap_or_else(|| raw::RawCredential::built_in(GITHUB, "PLATFORM_URL"));
     let source = match &entry.source {
-        _ if let Err(what) = switch => Some(sources::unusable(build, GITHUB, "platform", what)),
-        Some(at) => sources::build(build, GITHUB, at),
-        None if has_platform => sources::platform(build, GITHUB, &raw::Platform::default(), None),
+        _ if let Err(what) = switch => Some(sources::unusable(resolver, GITHUB, "platform", what)),
+        Some(at) => sources::resolve_source(resolver, GITHUB, at),
+        None if has_platform => sources::platform(resolver, GITHUB, &raw::RawPlatform::default(), None),
         None => Some(token.clone().map_or_else(
             || SourceConfig::Missing("set PLATFORM_URL, or GITHUB_TOKEN for the first hour".to_owned()),
             SourceConfig::Env,
@@ -181,15 +182,15 @@ fn github_draft(
         .flatten()
         .map(SourceConfig::Env);
     let place = entry.name.place.clone();
-    Github::Serves(Box::new(draft(build, entry, base, source, behind, Some(claims), place)))
+    Github::Serves(Box::new(draft(resolver, entry, base, source, behind, Some(claims), place)))
 }
 
 /// The variable of newer images. Unset means on: to run a broker is the opt-in.
 ///
 /// # Errors
 /// It says neither yes nor no.
-fn is_switched_off(build: &Build<'_>) -> Result<bool, String> {
-    let Some(text) = build.env.text("ENABLE_GITHUB_MIRROR_CREDENTIALS") else { return Ok(false) };
+fn is_switched_off(resolver: &Resolver<'_>) -> Result<bool, String> {
+    let Some(text) = resolver.env.text("ENABLE_GITHUB_MIRROR_CREDENTIALS") else { return Ok(false) };
     let at = text.map_err(|problem| problem.to_string())?;
     match at.value.trim().to_ascii_lowercase().as_str() {
         "false" | "0" | "no" | "off" => Ok(true),
@@ -198,26 +199,31 @@ fn is_switched_off(build: &Build<'_>) -> Result<bool, String> {
     }
 }
 
-fn persona_draft(build: &mut Build<'_>, entry: Option<raw::Credential>, base: &Base, uses: &Uses) -> Option<Draft> {
-    if entry.is_none() && (uses.persona || !sources::persona_is_whole(build)) {
+fn persona_draft(
+    resolver: &mut Resolver<'_>,
+    entry: Option<raw::RawCredential>,
+    base: &PolicyDefaults,
+    uses: &Uses,
+) -> Option<Draft> {
+    if entry.is_none() && (uses.persona || !sources::persona_is_whole(resolver)) {
         return None;
     }
-    let entry = entry.unwrap_or_else(|| raw::Credential::built_in(PERSONA, "GIT_HTTP_PASSWORD"));
-    let word = |at: &At<raw::Source>| matches!(&at.value, raw::Source::Word(word) if word == "none");
+    let entry = entry.unwrap_or_else(|| raw::RawCredential::built_in(PERSONA, "GIT_HTTP_PASSWORD"));
+    let word = |at: &Placed<raw::RawSource>| matches!(&at.value, raw::RawSource::Word(word) if word == "none");
     if entry.source.as_ref().is_some_and(word) {
         return None;
     }
-    let hosts = build.env("MOLECULE_BROKER_PERSONA_HOSTS").map(comma_list);
-    let claims = hosts.map(|list| build.origins("credential.persona.origins", list));
+    let hosts = resolver.env("MOLECULE_BROKER_PERSONA_HOSTS").map(comma_list);
+    let claims = hosts.map(|list| resolver.origins("credential.persona.origins", list));
     let source = match &entry.source {
-        Some(at) => sources::build(build, PERSONA, at),
-        None => Some(sources::persona(build, PERSONA)),
+        Some(at) => sources::resolve_source(resolver, PERSONA, at),
+        None => Some(sources::persona(resolver, PERSONA)),
     };
     let source = source.unwrap_or_else(refused);
     let place = entry.name.place.clone();
-    let draft = draft(build, entry, base, source, None, claims, place);
-    if draft.credential.scope == Scope::Any {
-        build.warnings.push(
+    let draft = draft(resolver, entry, base, source, None, claims, place);
+    if draft.credential.scope == CredentialScope::Any {
+        resolver.warnings.push(
             "the credential persona is unscoped: its password goes to any https host that asks and that no other \
              credential claims; name its hosts in MOLECULE_BROKER_PERSONA_HOSTS before it starts, or as origins of \
              [[credential]] persona in the configuration file"
@@ -228,68 +234,68 @@ fn persona_draft(build: &mut Build<'_>, entry: Option<raw::Credential>, base: &B
 }
 
 fn draft(
-    build: &mut Build<'_>,
-    entry: raw::Credential,
-    base: &Base,
+    resolver: &mut Resolver<'_>,
+    entry: raw::RawCredential,
+    base: &PolicyDefaults,
     mut source: SourceConfig,
     default_fallback: Option<SourceConfig>,
-    claims: Option<Vec<At<Origin>>>,
-    place: Place,
+    claims: Option<Vec<Placed<OriginPattern>>>,
+    place: ConfigLocation,
 ) -> Draft {
     let name = entry.name.value;
     let key = |field: &str| format!("credential.{name}.{field}");
     if let Some(at) = &entry.source {
-        build.places.insert(key("source"), at.place.clone());
+        resolver.places.insert(key("source"), at.place.clone());
     }
     let (scope_is_any, claims) = match (claims, entry.origins) {
         (Some(claims), _) => (false, claims),
-        (None, Some(Origins::List(list))) => (false, build.origins(&key("origins"), list)),
-        (None, Some(Origins::Word(at))) if at.value == "any" => {
-            build.places.insert(key("origins"), at.place);
+        (None, Some(RawOrigins::List(list))) => (false, resolver.origins(&key("origins"), list)),
+        (None, Some(RawOrigins::Word(at))) if at.value == "any" => {
+            resolver.places.insert(key("origins"), at.place);
             (true, Vec::new())
         }
-        (None, Some(Origins::Word(at))) => {
-            build.wrong(at.place, &key("origins"), "wrong type (string), expected a list of origins, or \"any\"");
+        (None, Some(RawOrigins::Word(at))) => {
+            resolver.wrong(at.place, &key("origins"), "wrong type (string), expected a list of origins, or \"any\"");
             (false, Vec::new())
         }
         (None, None) => (name == PERSONA, Vec::new()),
     };
     let from_persona = matches!(source, SourceConfig::Persona(_));
-    let username = sources::username(build, &key("username"), entry.username, from_persona);
+    let username = sources::username(resolver, &key("username"), entry.username, from_persona);
     let username = username.unwrap_or_else(|what| {
-        source = sources::unusable(build, &name, "persona", what);
+        source = sources::unusable(resolver, &name, "persona", what);
         None
     });
     if matches!(source, SourceConfig::Persona(_)) && username.is_none() {
         source = SourceConfig::Missing("set GIT_HTTP_USERNAME or GITEA_USER, or username in the file".to_owned());
     }
-    let allow = entry.allow_users.map(|list| build.users(&key("allow_users"), list));
+    let allow = entry.allow_users.map(|list| resolver.users(&key("allow_users"), list));
     let fallback = match entry.fallback {
         None => default_fallback,
         Some(at) => {
             let token = match at.value.as_str() {
-                "env" => sources::provision_time_token(build).map(SourceConfig::Env),
+                "env" => sources::provision_time_token(resolver).map(SourceConfig::Env),
                 "none" => None,
                 _ => {
-                    build.wrong(at.place.clone(), &key("fallback"), "not a fallback, expected \"env\" or \"none\"");
+                    resolver.wrong(at.place.clone(), &key("fallback"), "not a fallback, expected \"env\" or \"none\"");
                     None
                 }
             };
-            build.placed(&key("fallback"), At { value: token, place: at.place })
+            resolver.placed(&key("fallback"), Placed { value: token, place: at.place })
         }
     };
-    let policy = policy::of_credential(build, &name, base, &entry.refresh);
+    let policy = policy::of_credential(resolver, &name, base, &entry.refresh);
     if let SourceConfig::Platform(settings) = &mut source {
         settings.timeout = policy.attempt_timeout;
     }
     for (field, source) in [("source", Some(&source)), ("fallback", fallback.as_ref())] {
-        if let Some(place) = source.and_then(|source| sources::variable_of(build, source)) {
-            build.places.entry(key(field)).or_insert(place);
+        if let Some(place) = source.and_then(|source| sources::variable_of(resolver, source)) {
+            resolver.places.entry(key(field)).or_insert(place);
         }
     }
     let patterns = claims.iter().map(|at| at.value.clone()).collect();
-    let credential = Credential {
-        scope: if scope_is_any { Scope::Any } else { Scope::Patterns(patterns) },
+    let credential = CredentialConfig {
+        scope: if scope_is_any { CredentialScope::Any } else { CredentialScope::Patterns(patterns) },
         username: username.unwrap_or_else(|| TOKEN_USER.to_owned()).into(),
         name: Arc::from(name),
         allow,
@@ -307,8 +313,12 @@ fn refused() -> SourceConfig {
 }
 
 /// Holds that nobody claims what another one has.
-fn settle(build: &mut Build<'_>, drafts: Vec<Draft>, reserved: Vec<Origin>) -> (Vec<Credential>, Vec<Origin>) {
-    let mut claimed: Vec<(&Origin, &str)> = Vec::new();
+fn settle(
+    resolver: &mut Resolver<'_>,
+    drafts: Vec<Draft>,
+    reserved: Vec<OriginPattern>,
+) -> (Vec<CredentialConfig>, Vec<OriginPattern>) {
+    let mut claimed: Vec<(&OriginPattern, &str)> = Vec::new();
     let mut open: Option<&str> = None;
     for Draft { credential, claims, place } in &drafts {
         let name = &*credential.name;
@@ -316,16 +326,16 @@ fn settle(build: &mut Build<'_>, drafts: Vec<Draft>, reserved: Vec<Origin>) -> (
             match claimed.iter().find(|(origin, owner)| **origin == at.value && *owner != name) {
                 Some((origin, owner)) => {
                     let what = format!("{origin} is claimed by the credential {owner} too, expected it in one of them");
-                    build.wrong(at.place.clone(), &format!("credential.{name}.origins"), what);
+                    resolver.wrong(at.place.clone(), &format!("credential.{name}.origins"), what);
                 }
                 None => claimed.push((&at.value, name)),
             }
         }
         match (&credential.scope, open) {
-            (Scope::Any, None) => open = Some(name),
-            (Scope::Any, Some(other)) => {
+            (CredentialScope::Any, None) => open = Some(name),
+            (CredentialScope::Any, Some(other)) => {
                 let what = format!("the credential {other} takes any origin too, expected a list for one of them");
-                build.wrong(place.clone(), &format!("credential.{name}.origins"), what);
+                resolver.wrong(place.clone(), &format!("credential.{name}.origins"), what);
             }
             _ => {}
         }
@@ -334,14 +344,14 @@ fn settle(build: &mut Build<'_>, drafts: Vec<Draft>, reserved: Vec<Origin>) -> (
     (drafts.into_iter().map(|draft| draft.credential).collect(), claims)
 }
 
-impl Build<'_> {
-    fn origins(&mut self, key: &str, list: List) -> Vec<At<Origin>> {
-        let mut origins: Vec<At<Origin>> = Vec::new();
+impl Resolver<'_> {
+    fn origins(&mut self, key: &str, list: RawList) -> Vec<Placed<OriginPattern>> {
+        let mut origins: Vec<Placed<OriginPattern>> = Vec::new();
         let count = list.value.len();
         for (at, text) in list.value.into_iter().enumerate() {
             match Pattern::parse(&text.value).map(lower) {
                 Ok(origin) if origins.iter().any(|at| at.value == origin) => {}
-                Ok(value) => origins.push(At { value, place: text.place }),
+                Ok(value) => origins.push(Placed { value, place: text.place }),
                 Err(bad) => {
                     let entry = if count > 1 { format!("entry {}: ", at + 1) } else { String::new() };
                     self.wrong(
@@ -364,7 +374,7 @@ impl Build<'_> {
     }
 }
 
-fn lower(pattern: Pattern<&str>) -> Origin {
+fn lower(pattern: Pattern<&str>) -> OriginPattern {
     let Pattern { scheme, wildcard, host, port } = pattern;
     Pattern { scheme, wildcard, host: host.to_ascii_lowercase().into(), port }
 }

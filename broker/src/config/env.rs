@@ -1,8 +1,8 @@
 //! What a configuration asks of the environment. What is wrong with a variable
 //! never quotes it.
 
-use super::location::{Place, Problem};
-use super::reader::{At, nearest};
+use super::location::{ConfigLocation, Problem};
+use super::reader::{Placed, nearest};
 use crate::system::environment::Env;
 
 pub(super) const PREFIX: &str = "MOLECULE_BROKER_";
@@ -27,21 +27,21 @@ impl Env {
     }
 
     /// The value with its place; one that is no text is a problem.
-    pub(super) fn at(&self, name: &'static str, problems: &mut Vec<Problem>) -> Option<At<String>> {
+    pub(super) fn at(&self, name: &'static str, problems: &mut Vec<Problem>) -> Option<Placed<String>> {
         self.text(name)?.map_err(|problem| problems.push(problem)).ok()
     }
 
     /// The value with its place, or what is wrong with one that is no text.
-    pub(super) fn text(&self, name: &'static str) -> Option<Result<At<String>, Problem>> {
-        let place = Place::Environment(name);
+    pub(super) fn text(&self, name: &'static str) -> Option<Result<Placed<String>, Problem>> {
+        let place = ConfigLocation::Environment(name);
         Some(match self.os(name)?.to_str() {
-            Some(text) => Ok(At { value: text.to_owned(), place }),
+            Some(text) => Ok(Placed { value: text.to_owned(), place }),
             None => Err(Problem { place, key: String::new(), what: "it is not UTF-8 text, expected text".to_owned() }),
         })
     }
 
     /// [`Env::text`] of the first of these variables that is set.
-    pub(super) fn first(&self, names: &[&'static str]) -> Option<Result<At<String>, Problem>> {
+    pub(super) fn first(&self, names: &[&'static str]) -> Option<Result<Placed<String>, Problem>> {
         names.iter().find_map(|name| self.text(name))
     }
 

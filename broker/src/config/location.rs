@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// Where a value was written. What has no place has its default.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum ConfigLocation {
     CommandLine(&'static str),
     Environment(&'static str),
     File { file: Arc<Path>, line: usize, column: usize },
@@ -16,7 +16,7 @@ pub enum Place {
 /// may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    pub place: Place,
+    pub place: ConfigLocation,
     /// The dotted key, empty where the file as a whole is meant.
     pub key: String,
     /// What is wrong, and what is expected.
@@ -27,14 +27,14 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
-impl Place {
+impl ConfigLocation {
     /// A file as a whole, by its beginning.
     pub(super) fn file(path: &Path) -> Self {
         Self::File { file: path.into(), line: 1, column: 1 }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ConfigLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CommandLine(flag) => write!(f, "command line {flag}"),
@@ -47,7 +47,7 @@ impl fmt::Display for Place {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.place)?;
-        if matches!(self.place, Place::File { .. }) && !self.key.is_empty() {
+        if matches!(self.place, ConfigLocation::File { .. }) && !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
         f.write_str(&self.what)

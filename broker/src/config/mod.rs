@@ -31,12 +31,12 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, Uid, access, geteuid};
 
 pub use crate::system::environment::Env;
-pub use location::{Place, Problem, Problems};
-pub use resolver::System;
+pub use location::{ConfigLocation, Problem, Problems};
+pub use resolver::SystemLookups;
 pub use sections::Flags;
 pub use valid::{
-    Config, Credential, GITHUB, Hooks, Listen, Log, LogFormat, Origin, Scope, Sinks, Socket, SourceConfig, TOKEN_USER,
-    log_filter,
+    Config, CredentialConfig, CredentialScope, GITHUB, HookConfig, LogConfig, LogFormat, MetricsListen, OriginPattern,
+    SinkConfig, SocketConfig, SourceConfig, TOKEN_USER, log_filter,
 };
 
 use crate::system::trust;
@@ -52,7 +52,7 @@ pub const DEFAULT_FILE: &str = "/etc/molecule-broker/config.toml";
 /// Everything that is wrong with it.
 pub fn load(flags: &Flags, env: &Env) -> Result<Config, Problems> {
     let us = geteuid();
-    let system = System {
+    let system = SystemLookups {
         uid: us,
         user: &users::user,
         user_of: &users::user_of,
@@ -60,19 +60,21 @@ pub fn load(flags: &Flags, env: &Env) -> Result<Config, Problems> {
         owner: &|dir| dir.metadata().ok().map(|m| Uid::from_raw(m.uid())),
         usable: &|dir| dir.is_dir() || dir.parent().is_some_and(|p| access(p, AccessFlags::W_OK).is_ok()),
     };
-    let named = flags.config.clone().map(|path| (path, Place::CommandLine("--config")));
-    let variable =
-        || Some((PathBuf::from(env.os("MOLECULE_BROKER_CONFIG")?), Place::Environment("MOLECULE_BROKER_CONFIG")));
+    let named = flags.config.clone().map(|path| (path, ConfigLocation::CommandLine("--config")));
+    let variable = || {
+        Some((PathBuf::from(env.os("MOLECULE_BROKER_CONFIG")?), ConfigLocation::Environment("MOLECULE_BROKER_CONFIG")))
+    };
     let (path, place) = match named.or_else(variable) {
         Some(named) => named,
         // "Can't be looked at" is not "isn't there": then reading says why.
         None if matches!(Path::new(DEFAULT_FILE).try_exists(), Ok(false)) => {
-            return sections::build(None, Default::default(), flags, env, &system);
+            return sections::resolve_sections(None, Default::default(), flags, env, &system);
         }
-        None => (PathBuf::from(DEFAULT_FILE), Place::file(DEFAULT_FILE.as_ref())),
+        None => (PathBuf::from(DEFAULT_FILE), ConfigLocation::file(DEFAULT_FILE.as_ref())),
     };
     let text = trust::read(&path, us).map_err(|what| {
-        let what = if matches!(place, Place::File { .. }) { what } else { format!("{}: {what}", path.display()) };
+        let what =
+            if matches!(place, ConfigLocation::File { .. }) { what } else { format!("{}: {what}", path.display()) };
         Problems(vec![Problem { place, key: String::new(), what }])
     })?;
     parse(&path, &text, flags, env, &system)
@@ -82,8 +84,14 @@ pub fn load(flags: &Flags, env: &Env) -> Result<Config, Problems> {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn parse(file: &Path, text: &str, flags: &Flags, env: &Env, system: &System<'_>) -> Result<Config, Problems> {
-    sections::build(Some(file.to_owned()), raw::Raw::read(file, text), flags, env, system)
+pub fn parse(
+    file: &Path,
+    text: &str,
+    flags: &Flags,
+    env: &Env,
+    system: &SystemLookups<'_>,
+) -> Result<Config, Problems> {
+    sections::resolve_sections(Some(file.to_owned()), raw::Raw::read(file, text), flags, env, system)
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::location::{Place, Problem};
-use super::reader::{At, Doc, Table, boolean, duration, fraction, mode, name_or_number, string};
-use crate::refresh::policy::Policy;
+use super::location::{ConfigLocation, Problem};
+use super::reader::{Placed, TomlDocument, TomlTable, boolean, duration, fraction, mode, name_or_number, string};
+use crate::refresh::policy::RefreshPolicy;
 
 pub(super) const ROOT: &[&str] = &["socket", "log", "metrics", "refresh", "credential", "sinks", "hooks"];
 pub(super) const SOCKET: &[&str] = &["path", "mode", "group", "allow_users"];
@@ -36,99 +36,99 @@ pub(super) const REFRESH: &[&str] = &[
     "boot_spread",
 ];
 
-pub(super) type List = At<Vec<At<String>>>;
+pub(super) type RawList = Placed<Vec<Placed<String>>>;
 
 #[derive(Default)]
 pub(super) struct Raw {
-    pub socket: Socket,
-    pub log: Log,
-    pub metrics_listen: Option<At<String>>,
-    pub refresh: Refresh,
-    pub credentials: Vec<Credential>,
-    pub sinks: Sinks,
-    pub hooks: Hooks,
+    pub socket: RawSocket,
+    pub log: RawLog,
+    pub metrics_listen: Option<Placed<String>>,
+    pub refresh: RawRefresh,
+    pub credentials: Vec<RawCredential>,
+    pub sinks: RawSinks,
+    pub hooks: RawHooks,
 }
 
 #[derive(Default)]
-pub(super) struct Socket {
-    pub path: Option<At<String>>,
-    pub mode: Option<At<u32>>,
-    pub group: Option<At<String>>,
-    pub allow_users: Option<List>,
+pub(super) struct RawSocket {
+    pub path: Option<Placed<String>>,
+    pub mode: Option<Placed<u32>>,
+    pub group: Option<Placed<String>>,
+    pub allow_users: Option<RawList>,
 }
 
 #[derive(Default)]
-pub(super) struct Log {
-    pub filter: Option<At<String>>,
-    pub format: Option<At<String>>,
-    pub audit_file: Option<At<String>>,
+pub(super) struct RawLog {
+    pub filter: Option<Placed<String>>,
+    pub format: Option<Placed<String>>,
+    pub audit_file: Option<Placed<String>>,
 }
 
 /// The numbers of a `[refresh]` table that were written, by key.
 #[derive(Clone, Default)]
-pub(super) struct Refresh(pub Vec<(&'static str, At<Number>)>);
+pub(super) struct RawRefresh(pub Vec<(&'static str, Placed<RawNumber>)>);
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Number {
+pub(super) enum RawNumber {
     Span(Duration),
     Part(f64),
 }
 
-pub(super) struct Credential {
-    pub name: At<String>,
-    pub origins: Option<Origins>,
-    pub username: Option<At<String>>,
-    pub allow_users: Option<List>,
-    pub source: Option<At<Source>>,
-    pub fallback: Option<At<String>>,
-    pub refresh: Refresh,
+pub(super) struct RawCredential {
+    pub name: Placed<String>,
+    pub origins: Option<RawOrigins>,
+    pub username: Option<Placed<String>>,
+    pub allow_users: Option<RawList>,
+    pub source: Option<Placed<RawSource>>,
+    pub fallback: Option<Placed<String>>,
+    pub refresh: RawRefresh,
 }
 
-pub(super) enum Origins {
+pub(super) enum RawOrigins {
     /// A single word in place of the list; only `any` is one.
-    Word(At<String>),
-    List(List),
+    Word(Placed<String>),
+    List(RawList),
 }
 
-pub(super) enum Source {
+pub(super) enum RawSource {
     /// `"platform"`, `"env"`, `"persona"`, `"none"`, or a mistake.
     Word(String),
-    Platform(Platform),
-    Variable(At<String>),
-    File(At<String>),
-    Command(List),
+    Platform(RawPlatform),
+    Variable(Placed<String>),
+    File(Placed<String>),
+    Command(RawList),
 }
 
 #[derive(Default)]
-pub(super) struct Platform {
-    pub url: Option<At<String>>,
-    pub workspace: Option<At<String>>,
-    pub bearer_file: Option<At<String>>,
-    pub allow_missing_expiry: Option<At<bool>>,
+pub(super) struct RawPlatform {
+    pub url: Option<Placed<String>>,
+    pub workspace: Option<Placed<String>>,
+    pub bearer_file: Option<Placed<String>>,
+    pub allow_missing_expiry: Option<Placed<bool>>,
 }
 
 #[derive(Default)]
-pub(super) struct Sinks {
-    pub gh: Option<At<bool>>,
-    pub file: Option<At<String>>,
-    pub credential: Option<At<String>>,
-    pub user: Option<At<String>>,
+pub(super) struct RawSinks {
+    pub gh: Option<Placed<bool>>,
+    pub file: Option<Placed<String>>,
+    pub credential: Option<Placed<String>>,
+    pub user: Option<Placed<String>>,
 }
 
 #[derive(Default)]
-pub(super) struct Hooks {
-    pub on_refresh: Option<List>,
-    pub on_failure: Option<List>,
+pub(super) struct RawHooks {
+    pub on_refresh: Option<RawList>,
+    pub on_failure: Option<RawList>,
 }
 
 impl Raw {
     /// Reads a file's text. What is wrong is left out and told.
     pub(super) fn read(file: &Path, text: &str) -> (Self, Vec<Problem>) {
-        let doc = Doc::new(file, text);
+        let doc = TomlDocument::new(file, text);
         let mut root = doc.root(ROOT);
         let mut raw = Self::default();
         if let Some(mut table) = root.take_table("socket", SOCKET) {
-            raw.socket = Socket {
+            raw.socket = RawSocket {
                 path: table.take("path", string),
                 mode: table.take("mode", mode),
                 group: table.take("group", name_or_number),
@@ -137,7 +137,7 @@ impl Raw {
             table.finish();
         }
         if let Some(mut table) = root.take_table("log", LOG) {
-            raw.log = Log {
+            raw.log = RawLog {
                 filter: table.take("filter", string),
                 format: table.take("format", string),
                 audit_file: table.take("audit_file", string),
@@ -152,7 +152,7 @@ impl Raw {
         let mut credentials = root.take_tables("credential", CREDENTIAL);
         raw.credentials = credentials.drain(..).filter_map(credential).collect();
         if let Some(mut table) = root.take_table("sinks", SINKS) {
-            raw.sinks = Sinks {
+            raw.sinks = RawSinks {
                 gh: table.take("gh", boolean),
                 file: table.take("file", string),
                 credential: table.take("credential", string),
@@ -162,7 +162,7 @@ impl Raw {
         }
         if let Some(mut table) = root.take_table("hooks", HOOKS) {
             raw.hooks =
-                Hooks { on_refresh: argv(&mut table, "on_refresh"), on_failure: argv(&mut table, "on_failure") };
+                RawHooks { on_refresh: argv(&mut table, "on_refresh"), on_failure: argv(&mut table, "on_failure") };
             table.finish();
         }
         root.finish();
@@ -170,10 +170,10 @@ impl Raw {
     }
 }
 
-impl Credential {
+impl RawCredential {
     /// What the file doesn't mention: everything as the variables say.
     pub(super) fn built_in(name: &str, variable: &'static str) -> Self {
-        let name = At { value: name.to_owned(), place: Place::Environment(variable) };
+        let name = Placed { value: name.to_owned(), place: ConfigLocation::Environment(variable) };
         Self {
             name,
             origins: None,
@@ -181,19 +181,19 @@ impl Credential {
             allow_users: None,
             source: None,
             fallback: None,
-            refresh: Refresh::default(),
+            refresh: RawRefresh::default(),
         }
     }
 }
 
-impl Refresh {
+impl RawRefresh {
     /// Puts the numbers into a policy, and says of each where it stands.
-    pub(super) fn apply(&self, policy: &mut Policy, mut placed: impl FnMut(&'static str, &Place)) {
+    pub(super) fn apply(&self, policy: &mut RefreshPolicy, mut placed: impl FnMut(&'static str, &ConfigLocation)) {
         for (key, number) in &self.0 {
             match number.value {
-                Number::Part(part) => policy.lead_fraction = part,
-                Number::Span(span) if *key == "initial_delay" => policy.initial_delay = Some(span),
-                Number::Span(span) => *span_of(policy, key) = span,
+                RawNumber::Part(part) => policy.lead_fraction = part,
+                RawNumber::Span(span) if *key == "initial_delay" => policy.initial_delay = Some(span),
+                RawNumber::Span(span) => *span_of(policy, key) = span,
             }
             placed(key, &number.place);
         }
@@ -201,7 +201,7 @@ impl Refresh {
 }
 
 /// A policy's duration by its key.
-pub(super) fn span_of<'p>(policy: &'p mut Policy, key: &str) -> &'p mut Duration {
+pub(super) fn span_of<'p>(policy: &'p mut RefreshPolicy, key: &str) -> &'p mut Duration {
     match key {
         "interval" => &mut policy.interval,
         "jitter" => &mut policy.jitter,
@@ -220,21 +220,21 @@ pub(super) fn span_of<'p>(policy: &'p mut Policy, key: &str) -> &'p mut Duration
     }
 }
 
-fn refresh(parent: &mut Table<'_, '_>) -> Refresh {
-    let Some(mut table) = parent.take_table("refresh", REFRESH) else { return Refresh::default() };
+fn refresh(parent: &mut TomlTable<'_, '_>) -> RawRefresh {
+    let Some(mut table) = parent.take_table("refresh", REFRESH) else { return RawRefresh::default() };
     let mut numbers = Vec::new();
     for key in REFRESH.iter().copied() {
         let number = match key {
-            "lead_fraction" => table.take(key, |v| fraction(v).map(Number::Part)),
-            _ => table.take(key, |v| duration(v).map(Number::Span)),
+            "lead_fraction" => table.take(key, |v| fraction(v).map(RawNumber::Part)),
+            _ => table.take(key, |v| duration(v).map(RawNumber::Span)),
         };
         numbers.extend(number.map(|n| (key, n)));
     }
     table.finish();
-    Refresh(numbers)
+    RawRefresh(numbers)
 }
 
-fn credential(mut table: Table<'_, '_>) -> Option<Credential> {
+fn credential(mut table: TomlTable<'_, '_>) -> Option<RawCredential> {
     let unnamed = !table.holds("name");
     let name = table.take("name", string);
     if unnamed {
@@ -244,49 +244,49 @@ fn credential(mut table: Table<'_, '_>) -> Option<Credential> {
         table.name = format!("credential.{}", name.value);
     }
     let origins = if table.holds_string("origins") {
-        table.take("origins", string).map(Origins::Word)
+        table.take("origins", string).map(RawOrigins::Word)
     } else {
         let expected = "a list of origins such as [\"github.com\"], or \"any\"";
-        table.take_list("origins", expected, string).map(Origins::List)
+        table.take_list("origins", expected, string).map(RawOrigins::List)
     };
     let username = table.take("username", string);
     let allow_users = users(&mut table);
     let (source, fallback) = (source(&mut table), table.take("fallback", string));
     let refresh = refresh(&mut table);
     table.finish();
-    Some(Credential { name: name?, origins, username, allow_users, source, fallback, refresh })
+    Some(RawCredential { name: name?, origins, username, allow_users, source, fallback, refresh })
 }
 
-fn source(table: &mut Table<'_, '_>) -> Option<At<Source>> {
+fn source(table: &mut TomlTable<'_, '_>) -> Option<Placed<RawSource>> {
     if !table.holds_table("source") {
         let word = table.take("source", string)?;
-        return Some(At { value: Source::Word(word.value), place: word.place });
+        return Some(Placed { value: RawSource::Word(word.value), place: word.place });
     }
     let mut table = table.take_table("source", SOURCE)?;
     let place = table.place();
     let is_platform = PLATFORM.iter().any(|key| table.holds(key));
-    let platform = Platform {
+    let platform = RawPlatform {
         url: table.take("platform", string),
         workspace: table.take("workspace", string),
         bearer_file: table.take("bearer_file", string),
         allow_missing_expiry: table.take("allow_missing_expiry", boolean),
     };
     let mut kinds = Vec::new();
-    kinds.extend(is_platform.then_some(Source::Platform(platform)));
-    kinds.extend(table.take("variable", string).map(Source::Variable));
-    kinds.extend(table.take("file", string).map(Source::File));
-    kinds.extend(argv(&mut table, "command").map(Source::Command));
+    kinds.extend(is_platform.then_some(RawSource::Platform(platform)));
+    kinds.extend(table.take("variable", string).map(RawSource::Variable));
+    kinds.extend(table.take("file", string).map(RawSource::File));
+    kinds.extend(argv(&mut table, "command").map(RawSource::Command));
     if kinds.len() != 1 {
         table.wrong(place.clone(), "", "expected exactly one of: platform, variable, file, command");
     }
     table.finish();
-    Some(At { value: kinds.into_iter().next()?, place })
+    Some(Placed { value: kinds.into_iter().next()?, place })
 }
 
-fn users(table: &mut Table<'_, '_>) -> Option<List> {
+fn users(table: &mut TomlTable<'_, '_>) -> Option<RawList> {
     table.take_list("allow_users", "a list of users such as [\"agent\"] or [1000]", name_or_number)
 }
 
-fn argv(table: &mut Table<'_, '_>, key: &'static str) -> Option<List> {
+fn argv(table: &mut TomlTable<'_, '_>, key: &'static str) -> Option<RawList> {
     table.take_list(key, "a program and its arguments such as [\"/usr/bin/true\", \"-x\"]", string)
 }

@@ -11,78 +11,82 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::location::{Place, Problem};
+use super::location::{ConfigLocation, Problem};
 
 /// A value and where it was written.
 #[derive(Clone, Debug)]
-pub(super) struct At<T> {
+pub(super) struct Placed<T> {
     pub value: T,
-    pub place: Place,
+    pub place: ConfigLocation,
 }
 
 /// One file's text, and what is wrong with it so far.
-pub(super) struct Doc<'a> {
+pub(super) struct TomlDocument<'a> {
     file: Arc<Path>,
     text: &'a str,
     problems: RefCell<Vec<Problem>>,
 }
 
 /// One table of it. Keys are taken out one by one; what is left is unknown.
-pub(super) struct Table<'d, 'a> {
-    doc: &'d Doc<'a>,
+pub(super) struct TomlTable<'d, 'a> {
+    doc: &'d TomlDocument<'a>,
     /// Its dotted name, empty for the file itself.
     pub name: String,
-    place: Place,
+    place: ConfigLocation,
     keys: &'static [&'static str],
     entries: DeTable<'a>,
 }
 
 /// What a value isn't, or what is wrong with it.
-pub(super) type Read<T> = Result<T, String>;
+pub(super) type Parsed<T> = Result<T, String>;
 
-impl<'a> Doc<'a> {
+impl<'a> TomlDocument<'a> {
     pub(super) fn new(file: &Path, text: &'a str) -> Self {
         Self { file: file.into(), text, problems: RefCell::default() }
     }
 
     /// The file's own table, as far as its syntax allows.
-    pub(super) fn root<'d>(&'d self, keys: &'static [&'static str]) -> Table<'d, 'a> {
+    pub(super) fn root<'d>(&'d self, keys: &'static [&'static str]) -> TomlTable<'d, 'a> {
         let (root, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
             let place = self.place(error.span().unwrap_or(0..0));
             self.note(place, "", error.message().trim().replace('\n', ", "));
         }
         let place = self.place(0..0);
-        Table { doc: self, name: String::new(), place, keys, entries: root.into_inner() }
+        TomlTable { doc: self, name: String::new(), place, keys, entries: root.into_inner() }
     }
 
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }
 
-    fn note(&self, place: Place, key: &str, what: String) {
+    fn note(&self, place: ConfigLocation, key: &str, what: String) {
         self.problems.borrow_mut().push(Problem { place, key: key.to_owned(), what });
     }
 
     /// Counts lines and characters from 1, as editors do.
-    fn place(&self, span: Range<usize>) -> Place {
+    fn place(&self, span: Range<usize>) -> ConfigLocation {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Place::File {
+        ConfigLocation::File {
             file: Arc::clone(&self.file),
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
         }
     }
 
-    fn at<T>(&self, value: T, span: Range<usize>) -> At<T> {
-        At { value, place: self.place(span) }
+    fn at<T>(&self, value: T, span: Range<usize>) -> Placed<T> {
+        Placed { value, place: self.place(span) }
     }
 }
 
-impl<'d, 'a> Table<'d, 'a> {
+impl<'d, 'a> TomlTable<'d, 'a> {
     /// Takes a key's value. `None` if it isn't there, or is wrong and noted.
-    pub(super) fn take<T>(&mut self, key: &'static str, read: impl FnOnce(&DeValue<'a>) -> Read<T>) -> Option<At<T>> {
+    pub(super) fn take<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&DeValue<'a>) -> Parsed<T>,
+    ) -> Option<Placed<T>> {
         let value = self.remove(key)?;
         match read(value.get_ref()) {
             Ok(read) => Some(self.doc.at(read, value.span())),
@@ -98,8 +102,8 @@ impl<'d, 'a> Table<'d, 'a> {
         &mut self,
         key: &'static str,
         expected: &str,
-        read: impl Fn(&DeValue<'a>) -> Read<String>,
-    ) -> Option<At<Vec<At<String>>>> {
+        read: impl Fn(&DeValue<'a>) -> Parsed<String>,
+    ) -> Option<Placed<Vec<Placed<String>>>> {
         let value = self.remove(key)?;
         let Some(array) = value.get_ref().as_array() else {
             let what = wrong_type(value.get_ref(), expected);
@@ -117,13 +121,13 @@ impl<'d, 'a> Table<'d, 'a> {
     }
 
     /// Takes a table, or an empty one in its place.
-    pub(super) fn take_table(&mut self, key: &'static str, keys: &'static [&'static str]) -> Option<Table<'d, 'a>> {
+    pub(super) fn take_table(&mut self, key: &'static str, keys: &'static [&'static str]) -> Option<TomlTable<'d, 'a>> {
         let value = self.remove(key)?;
         self.table_of(key, value, keys, "a table")
     }
 
     /// Takes `[[key]]`.
-    pub(super) fn take_tables(&mut self, key: &'static str, keys: &'static [&'static str]) -> Vec<Table<'d, 'a>> {
+    pub(super) fn take_tables(&mut self, key: &'static str, keys: &'static [&'static str]) -> Vec<TomlTable<'d, 'a>> {
         let Some(value) = self.remove(key) else { return Vec::new() };
         let span = value.span();
         match value.into_inner() {
@@ -152,11 +156,11 @@ impl<'d, 'a> Table<'d, 'a> {
         self.entries.contains_key(key)
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> ConfigLocation {
         self.place.clone()
     }
 
-    pub(super) fn wrong(&self, place: Place, key: &str, what: impl Into<String>) {
+    pub(super) fn wrong(&self, place: ConfigLocation, key: &str, what: impl Into<String>) {
         self.doc.note(place, &self.dotted(key), what.into());
     }
 
@@ -182,10 +186,10 @@ impl<'d, 'a> Table<'d, 'a> {
         value: Spanned<DeValue<'a>>,
         keys: &'static [&'static str],
         expected: &str,
-    ) -> Option<Table<'d, 'a>> {
+    ) -> Option<TomlTable<'d, 'a>> {
         let place = self.doc.place(value.span());
         match value.into_inner() {
-            DeValue::Table(entries) => Some(Table { doc: self.doc, name: self.dotted(key), place, keys, entries }),
+            DeValue::Table(entries) => Some(TomlTable { doc: self.doc, name: self.dotted(key), place, keys, entries }),
             other => {
                 let what = wrong_type(&other, expected);
                 self.doc.note(place, &self.dotted(key), what);
@@ -206,16 +210,16 @@ pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     known.iter().copied().min_by_key(near).filter(|k| near(k) <= (k.len() / 3).clamp(1, 3))
 }
 
-pub(super) fn string(value: &DeValue<'_>) -> Read<String> {
+pub(super) fn string(value: &DeValue<'_>) -> Parsed<String> {
     value.as_str().map_or_else(|| Err(wrong_type(value, "a string")), |s| Ok(s.to_owned()))
 }
 
-pub(super) fn boolean(value: &DeValue<'_>) -> Read<bool> {
+pub(super) fn boolean(value: &DeValue<'_>) -> Parsed<bool> {
     value.as_bool().map_or_else(|| Err(wrong_type(value, "true or false")), Ok)
 }
 
 /// A user: a name, or a number with or without quotes.
-pub(super) fn name_or_number(value: &DeValue<'_>) -> Read<String> {
+pub(super) fn name_or_number(value: &DeValue<'_>) -> Parsed<String> {
     match value {
         DeValue::Integer(n) if n.radix() == 10 => Ok(n.as_str().to_owned()),
         DeValue::String(s) => Ok(s.clone().into_owned()),
@@ -224,7 +228,7 @@ pub(super) fn name_or_number(value: &DeValue<'_>) -> Read<String> {
 }
 
 /// A file mode, which nobody means in decimal.
-pub(super) fn mode(value: &DeValue<'_>) -> Read<u32> {
+pub(super) fn mode(value: &DeValue<'_>) -> Parsed<u32> {
     const EXPECTED: &str = "an octal mode such as \"0660\"";
     let digits = match value {
         DeValue::String(text) => &**text,
@@ -236,13 +240,13 @@ pub(super) fn mode(value: &DeValue<'_>) -> Read<u32> {
     mode.ok_or_else(|| format!("not a mode, expected {EXPECTED}"))
 }
 
-pub(super) fn duration(value: &DeValue<'_>) -> Read<Duration> {
+pub(super) fn duration(value: &DeValue<'_>) -> Parsed<Duration> {
     const EXPECTED: &str = "a duration with its unit, such as \"45m\" or \"2m 30s\"";
     let Some(text) = value.as_str() else { return Err(wrong_type(value, EXPECTED)) };
     humantime::parse_duration(text).map_err(|_| format!("not a duration, expected {EXPECTED}"))
 }
 
-pub(super) fn fraction(value: &DeValue<'_>) -> Read<f64> {
+pub(super) fn fraction(value: &DeValue<'_>) -> Parsed<f64> {
     let digits = match value {
         DeValue::Float(float) => float.as_str(),
         DeValue::Integer(integer) => integer.as_str(),

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::raw::{self, span_of};
-use super::valid::{Config, Credential, Listen, Scope, SourceConfig};
-use crate::refresh::Policy;
+use super::valid::{Config, CredentialConfig, CredentialScope, MetricsListen, SourceConfig};
+use crate::refresh::RefreshPolicy;
 use crate::source::platform;
 use crate::system::users;
 
@@ -36,8 +36,8 @@ pub fn report(config: &Config) -> String {
         out.line(
             "listen",
             match listen {
-                Listen::Tcp(address) => quoted(&address.to_string()),
-                Listen::Unix(socket) => path(socket),
+                MetricsListen::Tcp(address) => quoted(&address.to_string()),
+                MetricsListen::Unix(socket) => path(socket),
             },
         );
     }
@@ -107,15 +107,15 @@ impl Report<'_> {
         }
     }
 
-    fn credential(&mut self, credential: &Credential) {
-        let Credential { name, scope, username, allow, source, fallback, policy } = credential;
+    fn credential(&mut self, credential: &CredentialConfig) {
+        let CredentialConfig { name, scope, username, allow, source, fallback, policy } = credential;
         self.table = format!("credential.{name}");
         self.push(format_args!("\n[[credential]]\nname = {}\n", quoted(name)));
         self.line(
             "origins",
             match scope {
-                Scope::Any => quoted("any"),
-                Scope::Patterns(patterns) => list(patterns.iter().map(|p| quoted(&p.to_string()))),
+                CredentialScope::Any => quoted("any"),
+                CredentialScope::Patterns(patterns) => list(patterns.iter().map(|p| quoted(&p.to_string()))),
             },
         );
         self.line("username", quoted(username));
@@ -174,8 +174,8 @@ impl Report<'_> {
 
     /// By which way the platform is asked, without a proxy's URL: it may hold a
     /// password.
-    fn network(&mut self, settings: &platform::Settings) {
-        let platform::Settings { proxies, roots, .. } = settings;
+    fn network(&mut self, settings: &platform::PlatformSettings) {
+        let platform::PlatformSettings { proxies, roots, .. } = settings;
         for (kind, url) in [("http", &proxies.http), ("https", &proxies.https), ("all", &proxies.all)] {
             if !url.is_empty() {
                 self.note(format!("{kind}_proxy is set in the environment"));
@@ -189,10 +189,10 @@ impl Report<'_> {
     }
 
     /// All numbers, or those that are otherwise than in `base`.
-    fn policy(&mut self, policy: &Policy, base: Option<&Policy>) {
+    fn policy(&mut self, policy: &RefreshPolicy, base: Option<&RefreshPolicy>) {
         let (mut policy, mut base) = (policy.clone(), base.cloned());
         for key in raw::REFRESH {
-            let mut shown = |policy: &mut Policy| match *key {
+            let mut shown = |policy: &mut RefreshPolicy| match *key {
                 "lead_fraction" => Some(policy.lead_fraction.to_string()),
                 "initial_delay" => policy.initial_delay.map(span),
                 key => Some(span(*span_of(policy, key))),

@@ -1,5 +1,5 @@
 //! From what is written to what holds, section by section: precedence,
-//! defaults, look-ups and checks. Pure but for the [`System`] that is handed in.
+//! defaults, look-ups and checks. Pure but for the [`SystemLookups`] that is handed in.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use super::location::{Place, Problem, Problems};
+use super::location::{ConfigLocation, Problem, Problems};
 use super::raw::{self, Raw};
-use super::reader::{At, nearest};
-use super::resolver::{Build, System, comma_list};
-use super::valid::{Config, Credential, GITHUB, Hooks, Listen, Log, LogFormat, Sinks, Socket};
+use super::reader::{Placed, nearest};
+use super::resolver::{Resolver, SystemLookups, comma_list};
+use super::valid::{
+    Config, CredentialConfig, GITHUB, HookConfig, LogConfig, LogFormat, MetricsListen, SinkConfig, SocketConfig,
+};
 use super::{credentials, policy, socket_path};
 use crate::system::environment::Env;
 use crate::system::users::{OVERFLOW, User};
@@ -30,32 +32,32 @@ pub struct Flags {
     pub user: Option<String>,
 }
 
-pub(super) fn build(
+pub(super) fn resolve_sections(
     file: Option<PathBuf>,
     (raw, problems): (Raw, Vec<Problem>),
     flags: &Flags,
     env: &Env,
-    system: &System<'_>,
+    system: &SystemLookups<'_>,
 ) -> Result<Config, Problems> {
-    let mut build =
-        Build { env, system, problems, warnings: Vec::new(), places: BTreeMap::new(), withheld: Vec::new() };
+    let mut resolver =
+        Resolver { env, system, problems, warnings: Vec::new(), places: BTreeMap::new(), withheld: Vec::new() };
     for (name, meant) in env.misspelt() {
-        build.warnings.push(format!("environment {name}: unknown variable, did you mean {meant}?"));
+        resolver.warnings.push(format!("environment {name}: unknown variable, did you mean {meant}?"));
     }
-    let default_user = build.default_user(flags);
-    let socket = build.socket(raw.socket, flags, default_user.as_ref());
-    let log = build.log(raw.log, flags);
-    let metrics = raw.metrics_listen.and_then(|at| build.listen(at));
-    let base = policy::base(&mut build, &raw.refresh);
-    let (credentials, claims) = credentials::build(&mut build, raw.credentials, &base);
-    build.check_allowed(&socket, &credentials);
-    let served = build.served(flags, default_user, &socket);
-    let sinks = build.sinks(raw.sinks, &credentials, served);
-    let hooks = Hooks {
-        on_refresh: build.argv("hooks.on_refresh", raw.hooks.on_refresh),
-        on_failure: build.argv("hooks.on_failure", raw.hooks.on_failure),
+    let default_user = resolver.default_user(flags);
+    let socket = resolver.socket(raw.socket, flags, default_user.as_ref());
+    let log = resolver.log(raw.log, flags);
+    let metrics = raw.metrics_listen.and_then(|at| resolver.listen(at));
+    let base = policy::base(&mut resolver, &raw.refresh);
+    let (credentials, claims) = credentials::resolve_credentials(&mut resolver, raw.credentials, &base);
+    resolver.check_allowed(&socket, &credentials);
+    let served = resolver.served(flags, default_user, &socket);
+    let sinks = resolver.sinks(raw.sinks, &credentials, served);
+    let hooks = HookConfig {
+        on_refresh: resolver.argv("hooks.on_refresh", raw.hooks.on_refresh),
+        on_failure: resolver.argv("hooks.on_failure", raw.hooks.on_failure),
     };
-    let Build { mut problems, warnings, places, .. } = build;
+    let Resolver { mut problems, warnings, places, .. } = resolver;
     if problems.is_empty() {
         Ok(Config {
             file,
@@ -76,13 +78,13 @@ pub(super) fn build(
     }
 }
 
-impl Build<'_> {
+impl Resolver<'_> {
     /// For whom all this is: whoever supervises says so, else the owner of the
     /// platform's folder.
     fn default_user(&mut self, flags: &Flags) -> Option<User> {
         if let Some(name) = &flags.user {
             let found = (self.system.user)(name);
-            return found.map_err(|e| self.wrong(Place::CommandLine("--user"), "", e.to_string())).ok();
+            return found.map_err(|e| self.wrong(ConfigLocation::CommandLine("--user"), "", e.to_string())).ok();
         }
         let folder = self.configs_dir();
         let owner = (self.system.owner)(&folder)?;
@@ -97,11 +99,12 @@ impl Build<'_> {
         Some((self.system.user_of)(owner))
     }
 
-    fn socket(&mut self, raw: raw::Socket, flags: &Flags, default_user: Option<&User>) -> Socket {
-        let flag = flags.socket.clone().map(|value| At { value, place: Place::CommandLine("--socket") });
+    fn socket(&mut self, raw: raw::RawSocket, flags: &Flags, default_user: Option<&User>) -> SocketConfig {
+        let flag = flags.socket.clone().map(|value| Placed { value, place: ConfigLocation::CommandLine("--socket") });
         let variable = self.env.os("MOLECULE_BROKER_SOCKET").map(PathBuf::from);
-        let variable = variable.map(|value| At { value, place: Place::Environment("MOLECULE_BROKER_SOCKET") });
-        let written = raw.path.map(|at| At { value: PathBuf::from(at.value), place: at.place });
+        let variable =
+            variable.map(|value| Placed { value, place: ConfigLocation::Environment("MOLECULE_BROKER_SOCKET") });
+        let written = raw.path.map(|at| Placed { value: PathBuf::from(at.value), place: at.place });
         let path = match flag.or(variable).or(written) {
             Some(at) => {
                 if let Some(fault) = socket_path::fault(&at.value) {
@@ -111,18 +114,18 @@ impl Build<'_> {
             }
             None => {
                 let runtime = self.env.os("XDG_RUNTIME_DIR").map(Path::new);
-                let path = socket_path::unconfigured(runtime, self.system.usable).and_then(|path| {
+                let path = socket_path::default_socket_path(runtime, self.system.usable).and_then(|path| {
                     let fault = socket_path::fault(&path);
                     fault.map_or(Ok(path), |fault| Err(format!("the socket's path would be {fault}")))
                 });
                 path.unwrap_or_else(|what| {
-                    self.wrong(Place::Environment("XDG_RUNTIME_DIR"), "socket.path", what);
+                    self.wrong(ConfigLocation::Environment("XDG_RUNTIME_DIR"), "socket.path", what);
                     PathBuf::new()
                 })
             }
         };
         let group = raw.group.and_then(|at| match (self.system.group)(&at.value) {
-            Ok(gid) => Some(self.placed("socket.group", At { value: gid, place: at.place })),
+            Ok(gid) => Some(self.placed("socket.group", Placed { value: gid, place: at.place })),
             Err(error) => {
                 self.wrong(at.place, "socket.group", error.to_string());
                 None
@@ -133,11 +136,11 @@ impl Build<'_> {
             None => default_user.map(|user| user.uid).into_iter().collect(),
         };
         let mode = raw.mode.map_or(0o666, |at| self.placed("socket.mode", at));
-        Socket { path, mode, group, allow }
+        SocketConfig { path, mode, group, allow }
     }
 
-    fn log(&mut self, raw: raw::Log, flags: &Flags) -> Log {
-        let flag = flags.log.clone().map(|value| At { value, place: Place::CommandLine("--log") });
+    fn log(&mut self, raw: raw::RawLog, flags: &Flags) -> LogConfig {
+        let flag = flags.log.clone().map(|value| Placed { value, place: ConfigLocation::CommandLine("--log") });
         let filter = flag.or_else(|| self.env("MOLECULE_BROKER_LOG")).or(raw.filter);
         let filter = filter.map_or_else(
             || "info".to_owned(),
@@ -155,19 +158,19 @@ impl Build<'_> {
                 self.wrong(at.place.clone(), "log.format", "not a format, expected \"text\" or \"json\"");
                 LogFormat::Text
             });
-            self.placed("log.format", At { value: format, place: at.place })
+            self.placed("log.format", Placed { value: format, place: at.place })
         });
         let audit_file = raw.audit_file.and_then(|at| self.absolute("log.audit_file", at));
-        Log { filter, format, audit_file }
+        LogConfig { filter, format, audit_file }
     }
 
-    fn listen(&mut self, at: At<String>) -> Option<Listen> {
+    fn listen(&mut self, at: Placed<String>) -> Option<MetricsListen> {
         let wanted = if at.value.starts_with('/') {
             let path = PathBuf::from(&at.value);
-            socket_path::fault(&path).map_or(Ok(Listen::Unix(path)), Err)
+            socket_path::fault(&path).map_or(Ok(MetricsListen::Unix(path)), Err)
         } else {
             match at.value.parse::<SocketAddr>() {
-                Ok(address) if address.ip().is_loopback() => Ok(Listen::Tcp(address)),
+                Ok(address) if address.ip().is_loopback() => Ok(MetricsListen::Tcp(address)),
                 Ok(_) => Err("not a loopback address, expected 127.0.0.1:PORT, [::1]:PORT \
                      or the path of a Unix socket: metrics never leave this machine"
                     .to_owned()),
@@ -177,7 +180,7 @@ impl Build<'_> {
             }
         };
         match wanted {
-            Ok(listen) => Some(self.placed("metrics.listen", At { value: listen, place: at.place })),
+            Ok(listen) => Some(self.placed("metrics.listen", Placed { value: listen, place: at.place })),
             Err(what) => {
                 self.wrong(at.place, "metrics.listen", what);
                 None
@@ -188,7 +191,7 @@ impl Build<'_> {
     /// Whom the sinks act for, unless they say so: whom the supervisor names, or
     /// the owner of the platform's folder. That may be root's so that the agent
     /// can't read it; then it is the first of those who may ask.
-    fn served(&self, flags: &Flags, default_user: Option<User>, socket: &Socket) -> User {
+    fn served(&self, flags: &Flags, default_user: Option<User>, socket: &SocketConfig) -> User {
         let may_ask = |uid: &Uid| !uid.is_root() && socket.allow.contains(uid);
         let at_any_rate = flags.user.is_some() || socket.allow.is_empty();
         default_user.filter(|user| at_any_rate || may_ask(&user.uid)).unwrap_or_else(|| {
@@ -197,11 +200,11 @@ impl Build<'_> {
         })
     }
 
-    fn sinks(&mut self, raw: raw::Sinks, credentials: &[Credential], served: User) -> Sinks {
+    fn sinks(&mut self, raw: raw::RawSinks, credentials: &[CredentialConfig], served: User) -> SinkConfig {
         let user = match raw.user {
             None => served,
             Some(at) => match (self.system.user)(&at.value) {
-                Ok(user) => self.placed("sinks.user", At { value: user, place: at.place }),
+                Ok(user) => self.placed("sinks.user", Placed { value: user, place: at.place }),
                 Err(error) => {
                     self.wrong(at.place, "sinks.user", error.to_string());
                     (self.system.user_of)(self.system.uid)
@@ -229,7 +232,7 @@ impl Build<'_> {
             gh = names.contains(&"gh");
             self.places.insert("sinks.gh".to_owned(), list.place.clone());
             self.places.insert("sinks.file".to_owned(), list.place.clone());
-            let default = || At { value: "~/.gh_token".to_owned(), place: list.place.clone() };
+            let default = || Placed { value: "~/.gh_token".to_owned(), place: list.place.clone() };
             file = names.contains(&"file").then(|| file.unwrap_or_else(default));
         }
         let file = file.and_then(|at| self.in_home(at, &user));
@@ -239,11 +242,11 @@ impl Build<'_> {
             let place = self.places.get("sinks.credential").cloned().unwrap_or(place);
             self.wrong(place, "sinks.credential", "no such credential, expected the name of one that is configured");
         }
-        Sinks { gh, file, credential: credential.into(), user: wanted.then_some(user) }
+        SinkConfig { gh, file, credential: credential.into(), user: wanted.then_some(user) }
     }
 
     /// A path that may begin with `~/`.
-    fn in_home(&mut self, at: At<String>, user: &User) -> Option<PathBuf> {
+    fn in_home(&mut self, at: Placed<String>, user: &User) -> Option<PathBuf> {
         let path = match (at.value.strip_prefix("~/"), &user.home) {
             (None, _) => Some(PathBuf::from(&at.value)),
             (Some(rest), Some(home)) => Some(home.join(rest)),
@@ -261,7 +264,7 @@ impl Build<'_> {
         path
     }
 
-    fn check_allowed(&mut self, socket: &Socket, credentials: &[Credential]) {
+    fn check_allowed(&mut self, socket: &SocketConfig, credentials: &[CredentialConfig]) {
         for credential in credentials {
             let asking = |uid: &&Uid| !uid.is_root() && **uid != self.system.uid && !socket.allow.contains(uid);
             for uid in credential.allow.iter().flatten().filter(asking) {

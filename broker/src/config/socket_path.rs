@@ -14,7 +14,7 @@ pub const MAX_PATH: usize = 107;
 ///
 /// # Errors
 /// Neither is usable. The text says what to do.
-pub fn unconfigured(runtime_dir: Option<&Path>, usable: impl Fn(&Path) -> bool) -> Result<PathBuf, String> {
+pub fn default_socket_path(runtime_dir: Option<&Path>, usable: impl Fn(&Path) -> bool) -> Result<PathBuf, String> {
     let usual = Path::new(DEFAULT);
     if usual.parent().is_some_and(&usable) {
         return Ok(usual.to_owned());
@@ -53,15 +53,15 @@ mod tests {
     #[test]
     fn the_usual_folder_comes_first_then_the_sessions_own() {
         let runtime = Path::new("/run/user/1000");
-        assert_eq!(unconfigured(Some(runtime), |_| true).unwrap(), Path::new(DEFAULT));
-        let own = unconfigured(Some(runtime), |dir| dir.starts_with(runtime)).unwrap();
+        assert_eq!(default_socket_path(Some(runtime), |_| true).unwrap(), Path::new(DEFAULT));
+        let own = default_socket_path(Some(runtime), |dir| dir.starts_with(runtime)).unwrap();
         assert_eq!(own, Path::new("/run/user/1000/molecule-broker/broker.sock"));
     }
 
     #[test]
     fn without_a_usable_folder_the_error_says_what_to_do() {
         for runtime in [None, Some(Path::new("/run/user/1000")), Some(Path::new("relative"))] {
-            let error = unconfigured(runtime, |_| false).unwrap_err();
+            let error = default_socket_path(runtime, |_| false).unwrap_err();
             assert!(error.contains("/run/molecule-broker") && error.contains("MOLECULE_BROKER_SOCKET"), "{error}");
         }
     }

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use molecule_protocol::limits::MAX_USERNAME;
 
-use super::location::Place;
+use super::location::ConfigLocation;
 use super::raw;
-use super::reader::{At, nearest};
-use super::resolver::Build;
+use super::reader::{Placed, nearest};
+use super::resolver::Resolver;
 use super::valid::{GITHUB, SourceConfig};
-use crate::credential::secret::{MAX_SECRET, Secret, Unfit};
+use crate::credential::secret::{MAX_SECRET, Secret, SecretError};
 use crate::source::Platform;
-use crate::source::platform::{Proxies, Roots, Settings};
+use crate::source::platform::{PlatformSettings, Proxies, Roots};
 
 pub(super) const EXPECTED: &str = "\"platform\", \"env\", \"persona\", { platform = \"URL\" }, { variable = \"NAME\" }, \
      { file = \"/PATH\" } or { command = [\"/PROGRAM\", …] }";
@@ -39,39 +39,43 @@ const WITHHELD: [&str; 12] = [
 ];
 
 /// `None` where it is wrong, and noted.
-pub(super) fn build(build: &mut Build<'_>, name: &str, at: &At<raw::Source>) -> Option<SourceConfig> {
+pub(super) fn resolve_source(
+    resolver: &mut Resolver<'_>,
+    name: &str,
+    at: &Placed<raw::RawSource>,
+) -> Option<SourceConfig> {
     let key = format!("credential.{name}.source");
     let missing = |what: &str| Some(SourceConfig::Missing(what.to_owned()));
     match &at.value {
-        raw::Source::Word(word) => match word.as_str() {
-            "platform" if build.env.os("PLATFORM_URL").is_none() => missing("set PLATFORM_URL"),
-            "platform" => platform(build, name, &raw::Platform::default(), Some(&at.place)),
-            "env" => match provision_time_token(build) {
+        raw::RawSource::Word(word) => match word.as_str() {
+            "platform" if resolver.env.os("PLATFORM_URL").is_none() => missing("set PLATFORM_URL"),
+            "platform" => platform(resolver, name, &raw::RawPlatform::default(), Some(&at.place)),
+            "env" => match provision_time_token(resolver) {
                 Some(token) => Some(SourceConfig::Env(token)),
                 None => missing("set GITHUB_TOKEN or GH_TOKEN"),
             },
-            "persona" => Some(persona(build, name)),
+            "persona" => Some(persona(resolver, name)),
             "none" => {
                 let what = "only github and persona can be switched off, expected a source, or the entry to be removed";
-                build.wrong(at.place.clone(), &key, what);
+                resolver.wrong(at.place.clone(), &key, what);
                 None
             }
             unknown => {
                 let meant = nearest(unknown, &["platform", "env", "persona", "none"]);
                 let meant = meant.map(|m| format!(", did you mean {m:?}?")).unwrap_or_default();
-                build.wrong(at.place.clone(), &key, format!("unknown source{meant}; expected {EXPECTED}"));
+                resolver.wrong(at.place.clone(), &key, format!("unknown source{meant}; expected {EXPECTED}"));
                 None
             }
         },
-        raw::Source::Platform(written) => platform(build, name, written, Some(&at.place)),
-        raw::Source::Variable(variable) => secret_in(build, name, &key, variable),
-        raw::Source::File(path) => {
-            let path = At { value: path.value.clone(), place: path.place.clone() };
-            build.absolute(&format!("{key}.file"), path).map(SourceConfig::File)
+        raw::RawSource::Platform(written) => platform(resolver, name, written, Some(&at.place)),
+        raw::RawSource::Variable(variable) => secret_in(resolver, name, &key, variable),
+        raw::RawSource::File(path) => {
+            let path = Placed { value: path.value.clone(), place: path.place.clone() };
+            resolver.absolute(&format!("{key}.file"), path).map(SourceConfig::File)
         }
-        raw::Source::Command(argv) => {
-            let argv = build.argv(&format!("{key}.command"), Some(argv.clone()))?;
-            Some(SourceConfig::Command { argv, env: command_env(build) })
+        raw::RawSource::Command(argv) => {
+            let argv = resolver.argv(&format!("{key}.command"), Some(argv.clone()))?;
+            Some(SourceConfig::Command { argv, env: command_env(resolver) })
         }
     }
 }
@@ -79,25 +83,25 @@ pub(super) fn build(build: &mut Build<'_>, name: &str, at: &At<raw::Source>) -> 
 /// The platform. Its variables are about the credential `github`, or about
 /// whichever names no URL of its own.
 pub(super) fn platform(
-    build: &mut Build<'_>,
+    resolver: &mut Resolver<'_>,
     name: &str,
-    written: &raw::Platform,
-    place: Option<&Place>,
+    written: &raw::RawPlatform,
+    place: Option<&ConfigLocation>,
 ) -> Option<SourceConfig> {
     let key = format!("credential.{name}.source");
     let ours = name == GITHUB || written.url.is_none();
-    let mut pick = |variable: &'static str, own: &Option<At<String>>| {
-        let found = ours.then(|| build.env(variable)).flatten();
+    let mut pick = |variable: &'static str, own: &Option<Placed<String>>| {
+        let found = ours.then(|| resolver.env(variable)).flatten();
         found.or_else(|| own.clone())
     };
     let (url, workspace) = (pick("PLATFORM_URL", &written.url), pick("WORKSPACE_ID", &written.workspace));
     let Some(url) = url else { return Some(SourceConfig::Missing("set PLATFORM_URL".to_owned())) };
     let bearer_path = match &written.bearer_file {
-        Some(at) => build.absolute(&format!("{key}.bearer_file"), at.clone())?,
-        None => build.configs_dir().join(".auth_token"),
+        Some(at) => resolver.absolute(&format!("{key}.bearer_file"), at.clone())?,
+        None => resolver.configs_dir().join(".auth_token"),
     };
-    let env = build.env;
-    let settings = Settings {
+    let env = resolver.env;
+    let settings = PlatformSettings {
         url: url.value.clone(),
         workspace_id: workspace.as_ref().map(|at| at.value.clone()).unwrap_or_default(),
         bearer_path,
@@ -112,54 +116,54 @@ pub(super) fn platform(
     if let Err(failure) = Platform::new(settings.clone()) {
         return match place.filter(|_| is_fault_of_file(&settings, &url, workspace.as_ref())) {
             Some(place) => {
-                build.wrong(place.clone(), &key, failure.message);
+                resolver.wrong(place.clone(), &key, failure.message);
                 None
             }
-            None => Some(unusable(build, name, "platform", failure.message)),
+            None => Some(unusable(resolver, name, "platform", failure.message)),
         };
     }
-    build.places.insert(format!("{key}.platform"), url.place);
+    resolver.places.insert(format!("{key}.platform"), url.place);
     let bearer_place = written.bearer_file.as_ref().map(|at| at.place.clone());
-    let configs = || build.env.os("CONFIGS_DIR").map(|_| Place::Environment("CONFIGS_DIR"));
+    let configs = || resolver.env.os("CONFIGS_DIR").map(|_| ConfigLocation::Environment("CONFIGS_DIR"));
     if let Some(place) = bearer_place.or_else(configs) {
-        build.places.insert(format!("{key}.bearer_file"), place);
+        resolver.places.insert(format!("{key}.bearer_file"), place);
     }
     if let Some(at) = workspace {
-        build.places.insert(format!("{key}.workspace"), at.place);
+        resolver.places.insert(format!("{key}.workspace"), at.place);
     }
     Some(SourceConfig::Platform(settings))
 }
 
 /// Whether the platform can't be asked even by what the file says alone, without
 /// the environment's workspace and proxy.
-fn is_fault_of_file(settings: &Settings, url: &At<String>, workspace: Option<&At<String>>) -> bool {
-    let is_written = |at: &At<String>| matches!(at.place, Place::File { .. });
+fn is_fault_of_file(settings: &PlatformSettings, url: &Placed<String>, workspace: Option<&Placed<String>>) -> bool {
+    let is_written = |at: &Placed<String>| matches!(at.place, ConfigLocation::File { .. });
     let workspace_id = workspace.filter(|at| is_written(at)).map(|at| at.value.clone()).unwrap_or_default();
     let proxies = Proxies::from_vars(|_| None);
-    is_written(url) && Platform::new(Settings { workspace_id, proxies, ..settings.clone() }).is_err()
+    is_written(url) && Platform::new(PlatformSettings { workspace_id, proxies, ..settings.clone() }).is_err()
 }
 
 /// A source that the environment spoils for one credential, which must not take
 /// the others away: they are served, and a warning names this one.
-pub(super) fn unusable(build: &mut Build<'_>, name: &str, kind: &'static str, what: String) -> SourceConfig {
+pub(super) fn unusable(resolver: &mut Resolver<'_>, name: &str, kind: &'static str, what: String) -> SourceConfig {
     let warning = format!("the credential {name} can't be served: {what}");
-    if !build.warnings.contains(&warning) {
-        build.warnings.push(warning);
+    if !resolver.warnings.contains(&warning) {
+        resolver.warnings.push(warning);
     }
     SourceConfig::Unusable { kind, what }
 }
 
 /// A token that can't be one is no reason not to start: it would be dead within
 /// the hour anyway.
-pub(super) fn provision_time_token(build: &mut Build<'_>) -> Option<Secret> {
+pub(super) fn provision_time_token(resolver: &mut Resolver<'_>) -> Option<Secret> {
     for name in PROVISION {
-        let Some(at) = build.env.at(name, &mut Vec::new()) else { continue };
+        let Some(at) = resolver.env.at(name, &mut Vec::new()) else { continue };
         match Secret::token(at.value.trim()) {
             Ok(token) => return Some(token),
             Err(unfit) => {
                 let warning = format!("environment {name}: {unfit}, so it is no token and not used");
-                if !build.warnings.contains(&warning) {
-                    build.warnings.push(warning);
+                if !resolver.warnings.contains(&warning) {
+                    resolver.warnings.push(warning);
                 }
             }
         }
@@ -168,8 +172,8 @@ pub(super) fn provision_time_token(build: &mut Build<'_>) -> Option<Secret> {
 }
 
 /// Whether both halves of the persona are there; half of it is worth a word.
-pub(super) fn persona_is_whole(build: &mut Build<'_>) -> bool {
-    let set = |names: [&'static str; 2]| names.into_iter().find(|name| build.env.os(name).is_some());
+pub(super) fn persona_is_whole(resolver: &mut Resolver<'_>) -> bool {
+    let set = |names: [&'static str; 2]| names.into_iter().find(|name| resolver.env.os(name).is_some());
     let (user, password) = (set(PERSONA_USER), set(PERSONA_PASSWORD));
     let (is, isnt) = match (user, password) {
         (Some(_), Some(_)) => return true,
@@ -177,24 +181,24 @@ pub(super) fn persona_is_whole(build: &mut Build<'_>) -> bool {
         (Some(user), None) => (user, "GIT_HTTP_PASSWORD nor GITEA_TOKEN"),
         (None, Some(password)) => (password, "GIT_HTTP_USERNAME nor GITEA_USER"),
     };
-    build.warnings.push(format!("environment {is} is set but neither {isnt}: there is no credential persona"));
+    resolver.warnings.push(format!("environment {is} is set but neither {isnt}: there is no credential persona"));
     false
 }
 
 /// The images' password, without the line feed that mounted secrets end with.
-pub(super) fn persona(build: &mut Build<'_>, name: &str) -> SourceConfig {
-    let password = match build.env.first(&PERSONA_PASSWORD) {
+pub(super) fn persona(resolver: &mut Resolver<'_>, name: &str) -> SourceConfig {
+    let password = match resolver.env.first(&PERSONA_PASSWORD) {
         None => return SourceConfig::Missing("set GIT_HTTP_PASSWORD or GITEA_TOKEN".to_owned()),
-        Some(Err(problem)) => return unusable(build, name, "persona", problem.to_string()),
+        Some(Err(problem)) => return unusable(resolver, name, "persona", problem.to_string()),
         Some(Ok(at)) => at,
     };
     match Secret::password(password.value.trim_end_matches(['\r', '\n'])) {
         Ok(secret) => SourceConfig::Persona(secret),
-        Err(unfit) => unusable(build, name, "persona", unfit_password(&password.place.to_string(), unfit)),
+        Err(unfit) => unusable(resolver, name, "persona", unfit_password(&password.place.to_string(), unfit)),
     }
 }
 
-fn unfit_password(place: &str, unfit: Unfit) -> String {
+fn unfit_password(place: &str, unfit: SecretError) -> String {
     format!("{place}: {unfit}, expected a password of 1 to {MAX_SECRET} bytes on one line")
 }
 
@@ -203,54 +207,59 @@ fn unfit_password(place: &str, unfit: Unfit) -> String {
 /// # Errors
 /// The variable's value isn't a user name. A mistake in the file is noted.
 pub(super) fn username(
-    build: &mut Build<'_>,
+    resolver: &mut Resolver<'_>,
     key: &str,
-    written: Option<At<String>>,
+    written: Option<Placed<String>>,
     from_persona: bool,
 ) -> Result<Option<String>, String> {
     const EXPECTED: &str = "not a user name, expected 1 to 256 bytes without control characters";
-    let variable = from_persona.then(|| build.env.first(&PERSONA_USER)).flatten();
+    let variable = from_persona.then(|| resolver.env.first(&PERSONA_USER)).flatten();
     let variable = variable.transpose().map_err(|problem| problem.to_string())?;
     let Some(at) = variable.or(written) else { return Ok(None) };
     if at.value.is_empty() || at.value.len() > MAX_USERNAME || at.value.chars().any(char::is_control) {
-        if matches!(at.place, Place::Environment(_)) {
+        if matches!(at.place, ConfigLocation::Environment(_)) {
             return Err(format!("{}: {EXPECTED}", at.place));
         }
-        build.wrong(at.place, key, EXPECTED);
+        resolver.wrong(at.place, key, EXPECTED);
         return Ok(None);
     }
-    Ok(Some(build.placed(key, at)))
+    Ok(Some(resolver.placed(key, at)))
 }
 
 /// Which variable holds the secret of such a source.
-pub(super) fn variable_of(build: &Build<'_>, source: &SourceConfig) -> Option<Place> {
-    let set = |names: [&'static str; 2]| names.into_iter().find(|name| build.env.os(name).is_some());
+pub(super) fn variable_of(resolver: &Resolver<'_>, source: &SourceConfig) -> Option<ConfigLocation> {
+    let set = |names: [&'static str; 2]| names.into_iter().find(|name| resolver.env.os(name).is_some());
     let name = match source {
         SourceConfig::Env(token) => {
-            let holds = |name: &&str| build.env.var(name).is_some_and(|v| v.trim() == token.expose());
+            let holds = |name: &&str| resolver.env.var(name).is_some_and(|v| v.trim() == token.expose());
             PROVISION.into_iter().find(holds)
         }
         SourceConfig::Persona(_) => set(PERSONA_PASSWORD),
         _ => None,
     };
-    name.map(Place::Environment)
+    name.map(ConfigLocation::Environment)
 }
 
-fn secret_in(build: &mut Build<'_>, credential: &str, key: &str, variable: &At<String>) -> Option<SourceConfig> {
+fn secret_in(
+    resolver: &mut Resolver<'_>,
+    credential: &str,
+    key: &str,
+    variable: &Placed<String>,
+) -> Option<SourceConfig> {
     let name = &variable.value;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(plain) {
-        build.wrong(
+        resolver.wrong(
             variable.place.clone(),
             &format!("{key}.variable"),
             "not the name of a variable, expected one such as \"GHES_TOKEN\"",
         );
         return None;
     }
-    let Some(value) = build.env.os(name) else { return Some(SourceConfig::Missing(format!("set {name}"))) };
+    let Some(value) = resolver.env.os(name) else { return Some(SourceConfig::Missing(format!("set {name}"))) };
     let Some(value) = value.to_str() else {
         return Some(unusable(
-            build,
+            resolver,
             credential,
             "persona",
             format!("environment {name}: it is not UTF-8 text, expected text"),
@@ -258,11 +267,11 @@ fn secret_in(build: &mut Build<'_>, credential: &str, key: &str, variable: &At<S
     };
     Some(match Secret::password(value.trim_end_matches(['\r', '\n'])) {
         Ok(password) => SourceConfig::Variable { name: name.clone(), password },
-        Err(unfit) => unusable(build, credential, "persona", unfit_password(&format!("environment {name}"), unfit)),
+        Err(unfit) => unusable(resolver, credential, "persona", unfit_password(&format!("environment {name}"), unfit)),
     })
 }
 
-fn command_env(build: &Build<'_>) -> BTreeMap<String, String> {
-    let withheld = |name: &str| WITHHELD.contains(&name) || build.withheld.iter().any(|w| w == name);
-    build.env.texts().filter(|(name, _)| !withheld(name)).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+fn command_env(resolver: &Resolver<'_>) -> BTreeMap<String, String> {
+    let withheld = |name: &str| WITHHELD.contains(&name) || resolver.withheld.iter().any(|w| w == name);
+    resolver.env.texts().filter(|(name, _)| !withheld(name)).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }

@@ -11,10 +11,10 @@ use molecule_protocol::origin::Pattern;
 use nix::unistd::{Gid, Uid};
 use tracing_subscriber::EnvFilter;
 
-use super::location::Place;
+use super::location::ConfigLocation;
 use crate::credential::scope::Scopes;
 use crate::credential::secret::Secret;
-use crate::refresh::Policy;
+use crate::refresh::RefreshPolicy;
 use crate::source::platform;
 use crate::system::listening_socket::SocketPlan;
 use crate::system::users::User;
@@ -27,33 +27,33 @@ pub(super) const PERSONA: &str = "persona";
 pub const TOKEN_USER: &str = "x-access-token";
 
 /// An origin that a credential may be given to, in lower case.
-pub type Origin = Pattern<Box<str>>;
+pub type OriginPattern = Pattern<Box<str>>;
 
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
-    pub socket: Socket,
-    pub log: Log,
-    pub metrics: Option<Listen>,
+    pub socket: SocketConfig,
+    pub log: LogConfig,
+    pub metrics: Option<MetricsListen>,
     /// In the file's order; no two of one name, none with another's origins.
-    pub credentials: Vec<Credential>,
+    pub credentials: Vec<CredentialConfig>,
     /// Origins that are spoken for though no credential here serves them: a
-    /// credential with [`Scope::Any`] is never given there.
-    pub claims: Vec<Origin>,
+    /// credential with [`CredentialScope::Any`] is never given there.
+    pub claims: Vec<OriginPattern>,
     /// The numbers that a credential has unless it has its own.
-    pub refresh: Policy,
-    pub sinks: Sinks,
-    pub hooks: Hooks,
+    pub refresh: RefreshPolicy,
+    pub sinks: SinkConfig,
+    pub hooks: HookConfig,
     /// What isn't wrong but should be known, for the log at the start.
     pub warnings: Vec<String>,
     /// Where each value came from, by its dotted key. A key that isn't in here
     /// has its default.
-    pub places: BTreeMap<String, Place>,
+    pub places: BTreeMap<String, ConfigLocation>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Socket {
+pub struct SocketConfig {
     pub path: PathBuf,
     /// 0666 unless configured. Who may ask is decided by the peer's uid, which
     /// can't be forged; the mode only decides who is told so. With less, a
@@ -65,7 +65,7 @@ pub struct Socket {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
+pub struct LogConfig {
     /// A text that [`log_filter`] has read once already.
     pub filter: String,
     pub format: LogFormat,
@@ -96,16 +96,16 @@ impl LogFormat {
 
 /// Where metrics are served. Never further away than this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
+pub enum MetricsListen {
     /// A loopback address.
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
 
 #[derive(Clone, Debug)]
-pub struct Credential {
+pub struct CredentialConfig {
     pub name: Arc<str>,
-    pub scope: Scope,
+    pub scope: CredentialScope,
     pub username: Arc<str>,
     /// Who may ask for this one, out of those who may ask at all. `None`: all
     /// of them.
@@ -114,15 +114,15 @@ pub struct Credential {
     /// Serves while `source` has had nothing yet. Only ever the provision-time
     /// token.
     pub fallback: Option<SourceConfig>,
-    pub policy: Policy,
+    pub policy: RefreshPolicy,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum CredentialScope {
     /// Any https origin that nobody else claims.
     Any,
     /// The first is the one that `token` and `exec` mean without a host.
-    Patterns(Vec<Origin>),
+    Patterns(Vec<OriginPattern>),
 }
 
 /// Where a credential comes from, with all that is needed to open it. It has no
@@ -130,7 +130,7 @@ pub enum Scope {
 #[derive(Clone, PartialEq, Eq)]
 pub enum SourceConfig {
     /// Known to make a [`Platform`](crate::source::Platform).
-    Platform(platform::Settings),
+    Platform(platform::PlatformSettings),
     /// The provision-time token.
     Env(Secret),
     /// A password of long life, with the credential's user name.
@@ -153,7 +153,7 @@ pub enum SourceConfig {
 
 /// Files and programs that are told of every new token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sinks {
+pub struct SinkConfig {
     /// Log the real gh in.
     pub gh: bool,
     /// Write the token there. Absolute.
@@ -164,7 +164,7 @@ pub struct Sinks {
     pub user: Option<User>,
 }
 
-impl Sinks {
+impl SinkConfig {
     #[must_use]
     pub fn any(&self) -> bool {
         !self.names().is_empty()
@@ -180,7 +180,7 @@ impl Sinks {
 
 /// Programs that are run after an event: no shell, the first is the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hooks {
+pub struct HookConfig {
     pub on_refresh: Option<Vec<String>>,
     pub on_failure: Option<Vec<String>>,
 }
@@ -192,8 +192,8 @@ impl Config {
         let mut scopes = Scopes::default();
         for (at, credential) in self.credentials.iter().enumerate() {
             match &credential.scope {
-                Scope::Any => scopes.take_the_rest(at),
-                Scope::Patterns(patterns) => patterns.iter().for_each(|p| scopes.claim(at, p.clone())),
+                CredentialScope::Any => scopes.take_the_rest(at),
+                CredentialScope::Patterns(patterns) => patterns.iter().for_each(|p| scopes.claim(at, p.clone())),
             }
         }
         self.claims.iter().for_each(|p| scopes.reserve(p.clone()));
@@ -203,7 +203,7 @@ impl Config {
     /// How the listening socket is to be made.
     #[must_use]
     pub fn socket_plan(&self) -> SocketPlan {
-        let Socket { path, mode, group, .. } = &self.socket;
+        let SocketConfig { path, mode, group, .. } = &self.socket;
         let make_folder = !self.places.contains_key("socket.path");
         SocketPlan { path: path.clone(), mode: *mode, group: *group, make_folder }
     }
@@ -217,12 +217,12 @@ impl Config {
     }
 
     #[must_use]
-    pub fn credential(&self, name: &str) -> Option<&Credential> {
+    pub fn credential(&self, name: &str) -> Option<&CredentialConfig> {
         self.credentials.iter().find(|c| &*c.name == name)
     }
 }
 
-impl Credential {
+impl CredentialConfig {
     /// Whether the other one is refreshed in the same way from the same source.
     #[must_use]
     pub fn is_refreshed_like(&self, other: &Self) -> bool {
@@ -275,6 +275,21 @@ impl SourceConfig {
             | Self::Env(_)
             | Self::Persona(_)
             | Self::Variable { .. }
+            | Self::Missing(_)
+            | Self::Unusable { .. } => None,
+        }
+    }
+
+    /// The token that was frozen in the container's environment at its start.
+    #[must_use]
+    pub fn provision_time_token(&self) -> Option<&Secret> {
+        match self {
+            Self::Env(token) => Some(token),
+            Self::Platform(_)
+            | Self::Persona(_)
+            | Self::Variable { .. }
+            | Self::File(_)
+            | Self::Command { .. }
             | Self::Missing(_)
             | Self::Unusable { .. } => None,
         }

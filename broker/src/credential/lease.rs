@@ -19,12 +19,12 @@ pub struct Lease {
     /// Counts the different secrets of this credential, from 1.
     pub generation: u64,
     pub received: Moment,
-    pub origin: Provenance,
+    pub source: SourceKind,
 }
 
 /// Which source a lease came from, as `status` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provenance {
+pub enum SourceKind {
     Platform,
     Env,
     Persona,
@@ -40,7 +40,7 @@ pub struct Fresh {
     /// How long it lives, counted from the answer on the boot-time clock, and
     /// the instant that the source wrote down, on the wall clock.
     pub deadline: Option<Deadline>,
-    pub origin: Provenance,
+    pub source: SourceKind,
 }
 
 /// Why a fetch brought nothing. The message is for people, already escaped,
@@ -118,7 +118,7 @@ impl Failure {
     }
 }
 
-impl Provenance {
+impl SourceKind {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -173,8 +173,8 @@ mod tests {
 
     #[test]
     fn sources_have_the_names_that_status_shows() {
-        use Provenance::{Command, Env, File, Persona, Platform};
-        let names = [Platform, Env, Persona, File, Command].map(Provenance::name);
+        use SourceKind::{Command, Env, File, Persona, Platform};
+        let names = [Platform, Env, Persona, File, Command].map(SourceKind::name);
         assert_eq!(names, ["platform", "env", "persona", "file", "command"]);
     }
 

@@ -16,7 +16,7 @@ pub struct Secret(Zeroizing<Box<[u8]>>);
 
 /// Why a text can't be a credential. Never carries the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum SecretError {
     Empty,
     /// Its length in bytes.
     TooLong(usize),
@@ -28,10 +28,10 @@ impl Secret {
     /// can stand in an HTTP header and in a line of git's credential format.
     ///
     /// # Errors
-    /// [`Unfit`] says which of the three it broke.
-    pub fn token(text: &str) -> Result<Self, Unfit> {
+    /// [`SecretError`] says which of the three it broke.
+    pub fn token(text: &str) -> Result<Self, SecretError> {
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(Unfit::Byte);
+            return Err(SecretError::Byte);
         }
         Self::bounded(text)
     }
@@ -40,18 +40,18 @@ impl Secret {
     /// bytes, which git's line format can't carry.
     ///
     /// # Errors
-    /// [`Unfit`] says which of the three it broke.
-    pub fn password(text: &str) -> Result<Self, Unfit> {
+    /// [`SecretError`] says which of the three it broke.
+    pub fn password(text: &str) -> Result<Self, SecretError> {
         if text.bytes().any(|b| b.is_ascii_control()) {
-            return Err(Unfit::Byte);
+            return Err(SecretError::Byte);
         }
         Self::bounded(text)
     }
 
-    fn bounded(text: &str) -> Result<Self, Unfit> {
+    fn bounded(text: &str) -> Result<Self, SecretError> {
         match text.len() {
-            0 => Err(Unfit::Empty),
-            length if length > MAX_SECRET => Err(Unfit::TooLong(length)),
+            0 => Err(SecretError::Empty),
+            length if length > MAX_SECRET => Err(SecretError::TooLong(length)),
             _ => Ok(Self(Zeroizing::new(text.as_bytes().into()))),
         }
     }
@@ -82,7 +82,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("it is empty"),
@@ -92,7 +92,7 @@ impl fmt::Display for Unfit {
     }
 }
 
-impl std::error::Error for Unfit {}
+impl std::error::Error for SecretError {}
 
 #[cfg(test)]
 mod tests {
@@ -101,10 +101,10 @@ mod tests {
     #[test]
     fn rule22_tokens_with_foreign_bytes_or_sizes_are_refused() {
         for bad in ["a b", "a\n", "a\r", "\u{7f}", "tök", "a\0b"] {
-            assert_eq!(Secret::token(bad).unwrap_err(), Unfit::Byte, "{bad:?}");
+            assert_eq!(Secret::token(bad).unwrap_err(), SecretError::Byte, "{bad:?}");
         }
-        assert_eq!(Secret::token("").unwrap_err(), Unfit::Empty);
-        assert_eq!(Secret::token(&"x".repeat(8193)).unwrap_err(), Unfit::TooLong(8193));
+        assert_eq!(Secret::token("").unwrap_err(), SecretError::Empty);
+        assert_eq!(Secret::token(&"x".repeat(8193)).unwrap_err(), SecretError::TooLong(8193));
         for length in [1, 40, 383, 512, 513, 523, 8192] {
             assert_eq!(Secret::token(&"x".repeat(length)).unwrap().expose().len(), length);
         }

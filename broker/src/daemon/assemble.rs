@@ -7,56 +7,57 @@ use std::sync::atomic::AtomicU64;
 
 use nix::unistd::Uid;
 
-use crate::config::{self, Config, Scope, SourceConfig};
-use crate::credential::lease::{Class, Failure, Fresh, Lease, Provenance};
+use crate::config::{self, Config, CredentialScope, SourceConfig};
+use crate::credential::lease::{Class, Failure, Fresh, Lease, SourceKind};
+use crate::credential::secret::Secret;
 use crate::daemon::driver::{Driver, Observer};
 use crate::daemon::lease_memory::{Carried, CarriedLeases, fingerprint};
-use crate::daemon::registry::{Credential, Table};
+use crate::daemon::registry::{CredentialRegistry, ServedCredential};
 use crate::daemon::store;
-use crate::errands::Errands;
-use crate::refresh::{Machine, Start};
-use crate::source::{Command, Env, File, Persona, Platform, Source};
+use crate::errands::RunnerClient;
+use crate::refresh::{InitialState, Machine};
+use crate::source::{CommandSource, Env, File, Platform, Source, persona};
 use crate::system::clock;
 use crate::system::peer::Admission;
 use crate::system::time::{Deadline, Moment};
 
 /// What a reload finds at work.
 #[derive(Clone, Copy)]
-pub struct AtWork<'r> {
+pub struct ActiveConfig<'r> {
     pub config: &'r Config,
-    pub table: &'r Table,
+    pub registry: &'r CredentialRegistry,
 }
 
 pub struct Assembled {
-    pub table: Table,
+    pub registry: CredentialRegistry,
     /// Of those credentials whose refresh isn't at work already.
     pub drivers: Vec<Driver>,
 }
 
-impl<'r> AtWork<'r> {
+impl<'r> ActiveConfig<'r> {
     /// A credential whose refresh can go on as it is: its origins and users may
     /// be others now, and a fetch under way, a back-off and a rejection concern
     /// neither.
-    fn unchanged(self, wanted: &config::Credential) -> Option<&'r Credential> {
+    fn unchanged(self, wanted: &config::CredentialConfig) -> Option<&'r ServedCredential> {
         self.config.credential(&wanted.name).filter(|was| was.is_refreshed_like(wanted))?;
-        self.table.named(&wanted.name)
+        self.registry.named(&wanted.name)
     }
 }
 
-/// What is `at_work` goes on where it can; what is `carried` is where the rest
+/// What is `active` goes on where it can; what is `carried` is where the rest
 /// begins.
 ///
 /// # Errors
 /// The first credential whose source can't be made, and why.
 pub fn assemble(
     config: &Config,
-    at_work: Option<AtWork<'_>>,
+    active: Option<ActiveConfig<'_>>,
     carried: &Carried,
     observer: &Observer,
-    errands: Option<&Errands>,
+    runner: Option<&RunnerClient>,
 ) -> Result<Assembled, Failure> {
     let now = clock::now();
-    let mut table = Table {
+    let mut registry = CredentialRegistry {
         admission: Admission { own: Some(Uid::effective()), listed: config.socket.allow.clone() },
         scopes: config.scopes(),
         credentials: Vec::new(),
@@ -65,10 +66,10 @@ pub fn assemble(
     };
     let mut drivers = Vec::new();
     for credential in &config.credentials {
-        if let Some(same) = at_work.and_then(|at_work| at_work.unchanged(credential)) {
+        if let Some(same) = active.and_then(|active| active.unchanged(credential)) {
             let requests = Arc::clone(&same.requests);
             let reader = same.reader.clone();
-            table.credentials.push(entry(credential, same.fingerprint, same.refreshable, reader, requests));
+            registry.credentials.push(registry_entry(credential, same.fingerprint, same.refreshable, reader, requests));
             continue;
         }
         let fingerprint = fingerprint::of(credential);
@@ -77,29 +78,29 @@ pub fn assemble(
             tracing::info!(credential = &*credential.name, "its source is another one now: what it gave is dropped");
             inherited.leases.clear();
         }
-        let (source, start) = begin(credential, inherited, now, errands)?;
+        let (source, start) = initial_state(credential, inherited, now, runner)?;
         let refreshable = start.refreshable;
         let (machine, first) = Machine::new(credential.policy.clone(), start, now, clock::jitter());
-        let (writer, reader) = store::cell(machine.held().clone());
-        table.credentials.push(entry(credential, fingerprint, refreshable, reader, Arc::default()));
+        let (writer, reader) = store::lease_channel(machine.held().clone());
+        registry.credentials.push(registry_entry(credential, fingerprint, refreshable, reader, Arc::default()));
         let (name, observer) = (Arc::clone(&credential.name), Arc::clone(observer));
         drivers.push(Driver { name, machine, first, source, writer, observer });
     }
-    Ok(Assembled { table, drivers })
+    Ok(Assembled { registry, drivers })
 }
 
-fn entry(
-    credential: &config::Credential,
+fn registry_entry(
+    credential: &config::CredentialConfig,
     fingerprint: [u8; 32],
     refreshable: bool,
-    reader: store::Reader,
+    reader: store::LeaseReader,
     requests: Arc<AtomicU64>,
-) -> Credential {
+) -> ServedCredential {
     let (origins, scoped) = match &credential.scope {
-        Scope::Any => (Vec::new(), false),
-        Scope::Patterns(patterns) => (patterns.iter().map(ToString::to_string).collect(), true),
+        CredentialScope::Any => (Vec::new(), false),
+        CredentialScope::Patterns(patterns) => (patterns.iter().map(ToString::to_string).collect(), true),
     };
-    Credential {
+    ServedCredential {
         name: Arc::clone(&credential.name),
         username: Arc::clone(&credential.username),
         is_token: !credential.is_persona(),
@@ -119,72 +120,59 @@ fn entry(
     }
 }
 
-/// The source that will be asked, and what the machine starts from.
-fn begin(
-    credential: &config::Credential,
+/// Opens the source, if it can be asked again, and collects what is known of
+/// the credential when its refresh begins.
+fn initial_state(
+    credential: &config::CredentialConfig,
     carried: CarriedLeases,
     now: Moment,
-    errands: Option<&Errands>,
-) -> Result<(Option<Arc<Source>>, Start), Failure> {
-    let mut start = Start { leases: carried.leases, rejected: carried.rejected, ..Start::default() };
+    runner: Option<&RunnerClient>,
+) -> Result<(Option<Arc<Source>>, InitialState), Failure> {
+    let mut start = InitialState { rejected: carried.rejected, ..InitialState::default() };
     let source = match &credential.source {
-        // Both never change while the daemon runs: what was carried is ignored.
+        SourceConfig::Platform(settings) => Some(Source::Platform(Box::new(Platform::new(settings.clone())?))),
+        SourceConfig::File(path) => Some(Source::File(File::new(path.clone()))),
+        SourceConfig::Command { argv, env } => {
+            let command = CommandSource::new(argv.clone(), env.clone(), credential.policy.attempt_timeout);
+            Some(Source::Command(match runner {
+                Some(runner) => command.by(runner.clone(), Arc::clone(&credential.name)),
+                None => command,
+            }))
+        }
+        // A password never changes while the daemon runs.
         SourceConfig::Persona(password) | SourceConfig::Variable { password, .. } => {
-            start.leases = vec![lease(Persona::new(None, password.clone()).fetch(), now)];
+            start.leases = vec![lease_of(persona::credential(password.clone()), now)];
             None
         }
-        SourceConfig::Env(_) | SourceConfig::Missing(_) => {
-            start.leases.clear();
-            None
-        }
+        SourceConfig::Env(_) | SourceConfig::Missing(_) => None,
         SourceConfig::Unusable { what, .. } => {
-            start.leases.clear();
             start.failure = Some(Failure::new(Class::Config, what.clone()));
             None
         }
-        refreshable => {
-            start.refreshable = true;
-            Some(Arc::new(make(refreshable, credential, errands)?))
-        }
     };
-    let frozen = [&credential.source].into_iter().chain(&credential.fallback).find_map(|source| match source {
-        SourceConfig::Env(token) => Some(token),
-        _ => None,
-    });
-    start.fallback = frozen.map(|token| match Env::new(token.clone()).fetch() {
-        Ok(fresh) => lease(fresh, now),
-        Err(failure) => {
-            tracing::info!(credential = &*credential.name, "{}", failure.message);
-            let dead = Some(Deadline { boot: now.boot, wall: now.wall });
-            lease(Fresh { username: None, secret: token.clone(), deadline: dead, origin: Provenance::Env }, now)
-        }
-    });
-    Ok((source, start))
+    if source.is_some() {
+        start.refreshable = true;
+        start.leases = carried.leases;
+    }
+    let token = credential.source.provision_time_token();
+    let token = token.or_else(|| credential.fallback.as_ref()?.provision_time_token());
+    start.fallback = token.map(|token| provision_time_lease(&credential.name, token, now));
+    Ok((source.map(Arc::new), start))
 }
 
-fn make(source: &SourceConfig, credential: &config::Credential, errands: Option<&Errands>) -> Result<Source, Failure> {
-    Ok(match source {
-        SourceConfig::Platform(settings) => Source::Platform(Box::new(Platform::new(settings.clone())?)),
-        SourceConfig::File(path) => Source::File(File::new(path.clone())),
-        SourceConfig::Command { argv, env } => {
-            let command = Command::new(argv.clone(), env.clone(), credential.policy.attempt_timeout);
-            Source::Command(match errands {
-                Some(errands) => command.by(errands.clone(), Arc::clone(&credential.name)),
-                None => command,
-            })
-        }
-        SourceConfig::Persona(password) | SourceConfig::Variable { password, .. } => {
-            Source::Persona(Persona::new(None, password.clone()))
-        }
-        SourceConfig::Env(token) => Source::Env(Env::new(token.clone())),
-        SourceConfig::Missing(what) | SourceConfig::Unusable { what, .. } => {
-            return Err(Failure::new(Class::Config, what.clone()));
-        }
-    })
+/// The lease of the provision-time token. It is dead already if its age is
+/// unknown or more than 60 min, which the log says.
+fn provision_time_lease(name: &str, token: &Secret, now: Moment) -> Lease {
+    let fresh = Env::new(token.clone()).fetch().unwrap_or_else(|failure| {
+        tracing::info!(credential = name, "{}", failure.message);
+        let dead = Deadline { boot: now.boot, wall: now.wall };
+        Fresh { username: None, secret: token.clone(), deadline: Some(dead), source: SourceKind::Env }
+    });
+    lease_of(fresh, now)
 }
 
 /// A lease that comes from the configuration itself.
-fn lease(fresh: Fresh, now: Moment) -> Lease {
+fn lease_of(fresh: Fresh, now: Moment) -> Lease {
     Lease {
         username: fresh.username,
         sha256: fresh.secret.sha256(),
@@ -192,6 +180,6 @@ fn lease(fresh: Fresh, now: Moment) -> Lease {
         deadline: fresh.deadline,
         generation: 1,
         received: now,
-        origin: fresh.origin,
+        source: fresh.source,
     }
 }

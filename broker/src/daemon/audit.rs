@@ -22,7 +22,7 @@ use molecule_protocol::limits::MAX_COMMAND;
 use molecule_protocol::request::Client;
 
 use crate::config::LogFormat;
-use crate::credential::lease::{Lease, Provenance};
+use crate::credential::lease::{Lease, SourceKind};
 use crate::system::log_writer;
 use crate::system::peer::Peer;
 use crate::system::text;
@@ -34,11 +34,11 @@ const NAME_HOLDS: Duration = Duration::from_secs(1);
 
 pub struct Audit {
     format: LogFormat,
-    state: Mutex<State>,
+    state: Mutex<AuditState>,
 }
 
-struct State {
-    to: To,
+struct AuditState {
+    to: AuditSink,
     line: Vec<u8>,
     /// The last second that was formatted, and how.
     second: (u64, String),
@@ -51,7 +51,7 @@ struct State {
     lost: u64,
 }
 
-enum To {
+enum AuditSink {
     Log,
     File(File),
 }
@@ -79,8 +79,15 @@ impl Audit {
     /// The file can't be opened for appending.
     pub fn new(format: LogFormat, file: Option<&Path>) -> io::Result<Self> {
         let (line, second) = (Vec::with_capacity(512), Default::default());
-        let state =
-            State { to: To::new(file)?, line, second, names: Vec::new(), open: None, amid_line: false, lost: 0 };
+        let state = AuditState {
+            to: AuditSink::new(file)?,
+            line,
+            second,
+            names: Vec::new(),
+            open: None,
+            amid_line: false,
+            lost: 0,
+        };
         Ok(Self { format, state: Mutex::new(state) })
     }
 
@@ -89,7 +96,7 @@ impl Audit {
     /// # Errors
     /// It can't be opened: then the old one is written on.
     pub fn reopen(&self, file: Option<&Path>) -> io::Result<()> {
-        let to = To::new(file)?;
+        let to = AuditSink::new(file)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.close_line(self.format);
         (state.to, state.amid_line) = (to, false);
@@ -104,7 +111,7 @@ impl Audit {
         if state.second.0 != event.now.wall.as_secs() {
             state.second = (event.now.wall.as_secs(), second_of(event.now));
         }
-        let State { line, second, names, to, .. } = &mut *state;
+        let AuditState { line, second, names, to, .. } = &mut *state;
         line.clear();
         begin_line(line, self.format, &second.1, event);
         let (pid, now) = (event.peer.pid, event.now.boot);
@@ -112,7 +119,7 @@ impl Audit {
             .command
             .filter(|name| (1..=MAX_COMMAND).contains(&name.len()))
             .map(|name| plain(&String::from_utf8_lossy(name)));
-        let whole = told.is_some() || matches!(to, To::Log);
+        let whole = told.is_some() || matches!(to, AuditSink::Log);
         if whole {
             end_line(line, self.format, told.as_deref().or_else(|| command_name(names, pid, now)));
         }
@@ -129,7 +136,7 @@ impl Audit {
     }
 }
 
-impl State {
+impl AuditState {
     fn close_line(&mut self, format: LogFormat) {
         let Some((pid, now)) = self.open.take() else { return };
         let command = command_name(&mut self.names, pid, now);
@@ -181,7 +188,7 @@ impl State {
     }
 }
 
-impl To {
+impl AuditSink {
     fn new(file: Option<&Path>) -> io::Result<Self> {
         let Some(path) = file else { return Ok(Self::Log) };
         let opened = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(path);
@@ -261,10 +268,10 @@ fn second_of(now: Moment) -> String {
 /// Whether its hash may be logged: a token of short life can't be guessed from
 /// it, a password that a person chose can.
 pub(crate) fn joinable(lease: &Lease) -> bool {
-    match lease.origin {
-        Provenance::Platform | Provenance::Env => true,
-        Provenance::Persona => false,
-        Provenance::File | Provenance::Command => is_installation_token(lease.secret.expose().as_bytes()),
+    match lease.source {
+        SourceKind::Platform | SourceKind::Env => true,
+        SourceKind::Persona => false,
+        SourceKind::File | SourceKind::Command => is_installation_token(lease.secret.expose().as_bytes()),
     }
 }
 
@@ -292,7 +299,7 @@ fn command_name(names: &mut Vec<Named>, pid: i32, now: Boot) -> Option<&str> {
 /// (prctl(2), `PR_SET_NAME`): nothing of it may end the line or the field.
 fn plain(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_graphic() && !"\"\\=".contains(c) { c } else { '?' };
-    text::outside(name.trim_end_matches('\n')).chars().map(safe).collect()
+    text::untrusted(name.trim_end_matches('\n')).chars().map(safe).collect()
 }
 
 #[cfg(test)]
@@ -305,7 +312,7 @@ mod tests {
     use crate::credential::secret::Secret;
     use crate::system::time::Deadline;
 
-    fn line(format: LogFormat, origin: Provenance, command: Option<&str>) -> String {
+    fn line(format: LogFormat, source: SourceKind, command: Option<&str>) -> String {
         let now = Moment { boot: Duration::from_secs(10), wall: Duration::from_millis(1_776_466_200_042) };
         let secret = Secret::token("ghs_canary").unwrap();
         let lease = Lease {
@@ -315,7 +322,7 @@ mod tests {
             deadline: Some(Deadline::after(now, Duration::from_secs(60))),
             generation: 3,
             received: now,
-            origin,
+            source,
         };
         let peer = Peer { uid: Uid::from_raw(1000), pid: 42 };
         let event = HandedOut {
@@ -338,20 +345,20 @@ mod tests {
         // printf ghs_canary | openssl dgst -sha256 -binary | base64
         let digest = "32g+0L7pqNbRHfRd4S8Z7vnGpA+jGeexkqaCVy+b/b0=";
         assert_eq!(
-            line(LogFormat::Text, Provenance::Platform, Some("git")),
+            line(LogFormat::Text, SourceKind::Platform, Some("git")),
             format!(
                 "2026-04-17T22:50:00.042Z AUDIT uid=1000 pid=42 client=helper origin=https://github.com \
                  credential=github generation=3 token_sha256={digest} command=git\n"
             )
         );
-        let json: serde_json::Value = serde_json::from_str(&line(LogFormat::Json, Provenance::Platform, None)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&line(LogFormat::Json, SourceKind::Platform, None)).unwrap();
         assert_eq!(json["token_sha256"], digest);
         assert_eq!((json["uid"].as_u64(), json["command"].is_null()), (Some(1000), true));
     }
 
     #[test]
     fn a_personas_password_is_not_even_hashed() {
-        assert!(line(LogFormat::Text, Provenance::Persona, None).ends_with("token_sha256=- command=-\n"));
+        assert!(line(LogFormat::Text, SourceKind::Persona, None).ends_with("token_sha256=- command=-\n"));
     }
 
     #[test]

@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::credential::lease::{Class, Failure, Fresh, Provenance};
-use crate::daemon::store::{Ask, Writer};
+use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
+use crate::daemon::store::{LeaseWriter, RefreshAsk};
 use crate::refresh::Action;
 use crate::refresh::Event;
 use crate::refresh::Held;
 use crate::refresh::Machine;
-use crate::refresh::Outcome;
+use crate::refresh::RefreshOutcome;
 use crate::source::{Source, Watch};
 use crate::system::clock::{self, Alarm};
 
@@ -28,8 +28,8 @@ pub type Observer = Arc<dyn Fn(Observed<'_>) + Send + Sync>;
 pub struct Observed<'a> {
     pub credential: &'a str,
     /// What kind of source it has, if it has one.
-    pub source: Option<Provenance>,
-    pub outcome: Outcome,
+    pub source: Option<SourceKind>,
+    pub outcome: RefreshOutcome,
     pub held: &'a Held,
 }
 
@@ -40,7 +40,7 @@ pub struct Driver {
     pub first: Action,
     /// `None` where there is nothing to ask: then it only keeps the rejections.
     pub source: Option<Arc<Source>>,
-    pub writer: Writer,
+    pub writer: LeaseWriter,
     pub observer: Observer,
 }
 
@@ -58,10 +58,10 @@ impl Driver {
     pub async fn run(self) -> io::Result<()> {
         let Self { name, mut machine, first, source, mut writer, observer } = self;
         let alarm = Alarm::new()?;
-        let kind = source.as_deref().map(Source::origin);
+        let kind = source.as_deref().map(Source::kind);
         let mut watch = source.as_deref().and_then(Source::watched).map(|path| Watch::new(PathBuf::from(path)));
         let mut fetch: Option<Fetch> = None;
-        let mut waiting: Vec<oneshot::Sender<Outcome>> = Vec::new();
+        let mut waiting: Vec<oneshot::Sender<RefreshOutcome>> = Vec::new();
         let mut action = first;
         loop {
             if action.fetch
@@ -76,11 +76,11 @@ impl Driver {
             let event = tokio::select! {
                 ask = writer.ask() => match ask {
                     None => return Ok(()),
-                    Some(Ask::Demand) => Event::Demand,
-                    Some(Ask::Rejected { sha256 }) => Event::Rejected { sha256 },
-                    Some(Ask::Refresh { operator, outcome }) => {
+                    Some(RefreshAsk::Demand) => Event::Demand,
+                    Some(RefreshAsk::Rejected { sha256 }) => Event::Rejected { sha256 },
+                    Some(RefreshAsk::Refresh { operator, outcome }) => {
                         waiting.push(outcome);
-                        if operator { Event::Force } else { Event::Wish }
+                        Event::RefreshRequested { operator }
                     }
                 },
                 result = ready(&mut fetch) => {

@@ -13,9 +13,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::credential::lease::{Class, Provenance};
-use crate::daemon::registry::Table;
-use crate::refresh::{Outcome, State};
+use crate::credential::lease::{Class, SourceKind};
+use crate::daemon::registry::CredentialRegistry;
+use crate::refresh::{CredentialState, RefreshOutcome};
 use crate::system::time::Moment;
 
 /// What came of a request.
@@ -34,47 +34,47 @@ pub enum Served {
 
 pub struct Metrics {
     registry: Registry,
-    refreshes: Family<Refresh, Counter>,
-    platform_requests: Family<Code, Counter>,
-    requests: Family<Request, Counter>,
+    refreshes: Family<RefreshLabels, Counter>,
+    platform_requests: Family<CodeLabels, Counter>,
+    requests: Family<RequestLabels, Counter>,
     duration: Histogram,
-    expiry: Family<Credential, Gauge<f64, AtomicU64>>,
-    generation: Family<Credential, Gauge>,
-    rejected: Family<Credential, Counter>,
-    unusual: Family<User, Counter>,
+    expiry: Family<CredentialLabels, Gauge<f64, AtomicU64>>,
+    generation: Family<CredentialLabels, Gauge>,
+    rejected: Family<CredentialLabels, Counter>,
+    unusual: Family<UserLabels, Counter>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Refresh {
+struct RefreshLabels {
     credential: String,
     outcome: &'static str,
     class: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Code {
+struct CodeLabels {
     credential: String,
     code: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Request {
+struct RequestLabels {
     client: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Credential {
+struct CredentialLabels {
     credential: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct User {
+struct UserLabels {
     uid: u32,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Version {
+struct VersionLabels {
     version: &'static str,
 }
 
@@ -86,8 +86,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("molecule_broker");
         let counted = Counter::<u64>::default();
         counted.inc_by(restarts);
-        let build: Family<Version, Gauge> = Family::default();
-        build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
+        let build: Family<VersionLabels, Gauge> = Family::default();
+        build.get_or_create(&VersionLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         // From a cached answer to one that waited for its fetch.
         let buckets = [0.000_01, 0.000_1, 0.001, 0.01, 0.1, 1.0, 8.0];
         let metrics = Self {
@@ -125,49 +125,53 @@ impl Metrics {
     /// `client`: as the request says, where one was read.
     pub fn request(&self, client: Option<Client>, outcome: Served, took: Duration) {
         let client = client.map_or("unknown", Client::name);
-        self.requests.get_or_create(&Request { client, outcome: outcome.name() }).inc();
+        self.requests.get_or_create(&RequestLabels { client, outcome: outcome.name() }).inc();
         self.duration.observe(took.as_secs_f64());
     }
 
     /// What came of one event of the refresh machine, for a credential with this
     /// kind of source.
-    pub fn refreshed(&self, credential: &str, source: Option<Provenance>, outcome: Outcome) {
+    pub fn refreshed(&self, credential: &str, source: Option<SourceKind>, outcome: RefreshOutcome) {
         let (word, class) = match outcome {
-            Outcome::Refreshed { .. } => ("refreshed", "none"),
-            Outcome::SameToken => ("same_token", "none"),
-            Outcome::Shorter => ("shorter", "none"),
-            Outcome::Failed(class) => ("failed", class.name()),
-            Outcome::Rejected | Outcome::FallbackRejected => {
-                self.rejected.get_or_create(&Credential { credential: credential.into() }).inc();
+            RefreshOutcome::Refreshed { .. } => ("refreshed", "none"),
+            RefreshOutcome::SameToken => ("same_token", "none"),
+            RefreshOutcome::ExpiresSooner => ("shorter", "none"),
+            RefreshOutcome::Failed(class) => ("failed", class.name()),
+            RefreshOutcome::Rejected | RefreshOutcome::FallbackRejected => {
+                self.rejected.get_or_create(&CredentialLabels { credential: credential.into() }).inc();
                 return;
             }
             _ => return,
         };
-        self.refreshes.get_or_create(&Refresh { credential: credential.into(), outcome: word, class }).inc();
+        self.refreshes.get_or_create(&RefreshLabels { credential: credential.into(), outcome: word, class }).inc();
         // A failure of this class sent nothing: no bearer, or no usable address.
-        let sent = !matches!(outcome, Outcome::Failed(Class::Config));
-        if source == Some(Provenance::Platform) && sent {
-            self.platform_requests.get_or_create(&Code { credential: credential.into(), code: code(outcome) }).inc();
+        let sent = !matches!(outcome, RefreshOutcome::Failed(Class::Config));
+        if source == Some(SourceKind::Platform) && sent {
+            self.platform_requests
+                .get_or_create(&CodeLabels { credential: credential.into(), code: code(outcome) })
+                .inc();
         }
     }
 
     pub fn unusual_rate(&self, uid: u32) {
-        self.unusual.get_or_create(&User { uid }).inc();
+        self.unusual.get_or_create(&UserLabels { uid }).inc();
     }
 
     /// All of it as text, with the gauges as of now.
     #[must_use]
-    pub fn encode(&self, table: &Table, now: Moment) -> String {
+    pub fn encode(&self, registry: &CredentialRegistry, now: Moment) -> String {
         self.expiry.clear();
-        for credential in &table.credentials {
-            let label = Credential { credential: credential.name.to_string() };
+        for credential in &registry.credentials {
+            let label = CredentialLabels { credential: credential.name.to_string() };
             let facts = credential.reader.held().facts(now);
             self.generation.get_or_create(&label).set(facts.generation as i64);
             // A counter that appears with its first event shows no increase.
             self.rejected.get_or_create(&label).inc_by(0);
             // A series that ends where the trouble begins would silence its alarm.
             let left = match facts.state {
-                State::Expired | State::Rejected | State::Unavailable => Some(Duration::ZERO),
+                CredentialState::Expired | CredentialState::Rejected | CredentialState::Unavailable => {
+                    Some(Duration::ZERO)
+                }
                 _ => facts.expires_in,
             };
             if let Some(left) = left {
@@ -181,9 +185,9 @@ impl Metrics {
     }
 }
 
-fn code(outcome: Outcome) -> &'static str {
+fn code(outcome: RefreshOutcome) -> &'static str {
     match outcome {
-        Outcome::Failed(class) => match class {
+        RefreshOutcome::Failed(class) => match class {
             Class::Http401 => "401",
             Class::Http403 => "403",
             Class::Http404 => "404",

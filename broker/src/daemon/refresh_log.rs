@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::credential::lease::Class;
 use crate::daemon::answer;
-use crate::refresh::{Held, Outcome};
-use crate::system::log_limit::Quiet;
+use crate::refresh::{Held, RefreshOutcome};
+use crate::system::log_limit::LogLimiter;
 use crate::system::time::{Boot, Moment};
 
 /// The least time between two lines about the same trouble.
@@ -17,16 +17,16 @@ const QUIET: Duration = Duration::from_secs(600);
 
 /// Of each credential, the trouble that it is in.
 #[derive(Default)]
-pub struct Journal(Mutex<BTreeMap<String, Trouble>>);
+pub struct RefreshLog(Mutex<BTreeMap<String, LoggedFailure>>);
 
-struct Trouble {
+struct LoggedFailure {
     class: Class,
-    lines: Quiet,
+    lines: LogLimiter,
 }
 
 /// What is worth saying of an attempt.
 #[derive(Debug, PartialEq, Eq)]
-enum Line {
+enum LogLine {
     /// It failed, and so many times before it went without a line.
     Failed {
         unlogged: u64,
@@ -35,62 +35,66 @@ enum Line {
     Nothing,
 }
 
-impl Journal {
+impl RefreshLog {
     /// Told of everything that came of an event.
-    pub fn note(&self, credential: &str, outcome: Outcome, held: &Held, now: Moment) {
+    pub fn note(&self, credential: &str, outcome: RefreshOutcome, held: &Held, now: Moment) {
         let line = self.line(credential, outcome, now.boot);
         match outcome {
-            Outcome::Refreshed { generation } => {
+            RefreshOutcome::Refreshed { generation } => {
                 let left = held.current.as_deref().and_then(|lease| lease.left(now));
                 let expires_in = left.map_or_else(|| "never".into(), |left| answer::whole_seconds(left).to_string());
                 tracing::info!(credential, generation, expires_in, "refreshed");
             }
-            Outcome::SameToken if line == Line::Recovered => {
+            RefreshOutcome::SameToken if line == LogLine::Recovered => {
                 tracing::info!(credential, "the source answers again, with the token in hand");
             }
-            Outcome::SameToken => tracing::debug!(credential, "the source repeated its token"),
-            Outcome::Shorter => {
+            RefreshOutcome::SameToken => tracing::debug!(credential, "the source repeated its token"),
+            RefreshOutcome::ExpiresSooner => {
                 tracing::info!(credential, "a token that dies sooner than the one in hand was put aside");
             }
-            Outcome::Failed(_) => {
+            RefreshOutcome::Failed(_) => {
                 let failure = held.last_error.as_deref().map(|t| t.failure.to_string()).unwrap_or_default();
                 let (failures, still_serving) = (held.consecutive_failures, held.live(now).is_some());
                 match line {
-                    Line::Failed { unlogged } => {
+                    LogLine::Failed { unlogged } => {
                         tracing::warn!(credential, failures, still_serving, unlogged, "refresh failed: {failure}");
                     }
                     _ => tracing::debug!(credential, failures, still_serving, "refresh failed again: {failure}"),
                 }
             }
-            Outcome::Rejected | Outcome::FallbackRejected => tracing::warn!(credential, "a host rejected the token"),
-            Outcome::TooFresh => tracing::info!(credential, "a host doesn't know the new token yet"),
-            Outcome::Idle
-            | Outcome::Asking
-            | Outcome::Joined
-            | Outcome::Holding
-            | Outcome::NoSource
-            | Outcome::RejectedAgain => {}
+            RefreshOutcome::Rejected | RefreshOutcome::FallbackRejected => {
+                tracing::warn!(credential, "a host rejected the token")
+            }
+            RefreshOutcome::TooFresh => tracing::info!(credential, "a host doesn't know the new token yet"),
+            RefreshOutcome::Idle
+            | RefreshOutcome::Asking
+            | RefreshOutcome::Joined
+            | RefreshOutcome::BackingOff
+            | RefreshOutcome::NoSource
+            | RefreshOutcome::RejectedAgain => {}
         }
     }
 
-    fn line(&self, credential: &str, outcome: Outcome, now: Boot) -> Line {
+    fn line(&self, credential: &str, outcome: RefreshOutcome, now: Boot) -> LogLine {
         let mut troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
-            Outcome::Failed(class) => {
-                let new = || Trouble { class, lines: Quiet::default() };
+            RefreshOutcome::Failed(class) => {
+                let new = || LoggedFailure { class, lines: LogLimiter::default() };
                 let trouble = troubles.entry(credential.to_owned()).or_insert_with(new);
                 let due = match trouble.class == class {
                     true => trouble.lines.due(now, QUIET),
                     false => Some(trouble.lines.begin(now)),
                 };
                 trouble.class = class;
-                due.map_or(Line::Nothing, |unlogged| Line::Failed { unlogged })
+                due.map_or(LogLine::Nothing, |unlogged| LogLine::Failed { unlogged })
             }
-            Outcome::Refreshed { .. } | Outcome::SameToken | Outcome::Shorter => match troubles.remove(credential) {
-                Some(_) => Line::Recovered,
-                None => Line::Nothing,
-            },
-            _ => Line::Nothing,
+            RefreshOutcome::Refreshed { .. } | RefreshOutcome::SameToken | RefreshOutcome::ExpiresSooner => {
+                match troubles.remove(credential) {
+                    Some(_) => LogLine::Recovered,
+                    None => LogLine::Nothing,
+                }
+            }
+            _ => LogLine::Nothing,
         }
     }
 }
@@ -101,18 +105,18 @@ mod tests {
 
     #[test]
     fn a_trouble_that_lasts_is_told_at_once_then_every_ten_minutes_with_what_was_left_out_and_so_is_its_end() {
-        let journal = Journal::default();
+        let journal = RefreshLog::default();
         let at = Duration::from_secs;
-        let failed = |credential, class, seconds| journal.line(credential, Outcome::Failed(class), at(seconds));
-        assert_eq!(failed("github", Class::Http5xx, 1), Line::Failed { unlogged: 0 });
+        let failed = |credential, class, seconds| journal.line(credential, RefreshOutcome::Failed(class), at(seconds));
+        assert_eq!(failed("github", Class::Http5xx, 1), LogLine::Failed { unlogged: 0 });
         for second in 2..601 {
-            assert_eq!(failed("github", Class::Http5xx, second), Line::Nothing);
+            assert_eq!(failed("github", Class::Http5xx, second), LogLine::Nothing);
         }
-        assert_eq!(failed("github", Class::Http5xx, 601), Line::Failed { unlogged: 599 });
-        assert_eq!(failed("github", Class::Connect, 602), Line::Failed { unlogged: 0 }, "another trouble");
-        assert_eq!(failed("other", Class::Connect, 602), Line::Failed { unlogged: 0 }, "somebody else's");
-        assert_eq!(journal.line("github", Outcome::SameToken, at(603)), Line::Recovered);
-        assert_eq!(journal.line("github", Outcome::SameToken, at(604)), Line::Nothing);
-        assert_eq!(failed("github", Class::Connect, 605), Line::Failed { unlogged: 0 });
+        assert_eq!(failed("github", Class::Http5xx, 601), LogLine::Failed { unlogged: 599 });
+        assert_eq!(failed("github", Class::Connect, 602), LogLine::Failed { unlogged: 0 }, "another trouble");
+        assert_eq!(failed("other", Class::Connect, 602), LogLine::Failed { unlogged: 0 }, "somebody else's");
+        assert_eq!(journal.line("github", RefreshOutcome::SameToken, at(603)), LogLine::Recovered);
+        assert_eq!(journal.line("github", RefreshOutcome::SameToken, at(604)), LogLine::Nothing);
+        assert_eq!(failed("github", Class::Connect, 605), LogLine::Failed { unlogged: 0 });
     }
 }

@@ -9,19 +9,19 @@ use std::time::Duration;
 use nix::unistd::Uid;
 
 use crate::credential::scope::{Index, Scopes};
-use crate::daemon::store::Reader;
+use crate::daemon::store::LeaseReader;
 use crate::system::peer::Admission;
 
-pub struct Table {
+pub struct CredentialRegistry {
     pub admission: Admission,
     pub scopes: Scopes,
-    pub credentials: Vec<Credential>,
+    pub credentials: Vec<ServedCredential>,
     /// The configuration's file, and its sinks by their names: for `status`.
     pub config_file: Option<PathBuf>,
     pub sinks: Vec<&'static str>,
 }
 
-pub struct Credential {
+pub struct ServedCredential {
     pub name: Arc<str>,
     pub username: Arc<str>,
     /// Whether its user name stands for nobody, so that another one in the
@@ -43,25 +43,25 @@ pub struct Credential {
     pub refreshable: bool,
     /// The least time between two refreshes that an agent asked for.
     pub forced_min_gap: Duration,
-    pub reader: Reader,
+    pub reader: LeaseReader,
     /// How often it was handed out.
     pub requests: Arc<AtomicU64>,
 }
 
-impl Table {
+impl CredentialRegistry {
     #[must_use]
-    pub fn get(&self, index: Index) -> Option<&Credential> {
+    pub fn get(&self, index: Index) -> Option<&ServedCredential> {
         self.credentials.get(index)
     }
 
     #[must_use]
-    pub fn named(&self, name: &str) -> Option<&Credential> {
+    pub fn named(&self, name: &str) -> Option<&ServedCredential> {
         self.credentials.iter().find(|c| &*c.name == name)
     }
 
     /// Whether an admitted user may have this credential.
     #[must_use]
-    pub fn may_have(&self, credential: &Credential, uid: Uid) -> bool {
+    pub fn may_have(&self, credential: &ServedCredential, uid: Uid) -> bool {
         credential.allow.as_ref().is_none_or(|uids| uids.contains(&uid)) || self.admission.is_operator(uid)
     }
 }

@@ -21,7 +21,7 @@ use seccompiler::{
     apply_filter, sock_filter,
 };
 
-use crate::config::{Config, Listen};
+use crate::config::{Config, MetricsListen};
 
 /// The newest rules that are asked for; a kernel without them enforces what it
 /// knows.
@@ -71,8 +71,10 @@ fn restrict_files(config: &Config) -> Result<RulesetStatus, RulesetError> {
         rules = beneath(rules, folder, AccessFs::RemoveFile.into())?;
     }
     match &config.metrics {
-        Some(Listen::Tcp(address)) => rules = rules.add_rule(NetPort::new(address.port(), AccessNet::BindTcp))?,
-        Some(Listen::Unix(path)) => {
+        Some(MetricsListen::Tcp(address)) => {
+            rules = rules.add_rule(NetPort::new(address.port(), AccessNet::BindTcp))?
+        }
+        Some(MetricsListen::Unix(path)) => {
             if let Some(folder) = path.parent() {
                 rules = beneath(
                     rules,

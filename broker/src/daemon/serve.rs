@@ -16,19 +16,19 @@ use tokio_util::task::TaskTracker;
 use crate::config;
 use crate::config::Config;
 use crate::credential::lease::Failure;
-use crate::daemon::assemble::{Assembled, AtWork, assemble};
+use crate::daemon::assemble::{ActiveConfig, Assembled, assemble};
 use crate::daemon::audit::Audit;
 use crate::daemon::driver::{Driver, Observed, Observer};
 use crate::daemon::lease_memory::{self, Inherited, LeaseSaver};
 use crate::daemon::metrics::Metrics;
-use crate::daemon::refresh_log::Journal;
-use crate::daemon::refresh_notifier::Outlet;
-use crate::daemon::server::scrape::{ListenError, Listener};
-use crate::daemon::server::{Command, Service, accept};
+use crate::daemon::refresh_log::RefreshLog;
+use crate::daemon::refresh_notifier::RefreshNotifier;
+use crate::daemon::server::scrape::{ListenError, MetricsListener};
+use crate::daemon::server::{RootCommand, Service, accept};
 use crate::daemon::service_manager::ServiceManager;
-use crate::daemon::status::About;
-use crate::errands::Errands;
-use crate::refresh::Outcome;
+use crate::daemon::status::DaemonInfo;
+use crate::errands::RunnerClient;
+use crate::refresh::RefreshOutcome;
 use crate::system::clock;
 
 /// How long a daemon that was told to stop goes on for those who already wait
@@ -47,7 +47,7 @@ pub struct Serve {
     /// From the daemon before this one.
     pub inherited: Inherited,
     /// The line to the helper process, if one was needed.
-    pub errands: Option<std::os::unix::net::UnixStream>,
+    pub runner: Option<std::os::unix::net::UnixStream>,
     pub sandbox: String,
     /// Who started this daemon, and holds its leases for the next.
     pub manager: ServiceManager,
@@ -71,22 +71,22 @@ impl Serve {
     /// # Errors
     /// What keeps it from starting, or from going on.
     pub async fn run(self) -> Result<(), ServeError> {
-        let Self { config, listener, reread, refilter, inherited, errands, sandbox, manager, restarts } = self;
-        let mut signals = Signals::new()?;
+        let Self { config, listener, reread, refilter, inherited, runner, sandbox, manager, restarts } = self;
+        let mut signals = ServeSignals::new()?;
         let metrics = Arc::new(Metrics::new(restarts));
-        let outlet = Arc::new(Outlet::new(errands.map(Errands::over).transpose()?, &config));
+        let outlet = Arc::new(RefreshNotifier::new(runner.map(RunnerClient::connect).transpose()?, &config));
         let manager = Arc::new(manager);
         let Inherited { carried, sequence, names } = inherited;
         let saver = Arc::new(LeaseSaver::new(Arc::clone(&manager), sequence, names));
         let observer = observer(Arc::clone(&metrics), Arc::clone(&outlet), Arc::clone(&saver));
-        let Assembled { table, drivers } = assemble(&config, None, &carried, &observer, outlet.errands())?;
+        let Assembled { registry, drivers } = assemble(&config, None, &carried, &observer, outlet.runner())?;
         let audit = Audit::new(config.log.format, config.log.audit_file.as_deref()).map_err(ServeError::Audit)?;
-        let about = About { started: clock::now().boot, sandbox, restarts };
+        let about = DaemonInfo { started: clock::now().boot, sandbox, restarts };
         let (commands, mut orders) = mpsc::channel(8);
-        let service = Arc::new(Service::new(table, audit, metrics, about, commands));
+        let service = Arc::new(Service::new(registry, audit, metrics, about, commands));
         let mut scraping = JoinSet::new();
         if let Some(at) = &config.metrics {
-            scraping.spawn(Listener::new(at).await?.serve(Arc::clone(&service)));
+            scraping.spawn(MetricsListener::new(at).await?.serve(Arc::clone(&service)));
         }
         let mut refreshing = Refreshing::default();
         refreshing.start(drivers);
@@ -96,7 +96,7 @@ impl Serve {
         let living = manager.live();
         tokio::pin!(living);
         manager.ready();
-        saver.replace(&service.table());
+        saver.replace(&service.registry());
         tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %config.socket.path.display(), "serving");
         let mut running = Running { config, reread, refilter };
         loop {
@@ -104,27 +104,27 @@ impl Serve {
                 ended = &mut accepting => return Ok(ended?),
                 error = refreshing.fault() => return Err(error.into()),
                 asked = signals.next() => match asked {
-                    Asked::Stop => {
+                    RootRequest::Stop => {
                         manager.stopping();
                         tracing::info!("stopping");
                         waiting.close();
                         let _ = timeout(LAST_ANSWERS, waiting.wait()).await;
                         return Ok(());
                     }
-                    Asked::Reload => None,
+                    RootRequest::Reload => None,
                 },
-                Some(Command::Reload(answer)) = orders.recv() => Some(answer),
+                Some(RootCommand::Reload(answer)) = orders.recv() => Some(answer),
                 Err(error) = &mut living => return Err(error.into()),
-                () = outlet.helper_gone() => return Err(ServeError::Helper),
+                () = outlet.runner_gone() => return Err(ServeError::Helper),
             };
             manager.reloading();
             let outcome = running.reload(&service, &observer, &outlet);
-            saver.replace(&service.table());
+            saver.replace(&service.registry());
             let told = match outcome {
                 Ok(drivers) => {
                     tracing::info!("configuration reloaded");
-                    let table = service.table();
-                    refreshing.keep(|name| table.named(name).is_some());
+                    let registry = service.registry();
+                    refreshing.keep(|name| registry.named(name).is_some());
                     refreshing.start(drivers);
                     Ok(())
                 }
@@ -151,11 +151,16 @@ struct Running {
 
 impl Running {
     /// Takes up the configuration as it is now, or leaves all as it was.
-    fn reload(&mut self, service: &Service, observer: &Observer, outlet: &Outlet) -> Result<Vec<Driver>, String> {
+    fn reload(
+        &mut self,
+        service: &Service,
+        observer: &Observer,
+        outlet: &RefreshNotifier,
+    ) -> Result<Vec<Driver>, String> {
         let mut config = (self.reread)()?;
-        let table = service.table();
-        let at_work = AtWork { config: &self.config, table: &table };
-        let next = assemble(&config, Some(at_work), &lease_memory::of_table(&table), observer, outlet.errands());
+        let registry = service.registry();
+        let active = ActiveConfig { config: &self.config, registry: &registry };
+        let next = assemble(&config, Some(active), &lease_memory::of_registry(&registry), observer, outlet.runner());
         let next = next.map_err(|failure| failure.message)?;
         let audit = service.audit.reopen(config.log.audit_file.as_deref());
         audit.map_err(|error| {
@@ -163,9 +168,9 @@ impl Running {
         })?;
         (self.refilter)(&config.log.filter);
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        keep_what_a_start_decides(&self.config, &mut config);
+        keep_start_only_settings(&self.config, &mut config);
         outlet.reload(&config);
-        service.replace_table(next.table);
+        service.replace_registry(next.registry);
         self.config = config;
         Ok(next.drivers)
     }
@@ -180,7 +185,7 @@ struct Refreshing {
 
 impl Refreshing {
     /// In place of those of the same names, whose callers find the new ones in
-    /// the table.
+    /// the registry.
     fn start(&mut self, drivers: Vec<Driver>) {
         for driver in drivers {
             let name = Arc::clone(&driver.name);
@@ -214,7 +219,7 @@ impl Refreshing {
 }
 
 /// What a reload can't change stays as it is, and it says so.
-fn keep_what_a_start_decides(running: &Config, read: &mut Config) {
+fn keep_start_only_settings(running: &Config, read: &mut Config) {
     for (key, differs) in [
         ("[socket] path, mode, group", changed(&running.socket, &read.socket)),
         ("[metrics] listen", running.metrics != read.metrics),
@@ -224,21 +229,21 @@ fn keep_what_a_start_decides(running: &Config, read: &mut Config) {
             tracing::warn!("{key}: another value was read, and holds from the next start on");
         }
     }
-    read.socket = config::Socket { allow: std::mem::take(&mut read.socket.allow), ..running.socket.clone() };
+    read.socket = config::SocketConfig { allow: std::mem::take(&mut read.socket.allow), ..running.socket.clone() };
     read.metrics.clone_from(&running.metrics);
     read.log.format = running.log.format;
 }
 
-fn changed(running: &config::Socket, read: &config::Socket) -> bool {
+fn changed(running: &config::SocketConfig, read: &config::SocketConfig) -> bool {
     (&running.path, running.mode, running.group) != (&read.path, read.mode, read.group)
 }
 
 /// Lease memory, log, metrics, sinks and hooks of everything that the refresh
 /// side does.
-fn observer(metrics: Arc<Metrics>, outlet: Arc<Outlet>, saver: Arc<LeaseSaver>) -> Observer {
-    let journal = Journal::default();
+fn observer(metrics: Arc<Metrics>, outlet: Arc<RefreshNotifier>, saver: Arc<LeaseSaver>) -> Observer {
+    let journal = RefreshLog::default();
     Arc::new(move |Observed { credential, source, outcome, held }| {
-        if outcome != Outcome::RejectedAgain {
+        if outcome != RefreshOutcome::RejectedAgain {
             saver.observe(credential, held);
         }
         metrics.refreshed(credential, source, outcome);
@@ -247,13 +252,13 @@ fn observer(metrics: Arc<Metrics>, outlet: Arc<Outlet>, saver: Arc<LeaseSaver>) 
     })
 }
 
-struct Signals {
+struct ServeSignals {
     term: Signal,
     int: Signal,
     reload: Signal,
 }
 
-impl Signals {
+impl ServeSignals {
     fn new() -> io::Result<Self> {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
@@ -262,16 +267,16 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Asked {
+    async fn next(&mut self) -> RootRequest {
         tokio::select! {
-            _ = self.term.recv() => Asked::Stop,
-            _ = self.int.recv() => Asked::Stop,
-            _ = self.reload.recv() => Asked::Reload,
+            _ = self.term.recv() => RootRequest::Stop,
+            _ = self.int.recv() => RootRequest::Stop,
+            _ = self.reload.recv() => RootRequest::Reload,
         }
     }
 }
 
-enum Asked {
+enum RootRequest {
     Stop,
     Reload,
 }

@@ -1,4 +1,4 @@
-//! Health as data: what `status --json` prints and the table is made of. The
+//! Health as data: what `status --json` prints and the registry is made of. The
 //! keys are known to dashboards: new ones may come, none is renamed.
 
 use std::sync::atomic::Ordering;
@@ -9,12 +9,12 @@ use molecule_protocol::limits::PROTOCOL;
 use serde::{Deserialize, Serialize};
 
 use crate::daemon::audit::joinable;
-use crate::daemon::registry::{self, Table};
+use crate::daemon::registry::{self, CredentialRegistry};
 use crate::system::time::{Boot, Moment};
 
 /// What never changes while the daemon runs.
 #[derive(Clone, Debug)]
-pub struct About {
+pub struct DaemonInfo {
     pub started: Boot,
     /// How far the process has locked itself in.
     pub sandbox: String,
@@ -38,11 +38,11 @@ pub struct Status {
     /// Its sinks, as `MOLECULE_BROKER_SINKS` names them.
     #[serde(default)]
     pub sinks: Vec<String>,
-    pub credentials: Vec<Credential>,
+    pub credentials: Vec<CredentialStatus>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Credential {
+pub struct CredentialStatus {
     pub name: String,
     pub state: String,
     /// Which source gave what is served, or the configured one.
@@ -75,28 +75,28 @@ pub struct LastError {
 
 /// The status on one line.
 #[must_use]
-pub fn json(about: &About, table: &Table, now: Moment) -> String {
-    serde_json::to_string(&take(about, table, now)).unwrap_or_default()
+pub fn json(about: &DaemonInfo, registry: &CredentialRegistry, now: Moment) -> String {
+    serde_json::to_string(&take(about, registry, now)).unwrap_or_default()
 }
 
 #[must_use]
-pub fn take(about: &About, table: &Table, now: Moment) -> Status {
-    let credentials: Vec<_> = table.credentials.iter().map(|c| credential(c, now)).collect();
+pub fn take(about: &DaemonInfo, registry: &CredentialRegistry, now: Moment) -> Status {
+    let credentials: Vec<_> = registry.credentials.iter().map(|c| credential(c, now)).collect();
     Status {
         version: env!("CARGO_PKG_VERSION").into(),
         protocol: PROTOCOL,
         pid: std::process::id(),
         uptime_s: now.boot.saturating_sub(about.started).as_secs(),
         restarts: about.restarts,
-        healthy: table.credentials.iter().all(|c| c.reader.held().state(now).is_healthy()),
+        healthy: registry.credentials.iter().all(|c| c.reader.held().state(now).is_healthy()),
         sandbox: about.sandbox.clone(),
-        config_file: table.config_file.as_ref().map(|file| file.display().to_string()),
-        sinks: table.sinks.iter().map(ToString::to_string).collect(),
+        config_file: registry.config_file.as_ref().map(|file| file.display().to_string()),
+        sinks: registry.sinks.iter().map(ToString::to_string).collect(),
         credentials,
     }
 }
 
-fn credential(credential: &registry::Credential, now: Moment) -> Credential {
+fn credential(credential: &registry::ServedCredential, now: Moment) -> CredentialStatus {
     let held = credential.reader.held();
     let facts = held.facts(now);
     let seconds = |length: Duration| length.as_secs();
@@ -106,7 +106,7 @@ fn credential(credential: &registry::Credential, now: Moment) -> Credential {
         ago_s: facts.last_error_ago.map_or(0, seconds),
     });
     let digest = held.live(now).filter(|lease| joinable(lease)).map(|lease| encoding::base64_digest(&lease.sha256));
-    Credential {
+    CredentialStatus {
         name: credential.name.to_string(),
         state: facts.state.name().into(),
         source: facts.source.map_or(credential.source, |s| s.name()).into(),

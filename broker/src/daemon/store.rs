@@ -9,35 +9,35 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::refresh::{Held, Outcome};
+use crate::refresh::{Held, RefreshOutcome};
 
 /// How many asks may wait for the refresh side. It takes each in microseconds;
 /// past that, another ask would say nothing new.
 const QUEUE: usize = 64;
 
 /// The refresh side's half of one credential.
-pub struct Writer {
+pub struct LeaseWriter {
     held: watch::Sender<Arc<Held>>,
-    asks: mpsc::Receiver<Ask>,
+    asks: mpsc::Receiver<RefreshAsk>,
 }
 
 /// The socket side's half of one credential.
 #[derive(Clone)]
-pub struct Reader {
+pub struct LeaseReader {
     held: watch::Receiver<Arc<Held>>,
-    asks: mpsc::Sender<Ask>,
+    asks: mpsc::Sender<RefreshAsk>,
 }
 
 /// What a request can make known to the refresh side.
 #[derive(Debug)]
-pub enum Ask {
+pub enum RefreshAsk {
     /// A caller has nothing live and waits.
     Demand,
     /// A host rejected the secret with this SHA-256.
     Rejected { sha256: [u8; 32] },
     /// Somebody asked for a refresh in so many words, and waits to hear what
     /// came of it. An operator's word counts for more.
-    Refresh { operator: bool, outcome: oneshot::Sender<Outcome> },
+    Refresh { operator: bool, outcome: oneshot::Sender<RefreshOutcome> },
 }
 
 /// The refresh side has gone: the daemon stops, or a reload took the
@@ -47,24 +47,24 @@ pub struct Gone;
 
 /// One credential's two halves.
 #[must_use]
-pub fn cell(first: Held) -> (Writer, Reader) {
+pub fn lease_channel(first: Held) -> (LeaseWriter, LeaseReader) {
     let (held, readable) = watch::channel(Arc::new(first));
     let (sender, asks) = mpsc::channel(QUEUE);
-    (Writer { held, asks }, Reader { held: readable, asks: sender })
+    (LeaseWriter { held, asks }, LeaseReader { held: readable, asks: sender })
 }
 
-impl Writer {
+impl LeaseWriter {
     pub fn publish(&self, held: &Held) {
         self.held.send_replace(Arc::new(held.clone()));
     }
 
     /// The next ask; `None` once no reader is left.
-    pub async fn ask(&mut self) -> Option<Ask> {
+    pub async fn ask(&mut self) -> Option<RefreshAsk> {
         self.asks.recv().await
     }
 }
 
-impl Reader {
+impl LeaseReader {
     #[must_use]
     pub fn held(&self) -> Arc<Held> {
         Arc::clone(&self.held.borrow())
@@ -80,7 +80,7 @@ impl Reader {
 
     /// Tells the refresh side. A full queue already holds as much as one more
     /// ask could say.
-    pub fn tell(&self, ask: Ask) {
+    pub fn tell(&self, ask: RefreshAsk) {
         let _ = self.asks.try_send(ask);
     }
 
@@ -88,9 +88,9 @@ impl Reader {
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn refresh(&self, operator: bool) -> Result<oneshot::Receiver<Outcome>, Gone> {
+    pub async fn refresh(&self, operator: bool) -> Result<oneshot::Receiver<RefreshOutcome>, Gone> {
         let (outcome, known) = oneshot::channel();
-        self.asks.send(Ask::Refresh { operator, outcome }).await.map_err(|_| Gone)?;
+        self.asks.send(RefreshAsk::Refresh { operator, outcome }).await.map_err(|_| Gone)?;
         Ok(known)
     }
 }
@@ -105,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_published_is_what_every_reader_sees() {
-        let (writer, mut reader) = cell(held(1));
+        let (writer, mut reader) = lease_channel(held(1));
         let other = reader.clone();
         writer.publish(&held(2));
         assert_eq!(reader.changed().await, Ok(()));
@@ -117,24 +117,24 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_reader_tells_and_asks_comes_to_the_writer_in_order() {
-        let (mut writer, reader) = cell(held(1));
-        reader.tell(Ask::Demand);
+        let (mut writer, reader) = lease_channel(held(1));
+        reader.tell(RefreshAsk::Demand);
         let outcome = reader.refresh(true).await.unwrap();
-        assert!(matches!(writer.ask().await, Some(Ask::Demand)));
-        let Some(Ask::Refresh { outcome: answer, .. }) = writer.ask().await else {
+        assert!(matches!(writer.ask().await, Some(RefreshAsk::Demand)));
+        let Some(RefreshAsk::Refresh { outcome: answer, .. }) = writer.ask().await else {
             panic!("the refresh that was asked for")
         };
-        answer.send(Outcome::SameToken).unwrap();
-        assert_eq!(outcome.await, Ok(Outcome::SameToken));
+        answer.send(RefreshOutcome::SameToken).unwrap();
+        assert_eq!(outcome.await, Ok(RefreshOutcome::SameToken));
         drop(reader);
         assert!(writer.ask().await.is_none(), "no reader is left");
     }
 
     #[tokio::test]
     async fn a_full_queue_holds_nobody_up() {
-        let (mut writer, reader) = cell(held(1));
+        let (mut writer, reader) = lease_channel(held(1));
         for _ in 0..=QUEUE {
-            reader.tell(Ask::Demand);
+            reader.tell(RefreshAsk::Demand);
         }
         drop(reader);
         let mut heard = 0;

@@ -46,7 +46,7 @@ pub fn scope_remedy(credential: &str) -> String {
     format!("name its hosts in {variable}`origins` of the credential {credential} in the configuration file")
 }
 
-fn credential(c: &status::Credential) -> Finding {
+fn credential(c: &status::CredentialStatus) -> Finding {
     // The last error stays in the status after it is over.
     let lasting = c.last_error.as_ref().filter(|_| c.state != "ok" || c.consecutive_failures > 0);
     let error = lasting.map_or(String::new(), |e| format!(", {}: {}", e.class, e.message));
@@ -73,13 +73,13 @@ fn credential(c: &status::Credential) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::status::{Credential, LastError};
+    use crate::daemon::status::{CredentialStatus, LastError};
     use crate::doctor::Level;
 
     fn of(state: &str, failures: u32) -> Finding {
         let last_error =
             Some(LastError { class: "http_5xx".into(), message: "GET … answered 503".into(), ago_s: 540 });
-        credential(&Credential {
+        credential(&CredentialStatus {
             name: "github".into(),
             state: state.into(),
             source: "platform".into(),

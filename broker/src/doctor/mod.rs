@@ -24,8 +24,8 @@ use molecule_protocol::origin::{self, Pattern};
 pub use configured::scope_remedy;
 pub use finding::{Finding, Level, Remedy};
 
-use crate::config::{Config, Env, Origin, Problems, Scope};
-use crate::daemon::status::{Credential, Status};
+use crate::config::{Config, CredentialScope, Env, OriginPattern, Problems};
+use crate::daemon::status::{CredentialStatus, Status};
 
 /// What the checks look at, besides the file system and git.
 struct Scene {
@@ -59,16 +59,16 @@ pub fn examine(env: Env, socket: PathBuf, load: Load<'_>) -> Vec<Finding> {
 }
 
 impl Scene {
-    fn credentials(&self) -> &[Credential] {
+    fn credentials(&self) -> &[CredentialStatus] {
         self.status.as_ref().map_or(&[], |status| &status.credentials)
     }
 
     /// The origins that have a credential of their own: the daemon's, else the
     /// configuration's, else GitHub's own.
-    fn origins(&self) -> Vec<Origin> {
+    fn origins(&self) -> Vec<OriginPattern> {
         let own = |text: &str| {
             let Pattern { scheme, wildcard, host, port } = Pattern::parse(text).ok()?;
-            Some(Origin { scheme, wildcard, host: host.into(), port })
+            Some(OriginPattern { scheme, wildcard, host: host.into(), port })
         };
         if self.status.is_some() {
             return self.credentials().iter().flat_map(|c| &c.origins).filter_map(|text| own(text)).collect();
@@ -77,11 +77,11 @@ impl Scene {
     }
 
     /// The origins that `setup-git` knows in this environment.
-    fn configured_origins(&self) -> Option<Vec<Origin>> {
+    fn configured_origins(&self) -> Option<Vec<OriginPattern>> {
         let credentials = &self.config.as_ref().ok()?.credentials;
         let patterns = credentials.iter().filter_map(|c| match &c.scope {
-            Scope::Patterns(origins) => Some(origins.clone()),
-            Scope::Any => None,
+            CredentialScope::Patterns(origins) => Some(origins.clone()),
+            CredentialScope::Any => None,
         });
         Some(patterns.flatten().collect())
     }
@@ -92,12 +92,12 @@ impl Scene {
             return self.credentials().iter().find(|c| !c.scoped).map(|c| c.name.clone());
         }
         let config = self.config.as_ref().ok()?;
-        config.credentials.iter().find(|c| c.scope == Scope::Any).map(|c| c.name.to_string())
+        config.credentials.iter().find(|c| c.scope == CredentialScope::Any).map(|c| c.name.to_string())
     }
 
     /// The origin of ours on this host, whatever its scheme and port.
-    fn managed(&self, host: &str) -> Option<Origin> {
-        let names = |pattern: &Origin| {
+    fn managed(&self, host: &str) -> Option<OriginPattern> {
+        let names = |pattern: &OriginPattern| {
             pattern.names(&origin::Origin { scheme: pattern.scheme, host, port: pattern.port }).is_some()
         };
         self.origins().into_iter().find(names)

@@ -29,9 +29,9 @@ fn look(scene: &Scene, file: &Path, name: &str) -> Option<Finding> {
             return Some(Finding::warn(CHECK, what, Remedy::command(format!("ls -l {}", shell_path(file)))));
         }
     };
-    let is_ours = |machine: &Machine<'_>| machine.is_for(|host| scene.manages(host));
-    let ours: Vec<Machine<'_>> = machines(&text).into_iter().filter(is_ours).collect();
-    let names: Vec<String> = ours.iter().map(Machine::name).collect();
+    let is_ours = |machine: &NetrcMachine<'_>| machine.is_for(|host| scene.manages(host));
+    let ours: Vec<NetrcMachine<'_>> = machines(&text).into_iter().filter(is_ours).collect();
+    let names: Vec<String> = ours.iter().map(NetrcMachine::name).collect();
     let names = (!names.is_empty()).then(|| visible(&names.join(" and ")))?;
     let shown = file.display();
     let remedy = removal(&text, file, &ours).filter(|(_, rest)| !machines(rest).iter().any(is_ours)).map_or_else(
@@ -48,12 +48,12 @@ fn look(scene: &Scene, file: &Path, name: &str) -> Option<Finding> {
 
 /// An entry of the file: for one host, or for all that have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Machine<'t> {
+enum NetrcMachine<'t> {
     Host(&'t str),
     Default,
 }
 
-impl Machine<'_> {
+impl NetrcMachine<'_> {
     fn is_for(&self, managed: impl Fn(&str) -> bool) -> bool {
         match self {
             Self::Host(host) => managed(&host.to_ascii_lowercase()),
@@ -71,13 +71,13 @@ impl Machine<'_> {
 
 /// All entries, in their order. A value is skipped, so that a password that
 /// reads `machine` is none.
-fn machines(text: &str) -> Vec<Machine<'_>> {
+fn machines(text: &str) -> Vec<NetrcMachine<'_>> {
     let mut machines = Vec::new();
     let mut words = without_macros(text).flat_map(str::split_whitespace);
     while let Some(word) = words.next() {
         match word {
-            "machine" => machines.extend(words.next().map(Machine::Host)),
-            "default" => machines.push(Machine::Default),
+            "machine" => machines.extend(words.next().map(NetrcMachine::Host)),
+            "default" => machines.push(NetrcMachine::Default),
             "login" | "password" | "account" => drop(words.next()),
             _ => {}
         }
@@ -96,13 +96,13 @@ fn without_macros(text: &str) -> impl Iterator<Item = &str> {
 
 /// The command that takes entries out which begin with their line, and what it
 /// leaves of the text.
-fn removal(text: &str, file: &Path, entries: &[Machine<'_>]) -> Option<(String, String)> {
+fn removal(text: &str, file: &Path, entries: &[NetrcMachine<'_>]) -> Option<(String, String)> {
     let plain = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
     let mut conditions = Vec::new();
     for entry in entries {
         let condition = match entry {
-            Machine::Host(host) => plain(host).then(|| format!("$2==\"{host}\""))?,
-            Machine::Default => "$1==\"default\"".to_owned(),
+            NetrcMachine::Host(host) => plain(host).then(|| format!("$2==\"{host}\""))?,
+            NetrcMachine::Default => "$1==\"default\"".to_owned(),
         };
         if !conditions.contains(&condition) {
             conditions.push(condition);
@@ -114,8 +114,8 @@ fn removal(text: &str, file: &Path, entries: &[Machine<'_>]) -> Option<(String, 
         let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         if ["machine", "default", "macdef"].contains(&first) {
             dropping = entries.iter().any(|entry| match entry {
-                Machine::Host(host) => first == "machine" && second == *host,
-                Machine::Default => first == "default",
+                NetrcMachine::Host(host) => first == "machine" && second == *host,
+                NetrcMachine::Default => first == "default",
             });
         }
         !dropping
@@ -135,17 +135,20 @@ mod tests {
 
     #[test]
     fn entries_are_told_from_values_and_macros() {
-        assert_eq!(machines(TEXT), [Machine::Host("github.com"), Machine::Host("a.example"), Machine::Default]);
+        assert_eq!(
+            machines(TEXT),
+            [NetrcMachine::Host("github.com"), NetrcMachine::Host("a.example"), NetrcMachine::Default]
+        );
     }
 
     #[test]
     fn a_removal_leaves_the_other_entries() {
         let (command, rest) =
-            removal(TEXT, Path::new("/h/.netrc"), &[Machine::Host("github.com"), Machine::Default]).unwrap();
+            removal(TEXT, Path::new("/h/.netrc"), &[NetrcMachine::Host("github.com"), NetrcMachine::Default]).unwrap();
         assert_eq!(rest, "machine a.example login y password z\nmacdef init\nmachine in.a.macro\n\n");
         assert!(
             command.contains("'/^[ \\t]*(machine|default|macdef)/{drop=$2==\"github.com\"||$1==\"default\"}!drop'")
         );
-        assert!(removal(TEXT, Path::new("/h/.netrc"), &[Machine::Host("a'b")]).is_none());
+        assert!(removal(TEXT, Path::new("/h/.netrc"), &[NetrcMachine::Host("a'b")]).is_none());
     }
 }

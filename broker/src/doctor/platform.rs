@@ -12,7 +12,7 @@ use super::finding::Finding;
 use crate::client;
 use crate::config::{Config, GITHUB, SourceConfig};
 use crate::credential::lease::{Class, Failure, Fresh};
-use crate::daemon::status::Credential;
+use crate::daemon::status::CredentialStatus;
 use crate::source::{Platform, platform};
 use crate::system::bounded_file;
 use crate::system::clock;
@@ -62,13 +62,13 @@ fn daemons(scene: &Scene, config: &Config, named_here: bool) -> Option<Finding> 
 }
 
 /// `None` for a credential that a file or a command gives.
-fn asks_platform(github: &Credential) -> Option<bool> {
+fn asks_platform(github: &CredentialStatus) -> Option<bool> {
     let of_platform = !["file", "command"].contains(&github.source.as_str());
     of_platform.then_some(github.refreshable || github.next_refresh_in_s.is_some())
 }
 
 /// A failure is told by the credential's own line.
-fn answered(github: &Credential) -> String {
+fn answered(github: &CredentialStatus) -> String {
     let last = github.last_success_ago_s.map_or_else(
         || "it hasn't answered yet".to_owned(),
         |ago| format!("its last answer came {} ago", humantime::format_duration(Duration::from_secs(ago))),
@@ -76,7 +76,7 @@ fn answered(github: &Credential) -> String {
     format!("the daemon asks it, this environment doesn't name it; {last}")
 }
 
-fn ask(settings: &platform::Settings, scene: &Scene) -> Vec<Finding> {
+fn ask(settings: &platform::PlatformSettings, scene: &Scene) -> Vec<Finding> {
     let path = settings.bearer_path.display();
     let bearer = match bounded_file::text(&settings.bearer_path) {
         Ok(text) if text.trim().is_empty() => Some(format!("{path} is empty")),
@@ -123,7 +123,7 @@ fn unreachable(scene: &Scene, failure: &Failure) -> Finding {
     Finding::fail(CHECK, failure.message.clone(), remedy(failure.class))
 }
 
-fn fetch(settings: &platform::Settings) -> Result<Fresh, Failure> {
+fn fetch(settings: &platform::PlatformSettings) -> Result<Fresh, Failure> {
     let platform = Platform::new(settings.clone())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Class::Config, error.to_string()))?;

@@ -19,7 +19,7 @@ const LONGEST: u64 = 8 * 1024 * 1024;
 
 const HELPER: &str = "git-credential-molecule";
 
-pub(super) fn check(scene: &Scene, git: &git::Read) -> Vec<Finding> {
+pub(super) fn check(scene: &Scene, git: &git::GitFiles) -> Vec<Finding> {
     let shim = shim(scene, git);
     let mut findings = vec![helper(shim.as_deref())];
     findings.extend(versions(scene, shim.as_deref()));
@@ -28,7 +28,7 @@ pub(super) fn check(scene: &Scene, git: &git::Read) -> Vec<Finding> {
 }
 
 /// The helper: git finds it on `PATH`, or by the path that is configured.
-fn shim(scene: &Scene, git: &git::Read) -> Option<PathBuf> {
+fn shim(scene: &Scene, git: &git::GitFiles) -> Option<PathBuf> {
     let configured = || git::configured_helper(git).filter(|file| can_run(file));
     scene.on_path(HELPER).into_iter().next().or_else(configured)
 }

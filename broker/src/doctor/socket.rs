@@ -12,7 +12,7 @@ use nix::unistd::Uid;
 use super::Scene;
 use super::finding::{Finding, Remedy};
 use crate::client::{self, ClientError};
-use crate::config::Place;
+use crate::config::ConfigLocation;
 use crate::daemon::status::Status;
 use crate::system::text::shell_path;
 
@@ -88,7 +88,7 @@ fn namespace() -> Option<Finding> {
 fn elsewhere(scene: &Scene) -> Option<Finding> {
     let config = scene.config.as_ref().ok()?;
     let path = &config.socket.path;
-    let in_file = matches!(config.places.get("socket.path"), Some(Place::File { .. }));
+    let in_file = matches!(config.places.get("socket.path"), Some(ConfigLocation::File { .. }));
     (in_file && *path != scene.socket).then(|| {
         let what = format!(
             "the configuration file puts the socket at {}, and git, gh and this command look at {}",

@@ -15,7 +15,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::errands::wire::{self, Errand, Lines, Printed, Report, Request, Trouble};
+use crate::errands::wire::{self, CommandOutput, LineReader, ReplyLine, RequestLine, RunnerError, RunnerRequest};
 
 /// How many errands may stand in line. Each is one refresh of one credential.
 const QUEUE: usize = 64;
@@ -28,7 +28,7 @@ const GONE: &str = "the helper process that starts programs has ended";
 ///
 /// # Errors
 /// It can't be started.
-pub fn start(config: Option<&Path>, socket: &Path, user: Option<&str>) -> io::Result<Socket> {
+pub fn start_runner(config: Option<&Path>, socket: &Path, user: Option<&str>) -> io::Result<Socket> {
     let (ours, theirs) = Socket::pair()?;
     let mut command = Command::new("/proc/self/exe");
     if let Some(file) = config {
@@ -49,22 +49,22 @@ pub fn start(config: Option<&Path>, socket: &Path, user: Option<&str>) -> io::Re
     Ok(ours)
 }
 
-type Answer = oneshot::Sender<Result<Option<Printed>, Trouble>>;
+type ReplySender = oneshot::Sender<Result<Option<CommandOutput>, RunnerError>>;
 
 #[derive(Clone)]
-pub struct Errands {
-    orders: mpsc::Sender<Request>,
-    waiting: Arc<Mutex<BTreeMap<u64, Answer>>>,
+pub struct RunnerClient {
+    orders: mpsc::Sender<RequestLine>,
+    waiting: Arc<Mutex<BTreeMap<u64, ReplySender>>>,
     last: Arc<AtomicU64>,
     gone: CancellationToken,
 }
 
-impl Errands {
-    /// Takes up the line that [`start`] opened, within the runtime.
+impl RunnerClient {
+    /// Takes up the line that [`start_runner`] opened, within the runtime.
     ///
     /// # Errors
     /// It can't be polled.
-    pub fn over(line: Socket) -> io::Result<Self> {
+    pub fn connect(line: Socket) -> io::Result<Self> {
         line.set_nonblocking(true)?;
         let (read, write) = UnixStream::from_std(line)?.into_split();
         let (orders, queue) = mpsc::channel(QUEUE);
@@ -82,35 +82,35 @@ impl Errands {
 
     /// # Errors
     /// What kept it from being done.
-    pub async fn run(&self, errand: Errand) -> Result<Option<Printed>, Trouble> {
+    pub async fn run(&self, errand: RunnerRequest) -> Result<Option<CommandOutput>, RunnerError> {
         let id = self.last.fetch_add(1, Ordering::Relaxed);
         let (answer, result) = oneshot::channel();
         self.lock().insert(id, answer);
         // Whoever stops waiting leaves nothing behind.
-        let _entry = Entry { errands: self, id };
-        if self.orders.send(Request { id, errand }).await.is_err() {
-            return Err(Trouble::new(GONE));
+        let _entry = PendingReply { errands: self, id };
+        if self.orders.send(RequestLine { id, errand }).await.is_err() {
+            return Err(RunnerError::new(GONE));
         }
-        result.await.unwrap_or_else(|_| Err(Trouble::new(GONE)))
+        result.await.unwrap_or_else(|_| Err(RunnerError::new(GONE)))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Answer>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, ReplySender>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-struct Entry<'a> {
-    errands: &'a Errands,
+struct PendingReply<'a> {
+    errands: &'a RunnerClient,
     id: u64,
 }
 
-impl Drop for Entry<'_> {
+impl Drop for PendingReply<'_> {
     fn drop(&mut self) {
         self.errands.lock().remove(&self.id);
     }
 }
 
-async fn forward(mut queue: mpsc::Receiver<Request>, mut to: OwnedWriteHalf) {
+async fn forward(mut queue: mpsc::Receiver<RequestLine>, mut to: OwnedWriteHalf) {
     while let Some(request) = queue.recv().await {
         if wire::send(&mut to, &request).await.is_err() {
             return;
@@ -118,10 +118,10 @@ async fn forward(mut queue: mpsc::Receiver<Request>, mut to: OwnedWriteHalf) {
     }
 }
 
-async fn listen(from: OwnedReadHalf, waiting: Arc<Mutex<BTreeMap<u64, Answer>>>, _gone: DropGuard) {
+async fn listen(from: OwnedReadHalf, waiting: Arc<Mutex<BTreeMap<u64, ReplySender>>>, _gone: DropGuard) {
     let lock = || waiting.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut lines = Lines::new(from);
-    while let Some(Report { id, result }) = lines.next().await {
+    let mut lines = LineReader::new(from);
+    while let Some(ReplyLine { id, result }) = lines.next().await {
         if let Some(answer) = lock().remove(&id) {
             let _ = answer.send(result);
         }

@@ -8,5 +8,5 @@
 mod client;
 pub mod wire;
 
-pub use client::{Errands, start};
-pub use wire::Errand;
+pub use client::{RunnerClient, start_runner};
+pub use wire::RunnerRequest;

@@ -12,21 +12,21 @@ use crate::system::secret_buffer::SecretBuffer;
 const MAX_LINE: usize = 512 * 1024;
 
 #[derive(Serialize, Deserialize)]
-pub struct Request {
+pub struct RequestLine {
     pub id: u64,
-    pub errand: Errand,
+    pub errand: RunnerRequest,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Errand {
+pub enum RunnerRequest {
     /// Bring the token to the configured sinks.
     Sink {
         #[serde(with = "text")]
         token: Zeroizing<String>,
     },
     /// Run the program that is configured for the event.
-    Hook(Happened),
+    Hook(HookEvent),
     /// Run the command of the credential with this name.
     Fetch { credential: String },
     /// Read the configuration again.
@@ -35,31 +35,31 @@ pub enum Errand {
 
 /// What a hook is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Happened {
+pub struct HookEvent {
     pub credential: String,
     pub outcome: String,
     pub class: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
-pub struct Report {
+pub struct ReplyLine {
     pub id: u64,
-    pub result: Result<Option<Printed>, Trouble>,
+    pub result: Result<Option<CommandOutput>, RunnerError>,
 }
 
 /// What a command brought: a credential, as it was printed.
 #[derive(Serialize, Deserialize)]
-pub struct Printed(#[serde(with = "text")] pub Zeroizing<String>);
+pub struct CommandOutput(#[serde(with = "text")] pub Zeroizing<String>);
 
 /// Why an errand failed. Fit to be shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Trouble {
+pub struct RunnerError {
     pub message: String,
     /// The name of its [`Class`].
     pub class: String,
 }
 
-impl Trouble {
+impl RunnerError {
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), class: Class::Config.name().into() }
     }
@@ -89,9 +89,9 @@ mod text {
 }
 
 /// The lines of the other side.
-pub struct Lines<R>(BufReader<R>);
+pub struct LineReader<R>(BufReader<R>);
 
-impl<R: AsyncRead + Unpin> Lines<R> {
+impl<R: AsyncRead + Unpin> LineReader<R> {
     pub fn new(from: R) -> Self {
         Self(BufReader::new(from))
     }

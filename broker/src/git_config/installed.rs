@@ -13,7 +13,7 @@ use super::{ASKPASS, HELPER};
 use crate::system::environment;
 
 const USUAL_FOLDER: &str = "/usr/local/bin";
-const OURSELVES: &str = "/proc/self/exe";
+const THIS_PROGRAM: &str = "/proc/self/exe";
 const BROKER: &str = "molecule-broker";
 
 /// The value of git's `credential.helper` that leads to our helper.
@@ -37,11 +37,11 @@ pub fn askpass_path() -> PathBuf {
 /// The path by which the program is installed, and not where its links lead:
 /// that is another name, and perhaps a folder that an upgrade takes away.
 fn find(name: &str) -> Option<PathBuf> {
-    let own = fs::read_link(OURSELVES).ok().and_then(|us| us.parent().map(Path::to_owned));
+    let own = fs::read_link(THIS_PROGRAM).ok().and_then(|us| us.parent().map(Path::to_owned));
     let on_path: Vec<PathBuf> = environment::os("PATH")
         .map(|path| env::split_paths(&path).filter(|folder| folder.is_absolute()).collect())
         .unwrap_or_default();
-    let is_us = fs::metadata(OURSELVES).map(same_file).ok();
+    let is_us = fs::metadata(THIS_PROGRAM).map(same_file).ok();
     // Folders in which we are installed too come first, then all others.
     let ours = [USUAL_FOLDER.into()].into_iter().chain(on_path.iter().cloned());
     let ours = ours.filter(|folder: &PathBuf| is_us.as_ref().is_some_and(|is_us| is_us(&folder.join(BROKER))));

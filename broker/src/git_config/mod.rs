@@ -19,7 +19,7 @@ pub mod variables;
 use std::path::Path;
 
 pub use self::variables::GitSetting;
-use crate::config::{Config, Origin, Scope};
+use crate::config::{Config, CredentialScope, OriginPattern};
 
 /// The helper's program.
 pub const HELPER: &str = "git-credential-molecule";
@@ -82,8 +82,8 @@ impl Wiring {
         let mut wiring = Self::default();
         for credential in &config.credentials {
             match &credential.scope {
-                Scope::Any => wiring.open = true,
-                Scope::Patterns(origins) => wiring.add(origins),
+                CredentialScope::Any => wiring.open = true,
+                CredentialScope::Patterns(origins) => wiring.add(origins),
             }
         }
         wiring
@@ -91,13 +91,13 @@ impl Wiring {
 
     /// These origins and no other.
     #[must_use]
-    pub fn only(origins: &[Origin]) -> Self {
+    pub fn only(origins: &[OriginPattern]) -> Self {
         let mut wiring = Self::default();
         wiring.add(origins);
         wiring
     }
 
-    fn add(&mut self, origins: &[Origin]) {
+    fn add(&mut self, origins: &[OriginPattern]) {
         for key in origins.iter().map(key) {
             if !self.keys.contains(&key) {
                 self.keys.push(key);
@@ -116,8 +116,8 @@ impl Wiring {
 }
 
 /// git compares scheme, host and port as we do, and takes `*` for one label.
-fn key(origin: &Origin) -> String {
-    let Origin { scheme, wildcard, host, port } = origin;
+fn key(origin: &OriginPattern) -> String {
+    let OriginPattern { scheme, wildcard, host, port } = origin;
     let port = port.map_or_else(String::new, |port| format!(":{port}"));
     format!("credential.{}://{}{host}{port}.helper", scheme.name(), if *wildcard { "*." } else { "" })
 }
@@ -131,7 +131,7 @@ mod tests {
     fn wiring(origins: &[&str], open: bool) -> Wiring {
         let own = |text: &&str| {
             let Pattern { scheme, wildcard, host, port } = Pattern::parse(text).unwrap();
-            Origin { scheme, wildcard, host: host.into(), port }
+            OriginPattern { scheme, wildcard, host: host.into(), port }
         };
         Wiring { open, ..Wiring::only(&origins.iter().map(own).collect::<Vec<_>>()) }
     }

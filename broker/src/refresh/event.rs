@@ -5,7 +5,7 @@ use crate::system::time::Boot;
 
 /// What there is when the machine starts.
 #[derive(Default)]
-pub struct Start {
+pub struct InitialState {
     /// Whether there is a source that can be asked. Without one (a persona, or
     /// an environment token alone) the machine never fetches and never wakes.
     pub refreshable: bool,
@@ -25,10 +25,9 @@ pub enum Event {
     Due,
     /// A caller found nothing live.
     Demand,
-    /// An operator asked for a refresh in so many words.
-    Force,
-    /// Somebody else did.
-    Wish,
+    /// A caller asked for a refresh explicitly. An operator's request reaches
+    /// the source at once; another user's is throttled.
+    RefreshRequested { operator: bool },
     /// A host rejected the token with this SHA-256.
     Rejected { sha256: [u8; 32] },
     /// The file behind the source changed: its bearer, or the credential itself.
@@ -40,17 +39,17 @@ pub enum Event {
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Action {
-    /// Start a fetch now; [`Event::Fetched`] must follow.
+    /// InitialState a fetch now; [`Event::Fetched`] must follow.
     pub fetch: bool,
     /// When to send [`Event::Due`]. `None` while a fetch is in flight, and for
     /// ever where there is no source.
     pub wake_at: Option<Boot>,
-    pub outcome: Outcome,
+    pub outcome: RefreshOutcome,
 }
 
 /// What came of the event, for logs, metrics, sinks and whoever waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RefreshOutcome {
     /// Nothing to do: not due yet, not ours, just done, or something live is in
     /// hand.
     Idle,
@@ -60,7 +59,7 @@ pub enum Outcome {
     Joined,
     /// A back-off or the source's own wish holds until `wake_at`: the last
     /// error is the answer.
-    Holding,
+    BackingOff,
     /// There is no source to ask.
     NoSource,
     Refreshed {
@@ -69,7 +68,7 @@ pub enum Outcome {
     /// The source repeated the token in hand.
     SameToken,
     /// Another token, which dies before the one in hand, was put aside.
-    Shorter,
+    ExpiresSooner,
     Failed(Class),
     /// The token in hand was rejected; `Action::fetch` tells whether that
     /// started a fetch.

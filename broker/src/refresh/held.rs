@@ -9,8 +9,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Outcome;
-use crate::credential::lease::{Class, Failure, Lease, Provenance};
+use super::RefreshOutcome;
+use crate::credential::lease::{Class, Failure, Lease, SourceKind};
 use crate::system::time::{Boot, Moment};
 
 #[derive(Clone, Debug, Default)]
@@ -25,7 +25,7 @@ pub struct Held {
     /// SHA-256 of those of the three that were rejected by their host. To be
     /// kept wherever the leases are kept.
     pub rejected: Arc<[[u8; 32]]>,
-    pub last_error: Option<Arc<Trouble>>,
+    pub last_error: Option<Arc<LastFailure>>,
     /// When a source last answered with something usable, the same token too.
     pub last_success: Option<Moment>,
     /// Since the last success.
@@ -34,7 +34,7 @@ pub struct Held {
     /// The fetch in flight was caused by a rejection, and callers wait for it.
     pub awaited: bool,
     /// Until then `previous` answers: `current` may not have spread yet.
-    pub doubted_until: Option<Boot>,
+    pub replication_grace_until: Option<Boot>,
     /// When the next fetch falls due, as of the event that this was published
     /// after; `None` while one is in flight or where there is no source.
     pub next_due: Option<Boot>,
@@ -46,7 +46,7 @@ pub struct Held {
 
 /// The last failure, and when it came.
 #[derive(Clone, Debug)]
-pub struct Trouble {
+pub struct LastFailure {
     pub failure: Failure,
     pub at: Moment,
 }
@@ -60,12 +60,12 @@ pub enum Serving<'a> {
     /// can still be given.
     Wait,
     /// [`Held::last_error`] tells more.
-    Nothing(State),
+    Nothing(CredentialState),
 }
 
 /// As `status` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
+pub enum CredentialState {
     Ok,
     /// Live, but its refresh fails.
     Stale,
@@ -81,8 +81,8 @@ pub enum State {
 /// The facts for `status` and the metrics, as lengths of time from now.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    pub state: State,
-    pub source: Option<Provenance>,
+    pub state: CredentialState,
+    pub source: Option<SourceKind>,
     pub serving: bool,
     pub generation: u64,
     pub expires_in: Option<Duration>,
@@ -120,7 +120,7 @@ impl Held {
             .filter(|_| !self.refreshable || self.consecutive_failures > 0);
         let elder = previous
             .filter(|lease| !self.is_rejected(lease))
-            .filter(|_| self.doubted_until.is_some_and(|until| now.boot < until));
+            .filter(|_| self.replication_grace_until.is_some_and(|until| now.boot < until));
         elder.or(current).or(previous).or(fallback)
     }
 
@@ -135,11 +135,11 @@ impl Held {
     /// word reaches the source at once, an agent's only so often, and never
     /// through a back-off.
     #[must_use]
-    pub fn spared(&self, now: Boot, least_gap: Duration) -> Option<Outcome> {
+    pub fn throttled(&self, now: Boot, least_gap: Duration) -> Option<RefreshOutcome> {
         let just_refreshed = self.last_success.is_some_and(|then| now < then.boot.saturating_add(least_gap));
         match self.consecutive_failures {
-            0 => just_refreshed.then_some(Outcome::Idle),
-            _ => self.held_off(now).then_some(Outcome::Holding),
+            0 => just_refreshed.then_some(RefreshOutcome::Idle),
+            _ => self.held_off(now).then_some(RefreshOutcome::BackingOff),
         }
     }
 
@@ -158,24 +158,24 @@ impl Held {
     /// caller can forge an `erase`, and that must not make a container look
     /// unhealthy. [`Held::suspect`] says it.
     #[must_use]
-    pub fn state(&self, now: Moment) -> State {
+    pub fn state(&self, now: Moment) -> CredentialState {
         if self.live(now).is_some() {
             return match self.consecutive_failures {
-                0 => State::Ok,
-                _ => State::Stale,
+                0 => CredentialState::Ok,
+                _ => CredentialState::Stale,
             };
         }
         let fallback_rejected = self.fallback.as_deref().is_some_and(|lease| self.is_rejected(lease));
         match self.last_error.as_deref() {
-            _ if self.current.is_some() => State::Expired,
-            _ if fallback_rejected => State::Rejected,
+            _ if self.current.is_some() => CredentialState::Expired,
+            _ if fallback_rejected => CredentialState::Rejected,
             Some(trouble) => match trouble.failure.class {
-                Class::Http404 => State::Unconfigured,
-                _ => State::Unavailable,
+                Class::Http404 => CredentialState::Unconfigured,
+                _ => CredentialState::Unavailable,
             },
-            _ if self.refreshable => State::Starting,
-            _ if self.fallback.is_some() => State::Expired,
-            _ => State::Unconfigured,
+            _ if self.refreshable => CredentialState::Starting,
+            _ if self.fallback.is_some() => CredentialState::Expired,
+            _ => CredentialState::Unconfigured,
         }
     }
 
@@ -185,7 +185,7 @@ impl Held {
         let ago = |then: Moment| now.boot.saturating_sub(then.boot);
         Facts {
             state: self.state(now),
-            source: live.map(|lease| lease.origin),
+            source: live.map(|lease| lease.source),
             serving: live.is_some(),
             generation: self.generation,
             expires_in: live.and_then(|lease| lease.left(now)),
@@ -207,7 +207,7 @@ impl Held {
     }
 }
 
-impl State {
+impl CredentialState {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -13,17 +13,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::{Action, Event, Outcome, Start};
-use super::held::{Held, Serving, Trouble};
-use super::plan::Plan;
-use super::policy::Policy;
-use crate::credential::lease::{Class, Failure, Fresh, Lease, Provenance};
+use super::event::{Action, Event, InitialState, RefreshOutcome};
+use super::held::{Held, LastFailure, Serving};
+use super::plan::RefreshPlan;
+use super::policy::RefreshPolicy;
+use crate::credential::lease::{Class, Failure, Fresh, Lease, SourceKind};
 use crate::system::time::{Boot, Deadline, Moment};
 
 pub struct Machine {
-    policy: Policy,
+    policy: RefreshPolicy,
     held: Held,
-    plan: Plan,
+    plan: RefreshPlan,
     /// Whether the next new token starts a first interval: nothing was held
     /// yet, or the source has just come back.
     first: bool,
@@ -32,21 +32,21 @@ pub struct Machine {
     /// When a rejection last started a fetch.
     forced: Option<Boot>,
     /// The source changed while a fetch was in flight that may not have seen it.
-    overtaken: bool,
+    changed_in_flight: bool,
 }
 
 /// What keeps a fetch from starting after a failure.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Hold {
+enum RetryHold {
     Free,
     BackOff,
     NotConfigured,
     /// The source said how long to leave it alone.
-    Asked,
+    RetryAfter,
 }
 
 impl Machine {
-    pub fn new(policy: Policy, start: Start, now: Moment, jitter: f64) -> (Self, Action) {
+    pub fn new(policy: RefreshPolicy, start: InitialState, now: Moment, jitter: f64) -> (Self, Action) {
         let mut leases = start.leases;
         leases.sort_by_key(|lease| lease.generation);
         // Those of the dead count too: no two tokens have the same one.
@@ -63,21 +63,21 @@ impl Machine {
             fallback: start.fallback.map(Arc::new),
             rejected: start.rejected.into(),
             consecutive_failures: u32::from(start.failure.is_some()),
-            last_error: start.failure.map(|failure| Arc::new(Trouble { failure, at: now })),
+            last_error: start.failure.map(|failure| Arc::new(LastFailure { failure, at: now })),
             ..Held::default()
         };
         let mut machine = Self {
             policy,
             first: held.current.is_none(),
             held,
-            plan: Plan::default(),
+            plan: RefreshPlan::default(),
             asked: None,
             forced: None,
-            overtaken: false,
+            changed_in_flight: false,
         };
         machine.forget_rejections();
-        machine.plan = Plan::at_start(&machine.policy, &machine.held, now, jitter);
-        let action = machine.end(now, false, Outcome::Idle);
+        machine.plan = RefreshPlan::at_start(&machine.policy, &machine.held, now, jitter);
+        let action = machine.finish_event(now, false, RefreshOutcome::Idle);
         (machine, action)
     }
 
@@ -98,25 +98,29 @@ impl Machine {
         let (fetch, outcome) = match event {
             Event::Fetched(result) => return self.on_fetched(now, jitter, result),
             Event::Rejected { sha256 } => self.on_rejected(now, sha256),
-            _ if !self.held.refreshable => (false, Outcome::NoSource),
+            _ if !self.held.refreshable => (false, RefreshOutcome::NoSource),
             Event::SourceChanged => self.on_source_changed(now),
-            _ if self.held.in_flight => (false, Outcome::Joined),
-            Event::Due => ask_if(self.due(now) <= now.boot, Outcome::Idle),
+            _ if self.held.in_flight => (false, RefreshOutcome::Joined),
+            Event::Due => ask_if(self.due(now) <= now.boot, RefreshOutcome::Idle),
             Event::Demand => match self.held.serving(now) {
-                Serving::Live(_) => (false, Outcome::Idle),
-                Serving::Wait => ask_if(true, Outcome::Idle),
-                Serving::Nothing(_) => (false, Outcome::Holding),
+                Serving::Live(_) => (false, RefreshOutcome::Idle),
+                Serving::Wait => ask_if(true, RefreshOutcome::Idle),
+                Serving::Nothing(_) => (false, RefreshOutcome::BackingOff),
             },
-            Event::Force => ask_if(self.hold(now) != Hold::Asked, Outcome::Holding),
-            Event::Wish => match self.held.spared(now.boot, self.policy.forced_min_gap) {
-                Some(outcome) => (false, outcome),
-                None => ask_if(self.hold(now) != Hold::Asked, Outcome::Holding),
-            },
+            Event::RefreshRequested { operator: true } => {
+                ask_if(self.retry_hold(now) != RetryHold::RetryAfter, RefreshOutcome::BackingOff)
+            }
+            Event::RefreshRequested { operator: false } => {
+                match self.held.throttled(now.boot, self.policy.forced_min_gap) {
+                    Some(outcome) => (false, outcome),
+                    None => ask_if(self.retry_hold(now) != RetryHold::RetryAfter, RefreshOutcome::BackingOff),
+                }
+            }
         };
-        self.end(now, fetch, outcome)
+        self.finish_event(now, fetch, outcome)
     }
 
-    fn on_rejected(&mut self, now: Moment, sha256: [u8; 32]) -> (bool, Outcome) {
+    fn on_rejected(&mut self, now: Moment, sha256: [u8; 32]) -> (bool, RefreshOutcome) {
         let is = |lease: &Option<Arc<Lease>>| {
             lease.as_deref().is_some_and(|lease| lease.sha256 == sha256 && lease.is_live(now))
         };
@@ -125,14 +129,14 @@ impl Machine {
             let received = self.held.current.as_ref().map(|lease| lease.received.boot);
             let settled = received.unwrap_or_default().saturating_add(self.policy.replication_lag);
             if self.held.refreshable && now.boot <= settled {
-                let outcome = match self.held.doubted_until.replace(settled) {
-                    Some(_) => Outcome::RejectedAgain,
-                    None => Outcome::TooFresh,
+                let outcome = match self.held.replication_grace_until.replace(settled) {
+                    Some(_) => RefreshOutcome::RejectedAgain,
+                    None => RefreshOutcome::TooFresh,
                 };
                 return (false, outcome);
             }
             self.mark_rejected(sha256);
-            let outcome = if known { Outcome::RejectedAgain } else { Outcome::Rejected };
+            let outcome = if known { RefreshOutcome::RejectedAgain } else { RefreshOutcome::Rejected };
             if !self.held.refreshable {
                 return (false, outcome);
             }
@@ -148,16 +152,16 @@ impl Machine {
         if is(&self.held.fallback) && !known {
             self.mark_rejected(sha256);
             // It was all there was, so a back-off has nothing more to protect.
-            let fetch = self.held.refreshable && !self.held.in_flight && self.hold(now) != Hold::Asked;
-            return (fetch, Outcome::FallbackRejected);
+            let fetch = self.held.refreshable && !self.held.in_flight && self.retry_hold(now) != RetryHold::RetryAfter;
+            return (fetch, RefreshOutcome::FallbackRejected);
         }
-        (false, Outcome::Idle)
+        (false, RefreshOutcome::Idle)
     }
 
     /// Whether a rejection may start a fetch now; else brings it forward to
     /// when it may.
     fn force_for_rejection(&mut self, now: Moment) -> bool {
-        let free = matches!(self.hold(now), Hold::Free | Hold::BackOff);
+        let free = matches!(self.retry_hold(now), RetryHold::Free | RetryHold::BackOff);
         if self.held.in_flight || !free {
             return false;
         }
@@ -175,35 +179,37 @@ impl Machine {
     }
 
     /// A bearer matters only while the source fails; a file is the credential.
-    fn on_source_changed(&mut self, now: Moment) -> (bool, Outcome) {
+    fn on_source_changed(&mut self, now: Moment) -> (bool, RefreshOutcome) {
         if self.held.in_flight {
-            self.overtaken = true;
-            return (false, Outcome::Joined);
+            self.changed_in_flight = true;
+            return (false, RefreshOutcome::Joined);
         }
         if !self.change_matters(now) {
-            return (false, Outcome::Idle);
+            return (false, RefreshOutcome::Idle);
         }
         // No faster than the fastest retry, however often the file is written.
         match self.after_last_attempt() {
             Some(soonest) if now.boot < soonest => {
                 self.plan.bring_forward(soonest);
-                (false, Outcome::Idle)
+                (false, RefreshOutcome::Idle)
             }
-            _ => ask_if(true, Outcome::Idle),
+            _ => ask_if(true, RefreshOutcome::Idle),
         }
     }
 
     fn change_matters(&self, now: Moment) -> bool {
-        let is_file = |lease: &Arc<Lease>| lease.origin == Provenance::File;
+        let is_file = |lease: &Arc<Lease>| lease.source == SourceKind::File;
         let refused = self.last_class().is_some_and(|class| matches!(class, Class::Http401 | Class::Http403));
         let idle = self.held.consecutive_failures == 0 && self.held.current.as_deref().is_some_and(|l| l.is_live(now));
-        self.held.current.as_ref().is_some_and(is_file) || refused || (!idle && self.hold(now) != Hold::Asked)
+        self.held.current.as_ref().is_some_and(is_file)
+            || refused
+            || (!idle && self.retry_hold(now) != RetryHold::RetryAfter)
     }
 
     fn on_fetched(&mut self, now: Moment, jitter: f64, result: Result<Fresh, Failure>) -> Action {
         self.held.in_flight = false;
         self.held.awaited = false;
-        let result = result.and_then(|fresh| self.take(now, fresh));
+        let result = result.and_then(|fresh| self.accept_token(now, fresh));
         let outcome = match result {
             Ok(outcome) => {
                 self.held.last_success = Some(now);
@@ -213,28 +219,28 @@ impl Machine {
             }
             Err(failure) => self.on_failure(now, jitter, failure),
         };
-        if std::mem::take(&mut self.overtaken)
+        if std::mem::take(&mut self.changed_in_flight)
             && self.change_matters(now)
             && let Some(soonest) = self.after_last_attempt()
         {
             self.plan.bring_forward(soonest.max(now.boot));
         }
         self.forget_rejections();
-        self.end(now, false, outcome)
+        self.finish_event(now, false, outcome)
     }
 
-    fn on_failure(&mut self, now: Moment, jitter: f64, failure: Failure) -> Outcome {
+    fn on_failure(&mut self, now: Moment, jitter: f64, failure: Failure) -> RefreshOutcome {
         let before = self.held.consecutive_failures;
         let class = failure.class;
-        self.plan = Plan::failed(&self.policy, &self.held, &failure, before, now, jitter);
+        self.plan = RefreshPlan::failed(&self.policy, &self.held, &failure, before, now, jitter);
         self.first = true;
         self.held.consecutive_failures = before.saturating_add(1);
-        self.held.last_error = Some(Arc::new(Trouble { failure, at: now }));
-        Outcome::Failed(class)
+        self.held.last_error = Some(Arc::new(LastFailure { failure, at: now }));
+        RefreshOutcome::Failed(class)
     }
 
     /// Puts what a fetch brought where it belongs.
-    fn take(&mut self, now: Moment, fresh: Fresh) -> Result<Outcome, Failure> {
+    fn accept_token(&mut self, now: Moment, fresh: Fresh) -> Result<RefreshOutcome, Failure> {
         let sha256 = fresh.secret.sha256();
         let dead = Failure::new(Class::Expired, "the token that came is already expired");
         if fresh.deadline.is_some_and(|d| d.left(now).is_zero()) {
@@ -257,7 +263,7 @@ impl Machine {
         let old = self.held.current.clone();
         if old.as_ref().is_some_and(|old| old.sha256 == sha256) {
             self.held.upstream_cached = deadline.is_some();
-            return Ok(Outcome::SameToken);
+            return Ok(RefreshOutcome::SameToken);
         }
         let old_live = old.as_ref().filter(|lease| lease.is_live(now));
         if let Some(old) = old_live
@@ -269,7 +275,7 @@ impl Machine {
             && new.wall < in_hand.wall
             && new.boot < in_hand.boot
         {
-            return Ok(Outcome::Shorter);
+            return Ok(RefreshOutcome::ExpiresSooner);
         }
         let generation = self.held.generation + 1;
         // A dead one too: its source may yet name it again as if it lived.
@@ -281,25 +287,25 @@ impl Machine {
             deadline,
             generation,
             received: now,
-            origin: fresh.origin,
+            source: fresh.source,
         }));
         self.held.generation = generation;
-        self.held.doubted_until = None;
+        self.held.replication_grace_until = None;
         self.held.upstream_cached = false;
-        Ok(Outcome::Refreshed { generation })
+        Ok(RefreshOutcome::Refreshed { generation })
     }
 
-    fn plan_next(&mut self, now: Moment, jitter: f64, outcome: Outcome) {
+    fn plan_next(&mut self, now: Moment, jitter: f64, outcome: RefreshOutcome) {
         let Some(lease) = self.held.current.clone() else {
             return;
         };
         self.plan = if self.held.suspect() {
-            Plan::urgent(&self.policy, &lease, now, jitter)
-        } else if let Outcome::Refreshed { .. } = outcome {
+            RefreshPlan::urgent(&self.policy, &lease, now, jitter)
+        } else if let RefreshOutcome::Refreshed { .. } = outcome {
             let first = std::mem::take(&mut self.first);
-            Plan::renewed(&self.policy, &lease, first, now, jitter)
+            RefreshPlan::renewed(&self.policy, &lease, first, now, jitter)
         } else {
-            Plan::repeated(&self.policy, &lease, now, jitter)
+            RefreshPlan::repeated(&self.policy, &lease, now, jitter)
         };
     }
 
@@ -307,17 +313,17 @@ impl Machine {
         self.plan.due(self.held.current.as_deref(), now)
     }
 
-    fn hold(&self, now: Moment) -> Hold {
+    fn retry_hold(&self, now: Moment) -> RetryHold {
         let Some(trouble) = self.held.last_error.as_deref() else {
-            return Hold::Free;
+            return RetryHold::Free;
         };
         if self.held.consecutive_failures == 0 || self.due(now) <= now.boot {
-            return Hold::Free;
+            return RetryHold::Free;
         }
         match (trouble.failure.class, trouble.failure.retry_after) {
-            (_, Some(wait)) if !wait.is_zero() => Hold::Asked,
-            (Class::Http404, _) => Hold::NotConfigured,
-            _ => Hold::BackOff,
+            (_, Some(wait)) if !wait.is_zero() => RetryHold::RetryAfter,
+            (Class::Http404, _) => RetryHold::NotConfigured,
+            _ => RetryHold::BackOff,
         }
     }
 
@@ -351,7 +357,7 @@ impl Machine {
     }
 
     /// Where every event ends: the one place that starts a fetch.
-    fn end(&mut self, now: Moment, fetch: bool, outcome: Outcome) -> Action {
+    fn finish_event(&mut self, now: Moment, fetch: bool, outcome: RefreshOutcome) -> Action {
         if fetch {
             self.held.in_flight = true;
             self.asked = Some(now.boot);
@@ -362,9 +368,9 @@ impl Machine {
     }
 }
 
-fn ask_if(condition: bool, otherwise: Outcome) -> (bool, Outcome) {
+fn ask_if(condition: bool, otherwise: RefreshOutcome) -> (bool, RefreshOutcome) {
     match condition {
-        true => (true, Outcome::Asking),
+        true => (true, RefreshOutcome::Asking),
         false => (false, otherwise),
     }
 }

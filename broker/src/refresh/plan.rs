@@ -2,29 +2,30 @@
 
 use std::time::Duration;
 
-use super::{Held, Policy, schedule};
-use crate::credential::lease::{Class, Failure, Lease, Provenance};
+use super::schedule::LeaseLeft;
+use super::{Held, RefreshPolicy, schedule};
+use crate::credential::lease::{Class, Failure, Lease, SourceKind};
 use crate::system::time::{Boot, Moment};
 
 /// Due at `at`, or `lead` before the end of the current lease if that is
 /// sooner. The second half is kept as a length and not as an instant, because
 /// a stepped wall moves the end.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct RefreshPlan {
     at: Option<Boot>,
     lead: Option<Duration>,
     /// No end of a lease brings it forward of this.
     not_before: Boot,
 }
 
-impl Plan {
-    pub(super) fn at_start(policy: &Policy, held: &Held, now: Moment, u: f64) -> Self {
+impl RefreshPlan {
+    pub(super) fn at_start(policy: &RefreshPolicy, held: &Held, now: Moment, u: f64) -> Self {
         let Some(lease) = held.current.as_deref() else {
-            let spread = schedule::first(policy.boot_spread, u);
+            let spread = schedule::first_interval(policy.boot_spread, u);
             return Self::wait(now, policy.initial_delay.unwrap_or(spread));
         };
         // What a file holds may have changed while nobody watched it.
-        if lease.origin == Provenance::File {
+        if lease.source == SourceKind::File {
             return Self::wait(now, Duration::ZERO);
         }
         // As if it had never stopped: one that restarts in a loop must not ask
@@ -33,7 +34,7 @@ impl Plan {
             true => schedule::same_token(policy, lease.life(), u),
             false => schedule::ceiling(policy, u),
         };
-        let overdue = schedule::first(policy.boot_spread, schedule::nth(u, 2));
+        let overdue = schedule::first_interval(policy.boot_spread, schedule::nth(u, 2));
         let at = lease.received.boot.saturating_add(interval);
         let at = at.max(now.boot.saturating_add(overdue));
         Self { at: Some(at), lead: lead(policy, lease, schedule::nth(u, 1)), ..Self::default() }
@@ -42,13 +43,13 @@ impl Plan {
     /// After a new token. `first`: nothing was held before, or the source has
     /// just come back. However short a token lives, its source isn't asked
     /// faster than it is by retries.
-    pub(super) fn renewed(policy: &Policy, lease: &Lease, first: bool, now: Moment, u: f64) -> Self {
+    pub(super) fn renewed(policy: &RefreshPolicy, lease: &Lease, first: bool, now: Moment, u: f64) -> Self {
         let ceiling = schedule::ceiling(policy, u);
         let lead = lead(policy, lease, schedule::nth(u, 1));
         let by_end = lead.zip(lease.left(now));
         let otherwise = by_end.map_or(ceiling, |(lead, left)| left.saturating_sub(lead).min(ceiling));
         let interval = match first {
-            true => schedule::first(otherwise, schedule::nth(u, 2)),
+            true => schedule::first_interval(otherwise, schedule::nth(u, 2)),
             false => ceiling,
         };
         let not_before = now.boot + policy.retry_base;
@@ -58,12 +59,12 @@ impl Plan {
     /// After an answer that brought nothing newer than the `lease` in hand. The
     /// platform repeats a token until shortly before it dies, so only that says
     /// when it is worth asking; another source may change its mind at any time.
-    pub(super) fn repeated(policy: &Policy, lease: &Lease, now: Moment, u: f64) -> Self {
+    pub(super) fn repeated(policy: &RefreshPolicy, lease: &Lease, now: Moment, u: f64) -> Self {
         let life = lease.life();
         let longest = life.map(|life| schedule::longest_lead(policy, life));
         match (longest, lease.left(now)) {
             (Some(longest), Some(left)) if left > longest => {
-                let at = (lease.origin != Provenance::Platform).then(|| now.boot + schedule::ceiling(policy, u));
+                let at = (lease.source != SourceKind::Platform).then(|| now.boot + schedule::ceiling(policy, u));
                 let lead = lead(policy, lease, schedule::nth(u, 1));
                 // The lead may be as long as what is left.
                 Self { at, lead, not_before: now.boot + policy.retry_base }
@@ -74,21 +75,30 @@ impl Plan {
     }
 
     /// The lease is about to die, or suspect, and its source has no other yet.
-    pub(super) fn urgent(policy: &Policy, lease: &Lease, now: Moment, u: f64) -> Self {
+    pub(super) fn urgent(policy: &RefreshPolicy, lease: &Lease, now: Moment, u: f64) -> Self {
         let life = lease.life();
         Self { lead: life.map(|_| Duration::ZERO), ..Self::wait(now, schedule::same_token(policy, life, u)) }
     }
 
     /// After a failure that had `before` others before it.
-    pub(super) fn failed(policy: &Policy, held: &Held, failure: &Failure, before: u32, now: Moment, u: f64) -> Self {
+    pub(super) fn failed(
+        policy: &RefreshPolicy,
+        held: &Held,
+        failure: &Failure,
+        before: u32,
+        now: Moment,
+        u: f64,
+    ) -> Self {
         let wished = match failure.class {
             Class::Http404 => failure.retry_after.max(Some(policy.not_configured_interval)),
             _ => failure.retry_after,
         };
-        let live = held.current.as_deref().filter(|l| l.is_live(now));
-        let left = live.map(|lease| lease.left(now));
+        let left = match held.current.as_deref().filter(|lease| lease.is_live(now)) {
+            None => LeaseLeft::None,
+            Some(lease) => lease.left(now).map_or(LeaseLeft::Endless, LeaseLeft::For),
+        };
         let wait = match wished {
-            Some(wished) => schedule::asked(policy, wished, left, before, u),
+            Some(wished) => schedule::requested_wait(policy, wished, left, before, u),
             None => schedule::backoff(policy, before, u),
         };
         Self::wait(now, wait)
@@ -115,6 +125,6 @@ impl Plan {
     }
 }
 
-fn lead(policy: &Policy, lease: &Lease, u: f64) -> Option<Duration> {
+fn lead(policy: &RefreshPolicy, lease: &Lease, u: f64) -> Option<Duration> {
     lease.life().map(|life| schedule::lead(policy, life, u))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Policy {
+pub struct RefreshPolicy {
     /// The longest time between two fetches, give or take `jitter`.
     pub interval: Duration,
     /// At most half of `interval` is used of it, so that a short interval can
@@ -40,12 +40,12 @@ pub struct Policy {
 
 /// A value that can't be worked with, in the words of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Impossible {
+pub struct PolicyError {
     pub field: &'static str,
     pub expected: &'static str,
 }
 
-impl Default for Policy {
+impl Default for RefreshPolicy {
     fn default() -> Self {
         const fn secs(n: u64) -> Duration {
             Duration::from_secs(n)
@@ -70,7 +70,7 @@ impl Default for Policy {
     }
 }
 
-impl Policy {
+impl RefreshPolicy {
     /// What `interval` leaves of `jitter`.
     #[must_use]
     pub fn usable_jitter(&self) -> Duration {
@@ -79,7 +79,7 @@ impl Policy {
 
     /// All that is impossible about it; empty when it can be used.
     #[must_use]
-    pub fn check(&self) -> Vec<Impossible> {
+    pub fn check(&self) -> Vec<PolicyError> {
         const TICK: Duration = Duration::from_millis(10);
         const SECOND: Duration = Duration::from_secs(1);
         const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -122,12 +122,12 @@ impl Policy {
         rules
             .into_iter()
             .filter(|(holds, ..)| !holds)
-            .map(|(_, field, expected)| Impossible { field, expected })
+            .map(|(_, field, expected)| PolicyError { field, expected })
             .collect()
     }
 }
 
-impl fmt::Display for Impossible {
+impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: expected {}", self.field, self.expected)
     }
@@ -139,19 +139,19 @@ mod tests {
 
     #[test]
     fn the_defaults_can_be_used() {
-        assert_eq!(Policy::default().check(), []);
+        assert_eq!(RefreshPolicy::default().check(), []);
     }
 
     #[test]
     fn every_impossible_value_is_named_in_one_run() {
-        let policy = Policy {
+        let policy = RefreshPolicy {
             interval: Duration::ZERO,
             lead_min: Duration::from_secs(600),
             lead_fraction: f64::NAN,
             same_token_min: Duration::from_secs(41),
             retry_base: Duration::ZERO,
             attempt_timeout: Duration::from_secs(8),
-            ..Policy::default()
+            ..RefreshPolicy::default()
         };
         let named: Vec<_> = policy.check().iter().map(|wrong| wrong.field).collect();
         let expected = ["interval", "lead_min", "lead_fraction", "same_token_min", "retry_base", "attempt_timeout"];
@@ -160,7 +160,10 @@ mod tests {
 
     #[test]
     fn a_first_delay_may_be_a_year_and_no_longer() {
-        let after = |days: u64| Policy { initial_delay: Some(Duration::from_secs(days * 86_400)), ..Policy::default() };
+        let after = |days: u64| RefreshPolicy {
+            initial_delay: Some(Duration::from_secs(days * 86_400)),
+            ..RefreshPolicy::default()
+        };
         assert_eq!(after(366).check(), []);
         assert_eq!(after(367).check().first().unwrap().to_string(), "initial_delay: expected at most 1y");
     }
@@ -168,14 +171,14 @@ mod tests {
     #[test]
     fn a_lead_is_a_part_of_a_life() {
         for lead_fraction in [-0.1, 0.0, 1.0, 1.1, f64::INFINITY] {
-            let named = Policy { lead_fraction, ..Policy::default() }.check();
+            let named = RefreshPolicy { lead_fraction, ..RefreshPolicy::default() }.check();
             assert_eq!(named.iter().map(|wrong| wrong.field).collect::<Vec<_>>(), ["lead_fraction"], "{lead_fraction}");
         }
     }
 
     #[test]
     fn a_short_interval_can_stand_beside_the_default_jitter() {
-        let policy = Policy { interval: Duration::from_secs(60), ..Policy::default() };
+        let policy = RefreshPolicy { interval: Duration::from_secs(60), ..RefreshPolicy::default() };
         assert_eq!(policy.check(), []);
     }
 }

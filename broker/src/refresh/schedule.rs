@@ -5,36 +5,46 @@
 
 use std::time::Duration;
 
-use crate::refresh::Policy;
+use crate::refresh::RefreshPolicy;
 
 /// The most that any schedule waits: far beyond every configured number, and
 /// near enough that no sum of instants overflows.
 const FOREVER: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 
+/// What is left of the lease that is served while the source fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseLeft {
+    /// No lease is live.
+    None,
+    /// It has no known end.
+    Endless,
+    For(Duration),
+}
+
 /// `interval` give or take `jitter`: the ceiling.
 #[must_use]
-pub fn ceiling(policy: &Policy, u: f64) -> Duration {
+pub fn ceiling(policy: &RefreshPolicy, u: f64) -> Duration {
     let jitter = policy.usable_jitter();
     between(policy.interval - jitter, policy.interval + jitter, u)
 }
 
 /// How long before its end a lease is renewed that came with `life` left.
 #[must_use]
-pub fn lead(policy: &Policy, life: Duration, u: f64) -> Duration {
+pub fn lead(policy: &RefreshPolicy, life: Duration, u: f64) -> Duration {
     let longest = longest_lead(policy, life);
     between(longest, scaled(policy, policy.lead_min, life), u)
 }
 
 /// With no more than this left, a lease is inside its lead.
 #[must_use]
-pub fn longest_lead(policy: &Policy, life: Duration) -> Duration {
+pub fn longest_lead(policy: &RefreshPolicy, life: Duration) -> Duration {
     scaled(policy, policy.lead_max, life)
 }
 
 /// How soon to ask again for a token that the source only repeats. Without a
 /// known end there is nothing to scale by.
 #[must_use]
-pub fn same_token(policy: &Policy, life: Option<Duration>, u: f64) -> Duration {
+pub fn same_token(policy: &RefreshPolicy, life: Option<Duration>, u: f64) -> Duration {
     let wait = between(policy.same_token_min, policy.same_token_max, u);
     life.map_or(wait, |life| scaled(policy, wait, life)).max(floor(policy))
 }
@@ -42,7 +52,7 @@ pub fn same_token(policy: &Policy, life: Option<Duration>, u: f64) -> Duration {
 /// Back-off with full jitter after the failure that had `before` others before
 /// it. The floor is what keeps a run of small draws from being a hot loop.
 #[must_use]
-pub fn backoff(policy: &Policy, before: u32, u: f64) -> Duration {
+pub fn backoff(policy: &RefreshPolicy, before: u32, u: f64) -> Duration {
     let span = policy.retry_base.saturating_mul(1 << before.min(20)).min(policy.retry_max);
     between(Duration::ZERO, span, u).max(floor(policy))
 }
@@ -55,20 +65,19 @@ pub fn backoff(policy: &Policy, before: u32, u: f64) -> Duration {
 /// Without a live lease nobody is served meanwhile, and a source that says
 /// 10⁹ s would mean never: the slowest pace at which anything is asked holds.
 #[must_use]
-pub fn asked(policy: &Policy, wait: Duration, left: Option<Option<Duration>>, before: u32, u: f64) -> Duration {
+pub fn requested_wait(policy: &RefreshPolicy, wait: Duration, lease: LeaseLeft, before: u32, u: f64) -> Duration {
     let backoff = backoff(policy, before, u);
-    let most = match left {
-        Some(Some(left)) => left / 2,
-        // It lives without a known end: there is no half of it.
-        Some(None) => FOREVER,
-        None => policy.not_configured_interval + backoff,
+    let most = match lease {
+        LeaseLeft::For(left) => left / 2,
+        LeaseLeft::Endless => FOREVER,
+        LeaseLeft::None => policy.not_configured_interval + backoff,
     };
     wait.saturating_add(backoff).min(most).max(backoff)
 }
 
 /// Part `u` of what would otherwise hold: a first interval.
 #[must_use]
-pub fn first(otherwise: Duration, u: f64) -> Duration {
+pub fn first_interval(otherwise: Duration, u: f64) -> Duration {
     between(Duration::ZERO, otherwise, u)
 }
 
@@ -89,7 +98,7 @@ pub fn nth(u: f64, n: u8) -> f64 {
 
 /// A length that is meant for a lead of `lead_max`, cut as the lead is where
 /// `lead_fraction` of a short life cuts that.
-fn scaled(policy: &Policy, length: Duration, life: Duration) -> Duration {
+fn scaled(policy: &RefreshPolicy, length: Duration, life: Duration) -> Duration {
     let cut = life.mul_f64(policy.lead_fraction);
     if cut >= policy.lead_max { length } else { length.mul_f64(cut.div_duration_f64(policy.lead_max)) }
 }
@@ -98,6 +107,6 @@ fn between(from: Duration, to: Duration, u: f64) -> Duration {
     if from <= to { from + (to - from).mul_f64(u) } else { from - (from - to).mul_f64(u) }
 }
 
-fn floor(policy: &Policy) -> Duration {
+fn floor(policy: &RefreshPolicy) -> Duration {
     policy.retry_base / 10
 }

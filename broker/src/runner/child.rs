@@ -10,27 +10,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::system::program::{self, Group};
-use crate::system::text::outside_without;
+use crate::system::program::{self, ProcessGroup};
+use crate::system::text::untrusted_without;
 use crate::system::users::User;
 
 /// How much of its stderr is read, in bytes.
 const WORDS: u64 = 4096;
 
-pub struct Job<'a> {
+pub struct ChildJob<'a> {
     pub argv: &'a [OsString],
     /// All of its environment, but for folders that aren't its user's.
     pub env: BTreeMap<String, String>,
     /// Written to it; never shown in what goes wrong.
     pub stdin: Option<&'a Zeroizing<String>>,
-    /// `None`: as ourselves.
+    /// `None`: as this_program.
     pub user: Option<&'a User>,
     pub time: Duration,
 }
 
 /// # Errors
 /// Why it didn't end well, fit to be shown.
-pub async fn run(job: Job<'_>) -> Result<(), String> {
+pub async fn run(job: ChildJob<'_>) -> Result<(), String> {
     let name = job.argv.first().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     match timeout(job.time, attempt(&job, &name)).await {
         Ok(done) => done,
@@ -38,7 +38,7 @@ pub async fn run(job: Job<'_>) -> Result<(), String> {
     }
 }
 
-async fn attempt(job: &Job<'_>, name: &str) -> Result<(), String> {
+async fn attempt(job: &ChildJob<'_>, name: &str) -> Result<(), String> {
     let (program, arguments) = job.argv.split_first().ok_or("there is no program to run")?;
     let user = job.user.map_or_else(Uid::effective, |user| user.uid);
     let mut command = program::command(program, job.env.clone(), user);
@@ -55,7 +55,7 @@ async fn attempt(job: &Job<'_>, name: &str) -> Result<(), String> {
         command.gid(user.gid.as_raw()).uid(user.uid.as_raw());
     }
     let mut child = command.spawn().map_err(|error| format!("{name} {}", program::not_started(name, &error)))?;
-    let _group = Group::led_by(&child);
+    let _group = ProcessGroup::led_by(&child);
     if let (Some(mut pipe), Some(text)) = (child.stdin.take(), job.stdin) {
         // One that doesn't read it says for itself why.
         let _ = pipe.write_all(text.as_bytes()).await;
@@ -69,5 +69,5 @@ async fn attempt(job: &Job<'_>, name: &str) -> Result<(), String> {
         return Ok(());
     }
     let secret = job.stdin.map_or("", |text| text.trim());
-    Err(format!("{name} failed ({status}): {}", outside_without(String::from_utf8_lossy(&said).trim(), &[secret])))
+    Err(format!("{name} failed ({status}): {}", untrusted_without(String::from_utf8_lossy(&said).trim(), &[secret])))
 }

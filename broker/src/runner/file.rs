@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::runner::child::{self, Job};
+use crate::runner::child::{self, ChildJob};
 use crate::system::users::User;
 
 const TIME: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ pub const COMMAND: &str = "keep";
 pub async fn write_as(path: &Path, token: &Zeroizing<String>, user: &User) -> Result<(), String> {
     let argv = [OsString::from("/proc/self/exe"), OsString::from(COMMAND), path.into()];
     let done =
-        child::run(Job { argv: &argv, env: Default::default(), stdin: Some(token), user: Some(user), time: TIME });
+        child::run(ChildJob { argv: &argv, env: Default::default(), stdin: Some(token), user: Some(user), time: TIME });
     done.await.map_err(|error| format!("{} not written: {error}", path.display()))
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
-use crate::runner::child::{self, Job};
+use crate::runner::child::{self, ChildJob};
 use crate::system::environment;
 use crate::system::trust;
 use crate::system::users::User;
@@ -40,7 +40,7 @@ pub async fn log_in(token: &Zeroizing<String>, host: &str, user: &User) -> Resul
     } else {
         argv.extend(["--hostname", host].map(OsString::from));
     }
-    child::run(Job { argv: &argv, env, stdin: Some(token), user: Some(user), time: TIME }).await
+    child::run(ChildJob { argv: &argv, env, stdin: Some(token), user: Some(user), time: TIME }).await
 }
 
 #[must_use]

@@ -18,7 +18,7 @@ use molecule_protocol::origin::Scheme;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
-use crate::config::Scope;
+use crate::config::CredentialScope;
 use crate::system::environment;
 use crate::system::users::User;
 
@@ -30,7 +30,7 @@ pub const TOKEN_FILE: &str = ".gh_token";
 ///
 /// # Errors
 /// All that failed, a line each.
-pub fn log_in_here(token: &Zeroizing<String>, host: &str, user: &User) -> Result<(), String> {
+pub fn deliver_in_process(token: &Zeroizing<String>, host: &str, user: &User) -> Result<(), String> {
     let home = user.home.clone().ok_or_else(|| format!("user {} has no home folder", user.name))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let written = file::write(&home.join(TOKEN_FILE), token.as_bytes());
@@ -43,7 +43,7 @@ pub fn log_in_here(token: &Zeroizing<String>, host: &str, user: &User) -> Result
 /// The host that gh is logged in to: the first origin of the credential.
 fn host(config: &Config) -> Option<String> {
     let credential = config.credential(&config.sinks.credential)?;
-    let Scope::Patterns(origins) = &credential.scope else { return None };
+    let CredentialScope::Patterns(origins) = &credential.scope else { return None };
     let origin = origins.iter().find(|o| !o.wildcard && o.scheme == Scheme::Https)?;
     Some(origin.to_string())
 }

@@ -17,8 +17,10 @@ use zeroize::Zeroizing;
 
 use crate::config::Config;
 use crate::config::SourceConfig;
-use crate::errands::wire::{self, Errand, Happened, Lines, Printed, Report, Request, Trouble};
-use crate::runner::child::{self, Job};
+use crate::errands::wire::{
+    self, CommandOutput, HookEvent, LineReader, ReplyLine, RequestLine, RunnerError, RunnerRequest,
+};
+use crate::runner::child::{self, ChildJob};
 use crate::runner::file;
 use crate::runner::gh;
 use crate::runner::host;
@@ -53,13 +55,13 @@ pub async fn serve(config: Config, reread: Reread) -> io::Result<()> {
         sinks: AsyncMutex::new(()),
         tokens: AtomicU64::new(0),
     });
-    let mut lines = Lines::new(read);
+    let mut lines = LineReader::new(read);
     // Dropped with all that runs as soon as the daemon is gone.
     let mut running = JoinSet::new();
-    while let Some(Request { id, errand }) = lines.next().await {
+    while let Some(RequestLine { id, errand }) = lines.next().await {
         while running.try_join_next().is_some() {}
-        if let Errand::Reload = errand {
-            let result = reread().map(|config| runner.replace(config)).map_err(Trouble::new);
+        if let RunnerRequest::Reload = errand {
+            let result = reread().map(|config| runner.replace(config)).map_err(RunnerError::new);
             report(&write, id, result.map(|()| None)).await;
             continue;
         }
@@ -72,9 +74,9 @@ pub async fn serve(config: Config, reread: Reread) -> io::Result<()> {
     Ok(())
 }
 
-async fn report(write: &AsyncMutex<OwnedWriteHalf>, id: u64, result: Result<Option<Printed>, Trouble>) {
+async fn report(write: &AsyncMutex<OwnedWriteHalf>, id: u64, result: Result<Option<CommandOutput>, RunnerError>) {
     // If the daemon is gone, so are we in a moment.
-    let _ = wire::send(&mut *write.lock().await, &Report { id, result }).await;
+    let _ = wire::send(&mut *write.lock().await, &ReplyLine { id, result }).await;
 }
 
 impl Runner {
@@ -82,13 +84,13 @@ impl Runner {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
-    async fn run(&self, errand: Errand) -> Result<Option<Printed>, Trouble> {
+    async fn run(&self, errand: RunnerRequest) -> Result<Option<CommandOutput>, RunnerError> {
         let config = Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner));
         match errand {
-            Errand::Sink { token } => self.sink(&config, &token).await.map(|()| None).map_err(Trouble::new),
-            Errand::Hook(happened) => hook(&config, &happened).await.map(|()| None).map_err(Trouble::new),
-            Errand::Fetch { credential } => fetch(&config, &credential).await.map(Some),
-            Errand::Reload => Ok(None),
+            RunnerRequest::Sink { token } => self.sink(&config, &token).await.map(|()| None).map_err(RunnerError::new),
+            RunnerRequest::Hook(happened) => hook(&config, &happened).await.map(|()| None).map_err(RunnerError::new),
+            RunnerRequest::Fetch { credential } => fetch(&config, &credential).await.map(Some),
+            RunnerRequest::Reload => Ok(None),
         }
     }
 
@@ -113,7 +115,7 @@ impl Runner {
     }
 }
 
-async fn hook(config: &Config, happened: &Happened) -> Result<(), String> {
+async fn hook(config: &Config, happened: &HookEvent) -> Result<(), String> {
     let hook = if happened.class.is_some() { &config.hooks.on_failure } else { &config.hooks.on_refresh };
     let Some(argv) = hook else { return Ok(()) };
     let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
@@ -122,17 +124,17 @@ async fn hook(config: &Config, happened: &Happened) -> Result<(), String> {
     env.insert("MOLECULE_CREDENTIAL".into(), happened.credential.clone());
     env.insert("MOLECULE_OUTCOME".into(), happened.outcome.clone());
     env.insert("MOLECULE_CLASS".into(), happened.class.clone().unwrap_or_default());
-    child::run(Job { argv: &argv, env, stdin: None, user: None, time: HOOK }).await
+    child::run(ChildJob { argv: &argv, env, stdin: None, user: None, time: HOOK }).await
 }
 
-async fn fetch(config: &Config, name: &str) -> Result<Printed, Trouble> {
-    let credential = config.credential(name).ok_or_else(|| Trouble::new("there is no such credential"))?;
+async fn fetch(config: &Config, name: &str) -> Result<CommandOutput, RunnerError> {
+    let credential = config.credential(name).ok_or_else(|| RunnerError::new("there is no such credential"))?;
     let SourceConfig::Command { argv, env } = &credential.source else {
-        return Err(Trouble::new("its source is no command"));
+        return Err(RunnerError::new("its source is no command"));
     };
-    source::Command::new(argv.clone(), env.clone(), credential.policy.attempt_timeout)
+    source::CommandSource::new(argv.clone(), env.clone(), credential.policy.attempt_timeout)
         .print()
         .await
-        .map(Printed)
-        .map_err(|failure| Trouble { class: failure.class.name().into(), message: failure.message })
+        .map(CommandOutput)
+        .map_err(|failure| RunnerError { class: failure.class.name().into(), message: failure.message })
 }

@@ -11,30 +11,30 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::note::{self, MAX_NOTE};
-use crate::credential::lease::{Class, Failure, Fresh, Provenance};
-use crate::errands::Errand;
-use crate::errands::Errands;
+use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
+use crate::errands::RunnerClient;
+use crate::errands::RunnerRequest;
 use crate::system::clock;
-use crate::system::program::{self, Group};
+use crate::system::program::{self, ProcessGroup};
 use crate::system::secret_buffer::SecretBuffer;
-use crate::system::text::outside;
+use crate::system::text::untrusted;
 
-pub struct Command {
+pub struct CommandSource {
     argv: Vec<String>,
     env: BTreeMap<String, String>,
     timeout: Duration,
     /// Who runs it in our place, and under what name it is known there.
-    by: Option<(Errands, Arc<str>)>,
+    by: Option<(RunnerClient, Arc<str>)>,
 }
 
 /// What a command did.
-struct Outcome {
+struct CommandEnd {
     status: ExitStatus,
     stdout: SecretBuffer,
     stderr: Vec<u8>,
 }
 
-impl Command {
+impl CommandSource {
     /// Runs `argv` with `env` for its whole environment, but for folders of
     /// other users: the daemon's own holds credentials.
     #[must_use]
@@ -45,7 +45,7 @@ impl Command {
     /// The same, run by the helper process, which finds it in the
     /// configuration under this credential's name.
     #[must_use]
-    pub fn by(self, errands: Errands, credential: Arc<str>) -> Self {
+    pub fn by(self, errands: RunnerClient, credential: Arc<str>) -> Self {
         Self { by: Some((errands, credential)), ..self }
     }
 
@@ -57,11 +57,11 @@ impl Command {
             Some((errands, credential)) => errand(errands, credential).await?,
         };
         let place = format!("what {} printed", self.name());
-        note::parse(printed.as_bytes(), &place, clock::now(), Provenance::Command)
+        note::parse(printed.as_bytes(), &place, clock::now(), SourceKind::Command)
     }
 
     fn name(&self) -> String {
-        format!("command {}", outside(self.argv.first().map_or("", |n| n)))
+        format!("command {}", untrusted(self.argv.first().map_or("", |n| n)))
     }
 
     /// Runs it here.
@@ -77,7 +77,7 @@ impl Command {
             let stderr = String::from_utf8_lossy(&outcome.stderr);
             return Err(Failure::new(
                 Class::Body,
-                format!("{name} failed ({}) and said: {}", outcome.status, outside(stderr.trim())),
+                format!("{name} failed ({}) and said: {}", outcome.status, untrusted(stderr.trim())),
             ));
         }
         if outcome.stdout.len() > MAX_NOTE {
@@ -91,7 +91,7 @@ impl Command {
 
     /// The one place that starts a process. Whenever this future ends, so does
     /// the process, with all that it started.
-    async fn run(&self, name: &str) -> Result<Outcome, Failure> {
+    async fn run(&self, name: &str) -> Result<CommandEnd, Failure> {
         let failed = |what: String| Failure::new(Class::Config, format!("{name} {what}"));
         let (program, args) =
             self.argv.split_first().ok_or_else(|| Failure::new(Class::Config, "the command is empty"))?;
@@ -102,17 +102,17 @@ impl Command {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| failed(program::not_started(program, &e)))?;
-        let _group = Group::led_by(&child);
+        let _group = ProcessGroup::led_by(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr) = tokio::join!(read_capped(stdout), read_capped(stderr));
         let status = child.wait().await.map_err(|e| failed(format!("was lost: {e}")))?;
-        Ok(Outcome { status, stdout, stderr: stderr.to_vec() })
+        Ok(CommandEnd { status, stdout, stderr: stderr.to_vec() })
     }
 }
 
-async fn errand(errands: &Errands, credential: &str) -> Result<Zeroizing<String>, Failure> {
+async fn errand(errands: &RunnerClient, credential: &str) -> Result<Zeroizing<String>, Failure> {
     let class = |name: &str| [Class::Timeout, Class::Body].into_iter().find(|c| c.name() == name);
-    match errands.run(Errand::Fetch { credential: credential.to_owned() }).await {
+    match errands.run(RunnerRequest::Fetch { credential: credential.to_owned() }).await {
         Ok(printed) => Ok(printed.map(|p| p.0).unwrap_or_default()),
         Err(trouble) => Err(Failure::new(class(&trouble.class).unwrap_or(Class::Config), trouble.message)),
     }
@@ -135,7 +135,7 @@ mod tests {
     async fn sh(script: &str, timeout: Duration) -> Result<Fresh, Failure> {
         let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
         let env = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
-        Command::new(argv, env, timeout).fetch().await
+        CommandSource::new(argv, env, timeout).fetch().await
     }
 
     const LONG: Duration = Duration::from_secs(30);
@@ -144,7 +144,7 @@ mod tests {
     async fn its_first_line_is_the_credential() {
         let fresh = sh("echo ghs_a", LONG).await.unwrap();
         assert_eq!(fresh.secret.expose(), "ghs_a");
-        assert_eq!(fresh.origin, Provenance::Command);
+        assert_eq!(fresh.source, SourceKind::Command);
     }
 
     #[tokio::test]
@@ -200,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_program_is_a_fault_of_the_configuration() {
-        let command = Command::new(vec!["/nowhere".into()], BTreeMap::new(), LONG);
+        let command = CommandSource::new(vec!["/nowhere".into()], BTreeMap::new(), LONG);
         assert_eq!(command.fetch().await.unwrap_err().class, Class::Config);
     }
 }

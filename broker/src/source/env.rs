@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use crate::credential::lease::{Class, Failure, Fresh, Provenance};
+use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
 use crate::credential::secret::Secret;
 use crate::system::clock;
 use crate::system::time::{Boot, Deadline, Moment};
@@ -51,7 +51,7 @@ impl Env {
                 "the provision-time token is dead: the container started more than 60 min ago",
             ));
         }
-        Ok(Fresh { username: None, secret: self.token.clone(), deadline: Some(deadline), origin: Provenance::Env })
+        Ok(Fresh { username: None, secret: self.token.clone(), deadline: Some(deadline), source: SourceKind::Env })
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 
 use super::note;
-use crate::credential::lease::{Class, Failure, Fresh, Provenance};
+use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
 use crate::system::bounded_file;
 use crate::system::clock;
 use crate::system::trust;
@@ -48,7 +48,7 @@ impl File {
         // What was read may since lie elsewhere; who could have led there is
         // still one of those on the way.
         trust::folders(&self.path, geteuid()).map_err(config)?;
-        note::parse(&content, &place, clock::now(), Provenance::File)
+        note::parse(&content, &place, clock::now(), SourceKind::File)
     }
 }
 

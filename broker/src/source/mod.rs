@@ -10,27 +10,24 @@ mod env;
 mod expiry;
 mod file;
 mod note;
-mod persona;
+pub mod persona;
 pub mod platform;
 mod watch;
 
 use std::path::Path;
 
-pub use command::Command;
+pub use command::CommandSource;
 pub use env::Env;
 pub use file::File;
-pub use persona::Persona;
 pub use platform::Platform;
 pub use watch::Watch;
 
-use crate::credential::lease::{Failure, Fresh, Provenance};
+use crate::credential::lease::{Failure, Fresh, SourceKind};
 
 pub enum Source {
     Platform(Box<Platform>),
-    Env(Env),
-    Persona(Persona),
     File(File),
-    Command(Command),
+    Command(CommandSource),
 }
 
 impl Source {
@@ -41,21 +38,17 @@ impl Source {
     pub async fn fetch(&self) -> Result<Fresh, Failure> {
         match self {
             Self::Platform(platform) => platform.fetch().await,
-            Self::Env(env) => env.fetch(),
-            Self::Persona(persona) => Ok(persona.fetch()),
             Self::File(file) => file.fetch(),
             Self::Command(command) => command.fetch().await,
         }
     }
 
     #[must_use]
-    pub fn origin(&self) -> Provenance {
+    pub fn kind(&self) -> SourceKind {
         match self {
-            Self::Platform(_) => Provenance::Platform,
-            Self::Env(_) => Provenance::Env,
-            Self::Persona(_) => Provenance::Persona,
-            Self::File(_) => Provenance::File,
-            Self::Command(_) => Provenance::Command,
+            Self::Platform(_) => SourceKind::Platform,
+            Self::File(_) => SourceKind::File,
+            Self::Command(_) => SourceKind::Command,
         }
     }
 
@@ -65,7 +58,7 @@ impl Source {
         match self {
             Self::Platform(platform) => Some(platform.bearer_path()),
             Self::File(file) => Some(file.path()),
-            Self::Env(_) | Self::Persona(_) | Self::Command(_) => None,
+            Self::Command(_) => None,
         }
     }
 }

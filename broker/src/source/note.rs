@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::expiry;
-use crate::credential::lease::{Class, Failure, Fresh, Provenance};
+use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
 use crate::credential::secret::Secret;
 use crate::system::time::{Deadline, Moment};
 
@@ -23,7 +23,7 @@ struct Json<'a> {
 
 /// Reads a note. What begins with `{` is taken for JSON alone: half a JSON
 /// text, torn by its writer, must not be served as somebody's password.
-pub(super) fn parse(note: &[u8], place: &str, now: Moment, origin: Provenance) -> Result<Fresh, Failure> {
+pub(super) fn parse(note: &[u8], place: &str, now: Moment, source: SourceKind) -> Result<Fresh, Failure> {
     let body = |what: String| Failure::new(Class::Body, format!("{place} {what}"));
     let text = std::str::from_utf8(note).map_err(|_| body("holds bytes that are no UTF-8 text".to_owned()))?.trim();
     let (value, expires_at) = if text.starts_with('{') {
@@ -53,7 +53,7 @@ pub(super) fn parse(note: &[u8], place: &str, now: Moment, origin: Provenance) -
         }
         Some(Some(end)) => Some(until(end, now)),
     };
-    Ok(Fresh { username: None, secret, deadline, origin })
+    Ok(Fresh { username: None, secret, deadline, source })
 }
 
 fn until(end: Duration, now: Moment) -> Deadline {
@@ -67,7 +67,7 @@ mod tests {
     const NOW: Moment = Moment { boot: Duration::from_secs(100), wall: Duration::from_secs(1_776_466_200 - 600) };
 
     fn read(note: &str) -> Result<Fresh, Failure> {
-        parse(note.as_bytes(), "note", NOW, Provenance::File)
+        parse(note.as_bytes(), "note", NOW, SourceKind::File)
     }
 
     #[test]

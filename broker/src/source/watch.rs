@@ -34,7 +34,7 @@ const FOLDER_GONE: AddWatchFlags = AddWatchFlags::IN_DELETE_SELF
 pub struct Watch {
     path: PathBuf,
     seen: Option<Fingerprint>,
-    folder: Option<AsyncFd<Folder>>,
+    folder: Option<AsyncFd<WatchedFolder>>,
     /// Whether the log knows that it can't be watched.
     complained: bool,
 }
@@ -110,7 +110,7 @@ impl Watch {
     }
 
     fn arm(&mut self) {
-        self.folder = match Folder::of(&self.path) {
+        self.folder = match WatchedFolder::of(&self.path) {
             Ok(folder) => {
                 self.complained = false;
                 Some(folder)
@@ -144,9 +144,9 @@ impl Fingerprint {
     }
 }
 
-struct Folder(Inotify);
+struct WatchedFolder(Inotify);
 
-impl Folder {
+impl WatchedFolder {
     fn of(file: &Path) -> Result<AsyncFd<Self>, Errno> {
         let folder = match file.parent() {
             Some(parent) if parent.as_os_str() != OsStr::new("") => parent,
@@ -159,7 +159,7 @@ impl Folder {
     }
 }
 
-impl AsRawFd for Folder {
+impl AsRawFd for WatchedFolder {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_fd().as_raw_fd()
     }

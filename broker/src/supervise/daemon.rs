@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 
 use super::FAILED;
 use super::exec_stage;
-use super::notify_receiver::Inbox;
+use super::notify_receiver::NotifyReceiver;
 use super::watchdog::{PERIOD, Watchdog};
 use crate::daemon::service_manager::{NOTIFY, SOCKET};
 use crate::system::clock;
@@ -27,7 +27,7 @@ const FIRST: i32 = 3;
 
 pub struct Daemon {
     pub pid: Pid,
-    pub inbox: Inbox,
+    pub notifications: NotifyReceiver,
     pub ready_since: Option<Duration>,
     pub watchdog: Watchdog,
     /// The watchdog had it killed.
@@ -35,7 +35,7 @@ pub struct Daemon {
 }
 
 /// What every daemon is started with.
-pub struct Hand<'h> {
+pub struct DaemonSpawn<'h> {
     pub arguments: &'h [OsString],
     pub user: &'h str,
     pub listener: &'h UnixListener,
@@ -44,20 +44,20 @@ pub struct Hand<'h> {
 }
 
 impl Daemon {
-    pub fn start(hand: Hand<'_>) -> io::Result<Self> {
-        let (inbox, notify) = Inbox::open()?;
+    pub fn start(spawn: DaemonSpawn<'_>) -> io::Result<Self> {
+        let (notifications, notify) = NotifyReceiver::open()?;
         let mut names = vec![SOCKET.to_owned(), NOTIFY.to_owned()];
-        let mut descriptors = vec![OwnedFd::from(hand.listener.try_clone()?), notify.into()];
-        for (name, memory) in hand.leases {
+        let mut descriptors = vec![OwnedFd::from(spawn.listener.try_clone()?), notify.into()];
+        for (name, memory) in spawn.leases {
             names.push(name);
             descriptors.push(memory);
         }
         let count = descriptors.len();
         let numbered = descriptors.into_iter().zip(FIRST..);
         let mappings = numbered.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd }).collect();
-        let mut command = exec_stage::daemon(hand.user, FIRST as usize + count - 1);
-        command.arg("serve").args(hand.arguments);
-        command.args(["--restarts", &hand.restarts.to_string(), "--supervisor", &std::process::id().to_string()]);
+        let mut command = exec_stage::daemon(spawn.user, FIRST as usize + count - 1);
+        command.arg("serve").args(spawn.arguments);
+        command.args(["--restarts", &spawn.restarts.to_string(), "--supervisor", &std::process::id().to_string()]);
         command
             .env("LISTEN_FDS", count.to_string())
             .env("LISTEN_FDNAMES", names.join(":"))
@@ -65,14 +65,14 @@ impl Daemon {
             .env_remove("NOTIFY_SOCKET")
             .env("WATCHDOG_USEC", PERIOD.as_micros().to_string())
             .stdin(Stdio::null())
-            .stderr(a_log_of_its_own())
+            .stderr(reopen_stderr())
             // The terminal's signals are for the command.
             .process_group(0)
             .fd_mappings(mappings)
             .map_err(io::Error::other)?;
         let child = command.spawn()?;
         let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-        Ok(Self { pid, inbox, ready_since: None, watchdog: Watchdog::start(clock::awake()), condemned: false })
+        Ok(Self { pid, notifications, ready_since: None, watchdog: Watchdog::start(clock::awake()), condemned: false })
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -88,7 +88,7 @@ impl Daemon {
 /// A plain file never blocks, and those who share its description share the
 /// offset that they write at: by one of its own the daemon's lines and theirs
 /// would overwrite each other.
-fn a_log_of_its_own() -> Stdio {
+fn reopen_stderr() -> Stdio {
     const LOG: &str = "/proc/self/fd/2";
     if fs::metadata(LOG).is_ok_and(|log| log.is_file()) {
         return Stdio::inherit();
@@ -98,16 +98,16 @@ fn a_log_of_its_own() -> Stdio {
 }
 
 /// As shells have it.
-pub fn by_signal(signal: Signal) -> u8 {
-    by_number(signal as i32)
+pub fn signal_status(signal: Signal) -> u8 {
+    signal_number_status(signal as i32)
 }
 
-pub fn by_number(signal: i32) -> u8 {
+pub fn signal_number_status(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(FAILED)
 }
 
 /// What a daemon's end says, for whoever reads the log.
-pub fn meaning(status: u8, condemned: bool) -> String {
+pub fn describe_exit(status: u8, condemned: bool) -> String {
     let signal = status.checked_sub(128).and_then(|number| Signal::try_from(i32::from(number)).ok());
     match (status, signal) {
         (0, _) => "somebody told it to stop".into(),
@@ -135,7 +135,7 @@ mod tests {
             (143, false, "SIGTERM"),
             (255, false, "see its lines above"),
         ] {
-            assert!(meaning(status, condemned).contains(told), "{status}: {}", meaning(status, condemned));
+            assert!(describe_exit(status, condemned).contains(told), "{status}: {}", describe_exit(status, condemned));
         }
     }
 }

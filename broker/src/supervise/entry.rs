@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use nix::unistd::geteuid;
 
-use super::exec_stage::{self, COMMAND, DAEMON, Failed, ourselves};
+use super::exec_stage::{self, COMMAND, DAEMON, StageError, this_program};
 use super::{FAILED, Supervisor};
-use crate::system::exit::Fault;
+use crate::system::exit::ExitError;
 use crate::system::harden;
 use crate::system::users;
 
@@ -20,21 +20,21 @@ const SUPERVISE: &str = "@supervise";
 ///
 /// # Errors
 /// The user can't be taken on, or this program can't be started again.
-pub fn begin(daemon: &[OsString], user: Option<&str>, command: &[OsString]) -> Result<ExitCode, String> {
+pub fn become_supervisor(daemon: &[OsString], user: Option<&str>, command: &[OsString]) -> Result<ExitCode, String> {
     if let Some(name) = user {
         let user = users::user(name).map_err(|error| format!("--user: {error}"))?;
         if user.uid != geteuid() && !geteuid().is_root() {
             return Err(format!("--user {name}: only root can start a command as another user"));
         }
     }
-    let mut again = ourselves(SUPERVISE);
+    let mut again = this_program(SUPERVISE);
     again.arg(user.unwrap_or_default()).arg(daemon.len().to_string()).args(daemon).args(command);
     Err(format!("can't start the supervisor: {}", again.exec()))
 }
 
 /// One of these programs, if the arguments ask for one.
 #[must_use]
-pub fn stage(args: &[OsString]) -> Option<Result<ExitCode, Fault>> {
+pub fn run_stage(args: &[OsString]) -> Option<Result<ExitCode, ExitError>> {
     let (word, rest) = args.get(1..)?.split_first()?;
     let done = match word.to_str()? {
         SUPERVISE => supervise(rest),
@@ -42,10 +42,10 @@ pub fn stage(args: &[OsString]) -> Option<Result<ExitCode, Fault>> {
         COMMAND => exec_stage::become_command(rest),
         _ => return None,
     };
-    Some(done.map_err(|(status, message)| Fault::new(status, message)))
+    Some(done.map_err(|(status, message)| ExitError::new(status, message)))
 }
 
-fn supervise(args: &[OsString]) -> Result<ExitCode, Failed> {
+fn supervise(args: &[OsString]) -> Result<ExitCode, StageError> {
     let malformed = || (FAILED, "this command is for molecule-broker itself".to_owned());
     let [user, count, rest @ ..] = args else { return Err(malformed()) };
     let count = count.to_str().and_then(|count| count.parse().ok()).ok_or_else(malformed)?;

@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 use nix::sys::signal::SigSet;
 use nix::unistd::{Uid, geteuid, getpgrp, initgroups, setgid, setgroups, setuid, tcsetpgrp};
 
-use super::{FAILED, NAME, OURSELVES};
+use super::{FAILED, NAME, THIS_PROGRAM};
 use crate::system::inherited_fds;
 use crate::system::users::{self, User};
 
@@ -28,27 +28,27 @@ const NOT_FOUND: u8 = 127;
 /// The child that becomes a daemon as this user. `last` is the last descriptor
 /// it gets.
 pub(super) fn daemon(user: &str, last: usize) -> Command {
-    let mut command = ourselves(DAEMON);
+    let mut command = this_program(DAEMON);
     command.arg(user).arg(last.to_string());
     command
 }
 
 /// The child that becomes a command as this user.
 pub(super) fn command(user: &str, argv: &[OsString]) -> Command {
-    let mut command = ourselves(COMMAND);
+    let mut command = this_program(COMMAND);
     command.arg(user).args(argv);
     command
 }
 
-pub(super) fn ourselves(word: &str) -> Command {
-    let mut command = Command::new(OURSELVES);
+pub(super) fn this_program(word: &str) -> Command {
+    let mut command = Command::new(THIS_PROGRAM);
     command.arg0(NAME).arg(word);
     command
 }
 
-pub(super) type Failed = (u8, String);
+pub(super) type StageError = (u8, String);
 
-pub(super) fn become_daemon(args: &[OsString]) -> Result<ExitCode, Failed> {
+pub(super) fn become_daemon(args: &[OsString]) -> Result<ExitCode, StageError> {
     let failed = |error: String| (FAILED, format!("the daemon can't be started: {error}"));
     let [user, last, arguments @ ..] = args else { return Err(failed("arguments are missing".into())) };
     let last = last.to_str().and_then(|last| last.parse().ok()).ok_or_else(|| failed("a number is missing".into()))?;
@@ -56,12 +56,12 @@ pub(super) fn become_daemon(args: &[OsString]) -> Result<ExitCode, Failed> {
     inherited_fds::close_above(last);
     let _ = SigSet::empty().thread_set_mask();
     let pid = std::process::id().to_string();
-    let mut serve = Command::new(OURSELVES);
+    let mut serve = Command::new(THIS_PROGRAM);
     serve.arg0(NAME).args(arguments).env("LISTEN_PID", &pid).env("WATCHDOG_PID", &pid);
     Err(failed(serve.exec().to_string()))
 }
 
-pub(super) fn become_command(args: &[OsString]) -> Result<ExitCode, Failed> {
+pub(super) fn become_command(args: &[OsString]) -> Result<ExitCode, StageError> {
     let [user, program, arguments @ ..] = args else { return Err((FAILED, "the command is missing".into())) };
     let user = become_user(user).map_err(|error| (FAILED, format!("can't run the command: {error}")))?;
     let mut command = Command::new(program);
@@ -91,7 +91,7 @@ fn become_user(name: &OsStr) -> Result<Option<User>, String> {
     }
     let user = users::user(name).map_err(|error| error.to_string())?;
     if user.uid != geteuid() {
-        take_on(&user).map_err(|error| format!("it can't be {name}: {error}"))?;
+        switch_user(&user).map_err(|error| format!("it can't be {name}: {error}"))?;
     }
     Ok(Some(user))
 }
@@ -100,7 +100,7 @@ fn become_user(name: &OsStr) -> Result<Option<User>, String> {
 ///
 /// # Errors
 /// This process isn't root.
-pub(super) fn take_on(user: &User) -> io::Result<()> {
+pub(super) fn switch_user(user: &User) -> io::Result<()> {
     match CString::new(user.name.as_str()) {
         Ok(name) if user.home.is_some() => initgroups(&name, user.gid)?,
         _ => setgroups(&[user.gid])?,

@@ -13,10 +13,10 @@ use crate::daemon::service_manager::LEASE;
 const MOST: usize = 8;
 
 #[derive(Default)]
-pub struct KeptLeases(Vec<(String, File)>);
+pub struct FdStore(Vec<(String, File)>);
 
-impl KeptLeases {
-    pub fn keep(&mut self, name: String, memory: File) {
+impl FdStore {
+    pub fn insert(&mut self, name: String, memory: File) {
         let plain = name.len() <= 64 && name.strip_prefix(LEASE).is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
         // In this order: other files could take their time to tell their size.
         let small = || memory.metadata().is_ok_and(|m| m.len() <= MAX_BYTES as u64);
@@ -24,14 +24,14 @@ impl KeptLeases {
             log::warn("the daemon gave a lease memory that is not sealed, too big or oddly named; it isn't kept");
             return;
         }
-        self.forget(&name);
+        self.remove(&name);
         if self.0.len() == MOST {
             self.0.remove(0);
         }
         self.0.push((name, memory));
     }
 
-    pub fn forget(&mut self, name: &str) {
+    pub fn remove(&mut self, name: &str) {
         self.0.retain(|(kept, _)| kept != name);
     }
 
@@ -50,25 +50,25 @@ mod tests {
         File::from(seal(b"x").unwrap())
     }
 
-    fn names(kept: &KeptLeases) -> Vec<String> {
+    fn names(kept: &FdStore) -> Vec<String> {
         kept.copies().into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]
-    fn h50_only_sealed_memory_with_a_leases_name_is_kept() {
-        let mut kept = KeptLeases::default();
-        kept.keep("lease-1".into(), tempfile::tempfile().unwrap());
-        kept.keep("socket".into(), memory());
-        kept.keep("lease-1:socket".into(), memory());
+    fn rule50_only_sealed_memory_with_a_leases_name_is_kept() {
+        let mut kept = FdStore::default();
+        kept.insert("lease-1".into(), tempfile::tempfile().unwrap());
+        kept.insert("socket".into(), memory());
+        kept.insert("lease-1:socket".into(), memory());
         assert!(names(&kept).is_empty());
-        kept.keep("lease-1".into(), memory());
+        kept.insert("lease-1".into(), memory());
         assert_eq!(names(&kept), ["lease-1"]);
     }
 
     #[test]
     fn it_never_holds_more_than_a_few() {
-        let mut kept = KeptLeases::default();
-        (0..100).for_each(|n| kept.keep(format!("lease-{n}"), memory()));
+        let mut kept = FdStore::default();
+        (0..100).for_each(|n| kept.insert(format!("lease-{n}"), memory()));
         assert_eq!(names(&kept).len(), MOST);
         assert_eq!(names(&kept).last().unwrap(), "lease-99");
     }

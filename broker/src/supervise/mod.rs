@@ -3,7 +3,7 @@
 //! buries orphans. Small on purpose: it must outlive everything, so it reads
 //! no configuration, no token and no message but short ones of its own child.
 //!
-//! - [`begin`]: leaves the command line behind and becomes [`Supervisor`],
+//! - [`become_supervisor`]: leaves the command line behind and becomes [`Supervisor`],
 //!   one loop around poll(2)
 //! - [`plan`]: what it has to know of the configuration, told by a child
 //! - [`daemon`]: one daemon's life; [`restart_backoff`]: when the next one starts
@@ -25,8 +25,8 @@ mod run;
 mod signals;
 mod watchdog;
 
-pub use entry::{begin, stage};
-pub use plan::Plan;
+pub use entry::{become_supervisor, run_stage};
+pub use plan::LaunchPlan;
 pub use run::Supervisor;
 
 /// supervise's own failure, as docker-run(1) has it.
@@ -34,7 +34,7 @@ pub const FAILED: u8 = 125;
 
 /// How this very program is started again: under this name the kernel finds
 /// it even if its file was replaced or removed meanwhile.
-const OURSELVES: &str = "/proc/self/exe";
+const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// Its name for people.
 const NAME: &str = "molecule-broker";

@@ -19,18 +19,18 @@ const LONGEST: usize = 4096;
 /// The most that the kernel lets one message carry (unix(7), `SCM_MAX_FD`).
 const MOST: usize = 253;
 
-pub struct Inbox(UnixDatagram);
+pub struct NotifyReceiver(UnixDatagram);
 
 /// What a daemon said.
 #[derive(Debug, Default)]
-pub struct Letter {
+pub struct NotifyMessage {
     pub ready: bool,
     pub alive: bool,
     pub keep: Option<(String, File)>,
     pub forget: Option<String>,
 }
 
-impl Inbox {
+impl NotifyReceiver {
     /// With the end that the daemon gets.
     pub fn open() -> io::Result<(Self, UnixDatagram)> {
         let (ours, theirs) = UnixDatagram::pair()?;
@@ -38,7 +38,7 @@ impl Inbox {
     }
 
     /// The next message, if there is one.
-    pub fn next(&self) -> Option<Letter> {
+    pub fn next(&self) -> Option<NotifyMessage> {
         let mut bytes = [0; LONGEST];
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST))];
         // Whatever comes has an owner in here, and is closed if nobody takes
@@ -54,27 +54,27 @@ impl Inbox {
         }
         Some(
             std::str::from_utf8(&bytes[..read.bytes])
-                .map_or_else(|_| Letter::default(), |t| Letter::read(t, descriptors)),
+                .map_or_else(|_| NotifyMessage::default(), |t| NotifyMessage::read(t, descriptors)),
         )
     }
 }
 
-impl Letter {
+impl NotifyMessage {
     fn read(text: &str, descriptors: Vec<OwnedFd>) -> Self {
         let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         let name = value("FDNAME").map(str::to_owned);
-        let mut letter =
+        let mut message =
             Self { ready: value("READY") == Some("1"), alive: value("WATCHDOG") == Some("1"), ..Self::default() };
         if value("FDSTORE") == Some("1") {
-            letter.keep = name.zip(descriptors.into_iter().next().map(File::from));
+            message.keep = name.zip(descriptors.into_iter().next().map(File::from));
         } else if value("FDSTOREREMOVE") == Some("1") {
-            letter.forget = name;
+            message.forget = name;
         }
-        letter
+        message
     }
 }
 
-impl AsFd for Inbox {
+impl AsFd for NotifyReceiver {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -97,24 +97,24 @@ mod tests {
     /// A pipe tells by its end whether anybody still holds a copy.
     #[test]
     fn every_descriptor_that_isnt_kept_is_closed_however_many_come() {
-        let (inbox, daemon) = Inbox::open().unwrap();
+        let (receiver, daemon) = NotifyReceiver::open().unwrap();
         for (count, text) in [(9, "READY=1"), (MOST, "READY=1"), (MOST, "\u{0}"), (MOST, "FDSTORE=1")] {
             let (reader, writer) = io::pipe().unwrap();
             write(&daemon, text, &vec![writer.as_raw_fd(); count]);
             drop(writer);
-            assert_eq!(inbox.next().unwrap().ready, text == "READY=1");
+            assert_eq!(receiver.next().unwrap().ready, text == "READY=1");
             let mut end = [nix::poll::PollFd::new(reader.as_fd(), nix::poll::PollFlags::empty())];
             assert_eq!(nix::poll::poll(&mut end, 0_u8), Ok(1), "{count} with {text:?}: one is still open");
         }
-        assert!(inbox.next().is_none());
+        assert!(receiver.next().is_none());
     }
 
     #[test]
     fn of_several_descriptors_the_first_is_the_one_to_keep() {
-        let (inbox, daemon) = Inbox::open().unwrap();
+        let (receiver, daemon) = NotifyReceiver::open().unwrap();
         let file = tempfile::tempfile().unwrap();
         write(&daemon, "FDSTORE=1\nFDNAME=lease-1", &[file.as_raw_fd(), daemon.as_raw_fd()]);
-        let (name, kept) = inbox.next().unwrap().keep.unwrap();
+        let (name, kept) = receiver.next().unwrap().keep.unwrap();
         assert!(name == "lease-1" && kept.metadata().unwrap().is_file());
     }
 }

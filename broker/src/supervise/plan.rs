@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use molecule_protocol::limits::DEFAULT_SOCKET;
 use nix::unistd::{Gid, Uid, geteuid};
 
-use super::exec_stage::take_on;
+use super::exec_stage::switch_user;
 use crate::config::{Config, LogFormat};
 use crate::git_config::{GitSetting, Wiring, installed, variables};
 use crate::system::bounded_file;
@@ -20,7 +20,7 @@ use crate::system::users::{self, OVERFLOW};
 const OWN_USER: &str = "molecule-broker";
 
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct LaunchPlan {
     pub socket: SocketPlan,
     /// Whom the daemon runs as; empty for whoever the supervisor is.
     pub user: String,
@@ -37,7 +37,7 @@ pub struct CommandEnvironment {
     pub variables: Vec<(String, String)>,
 }
 
-impl Plan {
+impl LaunchPlan {
     #[must_use]
     pub fn of(config: &Config, user: String) -> Self {
         let mut command = CommandEnvironment::of(&Wiring::of(config));
@@ -73,7 +73,7 @@ impl Plan {
     }
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for LaunchPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SocketPlan { path, mode, group, make_folder } = &self.socket;
         writeln!(f, "socket={}\nmode={mode}\nuser={}", path.display(), self.user)?;
@@ -137,7 +137,7 @@ fn own_or_served(config: &Config, served: Option<&str>) -> String {
     if config.sinks.user.as_ref().is_some_and(|user| user.name != own.name) {
         return told("only the agent's own user, or root, can act for it as the sinks must".into());
     }
-    if let Err(error) = take_on(&own) {
+    if let Err(error) = switch_user(&own) {
         return told(format!("it can't be that user: {error}"));
     }
     match needed.iter().find_map(|path| Some((path, bounded_file::open(path).err()?))) {
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_read_as_it_was_written() {
-        let plan = Plan {
+        let plan = LaunchPlan {
             socket: SocketPlan {
                 path: "/run/a b/s".into(),
                 mode: 0o660,
@@ -172,13 +172,13 @@ mod tests {
                 variables: vec![("A".into(), "b=c".into()), ("EMPTY".into(), String::new())],
             },
         };
-        assert_eq!(format!("{:?}", Plan::parse(&plan.to_string()).unwrap()), format!("{plan:?}"));
+        assert_eq!(format!("{:?}", LaunchPlan::parse(&plan.to_string()).unwrap()), format!("{plan:?}"));
     }
 
     #[test]
     fn half_a_plan_is_none() {
         for text in ["", "mode=438\n", "socket=relative\nmode=438\n", "socket=/s\nmode=x\n"] {
-            assert!(Plan::parse(text).is_err(), "{text:?}");
+            assert!(LaunchPlan::parse(text).is_err(), "{text:?}");
         }
     }
 }

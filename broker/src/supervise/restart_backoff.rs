@@ -15,7 +15,7 @@ const MOST_AFTER_A_KILL: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum DaemonEnd {
     /// It was ready for so long.
     Served(Duration),
     /// A signal took it before it was.
@@ -25,25 +25,25 @@ pub enum End {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pace {
+pub struct RestartBackoff {
     /// How often it died since one ran well.
     died: u32,
     /// How often it gave up since one was ready.
     gave_up: u32,
 }
 
-impl Pace {
+impl RestartBackoff {
     /// How long to wait after this end.
-    pub fn after(&mut self, end: End) -> Duration {
-        if let End::Served(served) = end {
+    pub fn after(&mut self, end: DaemonEnd) -> Duration {
+        if let DaemonEnd::Served(served) = end {
             self.gave_up = 0;
             if served >= RAN_WELL {
                 self.died = 0;
             }
         }
         let (count, most) = match end {
-            End::GaveUp => (&mut self.gave_up, MOST),
-            End::Served(_) | End::Killed => (&mut self.died, MOST_AFTER_A_KILL),
+            DaemonEnd::GaveUp => (&mut self.gave_up, MOST),
+            DaemonEnd::Served(_) | DaemonEnd::Killed => (&mut self.died, MOST_AFTER_A_KILL),
         };
         *count = count.saturating_add(1);
         match count.checked_sub(2) {
@@ -59,8 +59,8 @@ mod tests {
 
     #[test]
     fn the_first_restart_is_immediate_and_then_pauses_grow_to_their_cap() {
-        let mut pace = Pace::default();
-        let pauses: Vec<_> = (0..40).map(|_| pace.after(End::GaveUp)).collect();
+        let mut pace = RestartBackoff::default();
+        let pauses: Vec<_> = (0..40).map(|_| pace.after(DaemonEnd::GaveUp)).collect();
         assert_eq!(pauses[0], Duration::ZERO);
         assert_eq!(pauses[1..4], [100, 200, 400].map(Duration::from_millis));
         assert!(pauses.is_sorted() && pauses[39] == MOST);
@@ -68,33 +68,33 @@ mod tests {
 
     #[test]
     fn one_that_gives_up_after_many_kills_is_back_at_once_and_is_forgiven_once_it_is_ready() {
-        let mut pace = Pace::default();
+        let mut pace = RestartBackoff::default();
         for _ in 0..20 {
-            pace.after(End::Served(Duration::from_secs(1)));
+            pace.after(DaemonEnd::Served(Duration::from_secs(1)));
         }
-        assert_eq!(pace.after(End::GaveUp), Duration::ZERO);
-        assert_eq!(pace.after(End::GaveUp), FIRST_PAUSE);
-        pace.after(End::Killed);
-        assert_eq!(pace.after(End::GaveUp), 2 * FIRST_PAUSE, "a kill says nothing of its configuration");
-        pace.after(End::Served(Duration::ZERO));
-        assert_eq!(pace.after(End::GaveUp), Duration::ZERO);
+        assert_eq!(pace.after(DaemonEnd::GaveUp), Duration::ZERO);
+        assert_eq!(pace.after(DaemonEnd::GaveUp), FIRST_PAUSE);
+        pace.after(DaemonEnd::Killed);
+        assert_eq!(pace.after(DaemonEnd::GaveUp), 2 * FIRST_PAUSE, "a kill says nothing of its configuration");
+        pace.after(DaemonEnd::Served(Duration::ZERO));
+        assert_eq!(pace.after(DaemonEnd::GaveUp), Duration::ZERO);
     }
 
     #[test]
     fn one_that_is_killed_is_back_within_a_second_however_often_it_is_killed() {
-        let mut pace = Pace::default();
+        let mut pace = RestartBackoff::default();
         for _ in 0..1000 {
-            assert!(pace.after(End::Served(Duration::ZERO)) <= Duration::from_secs(1));
-            assert!(pace.after(End::Killed) <= Duration::from_secs(1));
+            assert!(pace.after(DaemonEnd::Served(Duration::ZERO)) <= Duration::from_secs(1));
+            assert!(pace.after(DaemonEnd::Killed) <= Duration::from_secs(1));
         }
     }
 
     #[test]
     fn one_that_ran_well_is_replaced_at_once() {
-        let mut pace = Pace::default();
+        let mut pace = RestartBackoff::default();
         for _ in 0..10 {
-            pace.after(End::GaveUp);
+            pace.after(DaemonEnd::GaveUp);
         }
-        assert_eq!(pace.after(End::Served(RAN_WELL)), Duration::ZERO);
+        assert_eq!(pace.after(DaemonEnd::Served(RAN_WELL)), Duration::ZERO);
     }
 }

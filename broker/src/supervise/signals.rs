@@ -1,4 +1,4 @@
-//! Signals as something to read: all are held back and come one at a time, so
+//! SupervisorSignals as something to read: all are held back and come one at a time, so
 //! that none interrupts anything (signalfd(2)).
 
 use std::io;
@@ -25,9 +25,9 @@ const FAULTS: [Signal; 8] = [
 /// Of its terminal: held back, and meant for nobody else.
 const TERMINAL: [Signal; 2] = [Signal::SIGTTIN, Signal::SIGTTOU];
 
-pub struct Signals(SignalFd);
+pub struct SupervisorSignals(SignalFd);
 
-impl Signals {
+impl SupervisorSignals {
     pub fn hold() -> io::Result<Self> {
         let mut held = SigSet::all();
         FAULTS.iter().for_each(|signal| held.remove(*signal));
@@ -42,7 +42,7 @@ impl Signals {
     }
 }
 
-impl AsFd for Signals {
+impl AsFd for SupervisorSignals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

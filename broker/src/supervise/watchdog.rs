@@ -23,7 +23,7 @@ pub struct Watchdog {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum WatchdogVerdict {
     Wait,
     Dead,
 }
@@ -43,19 +43,19 @@ impl Watchdog {
     }
 
     /// To be asked at the deadline, after whatever has come was read.
-    pub fn judge(&mut self, now: Duration) -> Verdict {
+    pub fn judge(&mut self, now: Duration) -> WatchdogVerdict {
         if now < self.deadline {
-            return Verdict::Wait;
+            return WatchdogVerdict::Wait;
         }
         if now - self.deadline > LATE {
             *self = Self::start(now);
-            return Verdict::Wait;
+            return WatchdogVerdict::Wait;
         }
         if !self.in_grace {
             *self = Self { deadline: now + GRACE, in_grace: true };
-            return Verdict::Wait;
+            return WatchdogVerdict::Wait;
         }
-        Verdict::Dead
+        WatchdogVerdict::Dead
     }
 }
 
@@ -68,16 +68,16 @@ mod tests {
     #[test]
     fn a_silent_daemon_is_dead_within_a_minute() {
         let mut watchdog = Watchdog::start(Duration::ZERO);
-        assert_eq!(watchdog.judge(watchdog.deadline()), Verdict::Wait);
+        assert_eq!(watchdog.judge(watchdog.deadline()), WatchdogVerdict::Wait);
         let end = watchdog.deadline();
         assert!(end < 60 * S);
-        assert_eq!(watchdog.judge(end), Verdict::Dead);
+        assert_eq!(watchdog.judge(end), WatchdogVerdict::Dead);
     }
 
     #[test]
     fn a_sign_in_the_grace_begins_a_whole_period() {
         let mut watchdog = Watchdog::start(Duration::ZERO);
-        assert_eq!(watchdog.judge(PERIOD), Verdict::Wait);
+        assert_eq!(watchdog.judge(PERIOD), WatchdogVerdict::Wait);
         watchdog.sign(PERIOD + S);
         assert_eq!(watchdog.deadline(), PERIOD + S + PERIOD);
     }
@@ -87,7 +87,7 @@ mod tests {
         for paused in [2, 60, 3600, 100_000] {
             let mut watchdog = Watchdog::start(Duration::ZERO);
             let resumed = PERIOD + paused * S;
-            assert_eq!(watchdog.judge(resumed), Verdict::Wait);
+            assert_eq!(watchdog.judge(resumed), WatchdogVerdict::Wait);
             assert_eq!(watchdog.deadline(), resumed + PERIOD);
         }
     }

@@ -89,7 +89,7 @@ impl Alarm {
             instant: timer(timerfd::ClockId::CLOCK_BOOTTIME)?,
             wall_set: timer(timerfd::ClockId::CLOCK_REALTIME)?,
         };
-        alarm.watch_the_wall()?;
+        alarm.watch_wall_clock()?;
         Ok(alarm)
     }
 
@@ -114,11 +114,11 @@ impl Alarm {
     pub async fn ring(&self) -> io::Result<()> {
         tokio::select! {
             rang = take(&self.instant) => rang,
-            set = take(&self.wall_set) => set.and_then(|()| self.watch_the_wall()),
+            set = take(&self.wall_set) => set.and_then(|()| self.watch_wall_clock()),
         }
     }
 
-    fn watch_the_wall(&self) -> io::Result<()> {
+    fn watch_wall_clock(&self) -> io::Result<()> {
         let far = now().wall + Duration::from_secs(10 * 365 * 24 * 60 * 60);
         let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
         Ok(self.wall_set.get_ref().0.set(one_shot(far), flags)?)

@@ -2,12 +2,12 @@
 
 /// What ends a command before its time.
 #[derive(Debug)]
-pub struct Fault {
+pub struct ExitError {
     pub message: String,
     pub status: u8,
 }
 
-impl Fault {
+impl ExitError {
     pub fn new(status: u8, message: impl ToString) -> Self {
         Self { message: message.to_string(), status }
     }

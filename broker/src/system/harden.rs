@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 
 /// Not dumpable, which also means no core file.
-pub fn first() {
+pub fn harden_process() {
     // It can't fail with this argument, and there is nobody to tell yet.
     let _ = prctl::set_dumpable(false);
 }
@@ -27,7 +27,7 @@ pub fn no_core() {
 ///
 /// # Errors
 /// That parent is gone already.
-pub fn end_with(parent: i32) -> io::Result<()> {
+pub fn end_with_parent(parent: i32) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     if getppid() == Pid::from_raw(parent) {
         Ok(())

@@ -72,7 +72,7 @@ impl SocketPlan {
         }
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         self.check_folder(folder)?;
-        refuse_what_is_no_socket(path)?;
+        reject_non_socket(path)?;
         let lock = lock(path)?;
         clear_stale(path)?;
         let listener = self.listen()?;
@@ -156,7 +156,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn refuse_what_is_no_socket(path: &Path) -> Result<(), SocketError> {
+fn reject_non_socket(path: &Path) -> Result<(), SocketError> {
     match fs::symlink_metadata(path) {
         Ok(there) if !there.file_type().is_socket() => Err(SocketError::InTheWay { path: path.to_owned() }),
         _ => Ok(()),
@@ -184,7 +184,7 @@ fn clear_stale(path: &Path) -> Result<(), SocketError> {
     match UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            refuse_what_is_no_socket(path)?;
+            reject_non_socket(path)?;
             fs::remove_file(path).map_err(|error| SocketError::Io {
                 step: "remove the stale socket",
                 path: path.to_owned(),
@@ -291,7 +291,7 @@ mod tests {
         // A process with a umask of its own.
         let mut test = molecule_test_kit::program("sh");
         test.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(std::env::current_exe().unwrap());
-        test.args(["server::socket::tests::in_a_folder_that_is_made_here", "--exact", "--ignored"]);
+        test.args(["system::listening_socket::tests::in_a_folder_that_is_made_here", "--exact", "--ignored"]);
         let output = test.current_dir(place.0.path()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         assert_eq!(fs::metadata(place.0.path().join("made")).unwrap().mode() & 0o7777, 0o755);

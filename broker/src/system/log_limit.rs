@@ -10,12 +10,12 @@ pub const MINUTE: Duration = Duration::from_secs(60);
 
 /// What was said of one thing, and how often it went without a line since.
 #[derive(Default)]
-pub struct Quiet {
+pub struct LogLimiter {
     said: Option<Boot>,
     unlogged: u64,
 }
 
-impl Quiet {
+impl LogLimiter {
     /// Whether a line is due, since the last is at least so long ago, and how
     /// many went without one.
     pub fn due(&mut self, now: Boot, least: Duration) -> Option<u64> {

@@ -45,9 +45,9 @@ fn takes_more(stderr: impl AsFd) -> bool {
 }
 
 /// For [`tracing_subscriber`]: one write is one line.
-pub(crate) struct Log;
+pub(crate) struct NonBlockingStderr;
 
-impl Write for Log {
+impl Write for NonBlockingStderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match line(bytes) {
             Ok(()) => {

@@ -21,15 +21,15 @@ pub struct Admission {
 
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PeerVerdict {
     Admitted,
-    Refused,
+    Denied,
 }
 
 impl Admission {
-    pub fn judge(&self, uid: Uid) -> Verdict {
+    pub fn judge(&self, uid: Uid) -> PeerVerdict {
         let ours = uid.is_root() || self.own == Some(uid) && uid != OVERFLOW;
-        if ours || self.listed.contains(&uid) { Verdict::Admitted } else { Verdict::Refused }
+        if ours || self.listed.contains(&uid) { PeerVerdict::Admitted } else { PeerVerdict::Denied }
     }
 
     /// Whether this user may change how the daemon runs.
@@ -59,12 +59,12 @@ mod tests {
     #[test]
     fn rule24_only_root_the_daemons_user_and_those_listed_may_ask() {
         for (uid, verdict) in [
-            (0, Verdict::Admitted),
-            (998, Verdict::Admitted),
-            (1000, Verdict::Admitted),
-            (1001, Verdict::Refused),
-            (65534, Verdict::Refused),
-            (u32::MAX, Verdict::Refused),
+            (0, PeerVerdict::Admitted),
+            (998, PeerVerdict::Admitted),
+            (1000, PeerVerdict::Admitted),
+            (1001, PeerVerdict::Denied),
+            (65534, PeerVerdict::Denied),
+            (u32::MAX, PeerVerdict::Denied),
         ] {
             assert_eq!(admission().judge(Uid::from_raw(uid)), verdict, "uid {uid}");
         }
@@ -73,9 +73,9 @@ mod tests {
     #[test]
     fn rule24_the_overflow_uid_is_refused_even_as_ones_own_unless_listed() {
         let own = Admission { own: Some(OVERFLOW), listed: vec![] };
-        assert_eq!(own.judge(OVERFLOW), Verdict::Refused);
+        assert_eq!(own.judge(OVERFLOW), PeerVerdict::Denied);
         let listed = Admission { own: None, listed: vec![OVERFLOW] };
-        assert_eq!(listed.judge(OVERFLOW), Verdict::Admitted);
+        assert_eq!(listed.judge(OVERFLOW), PeerVerdict::Admitted);
     }
 
     #[test]

@@ -34,9 +34,9 @@ pub fn command(program: impl AsRef<OsStr>, mut env: BTreeMap<String, String>, us
 /// Kills a process group when dropped: whatever a program has started goes with
 /// it. Its leader has not been waited for until then, or has only just: its
 /// number can't have been given anew.
-pub struct Group(Option<Pid>);
+pub struct ProcessGroup(Option<Pid>);
 
-impl Group {
+impl ProcessGroup {
     #[must_use]
     pub fn led_by(leader: &Child) -> Self {
         let leader = leader.id().and_then(|id| i32::try_from(id).ok());
@@ -44,7 +44,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
             // An error means that nobody of the group is left.

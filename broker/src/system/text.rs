@@ -20,13 +20,13 @@ const SCHEMES: [&str; 3] = ["bearer ", "basic ", "token "];
 /// `text` escaped, cut at [`MAX_OUTSIDE`] bytes, and free of what looks like a
 /// credential.
 #[must_use]
-pub fn outside(text: &str) -> String {
-    outside_without(text, &[])
+pub fn untrusted(text: &str) -> String {
+    untrusted_without(text, &[])
 }
 
 /// As [`outside`], for text whose author knows these `secrets`.
 #[must_use]
-pub fn outside_without(text: &str, secrets: &[&str]) -> String {
+pub fn untrusted_without(text: &str, secrets: &[&str]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|s| !s.is_empty()) {
         text = text.replace(secret, REDACTED);
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn rule23_escapes_and_foreign_letters_are_escaped() {
-        assert_eq!(outside("a\x1b[31m\n\\\u{202e}ö"), r"a\u{1b}[31m\n\\\u{202e}\u{f6}");
+        assert_eq!(untrusted("a\x1b[31m\n\\\u{202e}ö"), r"a\u{1b}[31m\n\\\u{202e}\u{f6}");
     }
 
     #[test]
@@ -149,13 +149,13 @@ mod tests {
             ("http://u:p@proxy:1/x", "http://[redacted]@proxy:1/x"),
             ("eyJhbGciOi.J9.x", "eyJ[redacted]"),
         ] {
-            assert_eq!(outside(text), wanted);
+            assert_eq!(untrusted(text), wanted);
         }
     }
 
     #[test]
     fn rule23_a_known_secret_is_replaced_whatever_its_shape() {
-        assert_eq!(outside_without("key=plain!", &["", "plain"]), "key=[redacted]!");
+        assert_eq!(untrusted_without("key=plain!", &["", "plain"]), "key=[redacted]!");
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
         fn rule23_any_text_comes_out_short_printable_and_without_tokens(
             head in ".{0,300}", tail in "[A-Za-z0-9]{8,40}", end in ".{0,40}"
         ) {
-            let out = outside(&format!("{head}ghs_{tail}{end}"));
+            let out = untrusted(&format!("{head}ghs_{tail}{end}"));
             prop_assert!(out.len() <= MAX_OUTSIDE);
             prop_assert!(out.bytes().all(|b| (0x20..0x7f).contains(&b)));
             prop_assert!(!out.contains(&tail[..8]));

@@ -27,7 +27,7 @@ pub struct User {
 
 /// Why somebody couldn't be found. Says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotFound {
+pub struct UserNotFound {
     what: &'static str,
     text: String,
 }
@@ -37,8 +37,8 @@ pub struct NotFound {
 ///
 /// # Errors
 /// There is no such name, or the user database can't be read.
-pub fn user(text: &str) -> Result<User, NotFound> {
-    let missing = || NotFound { what: "user", text: text.to_owned() };
+pub fn user(text: &str) -> Result<User, UserNotFound> {
+    let missing = || UserNotFound { what: "user", text: text.to_owned() };
     match number(text) {
         Some(uid) => Ok(user_of(Uid::from_raw(uid))),
         None if text.is_empty() => Err(missing()),
@@ -61,8 +61,8 @@ pub fn user_of(uid: Uid) -> User {
 ///
 /// # Errors
 /// There is no such name, or the group database can't be read.
-pub fn group(text: &str) -> Result<Gid, NotFound> {
-    let missing = || NotFound { what: "group", text: text.to_owned() };
+pub fn group(text: &str) -> Result<Gid, UserNotFound> {
+    let missing = || UserNotFound { what: "group", text: text.to_owned() };
     match number(text) {
         Some(gid) => Ok(Gid::from_raw(gid)),
         None if text.is_empty() => Err(missing()),
@@ -83,14 +83,14 @@ impl From<nix::unistd::User> for User {
     }
 }
 
-impl fmt::Display for NotFound {
+impl fmt::Display for UserNotFound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, text } = self;
         write!(f, "there is no {what} {text:?} here, expected the name of a {what} or its number")
     }
 }
 
-impl std::error::Error for NotFound {}
+impl std::error::Error for UserNotFound {}
 
 #[cfg(test)]
 mod tests {

@@ -91,8 +91,8 @@ fn the_operating_guide_explains_every_warning_and_error_that_is_logged() {
         "tracing::warn!(",
         "tracing::error!(",
         "log::warn(",
-        ".no_place(",
-        ".daemon_again(",
+        ".planning_failed(",
+        ".schedule_restart(",
         "warnings.push(",
         "const GONE: &str =",
     ] {

@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use crate::kit;
-use crate::kit::{World, wait_for};
+use crate::kit::{DaemonWorld, wait_for};
 use command_fds::{CommandFdExt, FdMapping};
 use molecule_broker::daemon::lease_memory::seal;
 use molecule_broker::daemon::service_manager::reopen_memory;
@@ -17,7 +17,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 /// A service manager with one service.
 struct Manager<'w> {
-    world: &'w World,
+    world: &'w DaemonWorld,
     inbox: UnixDatagram,
     socket: OwnedFd,
     daemon: Option<Child>,
@@ -29,7 +29,7 @@ struct Message {
 }
 
 impl<'w> Manager<'w> {
-    fn new(world: &'w World) -> Self {
+    fn new(world: &'w DaemonWorld) -> Self {
         let inbox = UnixDatagram::bind(world.path("notify")).unwrap();
         inbox.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let socket = UnixListener::bind(world.path("run/broker.sock")).unwrap();
@@ -117,7 +117,7 @@ impl Drop for Manager<'_> {
 }
 
 /// A world, a manager, and the memory in which the first token was kept.
-fn kept(world: &World) -> (Manager<'_>, String, File) {
+fn kept(world: &DaemonWorld) -> (Manager<'_>, String, File) {
     let mut manager = Manager::new(world);
     manager.start(&[], &[]);
     assert_eq!(world.printed_token().as_deref(), Some("ghs_minted_1"));
@@ -128,7 +128,7 @@ fn kept(world: &World) -> (Manager<'_>, String, File) {
 
 #[test]
 fn a_daemon_serves_what_was_kept_without_asking_and_then_replaces_the_memory() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let (mut manager, name, memory) = kept(&world);
     manager.start(&[], &[(&name, &memory)]);
     assert_eq!(world.printed_token().as_deref(), Some("ghs_minted_1"));
@@ -140,7 +140,7 @@ fn a_daemon_serves_what_was_kept_without_asking_and_then_replaces_the_memory() {
 
 #[test]
 fn the_newest_memory_that_verifies_wins() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let (mut manager, name, first) = kept(&world);
     world.platform.recovers();
     assert!(world.broker(&["refresh"]).status.success());
@@ -153,8 +153,8 @@ fn the_newest_memory_that_verifies_wins() {
 }
 
 #[test]
-fn h50_a_damaged_memory_is_dropped_with_a_warning_and_never_served() {
-    let world = World::new();
+fn rule50_a_damaged_memory_is_dropped_with_a_warning_and_never_served() {
+    let world = DaemonWorld::new();
     let (mut manager, name, memory) = kept(&world);
     manager.start(&[], &[(&name, &damaged(&memory))]);
     assert_eq!(world.printed_token(), None);
@@ -162,9 +162,9 @@ fn h50_a_damaged_memory_is_dropped_with_a_warning_and_never_served() {
 }
 
 #[test]
-fn h50_memory_that_isnt_sealed_is_dropped() {
+fn rule50_memory_that_isnt_sealed_is_dropped() {
     use nix::sys::memfd::{MFdFlags, memfd_create};
-    let world = World::new();
+    let world = DaemonWorld::new();
     let (mut manager, name, memory) = kept(&world);
     let mut open = File::from(memfd_create("open", MFdFlags::MFD_CLOEXEC).unwrap());
     std::io::Write::write_all(&mut open, &content(&memory)).unwrap();
@@ -175,7 +175,7 @@ fn h50_memory_that_isnt_sealed_is_dropped() {
 
 #[test]
 fn a_lease_of_another_workspace_is_not_served_after_a_reconfiguration() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     let (name, memory) = {
         let (manager, name, memory) = kept(&world);
         drop(manager);
@@ -195,7 +195,7 @@ fn rule44_in_another_time_namespace_a_lease_keeps_its_life() {
     if !kit::can(&[kit::Ability::TimeNamespace]) {
         return;
     }
-    let world = World::new();
+    let world = DaemonWorld::new();
     let (mut manager, name, memory) = kept(&world);
     // Ahead, an unshifted deadline would kill it; behind, make it immortal.
     for offset in ["--boottime=3600", "--boottime=-600"] {
@@ -209,7 +209,7 @@ fn rule44_in_another_time_namespace_a_lease_keeps_its_life() {
 
 #[test]
 fn signs_of_life_come_while_the_loop_turns() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     world.set("WATCHDOG_USEC", "200000");
     let mut manager = Manager::new(&world);
     manager.start(&[], &[]);
@@ -220,7 +220,7 @@ fn signs_of_life_come_while_the_loop_turns() {
 
 #[test]
 fn a_reload_is_announced_and_the_state_is_told() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let mut manager = Manager::new(&world);
     manager.start(&[], &[]);
     manager.message("STATUS=github starting");

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::kit;
 use crate::kit::platform::Answer;
-use crate::kit::{World, wait_for};
+use crate::kit::{DaemonWorld, wait_for};
 
 /// The names that dashboards rely on.
 const FAMILIES: [&str; 10] = [
@@ -24,13 +24,13 @@ const FAMILIES: [&str; 10] = [
 ];
 
 /// Adds to its configuration where the metrics are.
-fn listening(mut world: World, config: &str) -> World {
+fn listening(mut world: DaemonWorld, config: &str) -> DaemonWorld {
     let listen = world.path("run/metrics.sock");
     world.config(&format!("{}[metrics]\nlisten = \"{}\"\n{config}", kit::world::FAST, listen.display()));
     world
 }
 
-fn scrape(world: &World) -> String {
+fn scrape(world: &DaemonWorld) -> String {
     let mut stream = UnixStream::connect(world.path("run/metrics.sock")).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
@@ -49,7 +49,7 @@ fn samples(text: &str, family: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn every_name_that_dashboards_rely_on_is_there_and_no_token() {
-    let mut world = listening(World::new(), "");
+    let mut world = listening(DaemonWorld::new(), "");
     world.start();
     let token = wait_for("the token", || world.token());
     let served = || samples(&scrape(&world), "requests_total")["{client=\"helper\",outcome=\"ok\"}"];
@@ -70,7 +70,7 @@ fn every_name_that_dashboards_rely_on_is_there_and_no_token() {
 
 #[test]
 fn what_was_not_read_whole_counts_for_no_client() {
-    let mut world = listening(World::new(), "");
+    let mut world = listening(DaemonWorld::new(), "");
     world.start();
     assert!(world.ask("molecule/1 get\nnonsense\n\n").starts_with("molecule/1 malformed"));
     let requests = samples(&scrape(&world), "requests_total");
@@ -79,7 +79,7 @@ fn what_was_not_read_whole_counts_for_no_client() {
 
 #[test]
 fn without_a_bearer_nothing_was_asked_of_the_platform() {
-    let mut world = listening(World::new(), "");
+    let mut world = listening(DaemonWorld::new(), "");
     std::fs::remove_file(world.path("configs/.auth_token")).unwrap();
     world.start();
     world.broker(&["refresh"]);
@@ -91,7 +91,7 @@ fn without_a_bearer_nothing_was_asked_of_the_platform() {
 
 #[test]
 fn an_expired_token_shows_as_zero_seconds_so_that_an_alarm_goes_on() {
-    let mut world = listening(World::new(), "");
+    let mut world = listening(DaemonWorld::new(), "");
     world.platform.next(Answer::Token("ghs_last".into(), SystemTime::now() + Duration::from_secs(3)));
     world.platform.fails();
     world.start();
@@ -104,7 +104,7 @@ fn an_expired_token_shows_as_zero_seconds_so_that_an_alarm_goes_on() {
 
 #[test]
 fn only_what_the_platform_was_asked_counts_as_a_request_to_it() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let file = world.path("home/other");
     std::fs::write(&file, "from-a-file").unwrap();
     let other = format!(

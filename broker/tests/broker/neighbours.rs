@@ -7,7 +7,7 @@ use std::io::Read;
 use std::process::Command;
 
 use crate::kit;
-use crate::kit::World;
+use crate::kit::DaemonWorld;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -19,11 +19,11 @@ const AS_UID: [&str; 6] = ["setpriv", "--reuid=12345", "--regid=12345", "--clear
 
 /// A world of that uid, with the program installed as it should be: root's own,
 /// and to be executed only.
-fn world() -> Option<(World, String)> {
+fn world() -> Option<(DaemonWorld, String)> {
     if !kit::can(&[kit::Ability::BecomeOthers, kit::Ability::GiveAway]) {
         return None;
     }
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     let installed = world.path("bin/molecule-broker");
     fs::copy(kit::BROKER, &installed).unwrap();
     kit::set_mode(&installed, 0o711);
@@ -35,12 +35,12 @@ fn world() -> Option<(World, String)> {
 }
 
 struct Running<'w> {
-    world: &'w World,
+    world: &'w DaemonWorld,
     supervisor: std::process::Child,
 }
 
 impl<'w> Running<'w> {
-    fn start(world: &'w World, installed: &str) -> Self {
+    fn start(world: &'w DaemonWorld, installed: &str) -> Self {
         let mut command = world.command(AS_UID[0]);
         let log = File::options().create(true).append(true).open(world.path("log")).unwrap();
         command.args(&AS_UID[1..]).args([installed, "supervise", "--", "sleep", "600"]);
@@ -68,7 +68,7 @@ impl Drop for Running<'_> {
 }
 
 /// Runs one of the probes below as the neighbour; what it said.
-fn neighbour(world: &World, probe: &str, pids: &[Pid]) -> String {
+fn neighbour(world: &DaemonWorld, probe: &str, pids: &[Pid]) -> String {
     let copy = world.path("bin/neighbour");
     if !copy.exists() {
         fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();

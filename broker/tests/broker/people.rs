@@ -4,17 +4,17 @@ use std::io::Read;
 use std::process::Stdio;
 
 use crate::kit;
-use crate::kit::{World, text, wait_for};
+use crate::kit::{DaemonWorld, text, wait_for};
 
-fn serving() -> World {
-    let mut world = World::new();
+fn serving() -> DaemonWorld {
+    let mut world = DaemonWorld::new();
     world.start();
     world.broker(&["token"]);
     world
 }
 
 /// What a command prints on a terminal of this width.
-fn on_terminal(world: &World, width: u32, command: &str) -> String {
+fn on_terminal(world: &DaemonWorld, width: u32, command: &str) -> String {
     let inside = format!("stty rows 30 cols {width}; exec {} {command}", kit::BROKER);
     let out = world.command("script").args(["-qec", &inside, "/dev/null"]).env("TERM", "xterm").output();
     text(&out.expect("script, of util-linux, is installed").stdout)
@@ -31,7 +31,7 @@ fn colours_are_for_terminals_and_for_nobody_who_set_no_color() {
 
 #[test]
 fn lines_end_where_the_terminal_does() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     world.set("GIT_HTTP_USERNAME", "bot");
     world.set("GIT_HTTP_PASSWORD", "pw");
     world.set("NO_COLOR", "1");

@@ -4,18 +4,18 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 
 use crate::kit;
-use crate::kit::{World, wait_for};
+use crate::kit::{DaemonWorld, wait_for};
 use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-fn status(world: &World) -> serde_json::Value {
+fn status(world: &DaemonWorld) -> serde_json::Value {
     serde_json::from_slice(&world.broker(&["status", "--json"]).stdout).unwrap()
 }
 
 #[test]
 fn status_names_the_level_that_the_kernel_confirms() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     world.start();
     let level = status(&world)["sandbox"].as_str().unwrap().to_owned();
     let kernel = fs::read_to_string(format!("/proc/{}/status", world.pid())).unwrap();
@@ -56,7 +56,7 @@ const NO_SECCOMP: &str = "WARN seccomp can't be set up, system calls aren't rest
 #[test]
 fn where_the_kernel_gives_less_the_daemon_serves_and_its_log_and_status_say_so() {
     let world = |way: &[&str]| {
-        let mut world = World::new();
+        let mut world = DaemonWorld::new();
         let audit = world.path("home/audit.log");
         // The rule for a port is one that older versions don't know.
         let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -99,7 +99,7 @@ fn has_landlock() -> bool {
 /// The folder watch, the audit file, names and files that a reload brings.
 #[test]
 fn a_reload_reads_other_files_and_goes_on_with_a_new_audit_file() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     let audit = world.path("home/audit.log");
     let config = format!("[log]\naudit_file = \"{}\"\n", audit.display());
     world.config(&config);
@@ -128,7 +128,7 @@ fn a_reload_reads_other_files_and_goes_on_with_a_new_audit_file() {
 
 #[test]
 fn a_platform_is_found_by_name_and_a_new_bearer_at_once() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     let url = world.platform.url.replace("127.0.0.1", "localhost");
     world.set("PLATFORM_URL", url);
     world.platform.knows_only("good");
@@ -140,7 +140,7 @@ fn a_platform_is_found_by_name_and_a_new_bearer_at_once() {
 
 #[test]
 fn a_command_source_still_runs_in_the_helper() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     let script = world.script("bin/minter", "echo from-a-command");
     let config = format!(
         "[[credential]]\nname = \"other\"\norigins = [\"git.example\"]\nusername = \"x\"\nsource = {{ command = [\"{}\"] }}\n",
@@ -154,7 +154,7 @@ fn a_command_source_still_runs_in_the_helper() {
 
 #[test]
 fn the_socket_is_still_taken_away_at_the_end() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     world.start();
     world.stop();
     assert!(!world.path("run/broker.sock").exists());

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, Scope};
-use molecule_broker::config::{self, Config, Env, Flags, Listen};
+use molecule_broker::config::{self, Config, Env, Flags, MetricsListen};
 use molecule_broker::daemon::sandbox;
 use molecule_test_kit::program;
 use nix::errno::Errno;
@@ -111,7 +111,7 @@ const EVEN_SO: &[Allowed] = &[
     ("connect by TCP", |p| TcpStream::connect(("127.0.0.1", p.port)).map(drop)),
     ("connect to a socket with a path", |p| UnixStream::connect(p.at("elsewhere/listening")).map(drop)),
     ("listen on the metrics' port", |p| match p.config.metrics {
-        Some(Listen::Tcp(address)) => TcpListener::bind(address).map(drop),
+        Some(MetricsListen::Tcp(address)) => TcpListener::bind(address).map(drop),
         _ => Err(io::Error::other("no port")),
     }),
     ("remove the socket", |p| fs::remove_file(p.at("run/removed.sock"))),

@@ -7,17 +7,17 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::kit;
-use crate::kit::{Ability, BROKER, World, can, set_mode, text, wait_for};
+use crate::kit::{Ability, BROKER, DaemonWorld, can, set_mode, text, wait_for};
 
 /// A world whose configuration file ends like this.
-fn world(config: &str) -> World {
-    let mut world = World::new();
+fn world(config: &str) -> DaemonWorld {
+    let mut world = DaemonWorld::new();
     world.config(config);
     world
 }
 
 /// A gh that notes how it was called.
-fn note_gh(world: &World) {
+fn note_gh(world: &DaemonWorld) {
     let notes = world.path("notes");
     fs::create_dir(&notes).unwrap();
     set_mode(&notes, 0o777);
@@ -182,7 +182,7 @@ fn a_commands_credential_comes_through_the_helper_and_a_reload_reaches_it() {
 
 #[test]
 fn no_helper_process_is_started_where_nothing_needs_one_and_it_ends_with_the_daemon() {
-    let mut plain = World::new();
+    let mut plain = DaemonWorld::new();
     plain.start();
     assert_eq!(children(plain.pid()), Vec::<u32>::new());
     let mut world = world("[sinks]\ngh = true\n");
@@ -214,7 +214,7 @@ fn a_dead_helper_process_is_replaced_with_its_daemon_and_the_token_stays() {
 
 #[test]
 fn a_stopped_helper_process_costs_a_refresh_its_time_and_no_more() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     let minter = world.script("bin/minter", "echo from-a-command");
     world.config(&format!(
         "[refresh]\nattempt_timeout = \"1s\"\n[[credential]]\nname = \"forge\"\norigins = [\"git.example\"]\n\
@@ -239,7 +239,7 @@ fn children(pid: u32) -> Vec<u32> {
 
 #[test]
 fn refresh_with_login_does_in_the_callers_home_what_the_old_script_did() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     note_gh(&world);
     world.start();
     let done = world.broker(&["refresh", "--login"]);

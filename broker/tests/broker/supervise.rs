@@ -7,14 +7,14 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 use crate::kit;
-use crate::kit::{Ability, BROKER, World, can, text, wait_for};
+use crate::kit::{Ability, BROKER, DaemonWorld, can, text, wait_for};
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 #[test]
 fn the_commands_status_is_its_own() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     world.script("not-executable", "");
     kit::set_mode(&world.path("not-executable"), 0o644);
     let plain = world.path("not-executable").display().to_string();
@@ -33,7 +33,7 @@ fn the_commands_status_is_its_own() {
 
 #[test]
 fn an_unknown_user_is_its_own_failure() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let status = world.supervise(&["--user", "no-such-user", "--", "true"]).wait();
     assert_eq!(status.code(), Some(125));
     assert!(world.log().contains("--user: there is no user \"no-such-user\""), "{}", world.log());
@@ -41,14 +41,14 @@ fn an_unknown_user_is_its_own_failure() {
 
 #[test]
 fn the_command_finds_a_daemon_that_is_ready() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     world.supervise(&["--", BROKER, "token"]).wait();
     assert!(world.log().contains("ghs_minted_1"), "{}", world.log());
 }
 
 #[test]
 fn the_command_has_no_frozen_token_and_gits_variables_behind_its_own() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     let helper = world.script("bin/git-credential-molecule", "");
     for (name, value) in [
         ("GITHUB_TOKEN", "ghs_frozen"),
@@ -75,7 +75,7 @@ fn the_command_has_no_frozen_token_and_gits_variables_behind_its_own() {
 
 #[test]
 fn without_a_helper_the_command_keeps_its_own_git_settings() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     world.set("GIT_CONFIG_PARAMETERS", "'a.b'='c'");
     world.supervise(&["--", "sh", "-c", "env > env"]).wait();
     let env = fs::read_to_string(world.path("repo/env")).unwrap();
@@ -90,7 +90,7 @@ fn without_a_helper_the_command_keeps_its_own_git_settings() {
 
 #[test]
 fn more_settings_than_a_variable_takes_never_keep_the_command_away() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     world.script("bin/git-credential-molecule", "");
     world.set("GIT_CONFIG_PARAMETERS", format!("'a.b'='{}'", "c".repeat(100_000)));
     assert_eq!(world.supervise(&["--", "sh", "-c", "exit 6"]).wait().code(), Some(6), "{}", world.log());
@@ -99,7 +99,7 @@ fn more_settings_than_a_variable_takes_never_keep_the_command_away() {
 
 #[test]
 fn rule49_a_repositorys_helper_sees_no_get_and_no_store() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     world.git(&["init", "-q"]);
     let spy = world.script("bin/git-credential-spy", &format!("echo \"$1\" >> {}", world.path("seen").display()));
     world.git(&["config", "credential.helper", &spy.display().to_string()]);
@@ -113,7 +113,7 @@ fn rule49_a_repositorys_helper_sees_no_get_and_no_store() {
 
 #[test]
 fn signals_are_the_commands() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let script = "for s in TERM INT HUP USR1 WINCH QUIT; do trap \"echo $s >> got\" $s; done
         touch there; until [ -f over ]; do sleep 0.02; done; exit 3";
     let supervised = world.supervise(&["--", "sh", "-c", script]);
@@ -137,7 +137,7 @@ fn signals_are_the_commands() {
 
 #[test]
 fn a_command_that_a_signal_ends_takes_daemon_and_socket_along() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();
     wait_for("the command", || commands(supervised.pid()).contains(&"sleep".into()).then_some(()));
@@ -149,7 +149,7 @@ fn a_command_that_a_signal_ends_takes_daemon_and_socket_along() {
 
 #[test]
 fn without_a_command_it_supervises_until_it_is_told_to_stop() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let supervised = world.supervise(&[]);
     let daemon = supervised.daemon();
     supervised.signal(Signal::SIGHUP);
@@ -162,7 +162,7 @@ fn without_a_command_it_supervises_until_it_is_told_to_stop() {
 
 #[test]
 fn the_daemon_ends_with_its_supervisor() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();
     let command =
@@ -180,7 +180,7 @@ fn as_pid_1_it_buries_orphans_and_returns_the_status() {
     if !can(&[Ability::PidNamespace]) {
         return;
     }
-    let world = World::new();
+    let world = DaemonWorld::new();
     let script = "sh -c 'true & echo $! > orphan'; orphan=$(cat orphan)
         i=0; while [ -d /proc/$orphan ]; do i=$((i+1)); [ $i -gt 500 ] && exit 99; sleep 0.02; done; exit 5";
     let way = ["unshare", "--pid", "--fork", "--mount-proc"];
@@ -189,7 +189,7 @@ fn as_pid_1_it_buries_orphans_and_returns_the_status() {
 
 #[test]
 fn a_bad_configuration_never_keeps_the_command_from_starting_and_is_tried_again() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     world.set("MOLECULE_BROKER_CONFIG", world.path("config.toml").display().to_string());
     world.config("nonsense = 1\n");
     world.script("bin/git-credential-molecule", "");
@@ -213,7 +213,7 @@ fn a_command_that_makes_its_log_non_blocking_doesnt_make_the_daemons_so() {
     if !can(&[Ability::LookIntoClosed]) {
         return;
     }
-    let world = World::new();
+    let world = DaemonWorld::new();
     let script = "use Fcntl; fcntl(STDERR, F_SETFL, O_NONBLOCK | O_APPEND) or die; open(F, '>', 'there'); sleep 600";
     // A plain file never blocks.
     let pipe = world.path("repo/pipe");
@@ -234,7 +234,7 @@ fn a_command_that_makes_its_log_non_blocking_doesnt_make_the_daemons_so() {
 /// whoever shares the description writes where the last of them ended.
 #[test]
 fn in_a_log_that_is_a_plain_file_nobody_writes_over_somebody_elses_lines() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let said = "here the command says something that is longer than any time stamp";
     let script = format!("for i in 1 2 3; do echo {said} >&2; \"$0\" reload; done; : > there; exec sleep 600");
     let supervised = world.supervise_by(&with_stderr_to("plain.log"), &["--", "sh", "-c", &script, BROKER]);
@@ -250,7 +250,7 @@ fn in_a_log_that_is_a_plain_file_nobody_writes_over_somebody_elses_lines() {
 
 #[test]
 fn a_socket_that_cant_be_made_never_keeps_the_command_from_starting() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     world.set("MOLECULE_BROKER_SOCKET", world.path("nowhere/broker.sock").display().to_string());
     assert_eq!(world.supervise(&["--", "sh", "-c", "exit 4"]).wait().code(), Some(4));
     assert!(world.log().contains("install -d"), "{}", world.log());
@@ -261,7 +261,7 @@ fn as_root_command_and_daemon_run_as_the_user() {
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
-    let world = World::new();
+    let world = DaemonWorld::new();
     let notes = world.path("notes");
     fs::create_dir(&notes).unwrap();
     kit::set_mode(&notes, 0o777);
@@ -281,7 +281,7 @@ fn as_root_the_daemon_has_its_own_user_where_that_one_can_read_the_bearer() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway, Ability::MountNamespace]) {
         return;
     }
-    let world = World::new();
+    let world = DaemonWorld::new();
     let way = world.with_own_user();
     for (mode, uid) in [(0o644, "12345"), (0o600, "1")] {
         kit::set_mode(&world.path("configs/.auth_token"), mode);

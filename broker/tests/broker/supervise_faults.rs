@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use crate::kit;
-use crate::kit::{Ability, World, can, wait_for};
+use crate::kit::{Ability, DaemonWorld, can, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
@@ -21,7 +21,7 @@ fn a_pipe_in_place_of_the_bearer_keeps_no_daemon_from_starting() {
     if !can(&[Ability::BecomeOthers, Ability::MountNamespace]) {
         return;
     }
-    let world = World::new();
+    let world = DaemonWorld::new();
     pipe_at(&world.path("configs/.auth_token"));
     let supervised = world.supervise_by(&world.with_own_user(), &["--user", "daemon"]);
     supervised.daemon();
@@ -30,7 +30,7 @@ fn a_pipe_in_place_of_the_bearer_keeps_no_daemon_from_starting() {
 
 #[test]
 fn a_configuration_that_is_a_pipe_is_told_and_tried_again() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     world.config("");
     pipe_at(&world.path("config.toml"));
     let supervised = world.supervise(&["--", "sleep", "600"]);
@@ -46,7 +46,7 @@ fn a_configuration_that_takes_for_ever_to_read_is_given_up_and_read_again() {
     if !can(&[Ability::MountNamespace]) {
         return;
     }
-    let world = World::new();
+    let world = DaemonWorld::new();
     pipe_at(&world.path("passwd"));
     let supervised = world.supervise_by(&world.with_passwd(&world.path("passwd")), &["--", "sleep", "600"]);
     wait_for("the limit", || world.log().contains("took longer than 10s").then_some(()));
@@ -68,7 +68,7 @@ fn a_child_that_has_told_the_plan_and_doesnt_end_is_given_up_too() {
     if !can(&[Ability::PidNamespace, Ability::FailingCalls]) {
         return;
     }
-    let world = World::new();
+    let world = DaemonWorld::new();
     let _supervised = world.supervise_by(&[&alone[..], &strace, &late].concat(), &["--", "touch", "there"]);
     wait_for("the limit", || world.log().contains("took longer than 10s").then_some(()));
     wait_for("the command", || world.path("repo/there").exists().then_some(()));
@@ -77,7 +77,7 @@ fn a_child_that_has_told_the_plan_and_doesnt_end_is_given_up_too() {
 /// Of both the supervisor's log and the daemon's.
 #[test]
 fn a_log_that_nobody_reads_ends_neither_daemon_nor_command() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let mut command = world.command(kit::BROKER);
     command
         .args(["supervise", "--", "sh", "-c", "touch there; sleep 600"])
@@ -103,7 +103,7 @@ fn a_daemon_that_must_run_as_root_says_so_and_the_overflow_uid_is_nobody_to_run_
         return;
     }
     for owner in [0, 65534] {
-        let world = World::new();
+        let world = DaemonWorld::new();
         chown(world.path("configs"), Some(owner), None).unwrap();
         let supervised = world.supervise(&["--", "sleep", "600"]);
         let daemon = supervised.daemon();

@@ -1,13 +1,13 @@
 //! What a daemon's death costs: nothing.
 
 use crate::kit;
-use crate::kit::World;
+use crate::kit::DaemonWorld;
 use crate::kit::supervised::wait_long;
 use nix::sys::signal::{Signal, kill};
 
 #[test]
 fn twenty_kills_with_the_platform_down_lose_no_token_and_ask_for_none() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     supervised.daemon();
     let token = world.printed_token().unwrap();
@@ -24,7 +24,7 @@ fn twenty_kills_with_the_platform_down_lose_no_token_and_ask_for_none() {
 
 #[test]
 fn another_user_name_after_a_reload_costs_no_token_in_the_restart_that_follows() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     world.config("");
     let supervised = world.supervise(&["--", "sleep", "600"]);
     supervised.daemon();
@@ -38,7 +38,7 @@ fn another_user_name_after_a_reload_costs_no_token_in_the_restart_that_follows()
 
 #[test]
 fn a_file_that_changed_while_no_daemon_ran_is_read_by_the_next_one() {
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     let secret = world.path("secret");
     std::fs::write(&secret, "before\n").unwrap();
     world.config(&format!(
@@ -58,7 +58,7 @@ fn a_file_that_changed_while_no_daemon_ran_is_read_by_the_next_one() {
 
 #[test]
 fn a_request_during_the_restart_waits_and_is_answered() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();
     let token = world.printed_token();
@@ -73,7 +73,7 @@ fn a_request_during_the_restart_waits_and_is_answered() {
 
 /// Whether somebody stands in the socket's line (unix(7): a connected peer
 /// that wasn't accepted has the listener's path and the state 02).
-fn waiting_in(world: &World) -> bool {
+fn waiting_in(world: &DaemonWorld) -> bool {
     let path = world.path("run/broker.sock").display().to_string();
     let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
     sockets.lines().filter(|line| line.ends_with(&path)).count() > 1
@@ -86,7 +86,7 @@ fn a_rejection_of_the_frozen_token_outlives_the_daemon() {
     if !kit::can(&[kit::Ability::PidNamespace]) {
         return;
     }
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     world.set("GITHUB_TOKEN", "ghs_frozen");
     world.platform.fails();
     let supervised = world.supervise_by(&way, &["--", "sleep", "600"]);
@@ -101,7 +101,7 @@ fn a_rejection_of_the_frozen_token_outlives_the_daemon() {
     assert_eq!(world.printed_token(), None, "{}", world.log());
 }
 
-fn say(world: &World, request: &str) {
+fn say(world: &DaemonWorld, request: &str) {
     use std::io::{Read, Write};
     let mut stream = std::os::unix::net::UnixStream::connect(world.path("run/broker.sock")).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -112,7 +112,7 @@ fn say(world: &World, request: &str) {
 #[test]
 fn a_daemons_end_is_one_line_of_the_log() {
     for format in ["text", "json"] {
-        let mut world = World::new();
+        let mut world = DaemonWorld::new();
         world.config(&format!("[log]\nformat = \"{format}\"\n"));
         let supervised = world.supervise(&["--", "sleep", "600"]);
         supervised.replace_daemon();
@@ -132,7 +132,7 @@ fn a_daemons_end_is_one_line_of_the_log() {
 
 #[test]
 fn status_tells_how_often_the_daemon_was_started_again() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let restarts = || world.status()["restarts"].as_u64();
     supervised.daemon();
@@ -144,7 +144,7 @@ fn status_tells_how_often_the_daemon_was_started_again() {
 
 #[test]
 fn a_stopped_daemon_is_replaced_within_a_minute_and_keeps_its_token() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();
     let token = world.printed_token();
@@ -158,7 +158,7 @@ fn a_stopped_daemon_is_replaced_within_a_minute_and_keeps_its_token() {
 /// What the freezer does, to both processes at once.
 #[test]
 fn a_container_that_is_paused_for_longer_than_the_watchdogs_period_needs_no_restart() {
-    let world = World::new();
+    let world = DaemonWorld::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();
     supervised.signal(Signal::SIGSTOP);
@@ -179,11 +179,11 @@ fn alive(pid: nix::unistd::Pid) -> bool {
 
 /// What has no name can't be written to by anybody else (unix(7)).
 #[test]
-fn h50_nobody_but_the_daemon_has_a_way_to_its_supervisor() {
+fn rule50_nobody_but_the_daemon_has_a_way_to_its_supervisor() {
     if !kit::can(&[kit::Ability::LookIntoClosed]) {
         return;
     }
-    let world = World::new();
+    let world = DaemonWorld::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();
     for pid in [supervised.pid(), daemon] {

@@ -61,7 +61,7 @@ fn rule07_a_key_that_came_twice_is_the_brokers_to_refuse() {
 }
 
 #[test]
-fn h48_the_username_is_sent_on_for_the_broker_to_judge() {
+fn rule48_the_username_is_sent_on_for_the_broker_to_judge() {
     let place = Place::new();
     let server = place.serve("molecule/1 silent\n\n");
     assert_eq!(place.get("protocol=https\nhost=h\nusername=somebody\n\n"), silence());
@@ -130,13 +130,13 @@ fn store_reads_and_sends_nothing() {
 }
 
 #[test]
-fn h46_capability_needs_no_broker() {
+fn rule46_capability_needs_no_broker() {
     let place = Place::new();
     assert_eq!(run(place.shim(HELPER).arg("capability"), b""), says("version 0\n"));
 }
 
 #[test]
-fn h46_unknown_no_or_two_actions_are_silence() {
+fn rule46_unknown_no_or_two_actions_are_silence() {
     let place = Place::new();
     let server = place.serve(OK);
     for arguments in [&[][..], &["approve"], &["get", "get"], &["--help"], &[""], &["GET"]] {

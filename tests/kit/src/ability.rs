@@ -1,6 +1,7 @@
-//! What a test may need and not every machine allows. Root in a container lacks
-//! most of what root on a machine may do, and a user may do some of it, so each
-//! ability is found out by trying the very thing, once per test program.
+//! Abilities that a test may need and not every machine allows. Root in a
+//! container lacks most of the rights of root on a machine, and an ordinary
+//! user has some of them. So each ability is tested by trying it, once per test
+//! program.
 
 use std::env;
 use std::fs;
@@ -14,7 +15,7 @@ use std::thread;
 
 use crate::{skip, start};
 
-/// A user that no machine has.
+/// Uid of a user that exists on no machine.
 const STRANGER: u32 = 12345;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,37 +24,37 @@ pub enum Ability {
     BecomeOthers,
     /// Giving files to other users (CAP_CHOWN).
     GiveAway,
-    /// Writing where only another user may (CAP_DAC_OVERRIDE).
+    /// Writing files that only another user may write (CAP_DAC_OVERRIDE).
     IgnoreModes,
     /// chroot (CAP_SYS_CHROOT).
     Chroot,
-    /// Mounting a disk for some processes (unshare, mount).
+    /// Mounting a disk for some processes only (unshare, mount).
     MountNamespace,
-    /// Process numbers of their own.
+    /// Creating a PID namespace.
     PidNamespace,
-    /// A boot-time clock of its own.
+    /// Creating a time namespace with its own boot-time clock.
     TimeNamespace,
-    /// strace with a child.
+    /// Tracing a child with strace.
     Strace,
-    /// strace with a child whose system calls it makes fail.
+    /// Making a child's system calls fail with strace.
     FailingCalls,
     /// Looking into processes that are closed to their own user
     /// (CAP_SYS_PTRACE): memory, descriptors, environment.
     LookIntoClosed,
-    /// Every system call: no filter that the tests themselves are behind, such
+    /// Using every system call: the tests aren't behind a seccomp filter, such
     /// as a container engine's.
     EveryCall,
-    /// A compiler.
+    /// A C compiler.
     CompileC,
     /// `curl`.
     Curl,
-    /// A home folder of this user's in the user database, which sinks need.
+    /// A home folder of this user in the user database, which sinks need.
     OwnHome,
 }
 
 const COUNT: usize = 14;
 
-/// Returns true where this machine allows all of these. Otherwise it prints a
+/// Returns true if this machine has all of these abilities. Otherwise prints a
 /// SKIP line for the first that is missing.
 pub fn can(abilities: &[Ability]) -> bool {
     let missing = abilities.iter().find_map(|ability| Some((ability, ability.fault().as_ref()?)));
@@ -83,7 +84,7 @@ impl Ability {
         }
     }
 
-    /// What the try ended with, where it failed.
+    /// Returns the error of the attempt if it failed.
     fn fault(self) -> &'static Option<String> {
         static FAULTS: [OnceLock<Option<String>>; COUNT] = [const { OnceLock::new() }; COUNT];
         FAULTS[self as usize].get_or_init(|| self.try_it().err())
@@ -112,7 +113,7 @@ impl Ability {
     }
 }
 
-/// Runs a command to its end. The error is its last word.
+/// Runs a command to its end. The error is its last line of stderr.
 fn run(words: &[&str]) -> Result<(), String> {
     let output = start::program(words[0]).args(&words[1..]).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("{}: {error}", words[0]))?;
@@ -129,7 +130,7 @@ fn become_stranger() -> Result<(), String> {
     status.success().then_some(()).ok_or_else(|| status.to_string())
 }
 
-/// Makes an empty file, tries this with it and removes it.
+/// Creates an empty file, tries the operation on it and removes it.
 fn in_new_file(attempt: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), String> {
     let path = temporary("file");
     let tried = fs::write(&path, "").and_then(|()| attempt(&path));
@@ -141,18 +142,18 @@ fn temporary(name: &str) -> PathBuf {
     env::temp_dir().join(format!("molecule-ability-{name}-{}-{:?}", process::id(), thread::current().id()))
 }
 
-/// A shell whose `chdir` fails doesn't get anywhere.
+/// If strace makes `chdir` fail, the shell's `cd` fails.
 fn fail_a_call() -> Result<(), String> {
     let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=chdir"];
     run(&[&strace[..], &["true"]].concat())?;
     let failing = ["-e", "inject=chdir:error=EPERM", "sh", "-c", "cd /"];
     match run(&[&strace[..], &failing].concat()) {
-        Ok(()) => Err("it left the call as it was".into()),
+        Ok(()) => Err("strace didn't make the call fail".into()),
         Err(_) => Ok(()),
     }
 }
 
-/// A process that its user may not read the program of is closed to that user
+/// A process is closed to its user if that user may not read its program
 /// (execve(2), prctl(2) on PR_SET_DUMPABLE). Root may read every program, so
 /// root's example is another user's process.
 fn look_into_closed() -> Result<(), String> {
@@ -174,7 +175,7 @@ fn look_into_closed() -> Result<(), String> {
     looked.map(drop).map_err(|error| error.to_string())
 }
 
-/// As the kernel tells it (proc_pid_status(5)): 0 is no filter.
+/// Reads the seccomp mode from the kernel (proc_pid_status(5)); 0 is no filter.
 fn no_filter() -> Result<(), String> {
     let status = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
     match status.lines().find_map(|line| line.strip_prefix("Seccomp:")).map(str::trim) {
@@ -205,7 +206,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_ability_has_an_answer_and_a_place_of_its_own() {
+    fn every_ability_has_an_answer_and_its_own_place() {
         for (place, ability) in ALL.into_iter().enumerate() {
             assert_eq!(ability as usize, place, "{ability:?}");
             match ability.fault() {

@@ -1,5 +1,5 @@
-//! Programs where every user can run them: a checkout below a home folder of
-//! mode 0700 keeps other users from what was built in it.
+//! Programs in a place where every user can run them. In a checkout below a
+//! home folder with mode 0700, other users can't run what was built.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,11 +9,12 @@ use crate::start;
 
 const SEARCHED_BY_OTHERS: u32 = 0o001;
 
-/// Returns the program's own path if every user can run it there, else that of
-/// a copy in `folder`, which every user must be able to reach.
+/// Returns the program's own path if every user can run it there. Otherwise
+/// returns the path of a copy in `folder`, which every user must be able to
+/// reach.
 ///
 /// # Panics
-/// If the copy can't be made.
+/// If the copy can't be created.
 pub fn reachable(path: &Path, folder: &Path) -> PathBuf {
     let path = fs::canonicalize(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let is_open =
@@ -28,8 +29,9 @@ pub fn reachable(path: &Path, folder: &Path) -> PathBuf {
     copy
 }
 
-/// A process that this one forks meanwhile would hold the copy open for
-/// writing, and then it can't be run (ETXTBSY, execve(2)).
+/// Lets another process write the copy. Otherwise a process that this one forks
+/// meanwhile would hold the copy open for writing, and then it can't be run
+/// (ETXTBSY, execve(2)).
 fn copy_by_another_process(from: &Path, to: &Path) {
     let mut install = start::program("install");
     let status = install.args(["-m", "755"]).args([from, to]).status();

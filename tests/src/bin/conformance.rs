@@ -1,4 +1,4 @@
-//! `docker/conformance IMAGE`: see the library's module of that name.
+//! `docker/conformance IMAGE`: runs the library's module `conformance`.
 
 use std::env;
 use std::process::ExitCode;

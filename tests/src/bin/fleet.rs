@@ -1,11 +1,13 @@
-//! Prints how evenly a fleet asks its platform over a simulated day:
-//! `fleet [CONTAINERS]` (10,000), and exits 1 if a figure misses its limit.
+//! Prints how evenly a fleet's requests reach its platform over a simulated
+//! day: `fleet [CONTAINERS]` (10,000). Exits with 1 if a figure misses its
+//! limit.
 
 use std::process::ExitCode;
 
 use molecule_tests::fleet::{Fleet, Upstream};
 
-/// With fewer, the busiest minute is chance and not design.
+/// With fewer containers, the busiest minute depends on chance more than on
+/// design.
 const ENOUGH_TO_JUDGE: u32 = 100_000;
 
 fn main() -> ExitCode {
@@ -22,8 +24,9 @@ fn main() -> ExitCode {
     let outage = 600..630;
     let minting = Fleet::of(containers, Upstream::MintsPerCall);
     let sharing = Fleet::of(containers, Upstream::SharesOne);
-    // All that share a token must come in the 165 s between the two leads,
-    // once in the 55 min after which the platform renews it: 20.
+    // All containers that share a token ask in the 165 s between the two leads,
+    // once in the 55 min after which the platform renews it. That makes the
+    // busiest minute 20 times the mean.
     let shared_limit = 1.25 * 55.0 / 2.75;
     let mut good = true;
     for (name, fleet, limit) in [
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
         good &= ratio <= limit || containers < ENOUGH_TO_JUDGE;
     }
     if containers < ENOUGH_TO_JUDGE {
-        println!("SKIP: peak to mean is judged from {ENOUGH_TO_JUDGE} containers on; below that it is mostly chance");
+        println!("SKIP: peak to mean is judged from {ENOUGH_TO_JUDGE} containers on; with fewer it is mostly chance");
     }
     ExitCode::from(u8::from(!good))
 }

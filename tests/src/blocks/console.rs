@@ -1,6 +1,6 @@
-//! A `console` block: lines that begin with `$ ` are typed, what follows each
-//! is what it must print. `…` in a line stands for any text, and a line that is
-//! nothing but `…` for any lines.
+//! A `console` block. Lines that begin with `$ ` are commands; the lines after
+//! each command are its expected output. `…` in a line matches any text, and a
+//! line that is only `…` matches any lines.
 
 use std::fmt::Write as _;
 
@@ -35,7 +35,7 @@ impl Exchange {
         for line in printed {
             let _ = writeln!(said, "    {line}");
         }
-        let _ = writeln!(said, "and not\n    {}", expected.join("\n    "));
+        let _ = writeln!(said, "instead of\n    {}", expected.join("\n    "));
         Err(said)
     }
 }
@@ -55,8 +55,8 @@ fn line_matches(expected: &str, line: &str) -> bool {
     (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| line_matches(after, &rest[at..]))
 }
 
-/// One shell for all of them, as a person would have: a mark stands after what
-/// each command prints.
+/// Returns a script that runs all commands in one shell, as a person would, and
+/// prints a mark after the output of each.
 pub fn script(exchanges: &[Exchange]) -> String {
     exchanges.iter().fold(String::new(), |mut script, exchange| {
         let _ = writeln!(script, "{{ {}\n}} 2>&1\nprintf '\\n{MARK}\\n'", exchange.command);
@@ -64,10 +64,10 @@ pub fn script(exchanges: &[Exchange]) -> String {
     })
 }
 
-/// Whether that shell printed what was promised.
+/// Compares the output of that script with the expected output.
 ///
 /// # Errors
-/// The first command that printed something else.
+/// The first command whose output differs.
 pub fn compare(exchanges: &[Exchange], printed: &str) -> Result<(), String> {
     let mut printed = printed.split(MARK);
     exchanges
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn dots_stand_for_what_differs_each_time_and_for_nothing_else() {
+    fn dots_match_any_text_or_lines_and_nothing_else_differs() {
         assert!(says("up …: healthy\n", "up 4s: healthy\n"));
         assert!(says("a\n…\nd\n", "a\nb\nc\nd\n"));
         assert!(says("a\n…\n", "a\n"));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_and_what_is_printed_are_told_apart() {
+    fn commands_and_expected_output_are_told_apart() {
         let both = exchanges("$ one\n1\n1\n$ two\n");
         assert_eq!(both[0], Exchange { command: "one".into(), expected: vec!["1".into(), "1".into()] });
         assert_eq!(both[1].command, "two");

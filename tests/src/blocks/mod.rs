@@ -1,5 +1,5 @@
-//! The fenced blocks of the documents. Each is run by a test, and [`table`]
-//! says how: a block that isn't in it, or a line of it without a block, fails
+//! The fenced blocks of the documents. A test runs each of them, and [`table`]
+//! says how. A block that isn't in the table, or a row without a block, fails
 //! `tests/tests/city/readme.rs`.
 
 pub mod console;
@@ -10,24 +10,25 @@ use std::path::Path;
 
 use crate::docker::root;
 
-/// What stands between two fences.
+/// The text between two fences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Where it begins, such as `README.md:47`.
+    /// The place where it begins, such as `README.md:47`.
     pub place: String,
-    /// Such as `sh` or `console`.
+    /// Language after the fence, such as `sh` or `console`.
     pub language: String,
     pub text: String,
 }
 
 impl Block {
-    /// What the table knows it by.
+    /// Returns the block's first line, by which the table identifies it.
     pub fn first_line(&self) -> &str {
         self.text.lines().next().unwrap_or_default()
     }
 }
 
-/// Every document that says what to do, by its path from the repository's root.
+/// Returns every document with instructions, by its path from the repository's
+/// root.
 pub fn documents() -> Vec<String> {
     let mut names = Vec::new();
     gather(&root().canonicalize().expect("the repository is there"), "", &mut names);
@@ -41,7 +42,7 @@ fn gather(folder: &Path, name: &str, to: &mut Vec<String>) {
         let own = entry.file_name().to_string_lossy().into_owned();
         let path = format!("{name}{own}");
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        // Neither what is built nor what is hidden.
+        // Skips build output and hidden folders.
         if is_folder && own != "target" && !own.starts_with('.') {
             gather(&entry.path(), &format!("{path}/"), to);
         } else if own.ends_with(".md") {
@@ -50,14 +51,14 @@ fn gather(folder: &Path, name: &str, to: &mut Vec<String>) {
     }
 }
 
-/// The blocks of one document, in its order.
+/// Returns the blocks of one document in their order.
 #[track_caller]
 pub fn of(document: &str) -> Vec<Block> {
     let text = fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
     parse(document, &text)
 }
 
-/// The one that begins with this line.
+/// Returns the block that begins with this line.
 #[track_caller]
 pub fn find(document: &str, first_line: &str) -> Block {
     let found = of(document).into_iter().find(|block| block.first_line() == first_line);
@@ -77,7 +78,7 @@ fn parse(document: &str, text: &str) -> Vec<Block> {
             }
             (Some(_), Some(_)) => blocks.extend(open.take().map(|(block, _)| block)),
             (Some((block, indent)), None) => {
-                // A block in a list stands as far in as its fence.
+                // A block in a list is indented as far as its fence.
                 let inside = line.get(..*indent).is_some_and(|start| start.trim().is_empty());
                 block.text.push_str(if inside { &line[*indent..] } else { line });
                 block.text.push('\n');

@@ -1,28 +1,29 @@
-//! How each block is run. What stands here as [`How::Shown`] is run by nobody,
-//! and says why.
+//! How each block is run. No test runs the blocks that are listed as
+//! [`How::Shown`]; those rows give the reason.
 
 use crate::docker::FAMILIES;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// In its document's container, as this user, to its end and with success;
-    /// a `console` block must print what it promises.
+    /// As this user in the document's container, to its end and with success. A
+    /// `console` block must print the expected output.
     As(&'static str),
-    /// There too, as root, and it runs on: what follows needs it.
+    /// There too, as root, and it keeps running, because later blocks need it.
     On,
-    /// `.ci/run` has these very lines, or is meant by them.
+    /// `.ci/run` contains these lines, or the block runs `.ci/run` itself.
     Ci,
-    /// `molecule-broker config` takes it.
+    /// `molecule-broker config` accepts it.
     Config,
-    /// A test of this file and name reads it from the document and runs it.
+    /// The test of this name in this file reads it from the document and runs
+    /// it.
     Test(&'static str, &'static str),
-    /// By nobody, for this reason.
+    /// It isn't run, for this reason.
     Shown(&'static str),
 }
 
 use How::{As, Ci, Config, On, Shown, Test};
 
-/// Document, the block's first line, and how it is run.
+/// Document, first line of the block, and how it is run.
 const ROWS: &[(&str, &str, How)] = &[
     ("CONTRIBUTING.md", ".ci/run", Ci),
     ("README.md", "git ──▶ git-credential-molecule ┐", Shown("a picture")),
@@ -61,7 +62,7 @@ const ROWS: &[(&str, &str, How)] = &[
     (
         "docs/operating.md",
         "MOLECULE_BROKER_GH=login gh codespace list   # this call",
-        Shown("it asks GitHub itself; the tests of rule 56 use the variable both ways"),
+        Shown("it contacts GitHub itself; the tests of rule 56 use the variable both ways"),
     ),
     ("docs/platform.md", REQUEST, Shown("the form of a request")),
     (
@@ -86,10 +87,11 @@ const ARCHITECTURE: &str = "entrypoint ─▶ supervisor ─▶ @daemon ─▶ d
 const REQUEST: &str = "GET {PLATFORM_URL}/workspaces/{WORKSPACE_ID}/github-installation-token";
 const SUPERVISE: &str = "molecule-broker supervise --user agent -- your-command";
 
-/// The image of our own too: the families take their files from it.
+/// This includes our own image, from which the families copy our files.
 const GUIDES: How = Test("docker_conformance.rs", "every_familys_guide_makes_an_image_that_honours_the_contract");
 
-/// All of it, with the families' guides, which have one form.
+/// Returns all rows, including those of the families' guides, which have one
+/// form.
 pub fn rows() -> Vec<(String, &'static str, How)> {
     let guides = FAMILIES
         .iter()
@@ -97,7 +99,7 @@ pub fn rows() -> Vec<(String, &'static str, How)> {
     ROWS.iter().map(|(document, line, how)| (String::from(*document), *line, *how)).chain(guides).collect()
 }
 
-/// What the table says of this block.
+/// Returns how the table says that this block is run.
 pub fn how(document: &str, first_line: &str) -> Option<How> {
     rows().into_iter().find(|(name, line, _)| name == document && *line == first_line).map(|(_, _, how)| how)
 }

@@ -1,4 +1,4 @@
-//! What the image does once it runs.
+//! Checks of the running image.
 
 use std::time::Duration;
 
@@ -20,14 +20,15 @@ pub(super) fn git_in_a_shell(city: &City, container: &Container) -> Verdict {
     fetched(city, || container.sh(city, CLONE))
 }
 
-/// With the variables that the agent's own processes have.
+/// Runs git with the variables of the agent's own processes.
 pub(super) fn git_of_the_agent(city: &City, container: &Container) -> Verdict {
     let script = agents_variables(container)?;
     fetched(city, || container.sh(city, &(script + CLONE)))
 }
 
-/// As Gemini CLI starts each command: with neither askpass nor files, and an
-/// empty helper behind all that is counted.
+/// Runs git as Gemini CLI starts each command: without askpass and
+/// configuration files, and with an empty helper after the counted
+/// configuration entries.
 pub(super) fn git_of_gemini_cli(city: &City, container: &Container) -> Verdict {
     let script = agents_variables(container)?
         + "export GIT_ASKPASS= SSH_ASKPASS= GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null\n\
@@ -36,7 +37,7 @@ pub(super) fn git_of_gemini_cli(city: &City, container: &Container) -> Verdict {
     fetched(city, || container.sh(city, &(script + CLONE)))
 }
 
-/// As cron and sudo's `secure_path` have it.
+/// Runs git in the environment of cron and of sudo's `secure_path`.
 pub(super) fn git_without_an_environment(city: &City, container: &Container) -> Verdict {
     let bare =
         "env -i PATH=/usr/bin:/bin HOME=\"$HOME\" https_proxy=\"$https_proxy\" GIT_SSL_CAINFO=\"$GIT_SSL_CAINFO\" ";
@@ -58,7 +59,8 @@ fn agents_variables(container: &Container) -> Result<String, String> {
     Ok(script)
 }
 
-/// git got what it asked for, and nobody was shown a dead token.
+/// Checks that git got what it requested and that no dead token was shown to
+/// the host.
 fn fetched(city: &City, git: impl FnOnce() -> Ran) -> Verdict {
     let (live, dead) = (city.host.shown_count(Worth::Live), city.host.dead_shown());
     let ran = git();
@@ -96,7 +98,7 @@ pub(super) fn health(_: &City, container: &Container) -> Verdict {
     must(settled.as_deref() == Some("healthy"), || format!("it is {}", status()))
 }
 
-/// The old token is dead the moment that there is a new one.
+/// Refreshes the token. The old one is revoked as soon as there is a new one.
 pub(super) fn rotation(city: &City, container: &Container) -> Verdict {
     let old = container.token().ok_or("the agent gets no token")?;
     let ran = container.sh_as_root("molecule-broker refresh");
@@ -108,7 +110,8 @@ pub(super) fn rotation(city: &City, container: &Container) -> Verdict {
     git_of_the_agent(city, container)
 }
 
-/// While the platform is down, so that nothing can be had anew.
+/// Kills the daemon while the platform is down, so that it can't get a new
+/// token.
 pub(super) fn killed(city: &City, container: &Container) -> Verdict {
     let token = container.token().ok_or("the agent gets no token")?;
     let pid = container.daemon().ok_or("no daemon tells its pid")?;
@@ -119,11 +122,11 @@ pub(super) fn killed(city: &City, container: &Container) -> Verdict {
     let after = container.token();
     city.platform.accept_connections();
     git?;
-    must(another.is_some(), || String::from("no other daemon came"))?;
-    must(after.is_some_and(|after| after == token), || String::from("the token is another one, or none"))
+    must(another.is_some(), || String::from("no other daemon was started"))?;
+    must(after.is_some_and(|after| after == token), || String::from("the token has changed or is missing"))
 }
 
-/// The container's own files, and what is mounted in memory.
+/// Searches the container's own files, and files in memory.
 pub(super) fn disk(city: &City, container: &Container) -> Verdict {
     let tokens: Vec<String> = city.ledger.all().into_iter().map(|minted| minted.token).collect();
     // The patterns come on standard input, so that they are in no argv.

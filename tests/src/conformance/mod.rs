@@ -1,14 +1,14 @@
-//! Whether an image honours the contract, line by line, found out by running
-//! it in the test city.
+//! Checks line by line whether an image honours the contract, by running it in
+//! the test city.
 //!
-//! - [`wiring`]: what is in the image, and what a shell finds that never saw
-//!   the entrypoint;
-//! - [`life`]: what it does once it runs: scope, environment, health, a new
-//!   token, a killed daemon;
-//! - [`processes`]: who runs in the container, with which environment.
+//! - [`wiring`]: the content of the image, and the environment of a shell that
+//!   never saw the entrypoint;
+//! - [`life`]: the running image: scope, environment, health, a new token, a
+//!   killed daemon;
+//! - [`processes`]: the processes in the container and their environments.
 //!
-//! Each line is a behaviour that the platform, git or gh rely on, and each has
-//! a test that breaks an image in just this way.
+//! Each line is a behaviour that the platform, git or gh rely on. For each
+//! there is a test that breaks an image in exactly this way.
 
 mod life;
 mod processes;
@@ -22,16 +22,16 @@ use crate::world::Ran;
 
 const LIFE: Duration = Duration::from_secs(3600);
 
-/// What a check found: nothing to complain of, or what is wrong.
+/// Result of a check. The error is the reason why it fails.
 type Verdict = Result<(), String>;
 type Check = fn(&City, &Container) -> Verdict;
 
-/// In an order in which what comes first explains what fails later.
+/// The lines, in such an order that an earlier failure explains the later ones.
 const LINES: [(&str, Check); 19] = [
     ("askpass is there and executable", wiring::askpass),
     ("the helper is on PATH and executable", wiring::helper),
     ("the daemon's file is root's and unreadable", wiring::daemon),
-    ("each name answers as what it is called", wiring::names),
+    ("each name answers as its own program", wiring::names),
     ("git is configured for all users", wiring::git),
     ("the old scripts' paths work", wiring::old_scripts),
     ("gh gets a live token", wiring::gh),
@@ -54,18 +54,18 @@ pub struct Report {
     lines: Vec<(&'static str, Verdict)>,
 }
 
-/// Runs the image as the provisioner would, and looks.
+/// Runs the image as the provisioner would, and checks every line.
 pub fn examine(image: &str) -> Report {
     let city = City::new(LIFE);
     let container = Container::start(&city, image, &["--health-interval=1s"], &[]);
-    // What doesn't get ready in this time shows in the lines below.
+    // If the broker isn't ready in this time, the lines below show it.
     container.sh_as_root("molecule-broker status --wait 15s --strict");
     let lines = LINES.iter().map(|(name, check)| (*name, check(&city, &container))).collect();
     Report { image: String::from(image), lines }
 }
 
 impl Report {
-    /// The names of the lines that don't hold.
+    /// Returns the names of the lines that don't hold.
     pub fn failed(&self) -> Vec<&'static str> {
         self.lines.iter().filter(|(_, verdict)| verdict.is_err()).map(|(name, _)| *name).collect()
     }
@@ -89,13 +89,13 @@ fn must(holds: bool, otherwise: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
-/// What a command said, for a person: its words, never a token.
+/// Returns the output of a command for a person to read, without any token.
 fn said(city: &City, ran: &Ran) -> String {
     let words = format!("{}{}", ran.stdout, ran.stderr);
     let mut words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     for minted in city.ledger.all() {
         words = words.replace(&minted.token, "(a token)");
     }
-    let status = ran.code().map_or_else(|| String::from("no end"), |code| format!("status {code}"));
+    let status = ran.code().map_or_else(|| String::from("killed at its deadline"), |code| format!("status {code}"));
     if words.is_empty() { status } else { format!("{status}, \"{words}\"") }
 }

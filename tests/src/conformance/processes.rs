@@ -1,4 +1,4 @@
-//! Who runs in a container, besides those that `docker exec` brought in.
+//! The processes in a container, except those that `docker exec` started.
 
 use std::collections::HashMap;
 
@@ -12,17 +12,18 @@ pub(super) struct Process {
     pub(super) environment: Vec<(String, String)>,
 }
 
-/// The agent's own processes: those of its uid; where there are none, because
-/// the runtime is root's, all but the broker's.
+/// Returns the agent's own processes: those with its uid. If there are none,
+/// because the runtime runs as root, returns all except the broker's.
 pub(super) fn of_the_agent(container: &Container) -> Vec<Process> {
     let is_agents = |process: &Process| process.name != "molecule-broker";
     let own: Vec<_> = all(container, None).into_iter().filter(|p| is_agents(p) && p.uid == AGENT).collect();
     if own.is_empty() { all(container, Some("0")).into_iter().filter(is_agents).collect() } else { own }
 }
 
-/// All that descend from PID 1, with the environment of those that `user` may
-/// look into: root may not where it lacks CAP_SYS_PTRACE, as it does by
-/// default. Who came by `docker exec` has a parent outside.
+/// Returns all descendants of PID 1, with the environment of those that `user`
+/// may read. Root may not read other users' environments without
+/// CAP_SYS_PTRACE, which it lacks by default. A process started by `docker
+/// exec` has a parent outside of the container.
 fn all(container: &Container, user: Option<&'static str>) -> Vec<Process> {
     let script = "for p in /proc/[0-9]*; do\n\
         s=$(cat $p/status 2>/dev/null) || continue\n\

@@ -1,4 +1,4 @@
-//! What is in the image.
+//! Checks of the image's content.
 
 use super::{Verdict, must, said};
 use crate::docker::{City, Container, Options};
@@ -17,7 +17,8 @@ pub(super) fn helper(city: &City, container: &Container) -> Verdict {
     program(city, container, "$(command -v git-credential-molecule)")
 }
 
-/// Executable by the agent, and nobody's but root's to change.
+/// Checks that the agent can execute the program, and that only root can change
+/// it.
 fn program(city: &City, container: &Container, path: &str) -> Verdict {
     let ran = container.sh(
         city,
@@ -38,7 +39,7 @@ pub(super) fn daemon(city: &City, container: &Container) -> Verdict {
     must(ran.success(), || String::from("the agent can read it; its mode must be 0711"))
 }
 
-/// The name decides what the shim is: each must answer as its name says.
+/// Checks that each name of the shim answers as its own program.
 pub(super) fn names(city: &City, container: &Container) -> Verdict {
     for prompt in ["Password for 'https://x@evil.example': ", "Enter passphrase for key '/home/agent/.ssh/id': "] {
         let ran = container.exec(&Options::default(), &[ASKPASS, prompt]);
@@ -56,7 +57,8 @@ pub(super) fn git(city: &City, container: &Container) -> Verdict {
     for host in ["github.com", "gist.github.com"] {
         let ran = container.sh(city, &format!("git config --system --get-all credential.https://{host}.helper"));
         let helpers: Vec<&str> = ran.stdout.lines().collect();
-        // By its path: a name depends on PATH, which cron and sudo replace.
+        // By its path, because a name depends on PATH, which cron and sudo
+        // replace.
         let is_ours = |helper: &str| helper.starts_with('/') && helper.ends_with("/git-credential-molecule");
         must(matches!(helpers[..], [.., "", helper] if is_ours(helper)), || {
             format!("for {host} the helpers must end with an empty one and the path of ours; {}", said(city, &ran))
@@ -80,7 +82,8 @@ pub(super) fn old_scripts(city: &City, container: &Container) -> Verdict {
     must(ran.code() == Some(124), || format!("{OLD_REFRESHER} must block; {}", said(city, &ran)))
 }
 
-/// By an alias of gh's own that shows the token it was given.
+/// Checks gh by one of its own aliases, which prints the token that gh was
+/// given.
 pub(super) fn gh(city: &City, container: &Container) -> Verdict {
     let ran = container.sh(
         city,
@@ -105,7 +108,7 @@ pub(super) fn shells(city: &City, container: &Container) -> Verdict {
     Ok(())
 }
 
-/// `Err` says what it is instead.
+/// Checks that the token is live. The error describes what it is instead.
 fn live(city: &City, token: &str) -> Verdict {
     let what = match city.ledger.verdict(token) {
         Worth::Live => return Ok(()),

@@ -16,23 +16,26 @@ use crate::platform::{Platform, Policy};
 use crate::proxy::Proxy;
 use crate::world::config::refresh_table;
 
-/// The agent's uid in every image.
+/// Uid of the agent in every image.
 pub const AGENT: u32 = 1000;
 
 pub struct City {
     pub platform: Platform,
     pub host: GitHost,
-    /// Whoever goes there shows what it has to a stranger.
+    /// A host of a stranger. A client that connects to it shows the stranger
+    /// its credential.
     pub evil: GitHost,
     pub ledger: Arc<Ledger>,
-    /// What the provisioner froze into the environment; dead by now.
+    /// The token that the provisioner put into the environment. It is dead by
+    /// now.
     pub frozen: String,
     proxy: Proxy,
     dir: TempDir,
 }
 
 impl City {
-    /// Tokens live `life`; each call of the platform mints one.
+    /// Creates a city whose tokens live `life`. Each call of the platform mints
+    /// one.
     pub fn new(life: Duration) -> Self {
         let dir = place::new_folder("molecule-city-").unwrap_or_else(|problem| panic!("{problem}"));
         let ledger = Arc::new(Ledger::default());
@@ -55,15 +58,16 @@ impl City {
         for folder in ["configs", "city", "city/gh", "config"] {
             fs::create_dir(self.path(folder)).expect(OURS);
         }
-        // A folder that mktemp(3) made is nobody else's to enter.
+        // mktemp(3) creates a folder that no other user can enter.
         fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).expect(OURS);
         ca.write(&self.path("city/ca.pem")).expect(OURS);
-        // A gh command that shows which token gh was given, without any host.
+        // A gh alias that prints the token that gh was given, without
+        // contacting a host.
         fs::write(self.path("city/gh/config.yml"), "version: \"1\"\naliases:\n  shown: '!echo \"$GH_TOKEN\"'\n")
             .expect(OURS);
         fs::write(self.path("config/config.toml"), refresh_table(life)).expect(OURS);
         fs::write(self.bearer_file(), self.platform.bearer()).expect(OURS);
-        // Nobody but the agent reads it, as the runtime leaves it.
+        // Only the agent can read it, as the runtime leaves it.
         fs::set_permissions(self.bearer_file(), fs::Permissions::from_mode(0o600)).expect(OURS);
         for ours in [self.path("configs"), self.bearer_file()] {
             chown(ours, Some(AGENT), Some(AGENT)).expect("root can give files away");
@@ -78,7 +82,8 @@ impl City {
         self.path("configs/.auth_token")
     }
 
-    /// For `docker run`: what the provisioner gives to every workspace.
+    /// Returns arguments for `docker run`: what the provisioner gives to every
+    /// workspace.
     pub fn provision(&self) -> Vec<String> {
         let mut arguments = self.bare();
         for (name, value) in [
@@ -92,8 +97,8 @@ impl City {
         arguments
     }
 
-    /// For a machine that no provisioner knows: the platform's address, the
-    /// workspace's name, and the way to both.
+    /// Returns arguments for a machine without a provisioner: the platform's
+    /// address, the workspace's name, and access to both.
     pub fn bare(&self) -> Vec<String> {
         let mut arguments = self.network();
         arguments.push(format!("--env=PLATFORM_URL={}", self.platform.url()));
@@ -101,22 +106,24 @@ impl City {
         arguments
     }
 
-    /// For a machine on which all else is left to its user.
+    /// Returns arguments for a machine on which its user does everything else.
     pub fn network(&self) -> Vec<String> {
         vec![String::from("--network=host"), format!("--volume={}:/city:ro", self.path("city").display())]
     }
 
-    /// Besides that, a broker whose times are in proportion to the tokens' life.
+    /// Returns an argument that adds a configuration whose times are in
+    /// proportion to the tokens' life.
     pub fn short_times(&self) -> String {
         format!("--volume={}:/etc/molecule-broker:ro", self.path("config").display())
     }
 
-    /// For `docker exec`: git finds `github.com` in this city, and trusts it.
+    /// Returns variables for `docker exec`, by which git finds `github.com` in
+    /// this city and trusts its certificate.
     pub fn roads(&self) -> Vec<(&'static str, String)> {
         vec![("https_proxy", self.proxy.url()), ("GIT_SSL_CAINFO", String::from("/city/ca.pem"))]
     }
 
-    /// Which of the tokens ever minted stands in this text, its number.
+    /// Returns the number of the minted token that this text contains.
     pub fn token_in(&self, text: &str) -> Option<usize> {
         self.ledger.all().iter().position(|minted| text.contains(&minted.token))
     }

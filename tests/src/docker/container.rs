@@ -1,4 +1,4 @@
-//! One container, gone when it is dropped.
+//! One container, removed when the value is dropped.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,17 +14,17 @@ pub struct Container {
     name: String,
 }
 
-/// For one `docker exec`.
+/// Options of one `docker exec`.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The agent where `None`.
+    /// `None` stands for the agent.
     pub user: Option<&'static str>,
     pub env: Vec<(&'static str, String)>,
     pub input: String,
 }
 
 impl Container {
-    /// `docker run --detach` with the city's provisions.
+    /// Runs `docker run --detach` with the city's provisions.
     #[track_caller]
     pub fn start(city: &City, image: &str, options: &[&str], command: &[&str]) -> Self {
         Self::start_with(city.provision(), image, options, command)
@@ -42,7 +42,7 @@ impl Container {
         container
     }
 
-    /// A name, for a container that the caller starts.
+    /// Reserves a name, for a container that the caller starts.
     pub fn named() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -53,7 +53,7 @@ impl Container {
         &self.name
     }
 
-    /// A command as the agent, in the city.
+    /// Runs a shell command as the agent, with git pointed at the city.
     pub fn sh(&self, city: &City, script: &str) -> Ran {
         self.exec(&Options { env: city.roads(), ..Options::default() }, &["sh", "-c", script])
     }
@@ -77,11 +77,11 @@ impl Container {
         run_with_input(&mut command, options.input.as_bytes(), within)
     }
 
-    /// Waits until the broker has a credential to give.
+    /// Waits until the broker has a live credential.
     #[track_caller]
     pub fn ready(self) -> Self {
         let ran = self.sh_as_root("molecule-broker status --wait 30s --strict");
-        assert!(ran.success(), "no broker is ready: {ran:?}\n{}", self.log());
+        assert!(ran.success(), "the broker isn't ready: {ran:?}\n{}", self.log());
         self
     }
 
@@ -90,23 +90,23 @@ impl Container {
         serde_json::from_str(&ran.stdout).ok()
     }
 
-    /// The daemon's, in the container's own count.
+    /// Returns the daemon's pid in the container's own PID namespace.
     pub fn daemon(&self) -> Option<u64> {
         self.status()?["pid"].as_u64()
     }
 
-    /// The token that the agent is given.
+    /// Returns the token that the agent gets.
     pub fn token(&self) -> Option<String> {
         let ran = self.exec(&Options::default(), &["molecule-broker", "token"]);
         ran.success().then(|| String::from(ran.stdout.trim()))
     }
 
-    /// `docker inspect` by a template.
+    /// Runs `docker inspect` with a template.
     pub fn inspect(&self, template: &str) -> String {
         String::from(docker(&["inspect", "--format", template, &self.name]).stdout.trim())
     }
 
-    /// The status of the container's end, if it comes in time.
+    /// Returns the exit status of the container, if it ends in time.
     pub fn end(&self, within: Duration) -> Option<i32> {
         poll(within, || (self.inspect("{{.State.Running}}") == "false").then_some(()))?;
         self.inspect("{{.State.ExitCode}}").parse().ok()

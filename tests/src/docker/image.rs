@@ -1,4 +1,4 @@
-//! Images: made once, and by docker's own cache where nothing has changed.
+//! Images: built once per run, and by docker's cache if nothing has changed.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,11 +17,12 @@ use crate::{machine_tool, program};
 const LONG: Duration = Duration::from_secs(900);
 const BROKER: &str = "molecule-test-broker";
 
-/// How the guides take our files, and how our image is built, after them.
+/// The line by which the guides copy our files, and the command that builds our
+/// image.
 const PUBLISHED: &str = "COPY --from=molecule-broker / /";
 const BUILD: &str = "docker build --file docker/Dockerfile --tag molecule-broker .";
 
-/// The image families, and which of `tests/images/` stands in for each.
+/// The image families, and the file in `tests/images/` that represents each.
 pub const FAMILIES: [(&str, &str); 8] = [
     ("autogen", "drops"),
     ("claude-code", "drops"),
@@ -33,13 +34,14 @@ pub const FAMILIES: [(&str, &str); 8] = [
     ("openclaw", "direct"),
 ];
 
-/// An image that goes when it is dropped.
+/// An image that is removed when the value is dropped.
 pub struct Image {
     pub name: String,
 }
 
 impl Image {
-    /// Built from this text, with `tests/images/` for its context.
+    /// Builds an image from this Dockerfile, with `tests/images/` as its
+    /// context.
     #[track_caller]
     pub fn build(name: &str, dockerfile: &str) -> Self {
         let image = Self { name: format!("molecule-test-{name}-{}", random_alphanumerics(8).to_lowercase()) };
@@ -54,7 +56,7 @@ impl Drop for Image {
     }
 }
 
-/// One of `docker/base`'s.
+/// Returns the name of one of the images that `docker/base` makes.
 #[track_caller]
 pub fn base(name: &str) -> String {
     let _one_at_a_time = lock();
@@ -62,7 +64,8 @@ pub fn base(name: &str) -> String {
     format!("molecule-test-{name}")
 }
 
-/// An agent's image with the broker wired in: the command runs as the agent.
+/// Returns an agent's image with the broker wired in. The command runs as the
+/// agent.
 #[track_caller]
 pub fn agent() -> &'static str {
     static AGENT: OnceLock<&str> = OnceLock::new();
@@ -74,7 +77,8 @@ pub fn agent() -> &'static str {
     })
 }
 
-/// Our files on one of `docker/base`'s, with these lines of a Dockerfile.
+/// Builds an image of our files on one of `docker/base`'s images, with these
+/// lines of a Dockerfile.
 #[track_caller]
 pub fn on_base(name: &str, lines: &str) -> Image {
     broker();
@@ -82,14 +86,14 @@ pub fn on_base(name: &str, lines: &str) -> Image {
     Image::build(&format!("on-{name}"), &format!("FROM {from}\nCOPY --from={BROKER} / /\n{lines}"))
 }
 
-/// A family's image: what stands in for it, and the lines of its guide.
+/// Builds a family's image: its stand-in, and the lines of its guide.
 #[track_caller]
 pub fn of_family(family: &str) -> Image {
     let (_, style) = FAMILIES.iter().find(|(name, _)| *name == family).expect("one of the eight families");
     Image::build(family, &wired(style, &guide(family)))
 }
 
-/// The lines for the Dockerfile that a family's guide names.
+/// Returns the lines for the Dockerfile in a family's guide.
 #[track_caller]
 pub fn guide(family: &str) -> String {
     blocks::find(&format!("docs/images/{family}.md"), PUBLISHED).text
@@ -98,12 +102,12 @@ pub fn guide(family: &str) -> String {
 fn wired(style: &str, lines: &str) -> String {
     broker();
     let stand_in = fs::read_to_string(root().join(format!("tests/images/{style}.Dockerfile")));
-    let stand_in = stand_in.expect("each style has a stand-in");
+    let stand_in = stand_in.expect("each style has a stand-in in tests/images");
     format!("{stand_in}\n{}", lines.replace(PUBLISHED, &format!("COPY --from={BROKER} / /")))
 }
 
-/// The image that others take our files from, made by the guides' own command,
-/// but under a name of its own and without a compiler.
+/// Builds the image from which the other images copy our files. It runs the
+/// guides' own command, with a different image name and without a compiler.
 fn broker() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
@@ -116,7 +120,8 @@ fn broker() {
     });
 }
 
-/// What `docker/Dockerfile` needs, with programs that are built already.
+/// Creates the build context of `docker/Dockerfile`, with programs that are
+/// built already.
 fn context() -> TempDir {
     let context = tempfile::tempdir().expect("the temporary directory is writable");
     let copy = |from: &Path, to: &str| {
@@ -136,8 +141,8 @@ fn context() -> TempDir {
     context
 }
 
-/// For `docker run`: this repository at `/src`, as far as an installation needs
-/// it, with the finished programs in `folder`.
+/// Returns mounts for `docker run`: the parts of this repository that an
+/// installation needs at `/src`, with the finished programs in `folder`.
 pub fn checkout(folder: &str) -> Vec<String> {
     let mount = |from: &Path, to: &str| {
         let from = from.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", from.display()));
@@ -158,17 +163,17 @@ fn image_from(name: &str, dockerfile: &str) {
     let mut command = machine_tool("docker");
     command.args(["build", "--tag", name, "--file", "-"]).arg(root().join("tests/images"));
     let ran = run_with_input(&mut command, dockerfile.as_bytes(), LONG);
-    assert!(ran.success(), "{name} can't be built: {}\n{}\n{dockerfile}", ran.stdout, ran.stderr);
+    assert!(ran.success(), "{name} doesn't build: {}\n{}\n{dockerfile}", ran.stdout, ran.stderr);
 }
 
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Test programs run beside each other.
+/// Locks the images: test programs run in parallel.
 fn lock() -> File {
-    // A file of the checkout: one in the shared temporary folder would be
-    // another user's to make, and then this one couldn't open it.
+    // The lock is a file of the checkout. In the shared temporary folder
+    // another user could create the file, and then this user couldn't open it.
     let file = File::open(root().join("docker/base")).expect("the checkout can be read");
     file.lock().expect("the lock can be waited for");
     file

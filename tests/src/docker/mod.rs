@@ -1,8 +1,9 @@
-//! Containers against the test city, by a real Docker engine and without any
-//! registry: the base images are made of Debian's packages (`docker/base`).
+//! Containers that run against the test city, on a real Docker engine and
+//! without any registry: the base images are built from Debian's packages
+//! (`docker/base`).
 //!
 //! Containers share the machine's network, so that the city stays on loopback.
-//! Where a name such as `github.com` matters, git goes through the city's
+//! If a test needs a name such as `github.com`, git uses the city's
 //! [`proxy`](crate::proxy).
 
 mod city;
@@ -21,10 +22,10 @@ pub use self::storm::Storm;
 use crate::world::{Ran, run};
 use crate::{Ability, can, machine_tool, skip};
 
-/// Long enough for a busy machine; nothing here is meant to take a tenth.
+/// Long enough for a busy machine. Nothing here should take a tenth of it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whether an engine answers.
+/// True if a Docker engine answers.
 pub fn engine() -> bool {
     static ENGINE: OnceLock<bool> = OnceLock::new();
     *ENGINE.get_or_init(|| {
@@ -33,17 +34,17 @@ pub fn engine() -> bool {
     })
 }
 
-/// Whether containers can be tested here; says so where not.
+/// Tells whether containers can be tested here, and prints a SKIP line if not.
 pub fn available(what: &str) -> bool {
     if !engine() {
         skip(&format!("{what}: no Docker engine answers here"));
         return false;
     }
-    // The configurations that it mounts are given to an agent.
+    // The configurations that the containers mount are owned by the agent.
     can(&[Ability::GiveAway])
 }
 
-/// The engine's own program.
+/// Runs the docker command.
 #[track_caller]
 pub fn docker(arguments: &[&str]) -> Ran {
     run(machine_tool("docker").args(arguments), Duration::from_secs(300))

@@ -1,5 +1,5 @@
-//! git at work while the daemon is killed again and again and the platform is
-//! down: what no operation may notice.
+//! git works while the daemon is killed again and again and the platform is
+//! down. No operation may fail.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -23,8 +23,8 @@ impl Default for Storm {
 }
 
 impl Storm {
-    /// Panics unless every operation went well, with the token as before and
-    /// the platform never asked.
+    /// Panics unless every operation succeeded, the token is unchanged and the
+    /// platform wasn't asked.
     #[track_caller]
     pub fn survived_by(&self, city: &City, container: &Container) {
         let token = container.token().expect("there is a token before the storm");
@@ -44,13 +44,13 @@ impl Storm {
         assert_eq!(git.stdout.trim(), "", "operations failed over {kills} kills: {}\n{}", git.stderr, container.log());
         assert!(git.success(), "{git:?}");
         assert_eq!(kills, self.kills, "the storm was over before all kills");
-        assert!(after.is_some_and(|after| after == token), "the token is another one, or none");
+        assert!(after.is_some_and(|after| after == token), "the token has changed or is missing");
         assert_eq!((city.platform.asked_count(), city.platform.connections()), (asked, connections));
         assert_eq!(city.host.dead_shown(), 0);
         println!("{} git operations over {kills} kills: 0 failed", self.operations);
     }
 
-    /// One shell that runs them all; it prints what fails.
+    /// Runs one shell that starts all operations and prints which of them fail.
     fn git(&self, city: &City, container: &Container) -> Ran {
         let script = format!(
             "one() {{ for i in $(seq {}); do\n\
@@ -64,7 +64,7 @@ impl Storm {
         container.exec_within(&options, &["sh", "-c", &script], Duration::from_secs(590))
     }
 
-    /// At random moments, each time the daemon that serves by then.
+    /// Kills the serving daemon at random moments.
     fn kill(&self, container: &Container, done: &AtomicBool) -> usize {
         let mut kills = 0;
         while kills < self.kills && !done.load(Ordering::Relaxed) {

@@ -7,8 +7,8 @@ use molecule_protocol::limits::{MAX_REQUEST, VERSION};
 use molecule_protocol::line::{Fault, Writer};
 use molecule_protocol::request::{Request, end};
 
-/// The bytes are what the daemon reads from a client, and what a client reads
-/// from a daemon.
+/// The bytes are both a request as the daemon reads it from a client, and an
+/// answer as a client reads it from the daemon.
 pub fn frame(bytes: &[u8]) {
     request(bytes);
     answer(bytes);
@@ -20,19 +20,21 @@ fn request(bytes: &[u8]) {
         let early = end(&bytes[..cut.min(bytes.len())], false);
         match (early, whole) {
             (Ok(None), _) => {}
-            (Ok(Some(found)), _) => assert_eq!(whole, Ok(Some(found)), "an end that moves as more comes"),
-            (Err(Fault::Head), _) => assert_eq!(whole, Err(Fault::Head), "a good head refused early"),
-            (Err(_), _) => assert!(cut >= MAX_REQUEST, "refused before its limit"),
+            (Ok(Some(found)), _) => {
+                assert_eq!(whole, Ok(Some(found)), "the end of the request moves as more bytes arrive")
+            }
+            (Err(Fault::Head), _) => assert_eq!(whole, Err(Fault::Head), "a valid head is refused early"),
+            (Err(_), _) => assert!(cut >= MAX_REQUEST, "refused before the limit"),
         }
     }
     let Ok(Some(found)) = whole else { return };
     assert!(found <= MAX_REQUEST && found <= bytes.len());
     let request = Request::parse(&bytes[..found]);
-    assert_eq!(request, Request::parse(bytes), "what follows the end is ignored");
+    assert_eq!(request, Request::parse(bytes), "bytes after the end change the request");
     let lines = naive_lines(&bytes[..found]);
     let Ok(request) = request else { return };
 
-    let lines = lines.expect("a request was read out of lines that are none");
+    let lines = lines.expect("a request was read from invalid lines");
     let last = |key: &str| lines.get(key.as_bytes()).map(|values| values[values.len() - 1]);
     for (key, value) in [
         ("protocol", request.protocol),
@@ -44,23 +46,23 @@ fn request(bytes: &[u8]) {
         ("field", request.field.map(|f| f.name().as_bytes())),
     ] {
         assert_eq!(value, last(key), "{key}");
-        assert!(lines.get(key.as_bytes()).is_none_or(|values| values.len() == 1), "{key} twice");
+        assert!(lines.get(key.as_bytes()).is_none_or(|values| values.len() == 1), "{key} is accepted twice");
     }
     assert_eq!(request.client.name().as_bytes(), last("client").unwrap_or(b"helper"));
     assert_eq!(request.sha256.is_some(), last("sha256").is_some());
 
     let mut buffer = [0; 2 * MAX_REQUEST];
     let mut writer = Writer::new(&mut buffer);
-    request.write(&mut writer).expect("what was read can be written");
+    request.write(&mut writer).expect("a parsed request can be written");
     let written = writer.written();
-    assert_eq!(Request::parse(written), Ok(request), "read, written, read");
+    assert_eq!(Request::parse(written), Ok(request), "the round trip changes the request");
     if written.len() <= MAX_REQUEST {
         assert_eq!(end(written, false), Ok(Some(written.len())));
     }
 }
 
-/// Keys and all their values, or `None` if any line up to the empty one is no
-/// pair of clean bytes.
+/// Returns the keys and all their values. Returns `None` if a line before the
+/// empty one isn't a key and a value without control bytes.
 fn naive_lines(bytes: &[u8]) -> Option<HashMap<&[u8], Vec<&[u8]>>> {
     let mut lines: HashMap<&[u8], Vec<&[u8]>> = HashMap::new();
     for line in bytes.split(|b| *b == b'\n').skip(1) {
@@ -80,7 +82,7 @@ fn naive_lines(bytes: &[u8]) -> Option<HashMap<&[u8], Vec<&[u8]>>> {
 fn answer(bytes: &[u8]) {
     let Some(answer) = Answer::parse(bytes) else { return };
     let head = format!("{VERSION} {}\n", answer.word.name());
-    assert_eq!([head.as_bytes(), answer.body, b"\n"].concat(), bytes, "read and put together again");
+    assert_eq!([head.as_bytes(), answer.body, b"\n"].concat(), bytes, "the round trip changes the answer");
     for line in answer.lines() {
         let Some(equals) = line.iter().position(|b| *b == b'=') else { continue };
         let Ok(key) = std::str::from_utf8(&line[..equals]) else { continue };

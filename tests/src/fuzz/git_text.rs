@@ -8,21 +8,21 @@ use molecule_protocol::line::Fault;
 use molecule_protocol::request::{Client, Request, Verb, end};
 use molecule_protocol::{digest, encoding};
 
-/// The first byte is the verb (`e` for `erase`), the second says how long the
-/// pieces are in which the rest comes.
+/// The first byte is the verb (`e` for `erase`). The second is the length of
+/// the pieces in which the rest arrives.
 pub fn git_text(bytes: &[u8]) {
     let [verb, piece, text @ ..] = bytes else { return };
     let verb = if *verb == b'e' { Verb::Erase } else { Verb::Get };
     let sent = scan(verb, text, text.len().max(1));
     let in_pieces = scan(verb, text, usize::from(*piece % 32) + 1);
-    assert_eq!(sent.is_ok(), in_pieces.is_ok(), "how it is cut decides whether it is refused");
+    assert_eq!(sent.is_ok(), in_pieces.is_ok(), "the cuts decide whether it is refused");
     let expected = naive(verb, text);
     match (sent, in_pieces) {
         (Ok(sent), Ok(in_pieces)) => {
-            assert_eq!(sent, in_pieces, "how it is cut decides what is sent");
-            // Byte for byte: so nothing of a password, `wwwauth[]` or `state[]`
-            // is in there.
-            assert_eq!(Ok(&sent), expected.as_ref(), "not what may be sent");
+            assert_eq!(sent, in_pieces, "the cuts change what is sent");
+            // Byte for byte, so the frame contains nothing of a password,
+            // `wwwauth[]` or `state[]`.
+            assert_eq!(Ok(&sent), expected.as_ref(), "the frame contains more or less than it may");
             if let Some(frame) = sent {
                 at_the_daemon(verb, &frame);
             }
@@ -46,11 +46,11 @@ fn at_the_daemon(verb: Verb, frame: &[u8]) {
             assert_eq!((request.verb, request.client), (verb, Client::Helper));
             assert_eq!(request.sha256.is_some(), verb == Verb::Erase);
         }
-        Err(fault) => assert_eq!(fault, Fault::Twice, "the shim sends what the daemon can't read"),
+        Err(fault) => assert_eq!(fault, Fault::Twice, "the shim sends a frame that the daemon can't parse"),
     }
 }
 
-/// What may be sent, by whole lines.
+/// Returns the frame that may be sent, computed from whole lines.
 fn naive(verb: Verb, text: &[u8]) -> Result<Option<Vec<u8>>, ()> {
     let mut frame = format!("molecule/1 {}\nclient=helper\n", verb.name()).into_bytes();
     let mut rejected = None;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use molecule_broker::credential::lease::{Lease, Provenance};
+use molecule_broker::credential::lease::{Lease, SourceKind};
 use molecule_broker::credential::secret::Secret;
 use molecule_broker::daemon::lease_memory::Snapshot;
 use molecule_broker::daemon::lease_memory::format::{decode, encode};
@@ -15,8 +15,8 @@ use super::Draw;
 
 const MAGIC_AND_VERSION: &[u8] = b"molecule-lease\x01\x00";
 
-/// The bytes are a memory, what stands in one under a right digest, and the
-/// stuff that a good one is made of.
+/// The bytes are a memory, the content of a memory with a correct digest, and
+/// the random source for a valid memory.
 pub fn lease_memory(bytes: &[u8]) {
     is_refused_or_the_only_form(bytes);
     is_refused_or_the_only_form(&under_a_right_digest(bytes));
@@ -25,7 +25,7 @@ pub fn lease_memory(bytes: &[u8]) {
 
 fn is_refused_or_the_only_form(memory: &[u8]) {
     if let Ok(snapshot) = decode(memory) {
-        assert_eq!(&*encode(&snapshot), memory, "a memory that nobody wrote is believed");
+        assert_eq!(&*encode(&snapshot), memory, "a memory that the daemon wouldn't write is accepted");
     }
 }
 
@@ -40,22 +40,22 @@ fn under_a_right_digest(content: &[u8]) -> Vec<u8> {
 fn written_read_and_damaged(draw: &mut Draw<'_>) {
     let snapshot = Snapshot::of(draw.number(), &carried(draw), 0);
     let written = encode(&snapshot);
-    let read = decode(&written).expect("what was written can be read");
-    assert_eq!(*encode(&read), *written, "written, read, written");
+    let read = decode(&written).expect("an encoded snapshot can be decoded");
+    assert_eq!(*encode(&read), *written, "the round trip changes the memory");
     assert_eq!(shown(&read), shown(&snapshot));
 
     let at = draw.number() as usize % written.len();
     let mut flipped = written.to_vec();
     flipped[at] ^= 1 << draw.below(8);
-    assert!(decode(&flipped).is_err(), "one bit changed at {at}");
-    assert!(decode(&written[..at]).is_err(), "cut at {at}");
+    assert!(decode(&flipped).is_err(), "accepted with one bit changed at {at}");
+    assert!(decode(&written[..at]).is_err(), "accepted after a cut at {at}");
     let longer = [&written[..], &[draw.byte()]].concat();
-    assert!(decode(&longer).is_err(), "one byte more");
+    assert!(decode(&longer).is_err(), "accepted with one more byte");
     let other = [&written[..at], &[draw.byte()], &written[at..]].concat();
-    assert!(decode(&other).is_err(), "one byte more at {at}");
+    assert!(decode(&other).is_err(), "accepted with one more byte at {at}");
 }
 
-/// Secrets don't show; their hashes do.
+/// Returns the snapshot as text. It contains no secrets, only their hashes.
 fn shown(snapshot: &Snapshot) -> String {
     format!("{} {:?}", snapshot.sequence, snapshot.here(0))
 }
@@ -73,7 +73,7 @@ fn carried(draw: &mut Draw<'_>) -> Carried {
 }
 
 fn lease(draw: &mut Draw<'_>) -> Lease {
-    let secret = Secret::password(&format!("s{}", draw.text(40))).expect("printable, and not too long");
+    let secret = Secret::password(&format!("s{}", draw.text(40))).expect("the text is printable and not too long");
     let instant = |draw: &mut Draw<'_>| Duration::from_nanos(draw.number() >> 1);
     Lease {
         username: (draw.byte() & 1 == 0).then(|| draw.text(20).into()),
@@ -82,7 +82,7 @@ fn lease(draw: &mut Draw<'_>) -> Lease {
         deadline: (draw.byte() & 1 == 0).then(|| Deadline { boot: instant(draw), wall: instant(draw) }),
         generation: draw.number(),
         received: Moment { boot: instant(draw), wall: instant(draw) },
-        origin: [Provenance::Platform, Provenance::Env, Provenance::Persona, Provenance::File, Provenance::Command]
+        source: [SourceKind::Platform, SourceKind::Env, SourceKind::Persona, SourceKind::File, SourceKind::Command]
             [draw.below(5)],
     }
 }

@@ -1,12 +1,12 @@
-//! What no rule foresaw: for every parser of outside bytes, and for the
-//! refresh machine, a function that takes any bytes at all and panics where
-//! what comes of them is neither a round trip nor a refusal.
+//! Properties that no rule lists. For every parser of outside bytes, and for
+//! the refresh machine, there is a function that takes any bytes and panics if
+//! the result is neither a round trip nor a refusal.
 //!
-//! Each is judged by something written in another way than what it judges: a
-//! naive reference, an inverse, or a model that keeps its own books. The
-//! fuzzer drives them by `fuzz/fuzz_targets`; `tests/tests/city/fuzz_corpus.rs`
-//! replays `fuzz/corpus` in every test run. `fuzz/README.md` says how an input
-//! is laid out.
+//! The check is always written in a different way than the code that it checks:
+//! a naive reference, an inverse, or a model that keeps its own books. The
+//! fuzzer calls these functions from `fuzz/fuzz_targets`;
+//! `tests/tests/city/fuzz_corpus.rs` replays `fuzz/corpus` in every test run.
+//! `fuzz/README.md` describes the layout of an input.
 
 mod configuration;
 mod frame;
@@ -26,7 +26,7 @@ pub use platform_answer::platform_answer;
 pub use prompt::prompt;
 pub use refresh::refresh;
 
-/// An input read as numbers; past its end all are zero.
+/// An input that is read as numbers. After its end, all numbers are zero.
 struct Draw<'a>(&'a [u8]);
 
 impl Draw<'_> {
@@ -48,7 +48,7 @@ impl Draw<'_> {
         u64::from_le_bytes([0; 8].map(|_: u8| self.byte()))
     }
 
-    /// Printable, so that it may stand wherever a text may.
+    /// Returns printable text, which is valid in any text field.
     fn text(&mut self, longest: u8) -> String {
         let length = self.below(longest + 1);
         (0..length).map(|_| char::from(b' ' + self.byte() % 95)).collect()

@@ -1,12 +1,13 @@
-//! Which credential an origin belongs to.
+//! The credential that an origin belongs to.
 
 use std::net::Ipv6Addr;
 
 use molecule_broker::credential::scope::Scopes;
 use molecule_protocol::origin::{Origin, Pattern};
 
-/// Three lines: patterns with blanks between them (`!` before one reserves it,
-/// `any` takes what is left), git's `protocol`, git's `host` up to the end.
+/// Three lines: patterns separated by blanks (`!` before a pattern reserves it,
+/// `any` takes all remaining origins), git's `protocol`, and git's `host` up to
+/// the end.
 pub fn origin(bytes: &[u8]) {
     let mut lines = bytes.splitn(3, |b| *b == b'\n');
     let patterns = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
@@ -24,9 +25,9 @@ pub fn origin(bytes: &[u8]) {
         let (reserved, text) = word.strip_prefix('!').map_or((false, word), |text| (true, text));
         let parsed = Pattern::parse(text);
         let naive = naive_pattern(text);
-        assert_eq!(parsed.is_ok(), naive.is_some(), "as a pattern: {text:?}");
+        assert_eq!(parsed.is_ok(), naive.is_some(), "the two readers disagree about the pattern {text:?}");
         let (Ok(pattern), Some(naive)) = (parsed, naive) else { continue };
-        assert_eq!(Pattern::parse(&pattern.to_string()).as_ref(), Ok(&pattern), "read, written, read");
+        assert_eq!(Pattern::parse(&pattern.to_string()).as_ref(), Ok(&pattern), "the round trip changes the pattern");
         let owned = Pattern {
             scheme: pattern.scheme,
             wildcard: pattern.wildcard,
@@ -42,15 +43,20 @@ pub fn origin(bytes: &[u8]) {
 
     let parsed = Origin::parse(protocol, host);
     let naive = naive_origin(protocol, host);
-    assert_eq!(parsed.is_some(), naive.is_some(), "as an origin: {:?}", String::from_utf8_lossy(host));
+    assert_eq!(
+        parsed.is_some(),
+        naive.is_some(),
+        "the two readers disagree about the origin {:?}",
+        String::from_utf8_lossy(host)
+    );
     let (Some(parsed), Some(naive)) = (parsed, naive) else { return };
     let printed = parsed.to_string();
     let (scheme, rest) = printed.split_once("://").expect("an origin is printed with its scheme");
-    assert_eq!(Origin::parse(scheme.as_bytes(), rest.as_bytes()), Some(parsed), "read, written, read");
+    assert_eq!(Origin::parse(scheme.as_bytes(), rest.as_bytes()), Some(parsed), "the round trip changes the origin");
     assert_eq!(scopes.resolve(&parsed), naive_owner(&naive, &naive_claims, any));
 }
 
-/// An origin as one text that is the same for all ways to write it.
+/// Returns an origin as one text, which is the same for all spellings of it.
 fn naive_origin(protocol: &[u8], host: &[u8]) -> Option<String> {
     let protocol = std::str::from_utf8(protocol).ok()?.to_ascii_lowercase();
     let own_port = match protocol.as_str() {

@@ -7,19 +7,20 @@ use molecule_protocol::request::{Client, Request, Verb};
 
 use super::Draw;
 
-/// The bytes are a prompt, and the stuff that a good one is made of.
+/// The bytes are a prompt, and also the random source for a valid prompt.
 pub fn prompt(bytes: &[u8]) {
     if let Some(prompt) = Prompt::parse(bytes) {
         assert!(bytes.len() <= MAX_PROMPT);
-        assert!(is_written_like(&prompt, bytes), "answered, but not the prompt of any git");
+        assert!(is_written_like(&prompt, bytes), "answered, but no git writes this prompt");
         asks_for_that_and_nothing_else(&prompt);
     }
     a_good_one_is_read(&mut Draw(bytes));
 }
 
-/// Puts it together again as git and git-lfs would have written it.
+/// True if the parsed prompt, written as git and git-lfs write it, is the
+/// original.
 fn is_written_like(prompt: &Prompt<'_>, bytes: &[u8]) -> bool {
-    let text = std::str::from_utf8(bytes).expect("only ASCII is ever answered");
+    let text = std::str::from_utf8(bytes).expect("only ASCII prompts are answered");
     let (word, user) = match prompt.field {
         Field::Username => ("Username", String::new()),
         Field::Password => {
@@ -59,7 +60,7 @@ fn asks_for_that_and_nothing_else(prompt: &Prompt<'_>) {
     let mut buffer = [0; MAX_REQUEST];
     let Ok(frame) = request_for_prompt(prompt, Some(b"ask"), &mut buffer) else { return };
     let username: Option<Vec<u8>> = prompt.username().map(Iterator::collect);
-    let request = Request::parse(frame).expect("the daemon reads what askpass sends");
+    let request = Request::parse(frame).expect("the daemon parses what askpass sends");
     let expected = Request {
         client: Client::Askpass,
         command: Some(b"ask"),
@@ -90,7 +91,7 @@ fn a_good_one_is_read(draw: &mut Draw<'_>) {
     let path_part = if choice & 8 == 0 { String::new() } else { format!("/{path}") };
     let url = format!("{scheme}://{user_part}{host}{path_part}");
     let text = if choice & 16 == 0 { format!("{word} for '{url}': ") } else { format!("{word} for \"{url}\"") };
-    let prompt = Prompt::parse(text.as_bytes()).unwrap_or_else(|| panic!("git's own prompt refused: {text}"));
+    let prompt = Prompt::parse(text.as_bytes()).unwrap_or_else(|| panic!("git's own prompt is refused: {text}"));
     assert_eq!((prompt.scheme.name(), prompt.host), (scheme, host.as_bytes()));
     assert_eq!(prompt.path, (choice & 8 != 0).then_some(path.as_bytes()));
     assert_eq!(prompt.field.name(), word.to_ascii_lowercase());

@@ -1,10 +1,11 @@
-//! As much of GitHub's API as gh asks for: at the root of `api.github.com`, and
-//! under any other name where an enterprise host has it, at `/api/v3/…` and
-//! `/api/graphql` on the same origin as the repositories.
+//! The part of GitHub's API that gh uses. It is at the root of
+//! `api.github.com`. Under any other name it is where an enterprise host has
+//! it: at `/api/v3/…` and `/api/graphql` on the origin of the repositories.
 //!
-//! One thing is kinder than GitHub: that shows an installation no `/user` (403,
-//! "Resource not accessible by integration"). Here it is the App's, so that
-//! `gh api user` says who a credential was taken for.
+//! In one point this API is more lenient than GitHub's, which denies `/user` to
+//! an installation (403, "Resource not accessible by integration"). Here
+//! `/user` returns the App, so that `gh api user` shows which account a
+//! credential belongs to.
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -14,14 +15,14 @@ use serde_json::{Value, json};
 
 use crate::serve::{Body, full};
 
-/// Who an installation token is, to the API.
+/// Login name of an installation token.
 pub const APP: &str = "app[bot]";
 
-/// What a user's own token may do. An installation's answer has no such header
-/// at all, by which gh knows it.
+/// Scopes of a user's own token. An answer to an installation doesn't have this
+/// header, and so gh recognises one.
 const SCOPES: (&str, &str) = ("X-OAuth-Scopes", "gist, read:org, repo");
 
-/// As much as a question may have.
+/// Longest body of a request.
 const MOST: usize = 64 * 1024;
 
 pub(super) fn is_meant<B>(request: &Request<B>) -> bool {
@@ -36,7 +37,7 @@ fn resource<B>(request: &Request<B>) -> Option<&str> {
     path.strip_prefix("/api/v3").or_else(|| path.strip_prefix("/api")).filter(|rest| rest.starts_with('/'))
 }
 
-/// For whoever was let in; `None` is an installation.
+/// Answers a request that was let in. `None` as the user is an installation.
 pub(super) async fn answer(user: Option<&str>, request: Request<Incoming>) -> Response<Body> {
     let login = user.unwrap_or(APP);
     let (status, body) = match resource(&request).unwrap_or_default() {
@@ -49,7 +50,7 @@ pub(super) async fn answer(user: Option<&str>, request: Request<Incoming>) -> Re
     say(status, &body, user.map(|_| SCOPES))
 }
 
-/// For whoever wasn't.
+/// Answers a request that wasn't let in.
 pub(super) fn refusal(showed_something: bool) -> Response<Body> {
     let message = if showed_something { "Bad credentials" } else { "Requires authentication" };
     say(401, &json!({"message": message}), None)
@@ -61,19 +62,19 @@ async fn graphql(login: &str, request: Request<Incoming>) -> (u16, Value) {
     };
     let asked: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
     let words: String = asked["query"].as_str().unwrap_or_default().split_whitespace().collect();
-    // gh writes `query UserCurrent{viewer{login}}`, and for `repo clone` a
-    // `query RepositoryInfo` whose variables say which repository it means.
+    // gh sends `query UserCurrent{viewer{login}}`. For `repo clone` it sends a
+    // `query RepositoryInfo` whose variables name the repository.
     let answer = if words.ends_with("{viewer{login}}") {
         json!({"data": {"viewer": {"login": login}}})
     } else if words.contains("queryRepositoryInfo(") {
         json!({"data": {"repository": repository(&asked["variables"])}})
     } else {
-        json!({"errors": [{"message": "the test city knows no such question"}]})
+        json!({"errors": [{"message": "the test city doesn't know this query"}]})
     };
     (200, answer)
 }
 
-/// Any repository, as one that is nobody's fork.
+/// Any repository, as one that isn't a fork.
 fn repository(variables: &Value) -> Value {
     json!({
         "id": "R_1",

@@ -1,5 +1,5 @@
-//! `git http-backend` as a CGI program: bodies stream both ways, so a large
-//! push costs no memory here.
+//! `git http-backend` as a CGI program. Bodies are streamed in both directions,
+//! so that a large push takes no memory here.
 
 use std::io;
 use std::path::Path;
@@ -18,7 +18,7 @@ use super::Shared;
 use crate::program;
 use crate::serve::{Body, full};
 
-/// As GitHub has it: partial clones, and any object by its name.
+/// GitHub's configuration: partial clones, and fetching any object by its name.
 const CONFIGURATION: [(&str, &str); 5] = [
     ("GIT_CONFIG_COUNT", "2"),
     ("GIT_CONFIG_KEY_0", "uploadpack.allowFilter"),
@@ -94,7 +94,7 @@ async fn head(stdout: &mut BufReader<ChildStdout>) -> io::Result<hyper::http::re
     loop {
         let mut line = String::new();
         if stdout.read_line(&mut line).await? == 0 {
-            return Err(io::Error::other("it ended before its answer began"));
+            return Err(io::Error::other("it ended before the end of its head"));
         }
         let line = line.trim_end();
         match line.split_once(": ") {
@@ -118,7 +118,7 @@ async fn feed(mut body: Incoming, mut stdin: ChildStdin) {
     }
 }
 
-/// Owns the child until its last byte, and reaps it.
+/// Owns the child until its last byte, then reaps it.
 async fn pour(mut stdout: BufReader<ChildStdout>, mut child: Child, mut sender: Sender<Bytes, io::Error>) {
     let mut chunk = vec![0; 64 * 1024];
     loop {

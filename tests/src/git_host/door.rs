@@ -1,4 +1,5 @@
-//! The door of the git host: who shows what, and who is let in.
+//! The access check of the git host: records each credential and decides
+//! whether it is let in.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -35,15 +36,15 @@ pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> R
     }
 }
 
-/// Who stands at the door, by what was shown.
+/// A client of the host, by the credential that it showed.
 enum Visitor {
-    /// The persona by its name; without one, an installation.
+    /// The user name of the persona; `None` for an installation.
     Welcome(Option<String>),
     Stranger,
     Anonymous,
 }
 
-/// Writes down what is shown.
+/// Records the credential of a request.
 fn look(state: &mut State, ledger: &Ledger, request: &Request<Incoming>) -> (Behaviour, Visitor) {
     let Some((username, password)) = credential(request) else {
         state.anonymous += 1;
@@ -77,9 +78,9 @@ fn look(state: &mut State, ledger: &Ledger, request: &Request<Incoming>) -> (Beh
     (state.behaviour.clone(), visitor)
 }
 
-/// git's Basic with a username, or `token` or `Bearer` as API clients say it.
-/// Any other header still counts as shown: nothing that was given away may go
-/// unseen.
+/// Reads git's Basic header with a user name, or `token` or `Bearer` as API
+/// clients send it. Any other header counts as a password, so that no
+/// credential that was given away is missed.
 fn credential<B>(request: &Request<B>) -> Option<(Option<String>, String)> {
     let value = request.headers().get(AUTHORIZATION)?;
     let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -96,7 +97,8 @@ fn credential<B>(request: &Request<B>) -> Option<(Option<String>, String)> {
     }
 }
 
-/// Without a body, which libgit2 before 1.9.7 takes for the next answer's head.
+/// Sends no body, because libgit2 before 1.9.7 takes it for the head of the
+/// next answer.
 fn who_are_you() -> Response<Body> {
     Response::builder()
         .status(401)

@@ -1,5 +1,6 @@
-//! Where the repository of a Go module is (`go help importpath`): the module
-//! `gist.github.com/acme/module` is in `https://github.com/acme/module.git`.
+//! Answers where the repository of a Go module is (`go help importpath`): the
+//! module `gist.github.com/acme/module` is in
+//! `https://github.com/acme/module.git`.
 
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, Response};

@@ -1,6 +1,6 @@
-//! git-lfs on the same host: the batch API and basic transfers, behind the
-//! door like everything else. No action carries a `header`, so the client has
-//! to show a credential of its own for each transfer too.
+//! git-lfs on the same host: the batch API and basic transfers, behind the same
+//! access check as everything else. No action contains a `header`, so the
+//! client also has to show a credential for each transfer.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,7 @@ use crate::serve::{Body, full};
 
 const MEDIA_TYPE: &str = "application/vnd.git-lfs+json";
 
-/// The repository and what is asked of its LFS half.
+/// Splits a path into the repository and the LFS request.
 pub(super) fn question(path: &str) -> Option<(&str, &str)> {
     path.trim_start_matches('/').split_once("/info/lfs/")
 }
@@ -39,12 +39,13 @@ pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Respo
         (Method::POST, "verify") => objects.verify(&body),
         (Method::PUT, path) => path.strip_prefix("objects/").map_or_else(not_found, |oid| objects.take(oid, &body)),
         (Method::GET, path) => path.strip_prefix("objects/").map_or_else(not_found, |oid| objects.give(oid)),
-        // The locking API, for one: a server may do without it.
+        // The locking API, for example: a server may do without it.
         _ => not_found(),
     }
 }
 
-/// Where a bare repository keeps them; each under its SHA-256.
+/// Returns the folder where a bare repository keeps its objects. Each file is
+/// named after its SHA-256.
 pub(super) fn folder(repository: &Path) -> PathBuf {
     repository.join("lfs/objects")
 }
@@ -84,7 +85,7 @@ impl Objects {
 
     fn take(&self, oid: &str, body: &Bytes) -> Response<Body> {
         if !is_oid(oid) || hex(&sha256(body)).as_slice() != oid.as_bytes() {
-            return problem(422, "these bytes have another hash");
+            return problem(422, "these bytes have a different hash");
         }
         match self.keep(oid, body) {
             Ok(()) => json_answer(200, &json!({})),
@@ -92,7 +93,7 @@ impl Objects {
         }
     }
 
-    /// Whole or not at all: uploads come side by side.
+    /// Writes the whole object or nothing: uploads run in parallel.
     fn keep(&self, oid: &str, body: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;

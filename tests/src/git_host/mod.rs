@@ -1,10 +1,11 @@
-//! A real git host: git's own http-backend behind a door that lets in only
-//! living tokens (or a persona it knows), and writes down every credential it
-//! is shown. [`lfs`] keeps large files behind the same door, and [`api`] is as
-//! much of GitHub's API as gh needs, so that one origin is git's and gh's.
+//! A real git host: git's own http-backend behind an access check that lets in
+//! only live tokens (or a persona that it knows) and records every credential
+//! that it is shown. [`lfs`] keeps large files behind the same check. [`api`]
+//! is the part of GitHub's API that gh needs, so that git and gh share one
+//! origin.
 //!
-//! The same door makes an evil host of it: one that lets nobody in and keeps
-//! what it is shown, or one that sends git elsewhere.
+//! The same check also makes an evil host: one that lets in no client and
+//! records every credential, or one that redirects git to another host.
 
 mod api;
 mod backend;
@@ -28,18 +29,18 @@ use crate::serve::Server;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Serves whoever shows a living token or the persona's password.
+    /// Serves clients that show a live token or the persona's password.
     Serves,
-    /// Asks everybody for a password and lets nobody in.
+    /// Asks every client for a password and lets none in.
     Refuses,
-    /// Sends everybody to the same path at this base address.
+    /// Redirects every client to the same path at this base address.
     Redirects(String),
-    /// Likewise, but only those whom it would let in: git has shown its
-    /// password by then.
+    /// Redirects only clients that it would let in. By then git has shown its
+    /// password.
     RedirectsWelcome(String),
 }
 
-/// What a shown password was worth.
+/// State of a credential at the moment when it was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Worth {
     Live,
@@ -55,7 +56,7 @@ impl Worth {
     }
 }
 
-/// One credential as the host was shown it.
+/// One credential as it was shown to the host.
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub at: SystemTime,
@@ -91,15 +92,16 @@ struct State {
 }
 
 impl GitHost {
-    /// Over HTTPS where a certificate authority is given. The backend is the
-    /// first git's; see [`GitHost::start_with`].
+    /// Starts a host, over HTTPS if a certificate authority is given. It runs
+    /// the first git's backend; see [`GitHost::start_with`].
     #[track_caller]
     pub fn start(ledger: &Arc<Ledger>, tls: Option<&Ca>) -> Self {
         let git = first_git().unwrap_or_else(|problem| panic!("{problem}"));
         Self::start_with(ledger, tls, &exec_path(&git))
     }
 
-    /// With the `git-http-backend` of this `git --exec-path`.
+    /// Starts a host that runs the `git-http-backend` in this `git
+    /// --exec-path`.
     pub fn start_with(ledger: &Arc<Ledger>, tls: Option<&Ca>, exec_path: &Path) -> Self {
         let root = place::new_folder("molecule-git-host-").unwrap_or_else(|problem| panic!("{problem}"));
         let shared = Arc::new(Shared {
@@ -114,7 +116,7 @@ impl GitHost {
         Self { server: Server::start(tls.map(Ca::acceptor), handler), shared, root }
     }
 
-    /// `localhost:PORT`, as it stands in a host list.
+    /// Returns `localhost:PORT`, the form of a host list.
     pub fn origin(&self) -> String {
         self.origin_as("localhost")
     }
@@ -127,12 +129,12 @@ impl GitHost {
         self.server.addr().port()
     }
 
-    /// The address of a repository such as `acme/app.git`.
+    /// Returns the URL of a repository such as `acme/app.git`.
     pub fn url(&self, repository: &str) -> String {
         self.url_as("localhost", repository)
     }
 
-    /// The same under another of the certificate's names.
+    /// The same with another name of the certificate.
     pub fn url_as(&self, name: &str, repository: &str) -> String {
         format!("{}://{}/{repository}", self.server.scheme(), self.origin_as(name))
     }
@@ -145,7 +147,7 @@ impl GitHost {
         self.state().persona = Some((String::from(username), String::from(password)));
     }
 
-    /// A bare repository with one commit on `main`.
+    /// Creates a bare repository with one commit on `main`.
     pub fn create_repository(&self, name: &str) -> PathBuf {
         let path = self.root.path().join(name);
         let git = |arguments: &[&str]| self.run_git(&path, arguments);
@@ -157,7 +159,7 @@ impl GitHost {
         path
     }
 
-    /// An LFS object of a repository, as it is kept here.
+    /// Returns an LFS object of a repository, as the host stores it.
     pub fn lfs_object(&self, repository: &str, oid: &str) -> Option<Vec<u8>> {
         std::fs::read(lfs::folder(&self.root.path().join(repository)).join(oid)).ok()
     }
@@ -170,7 +172,7 @@ impl GitHost {
         self.server.open();
     }
 
-    /// Every credential it was shown, in order.
+    /// Returns every credential that the host was shown, in order.
     pub fn shown(&self) -> Vec<Shown> {
         self.state().shown.clone()
     }
@@ -180,13 +182,14 @@ impl GitHost {
         state.shown.iter().filter(|shown| shown.worth == worth).count()
     }
 
-    /// Credentials that are no good here: the number that has to stay zero.
+    /// Returns the number of credentials that weren't valid here. It has to
+    /// stay zero.
     pub fn dead_shown(&self) -> usize {
         let state = self.state();
         state.shown.iter().filter(|shown| !shown.worth.is_welcome()).count()
     }
 
-    /// Requests that came without any credential.
+    /// Returns the number of requests without a credential.
     pub fn anonymous_count(&self) -> usize {
         self.state().anonymous
     }
@@ -220,7 +223,7 @@ impl Shared {
     }
 }
 
-/// Where this git keeps its programs, `git-http-backend` among them.
+/// Returns the folder of this git's programs, which include `git-http-backend`.
 pub fn exec_path(git: &Path) -> PathBuf {
     let output = program(git)
         .arg("--exec-path")

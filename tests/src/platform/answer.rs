@@ -1,4 +1,5 @@
-//! One request, one reply: what to say in each mode, and at which pace.
+//! One request, one reply: its content in each mode, and the pace at which it
+//! is sent.
 
 use std::future::pending;
 use std::io;
@@ -33,7 +34,7 @@ enum Pace {
     Never,
     BytePerSecond,
     HalfThenCut,
-    /// The body over and over, up to [`HUGE`].
+    /// The body again and again, up to [`HUGE`].
     Flood,
 }
 
@@ -88,7 +89,8 @@ fn by_mode(mode: &Mode, mint: &mut dyn FnMut() -> Minted) -> Reply {
             reply
         }
         Mode::Fails => Reply::json(500, &json!({"error": "token refresh failed"})),
-        // Of a reset the server has taken care, but for what was on its way.
+        // The server resets new connections itself. This is for requests that
+        // were already on their way.
         Mode::Hangs | Mode::Reset => Reply { status: 0, pace: Pace::Never, ..Reply::json(200, &Value::Null) },
         Mode::Html => Reply {
             headers: vec![(CONTENT_TYPE, String::from("text/html; charset=utf-8"))],
@@ -173,10 +175,10 @@ fn cut(body: &[u8]) -> Body {
     let (mut sender, channel) = Channel::new(1);
     tokio::spawn(async move {
         let _ = sender.send_data(half).await;
-        // Half the answer must be on the wire before the connection is cut,
-        // else the client sees no answer at all.
+        // Half of the answer must be on the wire before the connection is cut.
+        // Otherwise the client sees no answer at all.
         sleep(Duration::from_millis(20)).await;
-        sender.abort(io::Error::other("cut, as the script says"));
+        sender.abort(io::Error::other("cut by the script"));
     });
     channel.boxed()
 }

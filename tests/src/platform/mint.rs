@@ -1,5 +1,5 @@
-//! Which token the platform hands out: a new one for each call, or one for
-//! all that it renews itself shortly before expiry.
+//! The choice of the token that the platform returns: a new one for each call,
+//! or a shared one that the platform renews shortly before expiry.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,15 +8,15 @@ use crate::ledger::{Ledger, Minted};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     MintPerCall,
-    /// One token for all callers, renewed at the first ask that finds less
-    /// than this left. The real platform: 5 of 60 minutes.
+    /// One token for all callers, renewed at the first request when less than
+    /// this is left. The real platform renews at 5 of 60 minutes.
     Cached {
         renew_before: Duration,
     },
 }
 
 impl Policy {
-    /// The real platform's policy in proportion to this life.
+    /// Returns the real platform's policy, in proportion to this life.
     pub fn cached_like_the_real_one(life: Duration) -> Self {
         Self::Cached { renew_before: life / 12 }
     }
@@ -57,7 +57,7 @@ mod tests {
     use crate::wait::eventually;
 
     #[test]
-    fn a_cached_token_is_renewed_at_the_first_ask_inside_the_window() {
+    fn a_cached_token_is_renewed_at_the_first_request_in_its_window() {
         let ledger = Ledger::default();
         let renew_before = Duration::from_millis(900);
         let policy = Policy::Cached { renew_before };
@@ -65,7 +65,7 @@ mod tests {
         let first = cache.token(&ledger);
         assert_eq!(cache.token(&ledger).token, first.token);
         eventually("a new token comes", Duration::from_secs(2), || cache.token(&ledger).token != first.token);
-        assert!(first.expires > SystemTime::now(), "renewed before it died");
+        assert!(first.expires > SystemTime::now(), "it was renewed only after its expiry");
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! The platform, scripted: it answers the broker's question for an
-//! installation token in every way that a real one has, and records what it
-//! was asked.
+//! A scripted platform. It answers the broker's requests for an installation
+//! token in every way that a real platform has answered, and records the
+//! requests.
 //!
-//! It follows the outside contract: both endpoints, bearer from a settable
-//! value, a cache of its own that is renewed shortly before expiry or none at
-//! all. [`Mode`] says how it behaves right now; [`Platform::next`] scripts
-//! single answers before that.
+//! It follows the outside contract: both endpoints, a bearer that tests can
+//! set, and its own cache, which is renewed shortly before expiry, or none.
+//! [`Mode`] is its current behaviour. [`Platform::next`] scripts single answers
+//! that come before that.
 
 mod answer;
 mod mint;
@@ -22,42 +22,42 @@ use crate::certs::Ca;
 use crate::ledger::{Ledger, Minted};
 use crate::serve::{Body, Server};
 
-/// How the platform behaves. Each stands for an incident that happened to
-/// somebody.
+/// How the platform behaves. Each mode reproduces an incident that has
+/// happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     Normal,
-    /// Normal, after this long.
+    /// Like `Normal`, after this delay.
     Slow(Duration),
-    /// 401, whatever the bearer.
+    /// 401 for every bearer.
     Unauthorized,
     Forbidden,
     /// 404: no GitHub App is configured.
     NotConfigured,
     RateLimited(RetryAfter),
-    /// 500 with the platform's own text.
+    /// 500 with the real platform's text.
     Fails,
-    /// Accepts and never answers.
+    /// Accepts the connection and never answers.
     Hangs,
     /// A good answer, one byte a second.
     Drips,
-    /// A good answer that breaks off half way.
+    /// A good answer that is cut off in the middle.
     Cut,
-    /// The connection is reset as soon as something was asked on it.
+    /// The connection is reset as soon as a request arrives on it.
     Reset,
     /// 200 with a web page: a captive portal, a proxy's login.
     Html,
-    /// 200 with 64 MiB of JSON that never comes to the point.
+    /// 200 with 64 MiB that never become a JSON value.
     Huge,
     /// 302 to this address.
     Redirects(String),
     /// 200 with JSON whose values have the wrong types.
     WrongType,
-    /// A good answer but for the token's text.
+    /// A good answer, except for the token's text.
     TokenText(String),
-    /// A good answer but for `expires_at`, left out where `None`.
+    /// A good answer, except for `expires_at`. `None` omits the key.
     ExpiryText(Option<String>),
-    /// A good answer but for an expiry an hour ago.
+    /// A good answer, except that it expired an hour ago.
     ExpiryPast,
 }
 
@@ -74,7 +74,7 @@ pub enum RetryAfter {
 pub enum DateHeader {
     Honest,
     Absent,
-    /// Seconds that the platform's clock is ahead (or behind, where negative).
+    /// Seconds by which the platform's clock is ahead (behind, if negative).
     Skewed(i64),
 }
 
@@ -83,16 +83,16 @@ pub enum DateHeader {
 pub struct Asked {
     pub at: SystemTime,
     pub path: String,
-    /// What stood behind `Bearer `.
+    /// The text after `Bearer `.
     pub bearer: Option<String>,
     pub bearer_ok: bool,
-    /// The status it was answered with; 0 where it never is.
+    /// Status of the answer; 0 if it is never answered.
     pub status: u16,
     pub user_agent: Option<String>,
-    /// The token that was handed out.
+    /// The token in the answer.
     pub token: Option<String>,
-    /// Whether the answer was of use: that token, whole and with its true
-    /// expiry, unless the connection broke.
+    /// True if the answer contained that token, whole and with its true expiry.
+    /// The connection may have broken all the same.
     pub good: bool,
 }
 
@@ -113,7 +113,8 @@ pub(crate) struct State {
 }
 
 impl Platform {
-    /// Tokens live `life`; over TLS where a certificate authority is given.
+    /// Starts a platform whose tokens live `life`, with TLS if a certificate
+    /// authority is given.
     pub fn start(ledger: &Arc<Ledger>, life: Duration, policy: Policy, tls: Option<&Ca>) -> Self {
         let shared = Arc::new(Mutex::new(State {
             ledger: ledger.clone(),
@@ -130,7 +131,7 @@ impl Platform {
         Self { server: Server::start(tls.map(Ca::acceptor), handler), shared }
     }
 
-    /// For `PLATFORM_URL`.
+    /// Returns the value for `PLATFORM_URL`.
     pub fn url(&self) -> String {
         format!("{}://localhost:{}", self.server.scheme(), self.server.addr().port())
     }
@@ -152,8 +153,9 @@ impl Platform {
         self.state().mode = mode;
     }
 
-    /// Answers the next requests like this, one each, then by the mode again.
-    /// A reset is no answer: as the next it is one that never comes.
+    /// Scripts the answers to the next requests, one each. Afterwards the mode
+    /// decides again. A reset can't be scripted for a single request: here it
+    /// is an answer that never comes.
     pub fn next(&self, modes: impl IntoIterator<Item = Mode>) {
         self.state().script.extend(modes);
     }
@@ -170,8 +172,8 @@ impl Platform {
         self.state().cache.policy = policy;
     }
 
-    /// Hands out the current token again and again, however little it has
-    /// left.
+    /// Sets whether the current token is returned again and again, however
+    /// little life it has left.
     pub fn repeat_token(&self, repeat: bool) {
         self.state().cache.repeat = repeat;
     }
@@ -183,7 +185,7 @@ impl Platform {
         state.cache.put(&state.ledger, left)
     }
 
-    /// Connections are refused from now on, and those that are open are cut.
+    /// Refuses connections from now on, and cuts the open ones.
     pub fn refuse_connections(&self) {
         self.server.close();
     }
@@ -214,7 +216,8 @@ impl Platform {
     }
 }
 
-/// Decides under the lock, then answers at the mode's own pace without it.
+/// Decides on the reply under the lock, then sends it without the lock, at the
+/// pace of the mode.
 async fn answer_to(shared: Arc<Mutex<State>>, request: Request<Incoming>) -> Response<Body> {
     let reply = {
         let state = &mut *shared.lock().expect("no holder of this lock panics");

@@ -9,20 +9,20 @@ use crate::ledger::random_alphanumerics;
 use crate::programs::Git;
 use crate::world::{Ran, Wiring, World, run};
 
-/// A shim gives up after ten seconds, and git may ask several times. Who runs
-/// into it hangs.
+/// A shim gives up after ten seconds, and git may ask it several times. A git
+/// that exceeds this deadline hangs.
 const DEADLINE: Duration = Duration::from_secs(40);
 
-/// What git-lfs keeps instead of git.
+/// The file that git-lfs stores instead of git.
 const OBJECT: &str = "object.bin";
 
-/// It packs to three quarters of that, which is above git's default of 1 MiB
-/// for `http.postBuffer`.
+/// Length of the text. It packs to three quarters of it, which is above git's
+/// default of 1 MiB for `http.postBuffer`.
 const LARGE_TEXT: usize = 3 << 19;
 
 pub struct Agent<'a> {
     pub world: &'a World,
-    /// How its git comes by a password from here on.
+    /// How its git gets a password from now on.
     pub wiring: Wiring,
     traffic: &'a Traffic,
     git: &'a Git,
@@ -33,7 +33,8 @@ pub struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    /// With a repository of its own on the host, which it calls by `name`.
+    /// Creates an agent with its own repository on the host, which the agent
+    /// calls `name`.
     pub fn new(world: &'a World, traffic: &'a Traffic, git: &'a Git, number: usize, name: &str) -> Self {
         let repository = format!("acme/app-{number}.git");
         world.host.create_repository(&repository);
@@ -49,7 +50,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// The `host:port` that it works with.
+    /// Returns the `host:port` that the agent works with.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -58,7 +59,8 @@ impl<'a> Agent<'a> {
         self.folder.join(".git/HEAD").is_file()
     }
 
-    /// Each of these is counted, and says whether it went well.
+    /// Clones the repository again. Like all operations below, it is recorded,
+    /// and returns whether it succeeded.
     pub fn clone_anew(&mut self) -> bool {
         let _ = fs::remove_dir_all(&self.folder);
         self.in_step = self.works("clone", &["clone", "--quiet", &self.url, &self.path()]);
@@ -73,33 +75,33 @@ impl<'a> Agent<'a> {
         self.works("list", &["ls-remote", "--quiet", &self.url])
     }
 
-    /// A new commit. By force: an earlier push may have arrived without its
-    /// answer getting back.
+    /// Pushes a new commit. By force, because an earlier push may have arrived
+    /// although its answer got lost.
     pub fn push(&mut self) -> bool {
         self.git(&["-C", &self.path(), "commit", "--quiet", "--allow-empty", "-m", "Work"]);
         self.push_as("push")
     }
 
-    /// A new object, which git-lfs uploads before git pushes the commit.
+    /// Pushes a new object, which git-lfs uploads before git pushes the commit.
     pub fn push_object(&mut self) -> bool {
         let path = self.path();
         if !self.folder.join(".git/hooks/pre-push").is_file() {
             self.git(&["-C", &path, "lfs", "install", "--local"]);
             self.git(&["-C", &path, "lfs", "track", OBJECT]);
         }
-        // Without the folder the commit fails, and so does the push.
+        // If the folder is missing, the commit fails, and so does the push.
         let _ = fs::write(self.folder.join(OBJECT), random_alphanumerics(20_000));
         self.git(&["-C", &path, "add", "."]);
         self.git(&["-C", &path, "commit", "--quiet", "-m", "Work"]);
         self.push_as("lfs up")
     }
 
-    /// A commit that git sends in chunks, behind a probe of its own
-    /// (git-config(1), `http.postBuffer`). It goes to a place from which no
-    /// clone takes it.
+    /// Pushes a commit that git sends in chunks, after a probe request
+    /// (git-config(1), `http.postBuffer`). The commit goes to a ref that no
+    /// clone fetches.
     pub fn push_large(&self) -> bool {
         let path = self.path();
-        // Without the file the commit fails, and so does the push.
+        // If the file is missing, the commit fails, and so does the push.
         let _ = fs::write(self.folder.join("large.txt"), random_alphanumerics(LARGE_TEXT));
         self.git(&["-C", &path, "add", "large.txt"]);
         let ran = self.git(&["-C", &path, "commit", "--quiet", "-m", "Large work"]);
@@ -115,13 +117,13 @@ impl<'a> Agent<'a> {
         self.in_step
     }
 
-    /// Whether the host has all that the clone has.
+    /// True if the host has everything that the clone has.
     pub fn is_in_step(&self) -> bool {
         self.in_step
     }
 
-    /// The real gh at the host's API: by `exec`, or by the shim where it was
-    /// linked under gh's name.
+    /// Runs the real gh against the host's API, by `exec`, or by the shim if it
+    /// is linked under gh's name.
     pub fn gh(&self, by_exec: bool) -> bool {
         let mut command = self.world.typed(&[]);
         command.env("GH_HOST", &self.host);
@@ -132,7 +134,7 @@ impl<'a> Agent<'a> {
         self.traffic.run(name, (&self.program(), &self.host), command.args(["gh", "api", "user"]), DEADLINE)
     }
 
-    /// Has git-lfs download what the clone's commit names.
+    /// Lets git-lfs download the objects of the clone's commit.
     pub fn pull_object(&self) -> bool {
         let _ = fs::remove_dir_all(self.folder.join(".git/lfs"));
         self.works("lfs dn", &["-C", &self.path(), "lfs", "pull"])

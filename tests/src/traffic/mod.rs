@@ -1,8 +1,8 @@
-//! Agents at work: each runs real programs that need a password, one after the
-//! other, and all of it is written down.
+//! Agents at work. Each runs real programs that need a password, one after the
+//! other, and every run is recorded.
 //!
-//! - [`agent`]: what one of them does;
-//! - [`reject`]: what a git says of a token that its host refused.
+//! - [`agent`]: the operations of one agent;
+//! - [`reject`]: a git's report of a token that its host refused.
 
 pub mod agent;
 pub mod reject;
@@ -16,22 +16,22 @@ pub use self::agent::Agent;
 pub use self::reject::reject_newest;
 use crate::world::{Ran, run};
 
-/// One program that needed a password, from its start to its end.
+/// One run of a program that needed a password.
 #[derive(Clone, Debug)]
 pub struct Operation {
     pub name: &'static str,
-    /// What did it, such as `git 2.47.3`.
+    /// The program, such as `git 2.47.3`.
     pub program: String,
-    /// The `host:port` that it worked with. Where each agent has a name of its
-    /// own for the host, it tells whose line in the audit is whose.
+    /// The `host:port` that it worked with. If each agent has its own name for
+    /// the host, this tells whose line in the audit log is whose.
     pub host: String,
     pub began: SystemTime,
     pub took: Duration,
-    /// All that was said, where it failed.
+    /// Everything that the program printed, if it failed.
     pub failure: Option<String>,
 }
 
-/// How it ended and what it said, unless all is well.
+/// Returns how a run ended and what it printed, unless it succeeded.
 pub fn failure(ran: &Ran) -> Option<String> {
     match ran.status {
         None => Some(format!("killed after {:.1?}: {}", ran.took, ran.stderr.trim())),
@@ -46,7 +46,7 @@ impl Operation {
     }
 }
 
-/// What was done, and whether it is time to stop.
+/// The finished operations, and a flag that tells the agents to stop.
 #[derive(Debug, Default)]
 pub struct Traffic {
     done: Mutex<Vec<Operation>>,
@@ -58,8 +58,8 @@ impl Traffic {
         self.lock().push(operation);
     }
 
-    /// Runs it to its end, or for so long, and writes down what `who`, a program
-    /// at a host, did; whether it went well.
+    /// Runs the command to its end or to this limit, and records it as an
+    /// operation of `who`, a program at a host. Returns whether it succeeded.
     pub fn run(&self, name: &'static str, who: (&str, &str), command: &mut Command, limit: Duration) -> bool {
         let (program, host) = who;
         let began = SystemTime::now();

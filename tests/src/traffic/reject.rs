@@ -1,12 +1,13 @@
-//! What a git tells its helpers of a token that its host refused; a forger can
-//! say the same.
+//! A git's report to its helpers that the host refused a token. A forger can
+//! send the same report.
 
 use std::time::Duration;
 
 use crate::programs::Git;
 use crate::world::{Ran, Wiring, World, run_with_input};
 
-/// Of the token that the platform gave last; `None` where it gave none yet.
+/// Reports the token that the platform returned last. Returns `None` if it
+/// hasn't returned any.
 pub fn reject_newest(world: &World, git: &Git) -> Option<Ran> {
     let asked = world.platform.asked();
     let token = asked.iter().rev().find_map(|one| one.token.as_ref())?;

@@ -1,5 +1,6 @@
-//! The broker under test: started with an environment that is spelled out,
-//! killed and started again, and asked for its status as an operator would.
+//! The broker under test. It is started with an explicit environment, can be
+//! killed and started again, and its status is read through the control
+//! command.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -68,16 +69,16 @@ impl Broker {
         Self { program: program.to_path_buf(), env, log: dir.join("broker.log"), config, audit, child: None }
     }
 
-    /// Starts it and waits until it answers on its socket.
+    /// Starts the broker and waits until it answers on its socket.
     #[track_caller]
     pub fn start(&mut self) {
         self.try_start().unwrap_or_else(|problem| panic!("{problem}"));
     }
 
-    /// The same for a program that a person starts.
+    /// The same as [`Self::start`], for programs that a person runs.
     ///
     /// # Errors
-    /// It doesn't answer; the text has all that it said.
+    /// The broker doesn't answer. The text contains its whole log.
     pub fn try_start(&mut self) -> Result<(), String> {
         self.spawn();
         let ready = poll(READY_WITHIN, || {
@@ -92,19 +93,19 @@ impl Broker {
         }
     }
 
-    /// Starts it and doesn't wait.
+    /// Starts the broker and doesn't wait.
     pub fn spawn(&mut self) {
         self.spawn_through(&[] as &[&str]);
     }
 
-    /// The same by way of a program, such as strace.
+    /// The same, through another program, such as strace.
     pub fn spawn_through(&mut self, way: &[impl AsRef<OsStr>]) {
         assert!(!self.is_running(), "the broker runs already");
         let log = OpenOptions::new().create(true).append(true).open(&self.log).expect("our own folder is writable");
         let child = self
             .command_through(way, &["serve"])
             .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a descriptor can be had"))
+            .stdout(log.try_clone().expect("the log's descriptor can be duplicated"))
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {}: {error}", self.program.display()));
@@ -126,10 +127,10 @@ impl Broker {
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid()).expect("a pid fits");
-        kill(Pid::from_raw(pid), signal).expect("the child isn't reaped yet");
+        kill(Pid::from_raw(pid), signal).expect("the child hasn't been reaped yet");
     }
 
-    /// `kill -9`, and reaped.
+    /// Kills the broker with SIGKILL and reaps it.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -137,7 +138,7 @@ impl Broker {
         }
     }
 
-    /// SIGTERM, and how it ended.
+    /// Sends SIGTERM and returns the exit status.
     #[track_caller]
     pub fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
@@ -151,20 +152,20 @@ impl Broker {
         }
     }
 
-    /// A control command, such as `&["refresh"]`.
+    /// Runs a control command, such as `&["refresh"]`.
     pub fn control(&self, arguments: &[&str]) -> Ran {
         run(&mut self.command(arguments), Duration::from_secs(15))
     }
 
-    /// The broker's own program in the daemon's environment.
+    /// Returns a command for the broker's program in the daemon's environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.command_through(&[] as &[&str], arguments)
     }
 
-    /// The same by way of a program that runs or becomes it.
+    /// The same, through a program that starts the broker or execs it.
     pub fn command_through(&self, way: &[impl AsRef<OsStr>], arguments: &[&str]) -> Command {
         let mut words = way.iter().map(AsRef::as_ref).chain([self.program.as_os_str()]);
-        let mut command = program(words.next().expect("the program is one at least"));
+        let mut command = program(words.next().expect("there is at least the program itself"));
         command.args(words).env_clear().envs(&self.env).args(arguments);
         command
     }
@@ -183,7 +184,7 @@ impl Broker {
         serde_json::from_str(&ran.stdout).ok()
     }
 
-    /// One credential out of the status, such as `github`.
+    /// Returns one credential of the status, such as `github`.
     #[track_caller]
     pub fn credential(&self, name: &str) -> Value {
         let status = self.status();
@@ -194,7 +195,8 @@ impl Broker {
             .unwrap_or_else(|| panic!("no credential {name} in {status}"))
     }
 
-    /// Everything it ever said on stdout and stderr.
+    /// Returns everything that the broker wrote to stdout and stderr since its
+    /// first start.
     pub fn log(&self) -> String {
         fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }

@@ -1,11 +1,11 @@
-//! The broker's own configuration, in proportion to the life of the tokens:
-//! what takes 45 minutes in production takes six seconds where tokens live
-//! eight.
+//! The broker's configuration, in proportion to the life of the tokens: an
+//! interval that takes 45 minutes in production takes six seconds if tokens
+//! live eight.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// The defaults of the reference configuration for tokens that live an hour.
+/// Defaults of the reference configuration, for tokens that live an hour.
 const REFRESH: [(&str, Duration); 8] = [
     ("interval", Duration::from_secs(45 * 60)),
     ("jitter", Duration::from_secs(2 * 60)),
@@ -17,8 +17,9 @@ const REFRESH: [(&str, Duration); 8] = [
     ("replication_lag", Duration::from_secs(5)),
 ];
 
-/// The `[refresh]` table. The retries keep a floor: below it a test would
-/// measure the scheduler of a busy machine, not the back-off.
+/// Returns the `[refresh]` table. The retry times have a lower bound: below it,
+/// a test would measure the scheduler of a busy machine instead of the
+/// back-off.
 pub fn refresh_table(life: Duration) -> String {
     let mut table = String::from("[refresh]\n");
     for (key, value) in REFRESH {
@@ -31,7 +32,7 @@ pub fn refresh_table(life: Duration) -> String {
     table
 }
 
-/// `value` where a token lives `life` instead of an hour.
+/// Scales `value` from a token life of an hour to this life.
 pub fn scaled(value: Duration, life: Duration) -> Duration {
     value.mul_f64(life.as_secs_f64() / 3600.0).max(Duration::from_millis(1))
 }

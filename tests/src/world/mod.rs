@@ -1,6 +1,7 @@
-//! One world: a platform, a git host, a broker between them, the shims on the
-//! path of an isolated git. Nothing of the machine's own configuration or
-//! environment reaches any of them, and all of it is gone when it is dropped.
+//! One world: a platform, a git host, a broker between them, and the shims on
+//! the path of an isolated git. None of them sees the machine's own
+//! configuration or environment. All of it is removed when the world is
+//! dropped.
 
 mod broker;
 pub mod config;
@@ -25,21 +26,24 @@ use crate::place;
 use crate::platform::{Platform, Policy};
 use crate::programs::{Git, first_git, programs};
 
-/// What a test may want to be otherwise.
+/// The options of a world.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// How long a token lives; the broker's configuration is in proportion.
+    /// Life of a token. The broker's configuration is in proportion.
     pub life: Duration,
     pub policy: Policy,
     pub platform_tls: bool,
-    /// `MOLECULE_BROKER_HOSTS`; the git host's origin where `None`.
+    /// Value of `MOLECULE_BROKER_HOSTS`. `None` stands for the git host's
+    /// origin.
     pub hosts: Option<String>,
-    /// Set (or, where `None`, not set) for the broker beside the usual.
+    /// Variables that are set for the broker besides the usual ones or, if
+    /// `None`, removed.
     pub broker_env: Vec<(&'static str, Option<String>)>,
-    /// TOML in front of the `[refresh]` table, and behind it.
+    /// TOML before the `[refresh]` table, and after it.
     pub config_head: String,
     pub config_tail: String,
-    /// Whose http-backend the host runs; that of the first git where `None`.
+    /// The git whose http-backend the host runs. `None` stands for the first
+    /// git.
     pub host_git: Option<PathBuf>,
 }
 
@@ -58,7 +62,7 @@ impl Default for Setup {
     }
 }
 
-/// How git comes by its password.
+/// How git gets its password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wiring {
     Helper,
@@ -78,16 +82,17 @@ pub struct World {
 }
 
 impl World {
-    /// Everything stands, but the broker isn't started yet.
+    /// Sets everything up, but doesn't start the broker yet.
     #[track_caller]
     pub fn new(setup: Setup) -> Self {
         Self::try_new(setup).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// The same for a program that a person starts.
+    /// The same as [`Self::new`], for programs that a person runs.
     ///
     /// # Errors
-    /// This machine has no folder for it, or no git; the text says what to do.
+    /// This machine has no folder for the world, or no git. The text names the
+    /// remedy.
     pub fn try_new(setup: Setup) -> Result<Self, String> {
         let dir = place::new_folder("molecule-")?;
         for folder in ["configs", "run", "bin", "home", "work"] {
@@ -120,7 +125,8 @@ impl World {
         Ok(world)
     }
 
-    /// The same with the broker started and its socket answering.
+    /// The same as [`Self::new`], with the broker started and its socket
+    /// answering.
     pub fn started(setup: Setup) -> Self {
         let mut world = Self::new(setup);
         world.broker.start();
@@ -135,7 +141,7 @@ impl World {
         self.dir.path().join("run/broker.sock")
     }
 
-    /// The folder with the shims under their names.
+    /// Returns the folder with the shims under their names.
     pub fn bin(&self) -> PathBuf {
         self.dir.path().join("bin")
     }
@@ -148,7 +154,7 @@ impl World {
         self.dir.path().join("home")
     }
 
-    /// A folder for clones.
+    /// Returns the folder for clones.
     pub fn work(&self) -> PathBuf {
         self.dir.path().join("work")
     }
@@ -161,7 +167,8 @@ impl World {
         self.dir.path().join("configs/.auth_token")
     }
 
-    /// This git in an environment of its own, wired as told, in [`Self::work`].
+    /// Returns a command for this git with this wiring, in an isolated
+    /// environment and in [`Self::work`].
     pub fn git(&self, git: &Git, wiring: Wiring) -> Command {
         let mut command = self.command(&git.path);
         if matches!(wiring, Wiring::Askpass | Wiring::Both) {
@@ -171,7 +178,8 @@ impl World {
         command
     }
 
-    /// Any program in the environment of the world's agent.
+    /// Returns a command for any program, in the environment of the world's
+    /// agent.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = crate::program(program);
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.bin().display());
@@ -188,8 +196,9 @@ impl World {
         command
     }
 
-    /// `env`, for what the agent types: its words are looked up on a `PATH` on
-    /// which these folders come first. A gh finds all that it needs but a host.
+    /// Returns a command for `env`, for a command line of the agent: `env`
+    /// looks its words up on a `PATH` in which these folders come first. For
+    /// gh, the environment has everything but a host.
     pub fn typed(&self, folders: &[PathBuf]) -> Command {
         let mut command = self.command(Path::new("/usr/bin/env"));
         let first: String = folders.iter().map(|folder| format!("{}:", folder.display())).collect();
@@ -202,14 +211,14 @@ impl World {
         command
     }
 
-    /// Puts the shim at this path, whose name says what it is.
+    /// Links this path to the shim. The name decides which shim it is.
     pub fn link_shim(&self, path: &Path) {
         let folder = path.parent().expect("a path with a name has a folder");
         fs::create_dir_all(folder).expect("our own folder is writable");
         symlink(&programs().shim, path).expect("a new name is free");
     }
 
-    /// A shim by its name.
+    /// Returns a command for the shim with this name.
     pub fn shim(&self, name: &str) -> Command {
         self.command(&self.bin().join(name))
     }
@@ -219,7 +228,8 @@ fn git_config(dir: &Path, wiring: Wiring) -> PathBuf {
     dir.join(format!("gitconfig-{wiring:?}"))
 }
 
-/// Once and for all: git reads these while others are at work.
+/// Writes all of them in advance, because git reads them while other agents
+/// work.
 fn write_git_configs(dir: &Path) {
     for wiring in [Wiring::Helper, Wiring::Askpass, Wiring::Both, Wiring::Nothing] {
         let mut config = String::from(

@@ -1,4 +1,4 @@
-//! A program run to its end, with a deadline for it and all its children.
+//! Runs a program to its end, with a deadline for it and all its children.
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
@@ -15,7 +15,7 @@ use crate::wait::poll;
 
 #[derive(Clone, Debug)]
 pub struct Ran {
-    /// `None` where it was killed at its deadline.
+    /// `None` if it was killed at its deadline.
     pub status: Option<ExitStatus>,
     pub stdout: String,
     pub stderr: String,
@@ -31,14 +31,14 @@ impl Ran {
         self.status?.code()
     }
 
-    /// True for a failed run that took longer than a refreshed token surely
-    /// lives, a quarter of its life: a machine was too slow, and no helper can
-    /// mend that.
+    /// True for a failed run that took longer than a quarter of a token's life,
+    /// which is the shortest remaining life of a refreshed token. Then the
+    /// machine was too slow, and no helper can prevent that failure.
     pub fn outlived(&self, life: Duration) -> bool {
         !self.success() && self.took > life / 4
     }
 
-    /// Panics with all that is known where it failed.
+    /// Panics with all that is known about the run if it failed.
     #[track_caller]
     pub fn ok(self) -> Self {
         assert!(self.success(), "failed: {self:?}");
@@ -46,15 +46,15 @@ impl Ran {
     }
 }
 
-/// Calls this with tokens of `life`, and where it returns false, because a run
-/// outlived its token, again with tokens that live twice as long.
+/// Calls `attempt` with tokens that live `life`. If it returns false, because a
+/// run outlived its token, calls it again with a life twice as long.
 #[track_caller]
 pub fn with_long_enough_lives(life: Duration, attempt: impl Fn(Duration) -> bool) {
     let long_enough = [1, 2, 4, 8].into_iter().map(|times| times * life).find(|life| attempt(*life));
     assert!(long_enough.is_some(), "this machine is too slow for tokens of {:?}", 8 * life);
 }
 
-/// Without any input.
+/// Runs the command without input.
 #[track_caller]
 pub fn run(command: &mut Command, within: Duration) -> Ran {
     run_with_input(command, b"", within)
@@ -73,7 +73,7 @@ pub fn run_with_input(command: &mut Command, input: &[u8], within: Duration) -> 
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
     if let Some(mut stdin) = child.stdin.take() {
-        // A program may well not care for its input.
+        // A program may end without reading its input.
         let _ = stdin.write_all(input);
     }
     let status = poll(within, || child.try_wait().ok().flatten());
@@ -86,9 +86,9 @@ pub fn run_with_input(command: &mut Command, input: &[u8], within: Duration) -> 
     Ran { status, stdout: stdout.join().unwrap_or_default(), stderr: stderr.join().unwrap_or_default(), took }
 }
 
-/// Makes a program of this text, and the folder for it. By a process of its
-/// own, or a fork of this one would hold it open for writing, and then it can't
-/// be run (ETXTBSY, execve(2)).
+/// Creates a program with this text, and its folder. Another process writes the
+/// file. Otherwise a process that this one forks meanwhile could hold the file
+/// open for writing, and then it can't be run (ETXTBSY, execve(2)).
 #[track_caller]
 pub fn write_program(path: &Path, text: &str) {
     let mut install = program("install");

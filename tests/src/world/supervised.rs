@@ -1,5 +1,5 @@
-//! The broker under `supervise`, which keeps socket and leases while daemons
-//! come and go.
+//! The broker under `supervise`, which keeps the socket and the leases across
+//! restarts of the daemon.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,26 +12,26 @@ use nix::unistd::Pid;
 use super::World;
 use crate::wait::{eventually, poll};
 
-/// A supervisor without a command. It ends with the test.
+/// A supervisor without a command. It is stopped when the value is dropped.
 pub struct Supervised {
     child: Child,
     log: PathBuf,
 }
 
 impl Supervised {
-    /// Starts it and waits for its daemon to hold a first token.
+    /// Starts the supervisor and waits until its daemon holds a first token.
     pub fn start(world: &World) -> Self {
         Self::start_through(world, &[])
     }
 
-    /// By way of a program that becomes it in the end.
+    /// The same, through a program that execs the supervisor in the end.
     pub fn start_through(world: &World, way: &[&str]) -> Self {
         let supervised = Self::spawn_through(world, way);
         eventually("the broker serves", Duration::from_secs(20), || serves(world));
         supervised
     }
 
-    /// Without waiting for a daemon that serves.
+    /// Starts the supervisor and doesn't wait for a serving daemon.
     pub fn spawn_through(world: &World, way: &[&str]) -> Self {
         let log = world.path().join("broker.log");
         let output = File::create(&log).expect("our own folder is writable");
@@ -39,7 +39,7 @@ impl Supervised {
             .broker
             .command_through(way, &["supervise"])
             .stdin(Stdio::null())
-            .stdout(output.try_clone().expect("a descriptor can be had"))
+            .stdout(output.try_clone().expect("the log's descriptor can be duplicated"))
             .stderr(output)
             .spawn()
             .expect("the broker can be started");
@@ -50,7 +50,7 @@ impl Supervised {
         self.child.id()
     }
 
-    /// The daemon, if one runs just now.
+    /// Returns the daemon's pid if one is running.
     pub fn daemon(&self) -> Option<Pid> {
         let parent = format!("\nPPid:\t{}\n", self.child.id());
         let processes = fs::read_dir("/proc").ok()?.flatten();
@@ -65,7 +65,7 @@ impl Supervised {
         })
     }
 
-    /// Supervisor and daemon, as soon as both run.
+    /// Returns the pids of supervisor and daemon, as soon as both run.
     pub fn both(&self) -> Option<[u32; 2]> {
         let daemon = poll(Duration::from_secs(10), || self.daemon())?;
         Some([self.pid(), u32::try_from(daemon.as_raw()).ok()?])
@@ -81,7 +81,8 @@ impl Supervised {
 }
 
 impl Drop for Supervised {
-    /// By SIGTERM first: a supervisor that is killed can't end its daemon.
+    /// Sends SIGTERM first, because a supervisor that is killed can't stop its
+    /// daemon.
     fn drop(&mut self) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
@@ -93,7 +94,7 @@ impl Drop for Supervised {
     }
 }
 
-/// Whether the platform's credential is served and its last refresh went well.
+/// True if the platform's credential is served and its last refresh succeeded.
 pub fn serves(world: &World) -> bool {
     let credential = world.broker.try_status().map(|status| status["credentials"][0].clone());
     credential.is_some_and(|github| github["serving"] == true && github["state"] == "ok")

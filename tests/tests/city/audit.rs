@@ -1,5 +1,5 @@
-//! Who got which token, joined with what the git host saw: GitHub's own audit
-//! log shows the same hash.
+//! The recipient of each token, compared with the records of the git host.
+//! GitHub's own audit log has the same hash.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use molecule_tests::world::{Setup, Wiring, World, run};
 const LIFE: Duration = Duration::from_secs(3);
 
 #[test]
-fn every_token_that_the_host_saw_is_in_the_audit_by_its_hash_and_nothing_else_is() {
+fn the_audit_log_has_the_hash_of_exactly_the_shown_tokens() {
     let world = World::started(Setup { life: LIFE, ..Setup::default() });
     world.host.create_repository("acme/app.git");
     let end = Instant::now() + Duration::from_secs(8);
@@ -20,7 +20,7 @@ fn every_token_that_the_host_saw_is_in_the_audit_by_its_hash_and_nothing_else_is
         for wiring in [Wiring::Helper, Wiring::Askpass] {
             let mut git = world.git(&gits()[0], wiring);
             let ran = run(git.args(["ls-remote", &world.host.url("acme/app.git")]), Duration::from_secs(20));
-            // It asked for its token all the same.
+            // A run that outlived its token still got one.
             assert!(ran.success() || ran.outlived(LIFE), "{ran:?}");
             operations += 1;
         }
@@ -37,7 +37,7 @@ fn every_token_that_the_host_saw_is_in_the_audit_by_its_hash_and_nothing_else_is
     assert!(seen.len() >= 3, "only {} tokens", seen.len());
     assert!(audit.lines().count() >= operations, "a line for each of {operations} operations:\n{audit}");
     for minted in world.ledger.all() {
-        assert!(!audit.contains(&minted.token), "a token is in the audit");
+        assert!(!audit.contains(&minted.token), "a token is in the audit log");
     }
     for line in audit.lines() {
         assert_eq!(field(line, "origin="), format!("https://{}", world.host.origin()), "{line}");

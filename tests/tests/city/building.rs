@@ -1,4 +1,4 @@
-//! The checkout in the hands of whatever toolchain a machine has.
+//! The checkout under the toolchain of any machine.
 
 use std::env;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use molecule_tests::{machine_tool, skip};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An image has its toolchain under a version, and a build there has no
-/// network: a channel that this repository asks for would have to be fetched.
+/// In an image, the toolchain has a version as its name, and a build there has
+/// no network. If this repository named a channel, rustup would have to
+/// download it.
 #[test]
-fn the_checkout_asks_for_no_other_toolchain_than_is_there() {
+fn the_checkout_needs_only_the_installed_toolchain() {
     let path = env::var_os("PATH").unwrap_or_default();
     let Some(proxies) = env::split_paths(&path).find(|folder| folder.join("rustup").is_file()) else {
         return skip("the checkout under another toolchain: there is no rustup here");

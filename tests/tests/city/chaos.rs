@@ -1,8 +1,8 @@
-//! Half a minute of chaos by a fixed seed, the last third of it without kills.
-//! Longer ones: `tests/chaos --seconds 1800`.
+//! Half a minute of chaos with a fixed seed, the last third of it without
+//! kills. For a longer run: `tests/chaos --seconds 1800`.
 
 #[test]
-fn half_a_minute_of_kills_and_faults_fails_nothing_that_could_be_helped() {
+fn in_half_a_minute_of_chaos_every_failure_is_excused() {
     let output =
         molecule_tests::program(env!("CARGO_BIN_EXE_chaos")).args(["--seed", "5", "--seconds", "30"]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);

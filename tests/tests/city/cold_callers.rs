@@ -1,4 +1,4 @@
-//! Many callers before the first token: one request for all of them.
+//! Many clients before the first token: they share one request.
 
 use std::io::Write;
 use std::process::{Child, Stdio};
@@ -11,12 +11,14 @@ use molecule_tests::world::{Setup, World};
 const CALLERS: usize = 100;
 
 #[test]
-fn rule43_a_hundred_cold_callers_share_one_request_though_the_first_goes_away() {
+fn rule43_cold_callers_share_a_request_that_the_first_abandons() {
     let mut world = World::new(Setup::default());
     world.platform.set_mode(Mode::Slow(Duration::from_secs(2)));
     world.broker.start();
     let mut callers: Vec<Child> = vec![call(&world)];
-    eventually("the first caller makes it ask", Duration::from_secs(5), || world.platform.asked_count() == 1);
+    eventually("the first caller's request reaches the platform", Duration::from_secs(5), || {
+        world.platform.asked_count() == 1
+    });
     callers.extend((1..CALLERS).map(|_| call(&world)));
     let mut first = callers.remove(0);
     first.kill().unwrap();

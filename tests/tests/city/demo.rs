@@ -1,4 +1,4 @@
-//! The demo as a person starts it, on machines that are unlike its author's.
+//! The demo as a person starts it, on machines that differ from its author's.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use molecule_tests::world::{Ran, run};
 use molecule_tests::{Ability, can, program};
 
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Long enough for each agent to push once, and for tokens of both forms.
+/// Long enough for one push of each agent, and for tokens of both forms.
 const SHORT: [&str; 5] = ["--calm", "--seconds", "12", "--life", "8"];
 
 fn demo() -> Command {
@@ -20,14 +20,15 @@ fn demo() -> Command {
     demo
 }
 
-/// One after the other: each is as much work as a machine has cores for.
+/// Runs one demo at a time: each takes all cores of a machine.
 fn run_alone(command: &mut Command) -> Ran {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     run(command, PATIENCE)
 }
 
-/// Its own checks passed, and it says which tokens and pushes there were.
+/// Checks that the demo's own checks passed, and that it names tokens and
+/// pushes.
 #[track_caller]
 fn went_well(ran: &Ran) {
     assert!(ran.success() && ran.stdout.ends_with("All well.\n"), "{}\n{}", ran.stdout, ran.stderr);
@@ -37,7 +38,7 @@ fn went_well(ran: &Ran) {
     assert!(large > 0 && old > 0 && new > 0 && shortest > 400 && longest < 600, "{line}");
 }
 
-/// The caller's own repository: nothing may be added to it.
+/// The caller's own repository. Nothing may be added to it.
 struct Repository(tempfile::TempDir);
 
 impl Repository {
@@ -68,7 +69,7 @@ impl Repository {
         run(&mut git, PATIENCE).ok().stdout
     }
 
-    /// Branches, index, configuration and every object.
+    /// Returns branches, index, configuration and every object.
     fn state(&self) -> String {
         let config = fs::read_to_string(self.path().join(".git/config")).unwrap();
         let listed = ["for-each-ref", "status --porcelain", "count-objects -v"];
@@ -76,7 +77,7 @@ impl Repository {
     }
 }
 
-/// As git exports it to a hook, which may well start the demo.
+/// The environment that git exports to a hook. A hook may start the demo.
 #[test]
 fn the_demo_leaves_the_callers_repository_alone() {
     let mine = Repository::new();
@@ -108,7 +109,8 @@ fn the_demo_runs_below_a_long_temporary_folder() {
     went_well(&run_alone(demo().env("TMPDIR", &long)));
 }
 
-/// A machine on which these files can't be run, in a mount namespace.
+/// Runs the script in a mount namespace in which the usual gits can't be
+/// executed.
 fn without_gits(script: &str) -> Option<Ran> {
     if !can(&[Ability::MountNamespace]) {
         return None;

@@ -57,7 +57,7 @@ const SPLIT: &str = "RUN cd /usr/local/bin && cp molecule-askpass shim && ln -sf
 
 const ASKPASS: &str = "askpass is there and executable";
 const HELPER: &str = "the helper is on PATH and executable";
-const NAMES: &str = "each name answers as what it is called";
+const NAMES: &str = "each name answers as its own program";
 const GIT: &str = "git is configured for all users";
 const GEMINI: &str = "git works as Gemini CLI starts it";
 const BARE: &str = "git works with a bare environment";

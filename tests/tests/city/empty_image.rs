@@ -1,5 +1,5 @@
-//! The shim alone: in a root directory that holds nothing but it and the
-//! socket, by chroot and as a container built from nothing.
+//! The shim alone, in a root directory that contains only the shim and the
+//! socket: by chroot, and as a container built from scratch.
 
 use std::fs;
 use std::process::{Command, Stdio};

@@ -1,4 +1,5 @@
-//! Every input that the fuzzer was given or has found worth keeping, replayed.
+//! Replays every input of the corpus: those written by hand and those that the
+//! fuzzer found.
 
 use std::fs;
 use std::panic::catch_unwind;
@@ -6,7 +7,7 @@ use std::path::Path;
 
 use molecule_tests::fuzz;
 
-/// Fewer means that the corpus wasn't found.
+/// Fewer inputs mean that the corpus wasn't found.
 const FEWEST: usize = 20;
 
 #[track_caller]
@@ -26,12 +27,12 @@ fn replay(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
-fn no_bytes_on_the_socket_are_read_as_anything_but_what_they_say() {
+fn bytes_on_the_socket_are_read_as_a_naive_reader_reads_them() {
     replay("frame", fuzz::frame);
 }
 
 #[test]
-fn nothing_leaves_the_shim_but_what_the_decision_needs() {
+fn the_shim_sends_only_what_the_decision_needs() {
     replay("git_text", fuzz::git_text);
 }
 
@@ -46,21 +47,21 @@ fn origins_match_as_a_naive_reference_says() {
 }
 
 #[test]
-fn an_answer_of_the_platform_is_a_live_token_or_a_reason_without_secrets() {
+fn an_answer_gives_a_live_token_or_a_reason_without_secrets() {
     replay("platform_answer", fuzz::platform_answer);
 }
 
 #[test]
-fn a_configuration_is_sound_or_every_fault_is_told() {
+fn a_configuration_is_valid_or_its_faults_are_reported() {
     replay("configuration", fuzz::configuration);
 }
 
 #[test]
-fn a_damaged_lease_memory_is_never_another_one() {
+fn a_damaged_lease_memory_is_never_accepted() {
     replay("lease_memory", fuzz::lease_memory);
 }
 
 #[test]
-fn no_run_of_events_makes_the_machine_serve_a_dead_token_or_lose_a_live_one() {
+fn the_machine_never_serves_dead_tokens_or_loses_live_ones() {
     replay("refresh", fuzz::refresh);
 }

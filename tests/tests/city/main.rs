@@ -1,8 +1,9 @@
-//! Tests with the whole test city: stand-ins for the platform and the git
-//! host's front door, and real git, gh, git-lfs, ssh, Docker and systemd.
+//! Tests with the whole test city: stand-ins for the platform and for the
+//! access check of the git host, and real git, gh, git-lfs, ssh, Docker and
+//! systemd.
 //!
-//! One program for all of them, because each further one costs a link after
-//! every edit.
+//! All tests are in one program, because each further program costs a link
+//! after every edit.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, and says where")]
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::git_text::{Remainder, without_ours};
-use super::{FAILED, Fault};
+use super::{ExitError, FAILED};
 use crate::git_config::names_askpass;
 use crate::system::bounded_file;
 use crate::system::text;
@@ -34,7 +34,7 @@ type Helper = (String, String);
 impl GitFile {
     /// Makes an empty helper and ours the last word on a key in this file.
     /// Returns false where they are that already.
-    pub(super) fn claim(&self, key: &str, helper: &str) -> Result<bool, Fault> {
+    pub(super) fn claim(&self, key: &str, helper: &str) -> Result<bool, ExitError> {
         if holds(&self.helpers()?, key, helper) {
             return Ok(false);
         }
@@ -49,10 +49,10 @@ impl GitFile {
 
     /// Takes out what [`Self::claim`] wrote for the keys that `is_meant` says
     /// so of, and what [`Self::set_askpass`] wrote. Returns their keys.
-    pub(super) fn release(&self, is_meant: impl Fn(&str) -> bool) -> Result<Vec<String>, Fault> {
+    pub(super) fn release(&self, is_meant: impl Fn(&str) -> bool) -> Result<Vec<String>, ExitError> {
         let mut all = Vec::new();
         for path in self.paths()? {
-            let failed = |error: io::Error| Fault::new(FAILED, format!("{}: {error}", path.display()));
+            let failed = |error: io::Error| ExitError::new(FAILED, format!("{}: {error}", path.display()));
             let (before, _) = bounded_file::read(&path, LARGEST).map_err(failed)?;
             let Remainder { text, removed } = without_ours(&before, &is_meant);
             if !removed.is_empty() {
@@ -64,13 +64,13 @@ impl GitFile {
     }
 
     /// The paths of this file, which git tells beside its entries.
-    fn paths(&self) -> Result<BTreeSet<PathBuf>, Fault> {
+    fn paths(&self) -> Result<BTreeSet<PathBuf>, ExitError> {
         let listed = self.git(&["-z", "--show-origin", "--list"], &[0, NO_SUCH_KEY])?;
         Ok(listed.split('\0').filter_map(|origin| origin.strip_prefix("file:")).map(PathBuf::from).collect())
     }
 
     /// Every helper in this file, in git's order of reading.
-    fn helpers(&self) -> Result<Vec<Helper>, Fault> {
+    fn helpers(&self) -> Result<Vec<Helper>, ExitError> {
         let out = self.git(&["-z", "--get-regexp", r"^credential\.(.*\.)?helper$"], &[0, NO_SUCH_KEY])?;
         let entries = out.split('\0').filter(|entry| !entry.is_empty());
         Ok(entries
@@ -80,7 +80,7 @@ impl GitFile {
     }
 
     /// Returns false where nothing is to be done: what the user set stays.
-    pub(super) fn set_askpass(&self, askpass: &str) -> Result<bool, Fault> {
+    pub(super) fn set_askpass(&self, askpass: &str) -> Result<bool, ExitError> {
         let here = self.askpass()?;
         let is_ours = names_askpass(&here);
         if here == askpass || (!is_ours && !anywhere(ASKPASS_KEY)?.is_empty()) {
@@ -90,11 +90,11 @@ impl GitFile {
         Ok(true)
     }
 
-    fn askpass(&self) -> Result<String, Fault> {
+    fn askpass(&self) -> Result<String, ExitError> {
         Ok(self.git(&["--get", ASKPASS_KEY], &[0, NO_SUCH_KEY])?.trim_end_matches('\n').to_owned())
     }
 
-    fn git(&self, arguments: &[&str], fine: &[i32]) -> Result<String, Fault> {
+    fn git(&self, arguments: &[&str], fine: &[i32]) -> Result<String, ExitError> {
         let output = Command::new("git").arg("config").arg(self.0).args(arguments).output().map_err(no_git)?;
         if output.status.code().is_some_and(|code| fine.contains(&code)) {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -107,18 +107,18 @@ impl GitFile {
         }
         let remedy =
             if self.0 == "--system" { "run it as root, or with --global" } else { "look at HOME and at that file" };
-        Err(Fault::new(FAILED, format!("git config {} failed: {}; {remedy}", self.0, text::outside(said))))
+        Err(ExitError::new(FAILED, format!("git config {} failed: {}; {remedy}", self.0, text::untrusted(said))))
     }
 }
 
 /// A key's value by all that git reads here.
-fn anywhere(key: &str) -> Result<Vec<u8>, Fault> {
+fn anywhere(key: &str) -> Result<Vec<u8>, ExitError> {
     let set = Command::new("git").args(["config", "--get", key]).stderr(Stdio::null()).output();
     Ok(set.map_err(no_git)?.stdout)
 }
 
-fn no_git(error: io::Error) -> Fault {
-    Fault::new(FAILED, format!("git can't be run: {error}; install it, or put it on PATH"))
+fn no_git(error: io::Error) -> ExitError {
+    ExitError::new(FAILED, format!("git can't be run: {error}; install it, or put it on PATH"))
 }
 
 /// Tells if the list for a key ends with nothing but ours: an empty helper and

@@ -93,10 +93,10 @@ fn unescaped(value: &str) -> Option<String> {
     (!is_quoted).then_some(out)
 }
 
-type Entry = (usize, (String, String));
+type EntryLine = (usize, (String, String));
 
 /// The lines of each empty helper that ours stands behind, and of ours.
-fn claimed_helpers(entries: &[Entry]) -> Vec<usize> {
+fn claimed_helpers(entries: &[EntryLine]) -> Vec<usize> {
     let helpers: Vec<(usize, &str)> = entries
         .iter()
         .filter(|(_, (name, _))| name == "helper")

@@ -12,8 +12,8 @@ use clap::Args;
 use molecule_protocol::origin::Pattern;
 
 use self::git_file::GitFile;
-use super::{Fault, Global, launch};
-use crate::config::Origin;
+use super::{ExitError, Global, launch};
+use crate::config::OriginPattern;
 use crate::git_config::variables::{self, LONGEST};
 use crate::git_config::{Wiring, installed};
 use crate::system::environment;
@@ -44,20 +44,20 @@ pub struct Options {
 /// # Errors
 /// Status 2 for a bad configuration or host, 1 where git can't write or the
 /// helper isn't installed.
-pub fn run(global: &Global, options: &Options) -> Result<ExitCode, Fault> {
+pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let file = GitFile(if options.system { "--system" } else { "--global" });
     let done = if options.remove {
         remove(&file, options)?
     } else {
         let wiring = wiring(global, options)?;
-        let helper = installed::helper_value().map_err(|missing| Fault::new(FAILED, missing))?;
+        let helper = installed::helper_value().map_err(|missing| ExitError::new(FAILED, missing))?;
         if options.env { exports(&wiring, &helper)? } else { write(&file, &wiring, &helper)? }
     };
     print(if done.is_empty() { "nothing to change\n" } else { &done })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(file: &GitFile, wiring: &Wiring, helper: &str) -> Result<String, Fault> {
+fn write(file: &GitFile, wiring: &Wiring, helper: &str) -> Result<String, ExitError> {
     let mut done = String::new();
     for key in &wiring.keys {
         if file.claim(key, helper)? {
@@ -73,40 +73,40 @@ fn write(file: &GitFile, wiring: &Wiring, helper: &str) -> Result<String, Fault>
 }
 
 /// The configuration that named the hosts may be gone, so it isn't read.
-fn remove(file: &GitFile, options: &Options) -> Result<String, Fault> {
+fn remove(file: &GitFile, options: &Options) -> Result<String, ExitError> {
     let named = Wiring::only(&origins(&options.host)?).keys;
     let is_meant = |key: &str| options.host.is_empty() || named.iter().any(|name| name.eq_ignore_ascii_case(key));
     Ok(file.release(is_meant)?.iter().map(|key| format!("removed {}\n", text::visible(key))).collect())
 }
 
-fn wiring(global: &Global, options: &Options) -> Result<Wiring, Fault> {
+fn wiring(global: &Global, options: &Options) -> Result<Wiring, ExitError> {
     if options.host.is_empty() {
         // Written into an image, where there is no place for a socket yet.
         let global = Global { socket: Some(launch::client_socket(global)), ..global.clone() };
-        let config = launch::config(&global).map_err(|problems| Fault::new(BAD_CONFIGURATION, problems))?;
+        let config = launch::config(&global).map_err(|problems| ExitError::new(BAD_CONFIGURATION, problems))?;
         return Ok(Wiring::of(&config));
     }
     Ok(Wiring::only(&origins(&options.host)?))
 }
 
-fn origins(hosts: &[String]) -> Result<Vec<Origin>, Fault> {
+fn origins(hosts: &[String]) -> Result<Vec<OriginPattern>, ExitError> {
     hosts.iter().map(|text| origin(text)).collect()
 }
 
-fn origin(text: &str) -> Result<Origin, Fault> {
+fn origin(text: &str) -> Result<OriginPattern, ExitError> {
     let lower = text.trim_end_matches('/').to_ascii_lowercase();
     let Pattern { scheme, wildcard, host, port } = Pattern::parse(&lower).map_err(|bad| {
-        let text = text::outside(text);
-        Fault::new(
+        let text = text::untrusted(text);
+        ExitError::new(
             BAD_CONFIGURATION,
             format!("--host: '{text}' is not an origin: {bad}; expected host, host:port or scheme://host[:port]"),
         )
     })?;
-    Ok(Origin { scheme, wildcard, host: host.into(), port })
+    Ok(OriginPattern { scheme, wildcard, host: host.into(), port })
 }
 
 /// Assignments that any shell takes, and one line that exports them.
-fn exports(wiring: &Wiring, helper: &str) -> Result<String, Fault> {
+fn exports(wiring: &Wiring, helper: &str) -> Result<String, ExitError> {
     let mut changed = variables::appended(&wiring.settings(helper), environment::raw);
     let (name, value) = variables::no_prompt();
     changed.push((name, value.into()));
@@ -119,14 +119,14 @@ fn exports(wiring: &Wiring, helper: &str) -> Result<String, Fault> {
     Ok(out)
 }
 
-fn assigned<'v>(name: &str, value: &'v OsString) -> Result<&'v str, Fault> {
+fn assigned<'v>(name: &str, value: &'v OsString) -> Result<&'v str, ExitError> {
     if value.len() > LONGEST {
         let what = format!("{name} would have {} bytes and {LONGEST} is the most", value.len());
-        return Err(Fault::new(FAILED, format!("{what}; use --system or --global")));
+        return Err(ExitError::new(FAILED, format!("{what}; use --system or --global")));
     }
-    value.to_str().ok_or_else(|| Fault::new(FAILED, format!("{name} isn't UTF-8; unset it, or use --global")))
+    value.to_str().ok_or_else(|| ExitError::new(FAILED, format!("{name} isn't UTF-8; unset it, or use --global")))
 }
 
-fn print(text: &str) -> Result<(), Fault> {
-    io::stdout().lock().write_all(text.as_bytes()).map_err(|error| Fault::new(FAILED, error))
+fn print(text: &str) -> Result<(), ExitError> {
+    io::stdout().lock().write_all(text.as_bytes()).map_err(|error| ExitError::new(FAILED, error))
 }

@@ -32,7 +32,7 @@ fn reference() -> String {
 #[test]
 fn the_reference_as_it_stands_sets_nothing() {
     let config = from_file(&document("config.reference.toml"), &ENV);
-    assert!(config.places.values().all(|place| matches!(place, crate::config::Place::Environment(_))));
+    assert!(config.places.values().all(|place| matches!(place, crate::config::ConfigLocation::Environment(_))));
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn with_neither_the_github_credential_is_unconfigured_and_says_what_to_set() {
 fn the_persona_needs_both_halves_and_each_falls_back_on_its_own() {
     let config = from_env(&[("GIT_HTTP_USERNAME", ""), ("GIT_HTTP_PASSWORD", "secret\n"), PERSONA[0], PERSONA[1]]);
     let persona = config.credential("persona").unwrap();
-    assert_eq!((&*persona.username, &persona.scope), ("bot", &Scope::Any));
+    assert_eq!((&*persona.username, &persona.scope), ("bot", &CredentialScope::Any));
     assert!(matches!(&persona.source, SourceConfig::Persona(password) if password.expose() == "secret"));
     assert!(persona.is_persona());
     for half in PERSONA {

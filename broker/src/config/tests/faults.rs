@@ -255,7 +255,7 @@ fn rule54_a_named_variable_that_holds_no_password_stands_alone() {
 
 #[test]
 fn without_a_folder_for_the_socket_the_error_says_what_to_do() {
-    let system = System {
+    let system = SystemLookups {
         uid: Uid::from_raw(1000),
         user: &users::user,
         user_of: &users::user_of,
@@ -263,7 +263,7 @@ fn without_a_folder_for_the_socket_the_error_says_what_to_do() {
         owner: &|_| None,
         usable: &|_| false,
     };
-    let refused = build(None, Default::default(), &Flags::default(), &Env::default(), &system);
+    let refused = resolve_sections(None, Default::default(), &Flags::default(), &Env::default(), &system);
     assert!(refused.unwrap_err().to_string().contains("set MOLECULE_BROKER_SOCKET"));
 }
 

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Uid};
 
 use super::raw::Raw;
-use super::sections::build;
-use super::{Config, Credential, Env, Flags, Problems, Scope, System};
+use super::sections::resolve_sections;
+use super::{Config, CredentialConfig, CredentialScope, Env, Flags, Problems, SystemLookups};
 use crate::system::users::{self, User};
 
 const AGENT: u32 = 1000;
@@ -21,7 +21,7 @@ const AGENT: u32 = 1000;
 /// Reads the configuration of a machine where `/configs` belongs to `agent`
 /// (uid 1000, home `/home/agent`) and the socket's usual folder can be made.
 fn read(text: Option<&str>, flags: &Flags, env: &[(&str, &str)]) -> Result<Config, Problems> {
-    let system = System {
+    let system = SystemLookups {
         uid: Uid::from_raw(0),
         user: &|text| match text {
             "agent" => Ok(agent()),
@@ -40,7 +40,7 @@ fn read(text: Option<&str>, flags: &Flags, env: &[(&str, &str)]) -> Result<Confi
     let path = Path::new("/etc/m.toml");
     let raw = text.map(|text| Raw::read(path, text)).unwrap_or_default();
     let env: Env = env.iter().copied().collect();
-    build(text.map(|_| path.to_owned()), raw, flags, &env, &system)
+    resolve_sections(text.map(|_| path.to_owned()), raw, flags, &env, &system)
 }
 
 fn agent() -> User {
@@ -73,10 +73,10 @@ fn names(config: &Config) -> Vec<&str> {
     config.credentials.iter().map(|c| &*c.name).collect()
 }
 
-fn origins(credential: &Credential) -> Vec<String> {
+fn origins(credential: &CredentialConfig) -> Vec<String> {
     match &credential.scope {
-        Scope::Any => vec!["any".to_owned()],
-        Scope::Patterns(patterns) => patterns.iter().map(ToString::to_string).collect(),
+        CredentialScope::Any => vec!["any".to_owned()],
+        CredentialScope::Patterns(patterns) => patterns.iter().map(ToString::to_string).collect(),
     }
 }
 

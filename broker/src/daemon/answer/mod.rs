@@ -16,8 +16,8 @@ use molecule_protocol::request::{Client, Request};
 use nix::unistd::Uid;
 
 use crate::credential::lease::Lease;
-use crate::daemon::registry::{Credential, Table};
-use crate::refresh::{Held, Serving, State};
+use crate::daemon::registry::{CredentialRegistry, ServedCredential};
+use crate::refresh::{CredentialState, Held, Serving};
 use crate::system::secret_buffer::SecretBuffer;
 use crate::system::time::Moment;
 
@@ -31,13 +31,13 @@ pub enum Choice<'t> {
     /// None of ours: say nothing.
     Silent,
     /// Ours, but not for this user.
-    Forbidden(&'t Credential),
-    Of(Target<'t>),
+    Forbidden(&'t ServedCredential),
+    Of(AnswerTarget<'t>),
 }
 
 /// A credential, and the origin that it is wanted for.
-pub struct Target<'t> {
-    pub credential: &'t Credential,
+pub struct AnswerTarget<'t> {
+    pub credential: &'t ServedCredential,
     /// In lower case, with its scheme.
     pub origin: String,
     /// Where in `origin` the host begins.
@@ -46,7 +46,7 @@ pub struct Target<'t> {
 
 /// What can be given of a credential right now.
 #[must_use]
-pub enum Ready<'h> {
+pub enum Readiness<'h> {
     Give(&'h Lease),
     /// A lease is on its way.
     Wait,
@@ -55,10 +55,10 @@ pub enum Ready<'h> {
 }
 
 /// The credential that a request for an origin, or for a name, is about.
-pub fn choose<'t>(table: &'t Table, request: &Request<'_>, uid: Uid) -> Choice<'t> {
+pub fn choose<'t>(registry: &'t CredentialRegistry, request: &Request<'_>, uid: Uid) -> Choice<'t> {
     let target = match (request.protocol, request.host, request.name) {
-        (Some(protocol), Some(host), _) => by_origin(table, protocol, host),
-        (None, None, Some(name)) if request.client.may_name() => by_name(table, name),
+        (Some(protocol), Some(host), _) => by_origin(registry, protocol, host),
+        (None, None, Some(name)) if request.client.may_name() => by_name(registry, name),
         _ => None,
     };
     let Some(target) = target else {
@@ -68,29 +68,29 @@ pub fn choose<'t>(table: &'t Table, request: &Request<'_>, uid: Uid) -> Choice<'
     let someone_else = wanted.is_some_and(|name| name != target.credential.username.as_bytes());
     if someone_else && !target.credential.is_token {
         Choice::Silent
-    } else if !table.may_have(target.credential, uid) {
+    } else if !registry.may_have(target.credential, uid) {
         Choice::Forbidden(target.credential)
     } else {
         Choice::Of(target)
     }
 }
 
-fn by_origin<'t>(table: &'t Table, protocol: &[u8], host: &[u8]) -> Option<Target<'t>> {
+fn by_origin<'t>(registry: &'t CredentialRegistry, protocol: &[u8], host: &[u8]) -> Option<AnswerTarget<'t>> {
     let origin = Origin::parse(protocol, host)?;
-    let credential = table.get(table.scopes.resolve(&origin)?)?;
-    Some(Target::new(credential, origin.scheme.name(), origin.host, origin.port))
+    let credential = registry.get(registry.scopes.resolve(&origin)?)?;
+    Some(AnswerTarget::new(credential, origin.scheme.name(), origin.host, origin.port))
 }
 
 /// A name stands for its credential's first origin that is one host.
-fn by_name<'t>(table: &'t Table, name: &str) -> Option<Target<'t>> {
-    let credential = table.named(name)?;
+fn by_name<'t>(registry: &'t CredentialRegistry, name: &str) -> Option<AnswerTarget<'t>> {
+    let credential = registry.named(name)?;
     let first = credential.origins.iter().find(|origin| !origin.contains('*'))?;
     let (scheme, host) = first.split_once("://").unwrap_or(("https", first));
-    Some(Target::new(credential, scheme, host, None))
+    Some(AnswerTarget::new(credential, scheme, host, None))
 }
 
-impl<'t> Target<'t> {
-    fn new(credential: &'t Credential, scheme: &str, host: &str, port: Option<u16>) -> Self {
+impl<'t> AnswerTarget<'t> {
+    fn new(credential: &'t ServedCredential, scheme: &str, host: &str, port: Option<u16>) -> Self {
         let mut origin = String::with_capacity(scheme.len() + host.len() + 10);
         origin.push_str(scheme);
         origin.push_str("://");
@@ -110,22 +110,22 @@ impl<'t> Target<'t> {
 }
 
 /// What can be given of what is held.
-pub fn ready<'h>(target: &Target<'_>, held: &'h Held, now: Moment) -> Ready<'h> {
+pub fn ready<'h>(target: &AnswerTarget<'_>, held: &'h Held, now: Moment) -> Readiness<'h> {
     match held.serving(now) {
-        Serving::Live(lease) => Ready::Give(lease),
-        Serving::Wait => Ready::Wait,
-        Serving::Nothing(state) => Ready::Refused(why(target, held, state, now)),
+        Serving::Live(lease) => Readiness::Give(lease),
+        Serving::Wait => Readiness::Wait,
+        Serving::Nothing(state) => Readiness::Refused(why(target, held, state, now)),
     }
 }
 
 /// The credential in the words that the client prints or reads.
 #[must_use]
-pub fn give(request: &Request<'_>, target: &Target<'_>, lease: &Lease, now: Moment) -> Bytes {
+pub fn give(request: &Request<'_>, target: &AnswerTarget<'_>, lease: &Lease, now: Moment) -> Bytes {
     let username = lease.username.as_deref().unwrap_or(&target.credential.username);
     let secret = lease.secret.expose();
     // Room for the words around them: such an answer never moves.
     let room = username.len() + secret.len() + target.origin.len() + 128;
-    let mut answer = Lines::with_room(Word::Ok, room);
+    let mut answer = AnswerLines::with_room(Word::Ok, room);
     match (request.client, request.field) {
         (Client::Askpass, Some(Field::Username)) => answer.pair("answer", username),
         (Client::Askpass, _) => answer.pair("answer", secret),
@@ -148,16 +148,16 @@ pub fn give(request: &Request<'_>, target: &Target<'_>, lease: &Lease, now: Mome
 
 /// One line for a person in front of a failed git call.
 #[must_use]
-pub fn why(target: &Target<'_>, held: &Held, state: State, now: Moment) -> String {
+pub fn why(target: &AnswerTarget<'_>, held: &Held, state: CredentialState, now: Moment) -> String {
     let (name, origin) = (&target.credential.name, &target.origin);
     let mut text = format!("no credential for {origin}: ");
     let _ = match state {
-        State::Unconfigured => match &target.credential.missing {
+        CredentialState::Unconfigured => match &target.credential.missing {
             Some(missing) => write!(text, "'{name}' has no source ({missing})"),
             None => write!(text, "the source of '{name}' isn't configured"),
         },
-        State::Expired => write!(text, "the last token of '{name}' has expired"),
-        State::Rejected => write!(text, "{origin} rejected the provision-time token of '{name}'"),
+        CredentialState::Expired => write!(text, "the last token of '{name}' has expired"),
+        CredentialState::Rejected => write!(text, "{origin} rejected the provision-time token of '{name}'"),
         _ => write!(text, "'{name}' has none yet"),
     };
     if let Some(trouble) = held.last_error.as_deref().filter(|_| !held.refreshable) {
@@ -177,7 +177,7 @@ pub fn why(target: &Target<'_>, held: &Held, state: State, now: Moment) -> Strin
 /// An answer without a credential.
 #[must_use]
 pub fn plain(word: Word, reason: Option<&str>) -> Bytes {
-    let mut answer = Lines::new(word);
+    let mut answer = AnswerLines::new(word);
     for line in reason.into_iter().flat_map(str::lines) {
         answer.pair("reason", line);
     }
@@ -187,7 +187,7 @@ pub fn plain(word: Word, reason: Option<&str>) -> Bytes {
 /// An answer of one line that is no pair: the JSON of `status`.
 #[must_use]
 pub fn document(line: &str) -> Bytes {
-    let mut answer = Lines::new(Word::Ok);
+    let mut answer = AnswerLines::new(Word::Ok);
     answer.0.extend(line.as_bytes());
     answer.0.push(b'\n');
     answer.end()
@@ -199,9 +199,9 @@ pub fn whole_seconds(length: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(length.as_secs_f64().round() as u64))
 }
 
-struct Lines(Bytes);
+struct AnswerLines(Bytes);
 
-impl Lines {
+impl AnswerLines {
     fn new(word: Word) -> Self {
         Self::with_room(word, 512)
     }

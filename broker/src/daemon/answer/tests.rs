@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::TOKEN_USER;
-use crate::credential::lease::Provenance;
+use crate::credential::lease::SourceKind;
 use crate::credential::scope::Scopes;
 use crate::credential::secret::Secret;
 use crate::daemon::store;
@@ -18,7 +18,7 @@ use crate::system::time::Deadline;
 const NOW: Moment = Moment { boot: Duration::from_secs(1_000), wall: Duration::from_secs(1_776_000_000) };
 const AGENT: Uid = Uid::from_raw(1000);
 
-fn lease(secret: &str, life: Option<u64>, origin: Provenance) -> Lease {
+fn lease(secret: &str, life: Option<u64>, source: SourceKind) -> Lease {
     let secret = Secret::token(secret).unwrap();
     Lease {
         username: None,
@@ -27,15 +27,15 @@ fn lease(secret: &str, life: Option<u64>, origin: Provenance) -> Lease {
         deadline: life.map(|s| Deadline::after(NOW, Duration::from_secs(s))),
         generation: 1,
         received: NOW,
-        origin,
+        source,
     }
 }
 
-fn credential(name: &str, username: &str, origins: &[&str], current: Option<Lease>) -> Credential {
+fn credential(name: &str, username: &str, origins: &[&str], current: Option<Lease>) -> ServedCredential {
     let held = Held { refreshable: true, current: current.map(Arc::new), ..Held::default() };
     // The reader keeps the last value when its writer is gone.
-    let (_writer, reader) = store::cell(held);
-    Credential {
+    let (_writer, reader) = store::lease_channel(held);
+    ServedCredential {
         name: name.into(),
         username: username.into(),
         is_token: username == TOKEN_USER,
@@ -53,7 +53,7 @@ fn credential(name: &str, username: &str, origins: &[&str], current: Option<Leas
 }
 
 /// A token for github.com, a persona for the rest.
-fn table() -> Table {
+fn registry() -> CredentialRegistry {
     let pattern = |text| {
         let p = Pattern::parse(text).unwrap();
         Pattern { scheme: p.scheme, wildcard: p.wildcard, host: Box::from(p.host), port: p.port }
@@ -61,28 +61,28 @@ fn table() -> Table {
     let mut scopes = Scopes::default();
     scopes.claim(0, pattern("github.com"));
     scopes.take_the_rest(1);
-    Table {
+    CredentialRegistry {
         admission: Admission::default(),
         scopes,
         credentials: vec![
-            credential("github", TOKEN_USER, &["github.com"], Some(lease("ghs_token", Some(60), Provenance::Platform))),
-            credential("persona", "bot", &[], Some(lease("password", None, Provenance::Persona))),
+            credential("github", TOKEN_USER, &["github.com"], Some(lease("ghs_token", Some(60), SourceKind::Platform))),
+            credential("persona", "bot", &[], Some(lease("password", None, SourceKind::Persona))),
         ],
         config_file: None,
         sinks: Vec::new(),
     }
 }
 
-fn ask(table: &Table, text: &str) -> String {
+fn ask(registry: &CredentialRegistry, text: &str) -> String {
     let text = format!("molecule/1 get\n{text}\n\n");
     let request = Request::parse(text.as_bytes()).unwrap();
-    match choose(table, &request, AGENT) {
+    match choose(registry, &request, AGENT) {
         Choice::Silent => "silent".into(),
         Choice::Forbidden(_) => "forbidden".into(),
         Choice::Of(target) => match ready(&target, &target.credential.reader.held(), NOW) {
-            Ready::Give(lease) => String::from_utf8(give(&request, &target, lease, NOW).to_vec()).unwrap(),
-            Ready::Wait => "wait".into(),
-            Ready::Refused(reason) => format!("refused: {reason}"),
+            Readiness::Give(lease) => String::from_utf8(give(&request, &target, lease, NOW).to_vec()).unwrap(),
+            Readiness::Wait => "wait".into(),
+            Readiness::Refused(reason) => format!("refused: {reason}"),
         },
     }
 }
@@ -90,16 +90,16 @@ fn ask(table: &Table, text: &str) -> String {
 #[test]
 fn rule01_a_host_in_scope_gets_user_name_password_and_an_expiry_in_the_future() {
     assert_eq!(
-        ask(&table(), "protocol=https\nhost=github.com"),
+        ask(&registry(), "protocol=https\nhost=github.com"),
         "molecule/1 ok\nusername=x-access-token\npassword=ghs_token\npassword_expiry_utc=1776000060\n\n"
     );
 }
 
 #[test]
 fn rule01_the_expiry_is_rounded_up_as_long_as_the_lease_lives() {
-    let table = table();
+    let registry = registry();
     let request = Request::parse(b"molecule/1 get\nprotocol=https\nhost=github.com\n").unwrap();
-    let Choice::Of(target) = choose(&table, &request, AGENT) else { panic!("in scope") };
+    let Choice::Of(target) = choose(&registry, &request, AGENT) else { panic!("in scope") };
     let late = NOW.plus(Duration::from_millis(59_999));
     let bytes = give(&request, &target, target.credential.reader.held().live(late).unwrap(), late);
     assert!(String::from_utf8_lossy(&bytes).contains("password_expiry_utc=1776000060\n"));
@@ -107,24 +107,24 @@ fn rule01_the_expiry_is_rounded_up_as_long_as_the_lease_lives() {
 
 #[test]
 fn a_part_of_a_second_is_a_whole_one() {
-    let table = table();
+    let registry = registry();
     let request = Request::parse(b"molecule/1 get\nprotocol=https\nhost=github.com\n").unwrap();
-    let Choice::Of(target) = choose(&table, &request, AGENT) else { panic!("in scope") };
+    let Choice::Of(target) = choose(&registry, &request, AGENT) else { panic!("in scope") };
     let end = Deadline::after(NOW, Duration::from_millis(60_001));
-    let lease = Lease { deadline: Some(end), ..lease("ghs_token", None, Provenance::Platform) };
+    let lease = Lease { deadline: Some(end), ..lease("ghs_token", None, SourceKind::Platform) };
     let bytes = give(&request, &target, &lease, NOW);
     assert!(String::from_utf8_lossy(&bytes).contains("password_expiry_utc=1776000061\n"));
 }
 
 #[test]
 fn rule53_the_longest_answer_is_whole_within_its_limit() {
-    let mut table = table();
+    let mut registry = registry();
     for length in [40, 512, 513, 4_000, MAX_SECRET] {
         let secret = "x".repeat(length);
-        let lease = lease(&secret, Some(60), Provenance::Platform);
-        table.credentials[0] = credential("github", &"u".repeat(256), &["github.com"], Some(lease));
+        let lease = lease(&secret, Some(60), SourceKind::Platform);
+        registry.credentials[0] = credential("github", &"u".repeat(256), &["github.com"], Some(lease));
         for client in ["helper", "gh", "token", "askpass"] {
-            let answer = ask(&table, &format!("client={client}\nprotocol=https\nhost=github.com"));
+            let answer = ask(&registry, &format!("client={client}\nprotocol=https\nhost=github.com"));
             assert!(answer.contains(&format!("={secret}\n")), "{client}");
             assert!(answer.len() <= MAX_ANSWER, "{client}: {}", answer.len());
         }
@@ -143,13 +143,13 @@ fn answers_without_a_credential_say_their_word_and_why() {
 #[test]
 fn every_state_is_refused_in_its_own_words() {
     let refused = |missing: Option<&str>, held: Held| {
-        let mut table = table();
-        table.credentials[0].missing = missing.map(Box::from);
-        table.credentials[0].reader = store::cell(held).1;
-        ask(&table, "protocol=https\nhost=github.com")
+        let mut registry = registry();
+        registry.credentials[0].missing = missing.map(Box::from);
+        registry.credentials[0].reader = store::lease_channel(held).1;
+        ask(&registry, "protocol=https\nhost=github.com")
     };
     let none = Held::default;
-    let rejected = lease("ghs_env", Some(60), Provenance::Env);
+    let rejected = lease("ghs_env", Some(60), SourceKind::Env);
     let rejected = Held { rejected: Arc::new([rejected.sha256]), fallback: Some(Arc::new(rejected)), ..none() };
     for (missing, held, words) in [
         (Some("set PLATFORM_URL"), none(), "'github' has no source (set PLATFORM_URL)"),
@@ -163,9 +163,9 @@ fn every_state_is_refused_in_its_own_words() {
 
 #[test]
 fn rule52_a_git_that_offers_authtype_gets_a_user_name_and_a_password() {
-    let plain = ask(&table(), "protocol=https\nhost=github.com");
+    let plain = ask(&registry(), "protocol=https\nhost=github.com");
     assert_eq!(plain, "molecule/1 ok\nusername=x-access-token\npassword=ghs_token\npassword_expiry_utc=1776000060\n\n");
-    assert_eq!(ask(&table(), "capability[]=authtype\nprotocol=https\nhost=github.com"), plain);
+    assert_eq!(ask(&registry(), "capability[]=authtype\nprotocol=https\nhost=github.com"), plain);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn rule02_lookalikes_of_a_claimed_host_never_get_its_token() {
         "api.github.com",
         "",
     ] {
-        let answer = ask(&table(), &format!("protocol=https\nhost={host}"));
+        let answer = ask(&registry(), &format!("protocol=https\nhost={host}"));
         assert!(!answer.contains("ghs_token"), "{host}: {answer}");
     }
 }
@@ -199,34 +199,36 @@ fn rule04_rule05_without_https_or_a_host_there_is_silence() {
         "name=github",
         "path=x",
     ] {
-        assert_eq!(ask(&table(), text), "silent", "{text:?}");
+        assert_eq!(ask(&registry(), text), "silent", "{text:?}");
     }
 }
 
 #[test]
 fn rule08_a_url_is_never_believed_over_protocol_and_host() {
-    assert!(ask(&table(), "protocol=https\nhost=github.com\nurl=https://evil.example").contains("ghs_token"));
-    assert!(!ask(&table(), "protocol=https\nhost=evil.example\nurl=https://github.com").contains("ghs_token"));
+    assert!(ask(&registry(), "protocol=https\nhost=github.com\nurl=https://evil.example").contains("ghs_token"));
+    assert!(!ask(&registry(), "protocol=https\nhost=evil.example\nurl=https://github.com").contains("ghs_token"));
 }
 
 #[test]
 fn rule48_somebody_elses_user_name_is_overridden_for_a_token_and_silences_a_persona() {
-    assert!(ask(&table(), "protocol=https\nhost=github.com\nusername=octocat").contains("username=x-access-token\n"));
-    assert_eq!(ask(&table(), "protocol=https\nhost=git.example.com\nusername=octocat"), "silent");
-    assert!(ask(&table(), "protocol=https\nhost=git.example.com\nusername=bot").contains("password=password\n"));
-    assert!(ask(&table(), "protocol=https\nhost=git.example.com\nusername=").contains("password=password\n"));
+    assert!(
+        ask(&registry(), "protocol=https\nhost=github.com\nusername=octocat").contains("username=x-access-token\n")
+    );
+    assert_eq!(ask(&registry(), "protocol=https\nhost=git.example.com\nusername=octocat"), "silent");
+    assert!(ask(&registry(), "protocol=https\nhost=git.example.com\nusername=bot").contains("password=password\n"));
+    assert!(ask(&registry(), "protocol=https\nhost=git.example.com\nusername=").contains("password=password\n"));
 }
 
 #[test]
 fn rule51_a_claimed_origin_without_a_token_is_refused_and_not_the_personas() {
-    let mut table = table();
-    table.credentials[0] = credential("github", TOKEN_USER, &["github.com"], None);
-    assert_eq!(ask(&table, "protocol=https\nhost=github.com"), "wait");
-    let dead = lease("ghs_dead", Some(0), Provenance::Platform);
+    let mut registry = registry();
+    registry.credentials[0] = credential("github", TOKEN_USER, &["github.com"], None);
+    assert_eq!(ask(&registry, "protocol=https\nhost=github.com"), "wait");
+    let dead = lease("ghs_dead", Some(0), SourceKind::Platform);
     let mut held = Held { current: Some(Arc::new(dead)), ..Held::default() };
     held.consecutive_failures = 1;
-    table.credentials[0].reader = store::cell(held).1;
-    let answer = ask(&table, "protocol=https\nhost=github.com");
+    registry.credentials[0].reader = store::lease_channel(held).1;
+    let answer = ask(&registry, "protocol=https\nhost=github.com");
     assert!(
         answer.starts_with("refused: no credential for https://github.com: the last token of 'github' has expired"),
         "{answer}"
@@ -235,16 +237,16 @@ fn rule51_a_claimed_origin_without_a_token_is_refused_and_not_the_personas() {
 
 #[test]
 fn a_credential_that_is_kept_for_some_is_refused_to_others() {
-    let mut table = table();
-    table.credentials[0].allow = Some(vec![Uid::from_raw(7)]);
-    assert_eq!(ask(&table, "protocol=https\nhost=github.com"), "forbidden");
-    table.credentials[0].allow = Some(vec![AGENT]);
-    assert!(ask(&table, "protocol=https\nhost=github.com").contains("ghs_token"));
+    let mut registry = registry();
+    registry.credentials[0].allow = Some(vec![Uid::from_raw(7)]);
+    assert_eq!(ask(&registry, "protocol=https\nhost=github.com"), "forbidden");
+    registry.credentials[0].allow = Some(vec![AGENT]);
+    assert!(ask(&registry, "protocol=https\nhost=github.com").contains("ghs_token"));
 }
 
 #[test]
 fn askpass_gets_the_one_field_that_it_asked_for() {
-    let of = |field| ask(&table(), &format!("client=askpass\nprotocol=https\nhost=github.com\nfield={field}"));
+    let of = |field| ask(&registry(), &format!("client=askpass\nprotocol=https\nhost=github.com\nfield={field}"));
     assert_eq!(of("username"), "molecule/1 ok\nanswer=x-access-token\n\n");
     assert_eq!(of("password"), "molecule/1 ok\nanswer=ghs_token\n\n");
 }
@@ -252,18 +254,18 @@ fn askpass_gets_the_one_field_that_it_asked_for() {
 #[test]
 fn a_name_stands_for_its_credentials_first_origin() {
     for client in ["token", "exec", "script"] {
-        let answer = ask(&table(), &format!("client={client}\nname=github"));
+        let answer = ask(&registry(), &format!("client={client}\nname=github"));
         assert!(answer.contains("password=ghs_token\n") && answer.ends_with("host=github.com\n\n"), "{answer}");
     }
-    let mut wild = table();
+    let mut wild = registry();
     wild.credentials[0].origins = vec!["*.ghe.com".into(), "https://*.ghe.corp".into(), "http://ghe.corp:81".into()];
     assert!(ask(&wild, "client=exec\nname=github").ends_with("host=ghe.corp:81\n\n"), "a pattern is no host");
     wild.credentials[0].origins.pop();
     assert_eq!(ask(&wild, "client=exec\nname=github"), "silent");
-    assert_eq!(ask(&table(), "client=token\nname=persona"), "silent", "it has no origin of its own");
-    assert_eq!(ask(&table(), "client=token\nname=nobody"), "silent");
+    assert_eq!(ask(&registry(), "client=token\nname=persona"), "silent", "it has no origin of its own");
+    assert_eq!(ask(&registry(), "client=token\nname=nobody"), "silent");
     for client in ["helper", "askpass", "gh"] {
-        assert_eq!(ask(&table(), &format!("client={client}\nname=github")), "silent", "{client}");
+        assert_eq!(ask(&registry(), &format!("client={client}\nname=github")), "silent", "{client}");
     }
 }
 
@@ -274,13 +276,13 @@ proptest! {
         host in "((github|GitHub|gitlab)\\.com|[a-z]{1,3}\\.example|github\\.com[./@:#a-z0-9]{0,5})",
         username in proptest::option::of("(bot|octocat|x-access-token|)"),
     ) {
-        let table = table();
+        let registry = registry();
         let username = username.map(|u| format!("\nusername={u}")).unwrap_or_default();
         let decide = |client: &str| {
             let text = format!("molecule/1 get\nclient={client}\nprotocol={protocol}\nhost={host}{username}\n");
             let request = Request::parse(text.as_bytes()).unwrap();
             prop_assert_eq!(request.verb, Verb::Get);
-            Ok(match choose(&table, &request, AGENT) {
+            Ok(match choose(&registry, &request, AGENT) {
                 Choice::Silent => None,
                 Choice::Forbidden(_) => Some("forbidden".to_owned()),
                 Choice::Of(target) => Some(format!("{} {}", target.credential.name, target.origin)),

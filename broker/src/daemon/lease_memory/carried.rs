@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::credential::lease::Lease;
-use crate::daemon::registry::Table;
+use crate::daemon::registry::CredentialRegistry;
 use crate::refresh::Held;
 
 /// What is already known of each credential, by name: from before a reload, or
@@ -36,7 +36,7 @@ impl CarriedLeases {
 
 /// What a reload takes along.
 #[must_use]
-pub fn of_table(table: &Table) -> Carried {
-    let of = |c: &crate::daemon::registry::Credential| CarriedLeases::of(&c.reader.held(), c.fingerprint);
-    table.credentials.iter().map(|c| (Arc::clone(&c.name), of(c))).collect()
+pub fn of_registry(registry: &CredentialRegistry) -> Carried {
+    let of = |c: &crate::daemon::registry::ServedCredential| CarriedLeases::of(&c.reader.held(), c.fingerprint);
+    registry.credentials.iter().map(|c| (Arc::clone(&c.name), of(c))).collect()
 }

@@ -3,14 +3,14 @@
 
 use molecule_protocol::digest::sha256;
 
-use crate::config::{Credential, SourceConfig};
+use crate::config::{CredentialConfig, SourceConfig};
 
 /// Changes exactly when the credential would be asked for somewhere else.
 /// Origins, user names and numbers don't count: they say what is done with a
 /// credential, not which it is, as for a reload
-/// ([`Credential::is_refreshed_like`]).
+/// ([`CredentialConfig::is_refreshed_like`]).
 #[must_use]
-pub fn of(credential: &Credential) -> [u8; 32] {
+pub fn of(credential: &CredentialConfig) -> [u8; 32] {
     let mut text = Vec::new();
     let mut add = |part: &[u8]| {
         text.extend_from_slice(&(part.len() as u64).to_le_bytes());

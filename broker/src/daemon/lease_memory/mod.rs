@@ -16,8 +16,8 @@ mod sealed;
 use crate::daemon::service_manager::StoredFd;
 use crate::system::clock;
 
-pub use carried::{Carried, CarriedLeases, of_table};
-pub use format::{Snapshot, Unreadable};
+pub use carried::{Carried, CarriedLeases, of_registry};
+pub use format::{FormatError, Snapshot};
 pub use saver::LeaseSaver;
 pub use sealed::{is_sealed, seal};
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use molecule_protocol::digest;
 
 use super::{Carried, CarriedLeases, Snapshot, format, sealed};
-use crate::daemon::registry::Table;
+use crate::daemon::registry::CredentialRegistry;
 use crate::daemon::service_manager::{LEASE, ServiceManager};
 use crate::refresh::Held;
 use crate::system::clock;
@@ -14,17 +14,17 @@ use crate::system::clock;
 /// refresh, so what a client was given has been saved already.
 pub struct LeaseSaver {
     manager: Arc<ServiceManager>,
-    state: Mutex<State>,
+    state: Mutex<SaverState>,
 }
 
-struct State {
-    /// In the table's order.
-    credentials: Vec<Entry>,
+struct SaverState {
+    /// In the registry's order.
+    credentials: Vec<SaverEntry>,
     saved: Saved,
 }
 
 /// What is worth saving of one credential.
-struct Entry {
+struct SaverEntry {
     name: Arc<str>,
     fingerprint: [u8; 32],
     held: Arc<Held>,
@@ -46,16 +46,16 @@ impl LeaseSaver {
     #[must_use]
     pub fn new(manager: Arc<ServiceManager>, sequence: u64, names: Vec<String>) -> Self {
         let saved = Saved { sequence, names, content: [0; 32], status: String::new() };
-        Self { manager, state: Mutex::new(State { credentials: Vec::new(), saved }) }
+        Self { manager, state: Mutex::new(SaverState { credentials: Vec::new(), saved }) }
     }
 
     /// Takes over the credentials of another configuration.
-    pub fn replace(&self, table: &Table) {
+    pub fn replace(&self, registry: &CredentialRegistry) {
         self.update(|state| {
-            state.credentials = table
+            state.credentials = registry
                 .credentials
                 .iter()
-                .map(|c| Entry { name: Arc::clone(&c.name), fingerprint: c.fingerprint, held: c.reader.held() })
+                .map(|c| SaverEntry { name: Arc::clone(&c.name), fingerprint: c.fingerprint, held: c.reader.held() })
                 .collect();
         });
     }
@@ -69,18 +69,18 @@ impl LeaseSaver {
         });
     }
 
-    fn update(&self, change: impl FnOnce(&mut State)) {
+    fn update(&self, change: impl FnOnce(&mut SaverState)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
         if self.manager.listens() {
-            let State { credentials, saved } = &mut *state;
+            let SaverState { credentials, saved } = &mut *state;
             self.save(saved, credentials);
             self.tell_status(saved, credentials);
         }
     }
 
     /// Stores the new memory before it removes the old ones.
-    fn save(&self, saved: &mut Saved, credentials: &[Entry]) {
+    fn save(&self, saved: &mut Saved, credentials: &[SaverEntry]) {
         let carried: Carried =
             credentials.iter().map(|e| (Arc::clone(&e.name), CarriedLeases::of(&e.held, e.fingerprint))).collect();
         let content = digest::sha256(&format::encode(&Snapshot::of(0, &carried, 0)));
@@ -108,7 +108,7 @@ impl LeaseSaver {
         (saved.sequence, saved.content) = (sequence, content);
     }
 
-    fn tell_status(&self, saved: &mut Saved, credentials: &[Entry]) {
+    fn tell_status(&self, saved: &mut Saved, credentials: &[SaverEntry]) {
         let now = clock::now();
         let states = credentials.iter().map(|entry| format!("{} {}", entry.name, entry.held.state(now).name()));
         let status = states.collect::<Vec<_>>().join(", ");

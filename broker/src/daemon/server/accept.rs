@@ -8,7 +8,6 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use molecule_protocol::answer::Word;
 use molecule_protocol::limits::MAX_REQUEST;
 use molecule_protocol::request::{self, Client, Request};
 use nix::errno::Errno;
@@ -19,15 +18,15 @@ use nix::unistd::Uid;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use super::service::{First, Service};
+use super::reply::Reply;
+use super::service::{FirstAnswer, Service};
 use super::slow::{self, Pending};
-use crate::daemon::answer::{self, Bytes};
 use crate::daemon::metrics::Served;
-use crate::daemon::registry::Table;
+use crate::daemon::registry::CredentialRegistry;
 use crate::system::async_fd::watched;
 use crate::system::clock;
-use crate::system::log_limit::{MINUTE, Quiet};
-use crate::system::peer::{Peer, Verdict};
+use crate::system::log_limit::{LogLimiter, MINUTE};
+use crate::system::peer::{Peer, PeerVerdict};
 use crate::system::scm_rights;
 
 /// How many connections may be waited for at a time. One more is closed, and
@@ -59,14 +58,14 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskT
     let permits = Arc::new(Semaphore::new(SLOW_CONNECTIONS));
     let mut scratch = Box::new([0; MAX_REQUEST + 1]);
     let mut young = Vec::with_capacity(BATCH);
-    let mut complaints = Quiet::default();
+    let mut complaints = LogLimiter::default();
     loop {
         let mut ready = listener.readable().await?;
-        let table = service.table();
+        let registry = service.registry();
         let mut drained = false;
         for _ in 0..BATCH {
             match listener.get_ref().accept() {
-                Ok((stream, _)) => young.extend(admit(&service, &table, stream, &mut scratch[..])),
+                Ok((stream, _)) => young.extend(admit(&service, &registry, stream, &mut scratch[..])),
                 Err(error) => match after(&error) {
                     Next::Another => {}
                     Next::Wait => {
@@ -81,9 +80,9 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskT
                 },
             }
         }
-        await_the_young(&young);
+        await_first_bytes(&young);
         for pending in young.drain(..) {
-            if let Some(pending) = proceed(&service, &table, pending, &mut scratch[..]) {
+            if let Some(pending) = proceed(&service, &registry, pending, &mut scratch[..]) {
                 let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
                     service.metrics.request(None, Served::Late, Duration::ZERO);
                     continue;
@@ -100,7 +99,7 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskT
 }
 
 /// A shortage that lasts must not fill the log with itself.
-fn complain(complaints: &mut Quiet, error: &io::Error) {
+fn complain(complaints: &mut LogLimiter, error: &io::Error) {
     if complaints.due(clock::now().boot, MINUTE).is_some() {
         tracing::warn!(%error, "no connection can be taken, trying again until one can; if this lasts, raise the limit of open files");
     }
@@ -109,7 +108,7 @@ fn complain(complaints: &mut Quiet, error: &io::Error) {
 /// Most clients send right after they connect, often while they are being
 /// admitted: waiting a moment for that costs less than a task for each. Waits
 /// for the first of those that have sent nothing.
-fn await_the_young(young: &[Pending]) {
+fn await_first_bytes(young: &[Pending]) {
     let silent = young.iter().filter(|pending| pending.bytes.is_empty());
     let mut watched: Vec<PollFd<'_>> = silent.map(|p| PollFd::new(p.stream.as_fd(), PollFlags::POLLIN)).collect();
     if !watched.is_empty() {
@@ -135,18 +134,24 @@ fn after(error: &io::Error) -> Next {
 }
 
 /// Decides on the peer, before a byte of it is read.
-fn admit(service: &Service, table: &Arc<Table>, stream: UnixStream, scratch: &mut [u8]) -> Option<Pending> {
+fn admit(
+    service: &Service,
+    registry: &Arc<CredentialRegistry>,
+    stream: UnixStream,
+    scratch: &mut [u8],
+) -> Option<Pending> {
     let since = clock::now().boot;
     let known = getsockopt(&stream, PeerCredentials).ok()?;
     let peer = Peer { uid: Uid::from_raw(known.uid()), pid: known.pid() };
-    match table.admission.judge(peer.uid) {
-        Verdict::Refused => {
-            let _ = send_all(&stream, &answer::plain(Word::Denied, None));
-            service.refusals.note(peer, &table.admission, since);
-            service.metrics.request(None, Served::Denied, Duration::ZERO);
+    match registry.admission.judge(peer.uid) {
+        PeerVerdict::Denied => {
+            let reply = Reply::denied();
+            let _ = send_all(&stream, &reply.bytes);
+            service.refusals.note(peer, &registry.admission, since);
+            service.metrics.request(None, reply.served, Duration::ZERO);
             None
         }
-        Verdict::Admitted if service.rates.is_unusual(peer.uid, since) => {
+        PeerVerdict::Admitted if service.rates.is_unusual(peer.uid, since) => {
             service.metrics.unusual_rate(peer.uid.as_raw());
             tracing::warn!(
                 uid = peer.uid.as_raw(),
@@ -154,15 +159,22 @@ fn admit(service: &Service, table: &Arc<Table>, stream: UnixStream, scratch: &mu
                 "this user asks unusually often: over {} times in a minute; something may be asking again and again",
                 super::rates::USUAL
             );
-            proceed(service, table, Pending { stream, peer, since, bytes: Vec::new() }, scratch)
+            proceed(service, registry, Pending { stream, peer, since, bytes: Vec::new() }, scratch)
         }
-        Verdict::Admitted => proceed(service, table, Pending { stream, peer, since, bytes: Vec::new() }, scratch),
+        PeerVerdict::Admitted => {
+            proceed(service, registry, Pending { stream, peer, since, bytes: Vec::new() }, scratch)
+        }
     }
 }
 
 /// Answers a request that has come whole and needs no waiting. Gives back a
 /// connection that must be waited for.
-fn proceed(service: &Service, table: &Table, mut pending: Pending, scratch: &mut [u8]) -> Option<Pending> {
+fn proceed(
+    service: &Service,
+    registry: &CredentialRegistry,
+    mut pending: Pending,
+    scratch: &mut [u8],
+) -> Option<Pending> {
     let read = match recv(pending.stream.as_raw_fd(), scratch, MsgFlags::MSG_DONTWAIT) {
         Ok(read) => read,
         Err(Errno::EAGAIN | Errno::EINTR) => return Some(pending),
@@ -176,18 +188,18 @@ fn proceed(service: &Service, table: &Table, mut pending: Pending, scratch: &mut
     };
     match request::end(whole, read == 0).map(|end| end.map(|end| Request::parse(&whole[..end]))) {
         Err(fault) | Ok(Some(Err(fault))) => {
-            finish(service, &pending, None, &answer::plain(Word::Malformed, Some(fault.reason())), Served::Malformed);
+            finish(service, &pending, None, &Reply::malformed(fault.reason()));
             None
         }
-        Ok(Some(Ok(request))) => match service.first(table, pending.peer, &request) {
-            First::Later => {
+        Ok(Some(Ok(request))) => match service.answer_now(registry, pending.peer, &request) {
+            FirstAnswer::Later => {
                 if pending.bytes.is_empty() {
                     pending.bytes = scratch[..read].to_vec();
                 }
                 Some(pending)
             }
-            First::Done(bytes, served) => {
-                finish(service, &pending, Some(request.client), &bytes, served);
+            FirstAnswer::Done(reply) => {
+                finish(service, &pending, Some(request.client), &reply);
                 None
             }
         },
@@ -200,9 +212,9 @@ fn proceed(service: &Service, table: &Table, mut pending: Pending, scratch: &mut
     }
 }
 
-fn finish(service: &Service, pending: &Pending, client: Option<Client>, bytes: &Bytes, served: Served) {
+fn finish(service: &Service, pending: &Pending, client: Option<Client>, reply: &Reply) {
     // A client that went away, or won't read, has lost its answer and no more.
-    let served = if send_all(&pending.stream, bytes) { served } else { Served::Lost };
+    let served = if send_all(&pending.stream, &reply.bytes) { reply.served } else { Served::Lost };
     service.audit.close_line();
     service.metrics.request(client, served, clock::now().boot.saturating_sub(pending.since));
 }

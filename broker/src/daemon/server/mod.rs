@@ -7,8 +7,9 @@
 pub mod accept;
 pub mod rates;
 pub mod refusals;
+mod reply;
 pub mod scrape;
 pub mod service;
 mod slow;
 
-pub use service::{Command, Service};
+pub use service::{RootCommand, Service};

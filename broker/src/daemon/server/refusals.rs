@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::unistd::Uid;
 
-use crate::system::log_limit::{MINUTE, Quiet};
+use crate::system::log_limit::{LogLimiter, MINUTE};
 use crate::system::peer::{Admission, Peer};
 use crate::system::time::Boot;
 
@@ -15,16 +15,16 @@ use crate::system::time::Boot;
 const USERS: usize = 64;
 
 #[derive(Default)]
-pub struct Refusals(Mutex<Seen>);
+pub struct DenialLog(Mutex<DenialCounts>);
 
 #[derive(Default)]
-struct Seen {
-    users: BTreeMap<u32, Quiet>,
+struct DenialCounts {
+    users: BTreeMap<u32, LogLimiter>,
     /// How often a user that isn't remembered went without a line.
     others: u64,
 }
 
-impl Refusals {
+impl DenialLog {
     pub fn note(&self, peer: Peer, admission: &Admission, now: Boot) {
         let Some(unlogged) = self.due(peer.uid, now) else {
             return;
@@ -50,7 +50,7 @@ impl Refusals {
     }
 }
 
-impl Seen {
+impl DenialCounts {
     /// Makes room: whether there is one whose line is old enough.
     fn forget_one(&mut self, now: Boot) -> bool {
         let oldest = self.users.iter().min_by_key(|(_, quiet)| quiet.said()).map(|(uid, quiet)| (*uid, quiet.said()));
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn rule24_a_refused_user_is_logged_once_a_minute_with_what_was_left_out() {
-        let refusals = Refusals::default();
+        let refusals = DenialLog::default();
         let uid = Uid::from_raw(1001);
         let at = Duration::from_secs;
         assert_eq!(refusals.due(uid, at(1)), Some(0));
@@ -82,7 +82,7 @@ mod tests {
     /// Who has a range of uids (newuidmap(1)) could come with another each time.
     #[test]
     fn rule24_however_many_users_are_refused_their_lines_and_their_memory_are_bounded() {
-        let refusals = Refusals::default();
+        let refusals = DenialLog::default();
         let lines = |at| (0..1000).filter_map(|uid| refusals.due(Uid::from_raw(uid), at)).collect::<Vec<_>>();
         assert_eq!(lines(Duration::from_secs(1)), [0; USERS]);
         let later = lines(Duration::from_secs(62));

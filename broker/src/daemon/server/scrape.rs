@@ -18,10 +18,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Service;
-use crate::config::Listen;
+use crate::config::MetricsListen;
 use crate::system::clock;
 use crate::system::listening_socket::{BoundSocket, SocketError, SocketPlan};
-use crate::system::log_limit::{MINUTE, Quiet};
+use crate::system::log_limit::{LogLimiter, MINUTE};
 
 /// Scrapers at a time; a further one waits.
 const SCRAPERS: usize = 4;
@@ -35,7 +35,7 @@ const REST: Duration = Duration::from_millis(500);
 /// As OpenMetrics 1.0 has it ("Overall structure").
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub enum Listener {
+pub enum MetricsListener {
     Tcp(TcpListener),
     /// With what removes its file at the end.
     Unix(UnixListener, #[expect(dead_code, reason = "kept for its end")] BoundSocket),
@@ -47,13 +47,13 @@ pub enum ListenError {
     Unix(SocketError),
 }
 
-impl Listener {
+impl MetricsListener {
     /// # Errors
     /// The address is taken, or the socket can't be there.
-    pub async fn new(at: &Listen) -> Result<Self, ListenError> {
+    pub async fn new(at: &MetricsListen) -> Result<Self, ListenError> {
         match at {
-            Listen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await.map_err(ListenError::Tcp)?)),
-            Listen::Unix(path) => {
+            MetricsListen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await.map_err(ListenError::Tcp)?)),
+            MetricsListen::Unix(path) => {
                 let plan = SocketPlan { path: path.clone(), mode: 0o666, group: None, make_folder: false };
                 let (listener, bound) = plan.bind().map_err(ListenError::Unix)?;
                 Ok(Self::Unix(UnixListener::from_std(listener).map_err(ListenError::Tcp)?, bound))
@@ -65,12 +65,12 @@ impl Listener {
     /// reach them may read them.
     pub async fn serve(self, service: Arc<Service>) {
         let permits = Arc::new(Semaphore::new(SCRAPERS));
-        let mut complaints = Quiet::default();
+        let mut complaints = LogLimiter::default();
         while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
             let service = Arc::clone(&service);
             let accepted = match &self {
-                Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Wire::Tcp(stream)),
-                Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Wire::Unix(stream)),
+                Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| ScrapeStream::Tcp(stream)),
+                Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| ScrapeStream::Unix(stream)),
             };
             match accepted {
                 Err(error) => {
@@ -90,12 +90,12 @@ impl Listener {
     }
 }
 
-enum Wire {
+enum ScrapeStream {
     Tcp(tokio::net::TcpStream),
     Unix(tokio::net::UnixStream),
 }
 
-impl Wire {
+impl ScrapeStream {
     async fn answer(self, service: Arc<Service>) {
         match self {
             Self::Tcp(stream) => answer(stream, service).await,
@@ -116,7 +116,7 @@ async fn answer(wire: impl AsyncRead + AsyncWrite + Unpin, service: Arc<Service>
 
 fn respond(request: &Request<Incoming>, service: &Service) -> Response<Full<Bytes>> {
     let (status, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => (StatusCode::OK, service.metrics.encode(&service.table(), clock::now())),
+        (&Method::GET, "/metrics") => (StatusCode::OK, service.metrics.encode(&service.registry(), clock::now())),
         (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned()),
         _ => (StatusCode::NOT_FOUND, "only /metrics\n".to_owned()),
     };

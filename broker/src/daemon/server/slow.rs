@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use molecule_protocol::answer::Word;
 use molecule_protocol::limits::{MAX_REQUEST, READ_DEADLINE};
 use molecule_protocol::line::Fault;
 use molecule_protocol::request::{self, Request};
@@ -13,8 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::service::{First, Service};
-use crate::daemon::answer::{self, Bytes};
+use super::reply::Reply;
+use super::service::{FirstAnswer, Service};
+use crate::daemon::answer::Bytes;
 use crate::daemon::metrics::Served;
 use crate::system::clock;
 use crate::system::peer::Peer;
@@ -50,20 +50,20 @@ pub(super) async fn serve(service: Arc<Service>, pending: Pending, _permit: Owne
     };
     let request = read.as_deref().map_err(|fault| *fault).and_then(Request::parse);
     // As things are now: there may have been a reload while it was read.
-    let table = service.table();
-    let (client, bytes, served) = match &request {
-        Err(fault) => (None, answer::plain(Word::Malformed, Some(fault.reason())), Served::Malformed),
+    let registry = service.registry();
+    let (client, reply) = match &request {
+        Err(fault) => (None, Reply::malformed(fault.reason())),
         Ok(request) => {
-            let (bytes, served) = match service.first(&table, peer, request) {
-                First::Done(bytes, served) => (bytes, served),
-                First::Later => service.wait(&table, peer, request).await,
+            let reply = match service.answer_now(&registry, peer, request) {
+                FirstAnswer::Done(reply) => reply,
+                FirstAnswer::Later => service.wait(&registry, peer, request).await,
             };
-            (Some(request.client), bytes, served)
+            (Some(request.client), reply)
         }
     };
     // Others get their turn while this one is sent.
     service.audit.close_line();
-    let served = if send(&mut stream, &bytes).await { served } else { Served::Lost };
+    let served = if send(&mut stream, &reply.bytes).await { reply.served } else { Served::Lost };
     service.metrics.request(client, served, clock::now().boot.saturating_sub(began));
 }
 

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use super::super::Scene;
 use super::super::finding::{Finding, Remedy};
-use super::files::Entry;
+use super::files::GitEntry;
 use super::helpers;
 use crate::git_config::installed::askpass_path;
-use crate::system::text::{outside, shell_path, shell_word};
+use crate::system::text::{shell_path, shell_word, untrusted};
 
 const CHECK: &str = "askpass";
 
-pub(super) fn check(scene: &Scene, entries: &[Entry]) -> Finding {
+pub(super) fn check(scene: &Scene, entries: &[GitEntry]) -> Finding {
     if scene.env.is_emptied("GIT_ASKPASS") {
         return emptied(scene, entries);
     }
@@ -25,7 +25,7 @@ pub(super) fn check(scene: &Scene, entries: &[Entry]) -> Finding {
     let Some((program, place)) = set.filter(|(program, _)| !program.is_empty()) else {
         return Finding::ok(CHECK, "not set, git asks the helper");
     };
-    let shown = outside(&program);
+    let shown = untrusted(&program);
     let there = if program.contains('/') { Path::new(&program).exists() } else { !scene.on_path(&program).is_empty() };
     if there {
         return Finding::ok(CHECK, format!("{shown} ({place})"));
@@ -45,7 +45,7 @@ pub(super) fn check(scene: &Scene, entries: &[Entry]) -> Finding {
 
 /// Set and empty: git asks no program at all. Agents do so, and it is no loss
 /// where git asks the helper.
-fn emptied(scene: &Scene, entries: &[Entry]) -> Finding {
+fn emptied(scene: &Scene, entries: &[GitEntry]) -> Finding {
     if helpers::all_ask_ours(scene, entries) {
         return Finding::ok(CHECK, "emptied in this environment (GIT_ASKPASS is set and empty); git asks the helper");
     }

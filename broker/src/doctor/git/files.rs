@@ -9,12 +9,12 @@ use super::super::finding::{Finding, Remedy};
 use super::fresh_variables;
 use crate::git_config::variables::{COUNT, PARAMETERS, command_scope};
 use crate::system::bounded_file;
-use crate::system::text::{outside, shell_word, visible};
+use crate::system::text::{shell_word, untrusted, visible};
 
 /// One entry, in git's order of reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) scope: Scope,
+pub(super) struct GitEntry {
+    pub(super) scope: GitScope,
     /// `file:PATH`, or `command line:` for variables.
     pub(super) origin: String,
     pub(super) key: String,
@@ -23,7 +23,7 @@ pub(super) struct Entry {
 
 /// git reads them in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Scope {
+pub(super) enum GitScope {
     System,
     Global,
     /// The repository's or the worktree's own.
@@ -36,15 +36,15 @@ pub(super) enum Scope {
 
 /// What git reads here.
 #[derive(Default)]
-pub(in super::super) struct Read {
-    pub(super) entries: Vec<Entry>,
+pub(in super::super) struct GitFiles {
+    pub(super) entries: Vec<GitEntry>,
     /// What keeps it from reading all of it, or any.
     pub(super) broken: Option<Finding>,
 }
 
-pub(in super::super) fn read(scene: &Scene) -> Read {
+pub(in super::super) fn read(scene: &Scene) -> GitFiles {
     let said = match list(&[]) {
-        Ok(entries) => return Read { entries, broken: None },
+        Ok(entries) => return GitFiles { entries, broken: None },
         Err(said) => said,
     };
     let why = command_scope(|name| scene.env.raw(name).map(ToOwned::to_owned)).err();
@@ -55,15 +55,15 @@ pub(in super::super) fn read(scene: &Scene) -> Read {
                 "every git command fails: {why}; most likely a program removed variables whose names hold KEY, TOKEN or SECRET"
             );
             let remedy = Remedy::command(format!("unset {}", variables.join(" ")));
-            return Read { entries, broken: Some(Finding::fail("git-variables", what, remedy)) };
+            return GitFiles { entries, broken: Some(Finding::fail("git-variables", what, remedy)) };
         }
     }
     let broken = Finding::fail("git", said, "install git, or correct the file that it names");
-    Read { entries: Vec::new(), broken: Some(broken) }
+    GitFiles { entries: Vec::new(), broken: Some(broken) }
 }
 
 /// The entries, without these variables.
-fn list(without: &[&str]) -> Result<Vec<Entry>, String> {
+fn list(without: &[&str]) -> Result<Vec<GitEntry>, String> {
     let mut command = Command::new("git");
     command.args(["config", "--list", "--show-scope", "--show-origin", "-z", "--includes"]).stdin(Stdio::null());
     for name in without {
@@ -72,14 +72,14 @@ fn list(without: &[&str]) -> Result<Vec<Entry>, String> {
     let output = command.output().map_err(|error| format!("git can't be run: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(format!("git can't read its configuration: {}", outside(said.trim())));
+        return Err(format!("git can't read its configuration: {}", untrusted(said.trim())));
     }
     Ok(parse(&String::from_utf8_lossy(&output.stdout)))
 }
 
 /// The entries of the repository's own `.gitmodules` and `.lfsconfig`, which
 /// say where submodules and large files are until the configuration does.
-pub(super) fn tracked() -> Vec<Entry> {
+pub(super) fn tracked() -> Vec<GitEntry> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
         let output = output.ok().filter(|output| output.status.success())?;
@@ -92,28 +92,28 @@ pub(super) fn tracked() -> Vec<Entry> {
         let file = top.join(name).display().to_string();
         let listed = git(&["config", "--file", &file, "--list", "--show-scope", "--show-origin", "-z"]);
         let found = listed.map(|text| parse(&text)).unwrap_or_default();
-        entries.extend(found.into_iter().map(|entry| Entry { scope: Scope::Tracked, ..entry }));
+        entries.extend(found.into_iter().map(|entry| GitEntry { scope: GitScope::Tracked, ..entry }));
     }
     entries
 }
 
-fn parse(text: &str) -> Vec<Entry> {
+fn parse(text: &str) -> Vec<GitEntry> {
     let mut parts = text.split('\0');
     let mut entries = Vec::new();
     while let (Some(scope), Some(origin), Some(entry)) = (parts.next(), parts.next(), parts.next()) {
         let (key, value) = entry.split_once('\n').unwrap_or((entry, ""));
         let scope = match scope {
-            "system" => Scope::System,
-            "global" => Scope::Global,
-            "command" => Scope::Command,
-            _ => Scope::Local,
+            "system" => GitScope::System,
+            "global" => GitScope::Global,
+            "command" => GitScope::Command,
+            _ => GitScope::Local,
         };
-        entries.push(Entry { scope, origin: origin.into(), key: key.into(), value: value.into() });
+        entries.push(GitEntry { scope, origin: origin.into(), key: key.into(), value: value.into() });
     }
     entries
 }
 
-impl Entry {
+impl GitEntry {
     /// The file that has it; `None` for variables.
     pub(super) fn file(&self) -> Option<String> {
         self.origin.strip_prefix("file:").map(|path| shown(Path::new(path)))
@@ -184,7 +184,7 @@ fn shown(path: &Path) -> String {
 
 /// A key without what may be a credential in its URL.
 pub(super) fn printable(key: &str) -> String {
-    outside(key)
+    untrusted(key)
 }
 
 /// The line on which a file sets a key to a value, from 1. It reads what git
@@ -226,6 +226,6 @@ mod tests {
             parse("system\0file:/etc/gitconfig\0credential.helper\nstore\0command\0command line:\0a.b\nc\nd\0");
         assert_eq!(entries.len(), 2);
         assert_eq!((entries[0].key.as_str(), entries[0].value.as_str()), ("credential.helper", "store"));
-        assert_eq!((entries[1].scope, entries[1].value.as_str()), (Scope::Command, "c\nd"));
+        assert_eq!((entries[1].scope, entries[1].value.as_str()), (GitScope::Command, "c\nd"));
     }
 }

@@ -9,8 +9,8 @@ use nix::unistd::{AccessFlags, access};
 
 use super::super::Scene;
 use super::super::finding::{Finding, Remedy};
-use super::files::{Entry, Scope, printable};
-use crate::config::Origin;
+use super::files::{GitEntry, GitScope, printable};
+use crate::config::OriginPattern;
 use crate::git_config::{first_word, names_helper};
 use crate::system::text::shell_word;
 
@@ -18,16 +18,16 @@ const CHECK: &str = "git-helper";
 
 const BY_VARIABLES: &str = "eval \"$(molecule-broker setup-git --env";
 
-pub(super) fn check(scene: &Scene, entries: &[Entry]) -> Vec<Finding> {
+pub(super) fn check(scene: &Scene, entries: &[GitEntry]) -> Vec<Finding> {
     scene.origins().iter().map(|origin| helpers(scene, origin, entries)).collect()
 }
 
 /// True if git asks ours for every origin that has a credential.
-pub(super) fn all_ask_ours(scene: &Scene, entries: &[Entry]) -> bool {
-    let ask_ours = |origin: &Origin| Asked::of(origin, entries).ours().is_some();
+pub(super) fn all_ask_ours(scene: &Scene, entries: &[GitEntry]) -> bool {
+    let ask_ours = |origin: &OriginPattern| AskedHelper::of(origin, entries).ours().is_some();
     // Of hosts that nobody claims any will do: none has a section of its own.
     let other = Pattern::parse("unclaimed.invalid").ok();
-    let other = other.filter(|_| scene.unscoped().is_some()).map(|p| Origin {
+    let other = other.filter(|_| scene.unscoped().is_some()).map(|p| OriginPattern {
         scheme: p.scheme,
         wildcard: false,
         host: p.host.into(),
@@ -37,14 +37,14 @@ pub(super) fn all_ask_ours(scene: &Scene, entries: &[Entry]) -> bool {
 }
 
 /// What git asks for one origin.
-struct Asked<'e> {
-    helpers: Vec<&'e Entry>,
+struct AskedHelper<'e> {
+    helpers: Vec<&'e GitEntry>,
     /// The empty entry that drops ours.
-    emptied: Option<&'e Entry>,
+    emptied: Option<&'e GitEntry>,
 }
 
-impl<'e> Asked<'e> {
-    fn of(origin: &Origin, entries: impl IntoIterator<Item = &'e Entry>) -> Self {
+impl<'e> AskedHelper<'e> {
+    fn of(origin: &OriginPattern, entries: impl IntoIterator<Item = &'e GitEntry>) -> Self {
         let mut asked = Self { helpers: Vec::new(), emptied: None };
         for entry in entries.into_iter().filter(|entry| applies(&entry.key, origin)) {
             if entry.value.is_empty() {
@@ -66,8 +66,8 @@ impl<'e> Asked<'e> {
     }
 }
 
-fn helpers(scene: &Scene, origin: &Origin, entries: &[Entry]) -> Finding {
-    let asked = Asked::of(origin, entries);
+fn helpers(scene: &Scene, origin: &OriginPattern, entries: &[GitEntry]) -> Finding {
+    let asked = AskedHelper::of(origin, entries);
     let remedy = || remedy(scene, origin, entries);
     let Some(ours) = asked.ours() else {
         let what = match (asked.helpers.first(), asked.emptied) {
@@ -96,20 +96,21 @@ fn helpers(scene: &Scene, origin: &Origin, entries: &[Entry]) -> Finding {
 
 /// The first that works: ours at the end of the user's own file, without what
 /// the repository has, or both; else variables, which git reads last.
-fn remedy(scene: &Scene, origin: &Origin, entries: &[Entry]) -> Remedy {
+fn remedy(scene: &Scene, origin: &OriginPattern, entries: &[GitEntry]) -> Remedy {
     let known = scene.configured_origins().is_some_and(|origins| origins.contains(origin));
     let host = if known { String::new() } else { format!(" --host {}", shell_word(&origin.to_string())) };
     let (setup, global) = (format!("molecule-broker setup-git --global{host}"), has_global_file(scene));
-    let good = |entries: &[&Entry], with_ours: bool| {
+    let good = |entries: &[&GitEntry], with_ours: bool| {
         let ours = if with_ours { Some(global_entries(origin)) } else { None };
-        let (before, after): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|e| e.scope <= Scope::Global);
-        Asked::of(origin, before.into_iter().chain(ours.iter().flatten()).chain(after)).is_ours_alone()
+        let (before, after): (Vec<&GitEntry>, Vec<&GitEntry>) =
+            entries.iter().partition(|e| e.scope <= GitScope::Global);
+        AskedHelper::of(origin, before.into_iter().chain(ours.iter().flatten()).chain(after)).is_ours_alone()
     };
-    let all: Vec<&Entry> = entries.iter().collect();
+    let all: Vec<&GitEntry> = entries.iter().collect();
     if global && good(&all, true) {
         return Remedy::command(setup);
     }
-    let in_the_way = |e: &&Entry| e.scope == Scope::Local && applies(&e.key, origin) && !names_helper(&e.value);
+    let in_the_way = |e: &&GitEntry| e.scope == GitScope::Local && applies(&e.key, origin) && !names_helper(&e.value);
     let mut removals: Vec<String> = Vec::new();
     let mut rest = all.clone();
     for entry in all.iter().filter(|e| in_the_way(e)) {
@@ -132,9 +133,9 @@ fn remedy(scene: &Scene, origin: &Origin, entries: &[Entry]) -> Remedy {
 }
 
 /// What `setup-git --global` puts at the end of its file.
-fn global_entries(origin: &Origin) -> Vec<Entry> {
-    let entry = |value: &str| Entry {
-        scope: Scope::Global,
+fn global_entries(origin: &OriginPattern) -> Vec<GitEntry> {
+    let entry = |value: &str| GitEntry {
+        scope: GitScope::Global,
         origin: String::new(),
         key: format!("credential.{}.helper", url(origin)),
         value: value.to_owned(),
@@ -142,7 +143,7 @@ fn global_entries(origin: &Origin) -> Vec<Entry> {
     vec![entry(""), entry("molecule")]
 }
 
-fn url(origin: &Origin) -> String {
+fn url(origin: &OriginPattern) -> String {
     let port = origin.port.map_or_else(String::new, |port| format!(":{port}"));
     format!("{}://{}{}{port}", origin.scheme.name(), if origin.wildcard { "*." } else { "" }, origin.host)
 }
@@ -170,7 +171,7 @@ pub(super) fn is_helper(key: &str) -> bool {
 
 /// Whether a key is about helpers for this origin. A path in it is taken for
 /// any path.
-fn applies(key: &str, origin: &Origin) -> bool {
+fn applies(key: &str, origin: &OriginPattern) -> bool {
     let Some(middle) = key.strip_prefix("credential.").and_then(|rest| rest.strip_suffix("helper")) else {
         return false;
     };
@@ -189,7 +190,7 @@ pub(super) fn own_path(value: &str) -> Option<PathBuf> {
     (value.starts_with('/') && names_helper(value)).then(|| PathBuf::from(first_word(value)))
 }
 
-fn name(entry: &Entry) -> String {
+fn name(entry: &GitEntry) -> String {
     let value = printable(&entry.value);
     match entry.value.contains("auth git-credential") {
         true => format!("gh's own helper '{value}', as `gh auth setup-git` writes it,"),
@@ -201,9 +202,9 @@ fn name(entry: &Entry) -> String {
 mod tests {
     use super::*;
 
-    fn origin(text: &str) -> Origin {
+    fn origin(text: &str) -> OriginPattern {
         let Pattern { scheme, wildcard, host, port } = Pattern::parse(text).unwrap();
-        Origin { scheme, wildcard, host: host.into(), port }
+        OriginPattern { scheme, wildcard, host: host.into(), port }
     }
 
     #[test]
@@ -229,16 +230,16 @@ mod tests {
 
     #[test]
     fn an_empty_helper_after_ours_is_what_drops_it() {
-        let entry = |value: &str| Entry {
-            scope: Scope::Command,
+        let entry = |value: &str| GitEntry {
+            scope: GitScope::Command,
             origin: "command line:".into(),
             key: "credential.helper".into(),
             value: value.into(),
         };
         let entries = ["", "molecule", "", "", "store"].map(entry);
-        let asked = Asked::of(&origin("github.com"), &entries[..3]);
+        let asked = AskedHelper::of(&origin("github.com"), &entries[..3]);
         assert!(asked.helpers.is_empty() && asked.emptied == Some(&entries[2]));
-        let asked = Asked::of(&origin("github.com"), &entries);
+        let asked = AskedHelper::of(&origin("github.com"), &entries);
         assert_eq!((asked.ours(), asked.helpers[0].value.as_str()), (None, "store"));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::super::Scene;
 use super::super::finding::{Finding, Remedy};
-use super::files::{self, Entry, Scope, escaped, printable};
+use super::files::{self, GitEntry, GitScope, escaped, printable};
 use super::fresh_variables;
 use super::urls::{Url, rewrite, rewritten};
 use crate::system::text::shell_word;
@@ -12,7 +12,7 @@ const TOKEN: &str = "git-token";
 const SSH: &str = "git-ssh";
 const REMOTE: &str = "git-remote";
 
-pub(super) fn check(scene: &Scene, entries: &[Entry]) -> Vec<Finding> {
+pub(super) fn check(scene: &Scene, entries: &[GitEntry]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let tracked = files::tracked();
     for entry in entries.iter().chain(&tracked) {
@@ -36,13 +36,13 @@ pub(super) fn check(scene: &Scene, entries: &[Entry]) -> Vec<Finding> {
     findings
 }
 
-fn is_header(entry: &Entry) -> bool {
+fn is_header(entry: &GitEntry) -> bool {
     entry.key.ends_with(".extraheader") && entry.value.to_ascii_lowercase().starts_with("authorization:")
 }
 
 /// git uses it before it asks anybody, it dies within the hour, and every
 /// reader of the file has it. So do logins in URLs.
-fn header(entry: &Entry) -> Finding {
+fn header(entry: &GitEntry) -> Finding {
     let what = format!("{} sends a login of its own with every request ({})", printable(&entry.key), entry.place());
     Finding::fail(TOKEN, what, entry.removal())
 }
@@ -62,7 +62,7 @@ fn holds_url(key: &str) -> bool {
     names.iter().any(|name| key.ends_with(name))
 }
 
-fn url(scene: &Scene, entry: &Entry, entries: &[Entry]) -> Option<Finding> {
+fn url(scene: &Scene, entry: &GitEntry, entries: &[GitEntry]) -> Option<Finding> {
     let written = Url::parse(&entry.value)?;
     if written.carries_login() {
         return Some(login(scene, entry, entries, &written));
@@ -82,21 +82,21 @@ fn url(scene: &Scene, entry: &Entry, entries: &[Entry]) -> Option<Finding> {
     Some(Finding::warn(REMOTE, what, remedy))
 }
 
-fn login(scene: &Scene, entry: &Entry, entries: &[Entry], written: &Url<'_>) -> Finding {
+fn login(scene: &Scene, entry: &GitEntry, entries: &[GitEntry], written: &Url<'_>) -> Finding {
     let what = format!("{} carries a login in its URL ({})", printable(&entry.key), entry.place());
     let remedy = replacement(entry, entries, &written.bare());
     let level = if scene.manages(&written.host) { Finding::fail } else { Finding::warn };
     level(TOKEN, what, remedy)
 }
 
-fn by_ssh(scene: &Scene, entry: &Entry, entries: &[Entry], leads: &Url<'_>) -> Option<Finding> {
+fn by_ssh(scene: &Scene, entry: &GitEntry, entries: &[GitEntry], leads: &Url<'_>) -> Option<Finding> {
     let host = leads.https_host();
     let origin = scene.managed(host)?;
     let (key, place) = (printable(&entry.key), entry.place());
     let what = format!("{key} goes to {host} by ssh, where the broker's credential isn't used ({place})");
     let port = origin.port.map_or_else(String::new, |port| format!(":{port}"));
     let https = format!("{}://{host}{port}/", origin.scheme.name());
-    let remedy = if entry.scope == Scope::Tracked {
+    let remedy = if entry.scope == GitScope::Tracked {
         read_as(entry, leads, &https)
     } else {
         replacement(entry, entries, &format!("{https}{}", leads.path.trim_start_matches('/')))
@@ -105,7 +105,7 @@ fn by_ssh(scene: &Scene, entry: &Entry, entries: &[Entry], leads: &Url<'_>) -> O
 }
 
 /// The repository's authors chose that URL: it stays, and is read as another.
-fn read_as(entry: &Entry, url: &Url<'_>, https: &str) -> Remedy {
+fn read_as(entry: &GitEntry, url: &Url<'_>, https: &str) -> Remedy {
     let prefix = format!("{}{}", url.before_path, if url.path.starts_with('/') { "/" } else { "" });
     if prefix.starts_with('-') || printable(&entry.value.replace("://git@", "://")).contains("[redacted]") {
         return format!("correct the URL in {}", entry.place()).into();
@@ -115,7 +115,7 @@ fn read_as(entry: &Entry, url: &Url<'_>, https: &str) -> Remedy {
 }
 
 /// `url.BASE.insteadOf = PREFIX`.
-fn rewriting(scene: &Scene, entry: &Entry, base: &str) -> Option<Finding> {
+fn rewriting(scene: &Scene, entry: &GitEntry, base: &str) -> Option<Finding> {
     let leads = Url::parse(base)?;
     if leads.carries_login() {
         let what = format!("a url.….insteadOf puts a login into URLs ({})", entry.place());
@@ -140,8 +140,8 @@ fn rewriting(scene: &Scene, entry: &Entry, base: &str) -> Option<Finding> {
 
 /// Another value for an entry, or words where a command would not come out
 /// whole. Of several values the old one is found by what isn't secret in it.
-fn replacement(entry: &Entry, entries: &[Entry], new: &str) -> Remedy {
-    if entry.scope == Scope::Command {
+fn replacement(entry: &GitEntry, entries: &[GitEntry], new: &str) -> Remedy {
+    if entry.scope == GitScope::Command {
         return fresh_variables();
     }
     let same = entries.iter().filter(|e| (&e.origin, &e.key) == (&entry.origin, &entry.key)).count();
@@ -154,7 +154,7 @@ fn replacement(entry: &Entry, entries: &[Entry], new: &str) -> Remedy {
 }
 
 /// The key holds the login, so it is looked up by the rest of it.
-fn section_removal(entry: &Entry, base: &Url<'_>) -> Remedy {
+fn section_removal(entry: &GitEntry, base: &Url<'_>) -> Remedy {
     let Some(git_config) = entry.git_config() else { return fresh_variables() };
     let pattern = format!("^url\\.{}{}\\.(push)?insteadof$", before_path(base), escaped(base.path));
     let whole = printable(base.path) == base.path;

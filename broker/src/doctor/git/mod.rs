@@ -11,9 +11,9 @@ use std::path::PathBuf;
 
 use super::Scene;
 use super::finding::{Finding, Remedy};
-pub(super) use files::{Read, read};
+pub(super) use files::{GitFiles, read};
 
-pub(super) fn check(scene: &Scene, git: &Read) -> Vec<Finding> {
+pub(super) fn check(scene: &Scene, git: &GitFiles) -> Vec<Finding> {
     let mut findings: Vec<Finding> = git.broken.iter().cloned().collect();
     if findings.iter().any(|finding| finding.check == "git") {
         return findings;
@@ -25,7 +25,7 @@ pub(super) fn check(scene: &Scene, git: &Read) -> Vec<Finding> {
 }
 
 /// The helper's file, where git is told it by an absolute path.
-pub(super) fn configured_helper(git: &Read) -> Option<PathBuf> {
+pub(super) fn configured_helper(git: &GitFiles) -> Option<PathBuf> {
     let helpers = git.entries.iter().rev().filter(|entry| helpers::is_helper(&entry.key));
     helpers.map(|entry| &entry.value).find_map(|value| helpers::own_path(value))
 }

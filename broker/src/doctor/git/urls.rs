@@ -3,7 +3,7 @@
 
 use molecule_protocol::origin::Origin;
 
-use super::files::Entry;
+use super::files::GitEntry;
 
 /// How logins begin that are a token alone, without a password.
 const TOKENS: [&str; 8] = ["ghs_", "ghp_", "gho_", "ghu_", "ghr_", "github_pat_", "glpat-", "gitea_"];
@@ -87,7 +87,7 @@ impl<'u> Url<'u> {
     }
 
     /// What git would ask a helper for.
-    pub(super) fn is_named_by(&self, patterns: &[crate::config::Origin]) -> bool {
+    pub(super) fn is_named_by(&self, patterns: &[crate::config::OriginPattern]) -> bool {
         let host = self.host_and_port();
         let origin = Origin::parse(self.scheme.as_bytes(), host.as_bytes());
         origin.is_some_and(|origin| patterns.iter().any(|pattern| pattern.names(&origin).is_some()))
@@ -106,7 +106,7 @@ pub(super) fn rewrite(key: &str) -> Option<(&str, bool)> {
 }
 
 /// The URL as git uses it for fetches: the longest prefix wins.
-pub(super) fn rewritten(url: &str, entries: &[Entry]) -> String {
+pub(super) fn rewritten(url: &str, entries: &[GitEntry]) -> String {
     let bases = entries.iter().filter_map(|entry| match rewrite(&entry.key)? {
         (base, false) if !entry.value.is_empty() => url.strip_prefix(&entry.value).map(|rest| (base, rest)),
         _ => None,
@@ -116,7 +116,7 @@ pub(super) fn rewritten(url: &str, entries: &[Entry]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::files::Scope;
+    use super::super::files::GitScope;
     use super::*;
 
     fn parts(url: &str) -> Option<(String, String, Option<&str>, &str)> {
@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn the_longest_instead_of_rewrites_a_url() {
-        let entry = |key: &str, value: &str| Entry {
-            scope: Scope::Global,
+        let entry = |key: &str, value: &str| GitEntry {
+            scope: GitScope::Global,
             origin: String::new(),
             key: key.into(),
             value: value.into(),

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::credential::lease::{Class, Failure, Fresh, Lease, Provenance};
+use crate::credential::lease::{Class, Failure, Fresh, Lease, SourceKind};
 use crate::credential::secret::Secret;
-use crate::refresh::{Event, Held, Machine, Outcome, Policy, Serving, Start, State, schedule};
+use crate::refresh::{
+    CredentialState, Event, Held, InitialState, Machine, RefreshOutcome, RefreshPolicy, Serving, schedule,
+};
 use crate::system::time::{Boot, Deadline, Moment};
 
 pub(super) type Answer = Result<Fresh, Failure>;
@@ -24,7 +26,7 @@ pub(super) struct Bench {
 pub(super) struct Done {
     pub fetch: bool,
     pub wake_at: Option<Boot>,
-    pub outcome: Outcome,
+    pub outcome: RefreshOutcome,
 }
 
 pub(super) fn secs(n: u64) -> Duration {
@@ -45,7 +47,7 @@ pub(super) fn token(now: Moment, name: &str, life: Duration) -> Answer {
         username: None,
         secret: Secret::token(name).unwrap(),
         deadline: Some(Deadline::after(now, life)),
-        origin: Provenance::Platform,
+        source: SourceKind::Platform,
     })
 }
 
@@ -70,26 +72,26 @@ pub(super) fn lease(name: &str, deadline: Option<Deadline>, generation: u64, rec
         deadline,
         generation,
         received,
-        origin: Provenance::Platform,
+        source: SourceKind::Platform,
     }
 }
 
 /// The provision-time token, with `left` until its hour is over.
 pub(super) fn env_token(now: Moment, left: Duration) -> Lease {
     let deadline = Deadline { boot: now.boot + left, wall: Duration::MAX };
-    Lease { origin: Provenance::Env, ..lease("ghs_env", Some(deadline), 0, now) }
+    Lease { source: SourceKind::Env, ..lease("ghs_env", Some(deadline), 0, now) }
 }
 
-pub(super) fn from_platform() -> Start {
-    Start { refreshable: true, ..Start::default() }
+pub(super) fn from_platform() -> InitialState {
+    InitialState { refreshable: true, ..InitialState::default() }
 }
 
 impl Bench {
-    pub(super) fn new(start: Start) -> Self {
-        Self::with(Policy::default(), start, self::start(), 0.3)
+    pub(super) fn new(start: InitialState) -> Self {
+        Self::with(RefreshPolicy::default(), start, self::start(), 0.3)
     }
 
-    pub(super) fn with(policy: Policy, start: Start, now: Moment, jitter: f64) -> Self {
+    pub(super) fn with(policy: RefreshPolicy, start: InitialState, now: Moment, jitter: f64) -> Self {
         let (machine, action) = Machine::new(policy, start, now, jitter);
         assert!(!action.fetch);
         Self { machine, now, wake: action.wake_at, asks: Vec::new(), drawn: jitter }
@@ -122,12 +124,12 @@ impl Bench {
         Done { fetch: action.fetch, wake_at: action.wake_at, outcome: action.outcome }
     }
 
-    pub(super) fn answer(&mut self, answer: Answer) -> Outcome {
+    pub(super) fn answer(&mut self, answer: Answer) -> RefreshOutcome {
         self.send(Event::Fetched(answer)).outcome
     }
 
     /// Sends an event that must start a fetch, which ends as given.
-    pub(super) fn ask(&mut self, event: Event, answer: Answer) -> Outcome {
+    pub(super) fn ask(&mut self, event: Event, answer: Answer) -> RefreshOutcome {
         assert!(self.send(event).fetch);
         self.answer(answer)
     }
@@ -175,14 +177,14 @@ impl Bench {
         matches!(self.held().serving(self.now), Serving::Wait)
     }
 
-    pub(super) fn refused(&self) -> Option<State> {
+    pub(super) fn refused(&self) -> Option<CredentialState> {
         match self.held().serving(self.now) {
             Serving::Nothing(state) => Some(state),
             Serving::Live(_) | Serving::Wait => None,
         }
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> CredentialState {
         self.held().state(self.now)
     }
 }

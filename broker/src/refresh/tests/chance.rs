@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::bench::{Answer, Bench, env_token, failure, from_platform, mins, secs, sha, start, token, told_to_wait};
 use crate::credential::lease::Class;
-use crate::refresh::{Event, Serving, Start};
+use crate::refresh::{Event, InitialState, Serving};
 use crate::system::time::{Deadline, Moment};
 
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ proptest! {
     /// next wake-up (which `Bench::send` checks).
     #[test]
     fn no_dead_token_is_served_and_no_live_one_lost(steps in prop::collection::vec(step(), 1..120)) {
-        let mut bench = Bench::new(Start { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
+        let mut bench = Bench::new(InitialState { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
         let mut named: HashMap<String, Deadline> = HashMap::new();
         let mut env_rejected = false;
         let mut minted = 0;
@@ -82,7 +82,7 @@ proptest! {
                     let asked = bench.send(Event::Demand).fetch;
                     prop_assert!(!(asked && live), "no caller causes a fetch while something lives");
                 }
-                Step::Force => { bench.send(Event::Force); }
+                Step::Force => { bench.send(Event::RefreshRequested { operator: true }); }
                 Step::Changed => { bench.send(Event::SourceChanged); }
                 Step::RejectCurrent => {
                     if let Some(name) = &before { bench.reject(name); }

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
+use super::super::schedule::LeaseLeft;
 use super::bench::{mins, secs};
-use crate::refresh::{Policy, schedule};
+use crate::refresh::{RefreshPolicy, schedule};
 
 fn jitters(n: u32) -> impl Iterator<Item = f64> {
     (0..n).map(|i| schedule::nth(f64::from(i), 1))
@@ -9,7 +10,7 @@ fn jitters(n: u32) -> impl Iterator<Item = f64> {
 
 #[test]
 fn rule38_the_ceiling_is_uniform_over_45_minutes_give_or_take_two() {
-    let policy = Policy::default();
+    let policy = RefreshPolicy::default();
     let draws: Vec<_> = jitters(10_000).map(|u| schedule::ceiling(&policy, u)).collect();
     assert!(draws.iter().all(|d| (mins(43)..=mins(47)).contains(d)));
     let mean = draws.iter().sum::<Duration>().as_secs_f64() / 60.0 / 10_000.0;
@@ -20,13 +21,13 @@ fn rule38_the_ceiling_is_uniform_over_45_minutes_give_or_take_two() {
 
 #[test]
 fn of_a_jitter_that_is_too_long_half_the_interval_is_used() {
-    let policy = Policy { interval: mins(1), ..Policy::default() };
+    let policy = RefreshPolicy { interval: mins(1), ..RefreshPolicy::default() };
     assert_eq!([0.0, 0.5, 1.0].map(|u| schedule::ceiling(&policy, u)), [secs(30), secs(60), secs(90)]);
 }
 
 #[test]
 fn the_lead_lies_between_its_bounds_and_reaches_both() {
-    let policy = Policy::default();
+    let policy = RefreshPolicy::default();
     let leads: Vec<_> = jitters(10_000).map(|u| schedule::lead(&policy, mins(60), u)).collect();
     let (min, max) = (*leads.iter().min().unwrap(), *leads.iter().max().unwrap());
     assert!(min >= mins(2) && min < secs(121), "{min:?}");
@@ -35,7 +36,7 @@ fn the_lead_lies_between_its_bounds_and_reaches_both() {
 
 #[test]
 fn a_short_life_is_never_cut_by_more_than_its_quarter() {
-    let policy = Policy::default();
+    let policy = RefreshPolicy::default();
     for life in [secs(1), secs(10), mins(1), mins(5), mins(19)] {
         for u in jitters(100) {
             let lead = schedule::lead(&policy, life, u);
@@ -48,7 +49,7 @@ fn a_short_life_is_never_cut_by_more_than_its_quarter() {
 
 #[test]
 fn a_repeated_token_is_asked_for_every_20_to_40_s_and_faster_for_short_lives() {
-    let policy = Policy::default();
+    let policy = RefreshPolicy::default();
     for u in jitters(1_000) {
         for life in [None, Some(mins(60))] {
             let wait = schedule::same_token(&policy, life, u);
@@ -62,7 +63,7 @@ fn a_repeated_token_is_asked_for_every_20_to_40_s_and_faster_for_short_lives() {
 
 #[test]
 fn the_back_off_doubles_to_its_cap_with_full_jitter_and_is_never_hot() {
-    let policy = Policy::default();
+    let policy = RefreshPolicy::default();
     for (before, span) in [(0, 1), (1, 2), (2, 4), (5, 32), (6, 60), (7, 60), (u32::MAX, 60)] {
         let draws: Vec<_> = jitters(2_000).map(|u| schedule::backoff(&policy, before, u)).collect();
         assert!(draws.iter().all(|d| *d >= policy.retry_base / 10 && *d <= secs(span)));
@@ -73,15 +74,15 @@ fn the_back_off_doubles_to_its_cap_with_full_jitter_and_is_never_hot() {
 
 #[test]
 fn rule41_a_wished_wait_is_kept_up_to_half_of_the_life_left() {
-    let policy = Policy::default();
+    let policy = RefreshPolicy::default();
     let left = mins(40);
     for u in [0.0, 0.5, 0.999] {
-        let asked = |wait, left| schedule::asked(&policy, wait, left, 0, u);
-        let two_minutes = asked(secs(120), Some(Some(left)));
+        let asked = |wait, left| schedule::requested_wait(&policy, wait, left, 0, u);
+        let two_minutes = asked(secs(120), LeaseLeft::For(left));
         assert!(two_minutes >= secs(120) && two_minutes <= secs(121), "{two_minutes:?}");
-        assert_eq!(asked(secs(1_000_000_000), Some(Some(left))), left / 2);
-        assert_eq!(asked(Duration::MAX, Some(Some(left))), left / 2);
-        let nothing_in_hand = asked(secs(1_000_000_000), None);
+        assert_eq!(asked(secs(1_000_000_000), LeaseLeft::For(left)), left / 2);
+        assert_eq!(asked(Duration::MAX, LeaseLeft::For(left)), left / 2);
+        let nothing_in_hand = asked(secs(1_000_000_000), LeaseLeft::None);
         assert!(nothing_in_hand >= mins(10) && nothing_in_hand <= secs(601));
     }
 }
@@ -89,24 +90,24 @@ fn rule41_a_wished_wait_is_kept_up_to_half_of_the_life_left() {
 /// Ten years, so that no sum of instants overflows.
 #[test]
 fn rule41_a_wished_wait_has_an_end_where_the_lease_in_hand_has_none() {
-    let asked = |wait| schedule::asked(&Policy::default(), wait, Some(None), 0, 0.5);
+    let asked = |wait| schedule::requested_wait(&RefreshPolicy::default(), wait, LeaseLeft::Endless, 0, 0.5);
     assert_eq!(asked(Duration::MAX), secs(316_224_000));
     assert!(asked(secs(120)) < secs(122));
 }
 
 #[test]
 fn a_dying_lease_does_not_turn_a_wished_wait_into_a_hot_loop() {
-    let policy = Policy::default();
+    let policy = RefreshPolicy::default();
     for u in [0.0, 0.5, 0.999] {
-        let wait = schedule::asked(&policy, secs(120), Some(Some(Duration::from_millis(1))), 9, u);
+        let wait = schedule::requested_wait(&policy, secs(120), LeaseLeft::For(Duration::from_millis(1)), 9, u);
         assert_eq!(wait, schedule::backoff(&policy, 9, u));
     }
 }
 
 #[test]
 fn a_first_interval_may_be_anything_up_to_the_usual_one() {
-    assert_eq!(schedule::first(mins(45), 0.0), Duration::ZERO);
-    assert_eq!(schedule::first(mins(45), 0.5), mins(45) / 2);
+    assert_eq!(schedule::first_interval(mins(45), 0.0), Duration::ZERO);
+    assert_eq!(schedule::first_interval(mins(45), 0.5), mins(45) / 2);
 }
 
 /// The first two are SplitMix64's own first outputs from the seed 0, its upper

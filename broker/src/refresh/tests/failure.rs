@@ -1,6 +1,6 @@
 use super::bench::{Bench, failure, from_platform, mins, minting, secs, token, told_to_wait};
 use crate::credential::lease::Class;
-use crate::refresh::{Event, Outcome, Policy, State};
+use crate::refresh::{CredentialState, Event, RefreshOutcome, RefreshPolicy};
 
 #[test]
 fn rule39_with_the_platform_down_from_minute_44_every_request_succeeds_until_the_true_expiry() {
@@ -17,12 +17,12 @@ fn rule39_with_the_platform_down_from_minute_44_every_request_succeeds_until_the
     bench.now = end;
     assert_eq!(bench.live(), None);
     bench.run_for(secs(3), |_| failure(Class::Connect));
-    assert_eq!(bench.state(), State::Expired);
+    assert_eq!(bench.state(), CredentialState::Expired);
     assert!(bench.held().last_error.is_some());
     bench.run_for(mins(10), |_| failure(Class::Connect));
-    assert_eq!(bench.refused(), Some(State::Expired));
+    assert_eq!(bench.refused(), Some(CredentialState::Expired));
     bench.run_for(secs(60), minting());
-    assert_eq!((bench.live(), bench.state()), (Some("ghs_minted1"), State::Ok));
+    assert_eq!((bench.live(), bench.state()), (Some("ghs_minted1"), CredentialState::Ok));
 }
 
 /// The first interval may be short: it then brings a token as good as the first.
@@ -40,13 +40,13 @@ fn a_failed_early_refresh_does_not_replace_a_token_that_still_lives() {
         let mut bench = Bench::served();
         let end = bench.now.plus(mins(60));
         bench.wait(mins(10));
-        bench.ask(Event::Force, failure(class));
+        bench.ask(Event::RefreshRequested { operator: true }, failure(class));
         for probe in [0, 1, 59, 61, 600, 1_800, 2_700, 2_999] {
             bench.now = end;
             bench.now.boot -= secs(3_000 - probe);
             bench.now.wall -= secs(3_000 - probe);
             assert_eq!(bench.live(), Some("ghs_first"), "{class:?}, {probe} s after the failure");
-            assert_eq!(bench.state(), State::Stale);
+            assert_eq!(bench.state(), CredentialState::Stale);
         }
         bench.now = end;
         assert_eq!(bench.live(), None, "{class:?}");
@@ -57,11 +57,11 @@ fn a_failed_early_refresh_does_not_replace_a_token_that_still_lives() {
 fn a_torn_answer_is_tried_again_as_soon_as_any_other_failure() {
     for class in Class::ALL {
         let mut bench = Bench::served();
-        bench.ask(Event::Force, failure(class));
+        bench.ask(Event::RefreshRequested { operator: true }, failure(class));
         let at_most = if class == Class::Http404 { mins(11) } else { secs(1) };
         assert!(bench.sleep() <= at_most, "{class:?}: {:?}", bench.sleep());
         bench.run_for(at_most, minting());
-        assert_eq!((bench.live(), bench.state()), (Some("ghs_minted1"), State::Ok), "{class:?}");
+        assert_eq!((bench.live(), bench.state()), (Some("ghs_minted1"), CredentialState::Ok), "{class:?}");
     }
 }
 
@@ -72,7 +72,7 @@ fn the_loop_does_not_end_after_an_outage_of_weeks() {
         bench.run_for(mins(60 * 24 * 14), |_| failure(class));
         assert_eq!(bench.live(), None);
         bench.run_for(mins(11), minting());
-        assert_eq!((bench.live(), bench.state()), (Some("ghs_minted1"), State::Ok), "{class:?}");
+        assert_eq!((bench.live(), bench.state()), (Some("ghs_minted1"), CredentialState::Ok), "{class:?}");
     }
 }
 
@@ -97,7 +97,7 @@ fn the_pace_of_retries_does_not_follow_the_life_left() {
         bench.wait(age);
         (0..10)
             .map(|_| {
-                bench.ask(Event::Force, failure(Class::Connect));
+                bench.ask(Event::RefreshRequested { operator: true }, failure(Class::Connect));
                 bench.sleep()
             })
             .collect::<Vec<_>>()
@@ -110,9 +110,9 @@ fn the_pace_of_retries_does_not_follow_the_life_left() {
 fn callers_without_a_token_do_not_break_a_back_off() {
     let mut bench = Bench::new(from_platform());
     bench.ask(Event::Demand, failure(Class::Connect));
-    assert_eq!(bench.refused(), Some(State::Unavailable));
+    assert_eq!(bench.refused(), Some(CredentialState::Unavailable));
     for _ in 0..100 {
-        assert_eq!(bench.send(Event::Demand).outcome, Outcome::Holding);
+        assert_eq!(bench.send(Event::Demand).outcome, RefreshOutcome::BackingOff);
     }
     assert_eq!(bench.asks.len(), 1);
     bench.wait(bench.sleep());
@@ -124,14 +124,14 @@ fn callers_without_a_token_do_not_break_a_back_off() {
 fn a_platform_without_an_app_is_asked_every_ten_minutes() {
     let mut bench = Bench::new(from_platform());
     bench.ask(Event::Demand, failure(Class::Http404));
-    assert_eq!(bench.refused(), Some(State::Unconfigured));
+    assert_eq!(bench.refused(), Some(CredentialState::Unconfigured));
     assert!(bench.state().is_healthy());
     assert!((mins(10)..=mins(11)).contains(&bench.sleep()));
-    assert_eq!(bench.send(Event::Demand).outcome, Outcome::Holding);
+    assert_eq!(bench.send(Event::Demand).outcome, RefreshOutcome::BackingOff);
     bench.asks.clear();
     bench.run_for(mins(60 * 24), |_| failure(Class::Http404));
     assert!((130..=144).contains(&bench.asks.len()), "{}", bench.asks.len());
-    assert!(bench.send(Event::Force).fetch);
+    assert!(bench.send(Event::RefreshRequested { operator: true }).fetch);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_bearer_that_changes_under_a_fetch_is_tried_right_after_it() {
     bench.run_for(mins(10), |_| failure(Class::Http401));
     bench.wait(bench.sleep());
     assert!(bench.send(Event::Due).fetch);
-    assert_eq!(bench.send(Event::SourceChanged).outcome, Outcome::Joined);
+    assert_eq!(bench.send(Event::SourceChanged).outcome, RefreshOutcome::Joined);
     bench.wait(secs(1));
     bench.answer(failure(Class::Http401));
     assert_eq!(bench.sleep(), secs(0));
@@ -184,17 +184,17 @@ fn rule41_nothing_but_its_end_breaks_a_wait_that_the_source_wished() {
     for (wished, at_least, at_most) in [(120, 120, 121), (1_000_000_000, 1_500, 1_500), (0, 0, 1)] {
         let mut bench = Bench::served();
         bench.wait(mins(10));
-        bench.ask(Event::Force, told_to_wait(Class::Http429, secs(wished)));
+        bench.ask(Event::RefreshRequested { operator: true }, told_to_wait(Class::Http429, secs(wished)));
         let sleep = bench.sleep();
         assert!(sleep >= secs(at_least) && sleep <= secs(at_most), "{wished}: {sleep:?}");
-        assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), State::Stale));
+        assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), CredentialState::Stale));
         if wished == 0 {
-            assert!(bench.send(Event::Force).fetch, "no wish was said");
+            assert!(bench.send(Event::RefreshRequested { operator: true }).fetch, "no wish was said");
             continue;
         }
         bench.wait(sleep - secs(1));
-        assert_eq!(bench.send(Event::Force).outcome, Outcome::Holding);
-        assert_eq!(bench.send(Event::SourceChanged).outcome, Outcome::Idle);
+        assert_eq!(bench.send(Event::RefreshRequested { operator: true }).outcome, RefreshOutcome::BackingOff);
+        assert_eq!(bench.send(Event::SourceChanged).outcome, RefreshOutcome::Idle);
         assert!(!bench.send(Event::Due).fetch);
         assert!(!bench.reject("ghs_first").fetch);
         bench.wait(secs(1));
@@ -206,23 +206,23 @@ fn rule41_nothing_but_its_end_breaks_a_wait_that_the_source_wished() {
 fn after_a_recovery_an_old_wish_holds_nothing_and_an_old_refusal_makes_no_bearer_matter() {
     let mut bench = Bench::served();
     bench.wait(mins(10));
-    bench.ask(Event::Force, told_to_wait(Class::Http429, secs(120)));
+    bench.ask(Event::RefreshRequested { operator: true }, told_to_wait(Class::Http429, secs(120)));
     bench.wait(bench.sleep());
     bench.ask(Event::Due, token(bench.now, "ghs_first", mins(47)));
-    bench.ask(Event::Force, failure(Class::Http401));
+    bench.ask(Event::RefreshRequested { operator: true }, failure(Class::Http401));
     bench.wait(bench.sleep());
     bench.ask(Event::Due, token(bench.now, "ghs_first", mins(46)));
     assert_eq!(bench.held().consecutive_failures, 0);
     bench.wait(mins(1));
     let changed = bench.send(Event::SourceChanged);
-    assert_eq!((changed.fetch, changed.outcome), (false, Outcome::Idle));
+    assert_eq!((changed.fetch, changed.outcome), (false, RefreshOutcome::Idle));
 }
 
 #[test]
 fn a_rejection_asks_no_platform_that_said_it_has_no_app() {
     let mut bench = Bench::served();
     bench.wait(mins(10));
-    bench.ask(Event::Force, failure(Class::Http404));
+    bench.ask(Event::RefreshRequested { operator: true }, failure(Class::Http404));
     assert!(!bench.reject("ghs_first").fetch);
 }
 
@@ -230,16 +230,16 @@ fn a_rejection_asks_no_platform_that_said_it_has_no_app() {
 fn a_bearer_that_changes_when_the_fastest_retry_would_is_tried_at_once() {
     let mut bench = Bench::new(from_platform());
     bench.ask(Event::Demand, failure(Class::Http401));
-    bench.wait(Policy::default().retry_base);
+    bench.wait(RefreshPolicy::default().retry_base);
     assert!(bench.send(Event::SourceChanged).fetch);
 }
 
 #[test]
 fn a_recovery_clears_the_count_and_keeps_the_last_error() {
     let mut bench = Bench::served();
-    bench.ask(Event::Force, failure(Class::Connect));
+    bench.ask(Event::RefreshRequested { operator: true }, failure(Class::Connect));
     bench.run_for(secs(1), |now| token(now, "ghs_first", mins(59)));
-    assert_eq!((bench.state(), bench.held().consecutive_failures), (State::Ok, 0));
+    assert_eq!((bench.state(), bench.held().consecutive_failures), (CredentialState::Ok, 0));
     assert!(bench.held().last_error.is_some());
 }
 
@@ -255,16 +255,16 @@ fn a_new_bearer_is_tried_although_the_old_one_was_told_to_wait() {
 fn rule35_an_agents_wish_for_a_refresh_is_no_way_past_the_gap_or_a_back_off() {
     let mut bench = Bench::served();
     bench.wait(secs(29));
-    let wish = bench.send(Event::Wish);
-    assert_eq!((wish.fetch, wish.outcome), (false, Outcome::Idle));
+    let wish = bench.send(Event::RefreshRequested { operator: false });
+    assert_eq!((wish.fetch, wish.outcome), (false, RefreshOutcome::Idle));
     bench.wait(secs(1));
-    assert!(bench.send(Event::Wish).fetch);
-    assert_eq!(bench.send(Event::Wish).outcome, Outcome::Joined);
+    assert!(bench.send(Event::RefreshRequested { operator: false }).fetch);
+    assert_eq!(bench.send(Event::RefreshRequested { operator: false }).outcome, RefreshOutcome::Joined);
     bench.answer(failure(Class::Connect));
-    let wish = bench.send(Event::Wish);
-    assert_eq!((wish.fetch, wish.outcome), (false, Outcome::Holding));
-    assert!(bench.send(Event::Force).fetch, "an operator's word reaches the source");
+    let wish = bench.send(Event::RefreshRequested { operator: false });
+    assert_eq!((wish.fetch, wish.outcome), (false, RefreshOutcome::BackingOff));
+    assert!(bench.send(Event::RefreshRequested { operator: true }).fetch, "an operator's word reaches the source");
     bench.answer(failure(Class::Connect));
     bench.wait(bench.sleep());
-    assert!(bench.send(Event::Wish).fetch);
+    assert!(bench.send(Event::RefreshRequested { operator: false }).fetch);
 }

@@ -1,6 +1,6 @@
 use super::bench::{Bench, env_token, failure, from_platform, lease, mins, secs, sha, start, token};
 use crate::credential::lease::Class;
-use crate::refresh::{Event, Outcome, Policy, Start, State};
+use crate::refresh::{CredentialState, Event, InitialState, RefreshOutcome, RefreshPolicy};
 
 #[test]
 fn a_rejected_token_makes_callers_wait_for_the_next_one() {
@@ -8,7 +8,7 @@ fn a_rejected_token_makes_callers_wait_for_the_next_one() {
     bench.wait(secs(6));
     let action = bench.reject("ghs_first");
     assert!(action.fetch);
-    assert_eq!(action.outcome, Outcome::Rejected);
+    assert_eq!(action.outcome, RefreshOutcome::Rejected);
     assert!(bench.waits());
     assert!(bench.held().live(bench.now).is_some());
     bench.answer(token(bench.now, "ghs_next", mins(60)));
@@ -60,8 +60,8 @@ fn a_rejected_token_that_its_source_repeats_is_served_on_as_suspect() {
     let mut bench = Bench::served();
     bench.wait(mins(2));
     bench.reject("ghs_first");
-    assert_eq!(bench.answer(token(bench.now, "ghs_first", mins(58))), Outcome::SameToken);
-    assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), State::Ok));
+    assert_eq!(bench.answer(token(bench.now, "ghs_first", mins(58))), RefreshOutcome::SameToken);
+    assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), CredentialState::Ok));
     assert!(bench.held().suspect());
     for _ in 0..20 {
         assert!((secs(20)..=secs(40)).contains(&bench.sleep()));
@@ -79,7 +79,7 @@ fn a_rejected_token_is_served_on_when_the_fetch_fails() {
     bench.wait(mins(2));
     bench.reject("ghs_first");
     bench.answer(failure(Class::Timeout));
-    assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), State::Stale));
+    assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), CredentialState::Stale));
     assert!(bench.held().suspect());
 }
 
@@ -97,12 +97,12 @@ fn whoever_forges_rejections_makes_callers_wait_once_only() {
 #[test]
 fn rule35_only_the_first_rejection_of_a_token_is_news() {
     let mut bench = Bench::served();
-    assert_eq!(bench.reject("ghs_first").outcome, Outcome::TooFresh);
-    assert_eq!(bench.reject("ghs_first").outcome, Outcome::RejectedAgain);
+    assert_eq!(bench.reject("ghs_first").outcome, RefreshOutcome::TooFresh);
+    assert_eq!(bench.reject("ghs_first").outcome, RefreshOutcome::RejectedAgain);
     bench.wait(secs(6));
-    assert_eq!(bench.reject("ghs_first").outcome, Outcome::Rejected);
+    assert_eq!(bench.reject("ghs_first").outcome, RefreshOutcome::Rejected);
     bench.answer(token(bench.now, "ghs_first", mins(50)));
-    assert_eq!(bench.reject("ghs_first").outcome, Outcome::RejectedAgain);
+    assert_eq!(bench.reject("ghs_first").outcome, RefreshOutcome::RejectedAgain);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_rejection_at_the_end_of_the_gap_asks_again() {
     bench.wait(mins(2));
     bench.reject("ghs_first");
     bench.answer(token(bench.now, "ghs_first", mins(58)));
-    bench.wait(Policy::default().forced_min_gap);
+    bench.wait(RefreshPolicy::default().forced_min_gap);
     assert!(bench.reject("ghs_first").fetch);
 }
 
@@ -123,7 +123,7 @@ fn a_rejection_within_the_gap_is_followed_up_when_the_gap_ends() {
     bench.answer(token(bench.now, "ghs_next", mins(60)));
     bench.wait(secs(6));
     let action = bench.reject("ghs_next");
-    assert_eq!((action.fetch, action.outcome), (false, Outcome::Rejected));
+    assert_eq!((action.fetch, action.outcome), (false, RefreshOutcome::Rejected));
     assert_eq!(bench.live(), Some("ghs_next"));
     assert_eq!(bench.sleep(), secs(24));
 }
@@ -132,9 +132,9 @@ fn a_rejection_within_the_gap_is_followed_up_when_the_gap_ends() {
 fn a_token_rejected_within_its_first_five_seconds_gives_way_to_the_one_before() {
     let mut bench = Bench::served();
     bench.wait(mins(45));
-    bench.ask(Event::Force, token(bench.now, "ghs_next", mins(60)));
+    bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_next", mins(60)));
     bench.wait(secs(2));
-    assert_eq!(bench.reject("ghs_next").outcome, Outcome::TooFresh);
+    assert_eq!(bench.reject("ghs_next").outcome, RefreshOutcome::TooFresh);
     assert_eq!(bench.live(), Some("ghs_first"));
     assert!(!bench.held().suspect());
     bench.wait(secs(2));
@@ -147,13 +147,13 @@ fn a_token_rejected_within_its_first_five_seconds_gives_way_to_the_one_before() 
 #[test]
 fn a_too_fresh_token_without_a_good_one_before_it_is_served_on() {
     let mut bench = Bench::served();
-    assert_eq!(bench.reject("ghs_first").outcome, Outcome::TooFresh);
+    assert_eq!(bench.reject("ghs_first").outcome, RefreshOutcome::TooFresh);
     assert_eq!(bench.live(), Some("ghs_first"));
 
     bench.wait(mins(1));
     bench.reject("ghs_first");
     bench.answer(token(bench.now, "ghs_next", mins(60)));
-    assert_eq!(bench.reject("ghs_next").outcome, Outcome::TooFresh);
+    assert_eq!(bench.reject("ghs_next").outcome, RefreshOutcome::TooFresh);
     assert_eq!(bench.live(), Some("ghs_next"), "the one before was rejected itself");
 }
 
@@ -161,17 +161,17 @@ fn a_too_fresh_token_without_a_good_one_before_it_is_served_on() {
 fn a_rejection_of_anything_else_changes_nothing() {
     let mut bench = Bench::served();
     bench.wait(mins(45));
-    bench.ask(Event::Force, token(bench.now, "ghs_next", mins(60)));
+    bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_next", mins(60)));
     bench.wait(mins(1));
     for name in ["ghs_first", "ghs_never_seen"] {
-        assert_eq!(bench.reject(name).outcome, Outcome::Idle);
+        assert_eq!(bench.reject(name).outcome, RefreshOutcome::Idle);
     }
     assert_eq!((bench.live(), bench.held().rejected.len()), (Some("ghs_next"), 0));
 }
 
 #[test]
 fn a_rejected_env_token_is_never_served_again_and_the_platform_is_asked_at_once() {
-    let mut bench = Bench::new(Start { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
+    let mut bench = Bench::new(InitialState { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
     bench.ask(Event::Demand, failure(Class::Connect));
     bench.run_for(mins(5), |_| failure(Class::Connect));
     assert!(bench.reject("ghs_env").fetch);
@@ -182,12 +182,12 @@ fn a_rejected_env_token_is_never_served_again_and_the_platform_is_asked_at_once(
         assert_eq!(bench.live(), None);
         assert!(!bench.reject("ghs_env").fetch);
     }
-    assert_eq!(bench.state(), State::Rejected);
+    assert_eq!(bench.state(), CredentialState::Rejected);
 }
 
 #[test]
 fn a_platform_that_gives_the_rejected_env_token_gives_a_suspect() {
-    let mut bench = Bench::new(Start { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
+    let mut bench = Bench::new(InitialState { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
     bench.ask(Event::Demand, failure(Class::Connect));
     bench.reject("ghs_env");
     bench.answer(token(bench.now, "ghs_env", mins(30)));
@@ -199,11 +199,11 @@ fn a_platform_that_gives_the_rejected_env_token_gives_a_suspect() {
 #[test]
 fn a_rejected_persona_is_only_marked() {
     let persona = lease("hunter2", None, 1, start());
-    let mut bench = Bench::new(Start { leases: vec![persona], ..Start::default() });
+    let mut bench = Bench::new(InitialState { leases: vec![persona], ..InitialState::default() });
     bench.wait(secs(1));
     let action = bench.reject("hunter2");
-    assert_eq!((action.fetch, action.outcome), (false, Outcome::Rejected));
-    assert_eq!((bench.live(), bench.state()), (Some("hunter2"), State::Ok));
+    assert_eq!((action.fetch, action.outcome), (false, RefreshOutcome::Rejected));
+    assert_eq!((bench.live(), bench.state()), (Some("hunter2"), CredentialState::Ok));
     assert!(bench.held().suspect());
 }
 
@@ -211,16 +211,16 @@ fn a_rejected_persona_is_only_marked() {
 fn doubt_about_a_fresh_token_ends_with_the_token() {
     let mut bench = Bench::served();
     bench.reject("ghs_first");
-    bench.ask(Event::Force, token(bench.now, "ghs_next", mins(60)));
+    bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_next", mins(60)));
     assert_eq!(bench.live(), Some("ghs_next"));
 }
 
 #[test]
 fn what_is_in_hand_is_known_by_its_hash_and_nothing_else() {
     let fallback = Some(env_token(start(), mins(50)));
-    let mut bench = Bench::new(Start { fallback, ..from_platform() });
+    let mut bench = Bench::new(InitialState { fallback, ..from_platform() });
     for name in ["ghs_first", "ghs_second"] {
-        bench.ask(Event::Force, token(bench.now, name, mins(60)));
+        bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, name, mins(60)));
     }
     for name in ["ghs_first", "ghs_second", "ghs_env"] {
         assert!(bench.held().holds(&sha(name)), "{name}");

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::bench::{Bench, failure, from_platform, mins, minting, secs, start, token};
-use crate::credential::lease::{Class, Fresh, Provenance};
+use crate::credential::lease::{Class, Fresh, SourceKind};
 use crate::credential::secret::Secret;
-use crate::refresh::{Event, Outcome, Policy, State, schedule};
+use crate::refresh::{CredentialState, Event, RefreshOutcome, RefreshPolicy, schedule};
 use crate::system::time::Deadline;
 
 #[test]
@@ -11,7 +11,10 @@ fn a_new_token_counts_a_generation_and_keeps_the_one_before() {
     let mut bench = Bench::served();
     bench.wait(mins(45));
     let next = token(bench.now, "ghs_next", mins(60));
-    assert_eq!(bench.ask(Event::Force, next), Outcome::Refreshed { generation: 2 });
+    assert_eq!(
+        bench.ask(Event::RefreshRequested { operator: true }, next),
+        RefreshOutcome::Refreshed { generation: 2 }
+    );
     assert_eq!(bench.live(), Some("ghs_next"));
     assert_eq!(bench.held().previous.as_ref().unwrap().secret.expose(), "ghs_first");
 }
@@ -22,11 +25,11 @@ fn a_token_that_was_said_to_live_for_decades_gives_way_to_those_that_really_outl
     let said = |wall| Deadline { wall, ..Deadline::after(bench.now, mins(60)) };
     let decades = Some(said(bench.now.wall + mins(60 * 24 * 365 * 70)));
     let fresh = token(bench.now, "ghs_forever", mins(60)).map(|fresh| Fresh { deadline: decades, ..fresh });
-    bench.ask(Event::Force, fresh);
+    bench.ask(Event::RefreshRequested { operator: true }, fresh);
     assert_eq!(bench.live(), Some("ghs_forever"));
     bench.wait(mins(45));
     let next = token(bench.now, "ghs_next", mins(60));
-    bench.ask(Event::Force, next);
+    bench.ask(Event::RefreshRequested { operator: true }, next);
     assert_eq!(bench.live(), Some("ghs_next"));
 }
 
@@ -34,30 +37,33 @@ fn a_token_that_was_said_to_live_for_decades_gives_way_to_those_that_really_outl
 fn a_token_that_dies_earlier_does_not_replace_the_one_in_hand() {
     let mut bench = Bench::served();
     let shorter = token(bench.now, "ghs_short", mins(59));
-    assert_eq!(bench.ask(Event::Force, shorter), Outcome::Shorter);
+    assert_eq!(bench.ask(Event::RefreshRequested { operator: true }, shorter), RefreshOutcome::ExpiresSooner);
     assert_eq!((bench.live(), bench.held().generation), (Some("ghs_first"), 1));
-    assert_eq!(bench.state(), State::Ok);
+    assert_eq!(bench.state(), CredentialState::Ok);
 }
 
 #[test]
 fn from_the_first_instant_of_its_lead_a_repeated_token_is_asked_after_every_half_minute() {
     let mut bench = Bench::served();
-    let longest = schedule::longest_lead(&Policy::default(), mins(60));
+    let longest = schedule::longest_lead(&RefreshPolicy::default(), mins(60));
     bench.wait(mins(60) - longest);
     for _ in 0..3 {
-        bench.ask(Event::Force, token(bench.now, "ghs_first", longest));
+        bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_first", longest));
         assert!((secs(20)..=secs(40)).contains(&bench.sleep()), "{:?}", bench.sleep());
     }
 }
 
 #[test]
 fn just_before_its_lead_a_repeated_token_is_not_asked_for_twice_at_once() {
-    let policy = Policy { lead_min: Policy::default().lead_max, ..Policy::default() };
+    let policy = RefreshPolicy { lead_min: RefreshPolicy::default().lead_max, ..RefreshPolicy::default() };
     let left = policy.lead_max + Duration::from_millis(1);
     let mut bench = Bench::with(policy, from_platform(), start(), 0.5);
     bench.ask(Event::Demand, token(bench.now, "ghs_first", mins(60)));
     bench.wait(mins(60) - left);
-    assert_eq!(bench.ask(Event::Force, token(bench.now, "ghs_first", left)), Outcome::SameToken);
+    assert_eq!(
+        bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_first", left)),
+        RefreshOutcome::SameToken
+    );
     assert_eq!(bench.sleep(), secs(1));
 }
 
@@ -68,7 +74,10 @@ fn a_token_that_dies_earlier_by_one_clock_alone_replaces_the_one_in_hand() {
         let end = Deadline::after(bench.now, mins(60));
         let end = Deadline { boot: end.boot - secs(boot), wall: end.wall - secs(wall) };
         let next = token(bench.now, "ghs_next", mins(60)).map(|fresh| Fresh { deadline: Some(end), ..fresh });
-        assert_eq!(bench.ask(Event::Force, next), Outcome::Refreshed { generation: 2 });
+        assert_eq!(
+            bench.ask(Event::RefreshRequested { operator: true }, next),
+            RefreshOutcome::Refreshed { generation: 2 }
+        );
     }
 }
 
@@ -78,7 +87,7 @@ fn a_token_that_dies_earlier_does_replace_a_rejected_one() {
     bench.wait(mins(1));
     assert!(bench.reject("ghs_first").fetch);
     let shorter = token(bench.now, "ghs_short", mins(7));
-    assert_eq!(bench.answer(shorter), Outcome::Refreshed { generation: 2 });
+    assert_eq!(bench.answer(shorter), RefreshOutcome::Refreshed { generation: 2 });
     assert_eq!(bench.live(), Some("ghs_short"));
     assert!(!bench.held().suspect());
 }
@@ -89,9 +98,9 @@ fn the_same_token_with_life_left_is_next_asked_for_before_its_end() {
     let end = bench.now.plus(mins(60));
     bench.wait(mins(45));
     let same = token(bench.now, "ghs_first", mins(15));
-    assert_eq!(bench.ask(Event::Force, same), Outcome::SameToken);
+    assert_eq!(bench.ask(Event::RefreshRequested { operator: true }, same), RefreshOutcome::SameToken);
     assert!(bench.held().upstream_cached);
-    assert_eq!((bench.state(), bench.held().generation), (State::Ok, 1));
+    assert_eq!((bench.state(), bench.held().generation), (CredentialState::Ok, 1));
     let due = bench.wake.unwrap();
     assert!(due >= end.boot - secs(285) && due <= end.boot - mins(2), "{due:?}");
 }
@@ -141,13 +150,13 @@ fn a_command_that_repeats_a_long_lived_token_is_run_again_within_the_interval() 
     let mut bench = Bench::new(from_platform());
     let end = bench.now.boot + mins(480);
     let printed = |bench: &mut Bench, event| {
-        let fresh = token(bench.now, "a", end - bench.now.boot).map(|f| Fresh { origin: Provenance::Command, ..f });
+        let fresh = token(bench.now, "a", end - bench.now.boot).map(|f| Fresh { source: SourceKind::Command, ..f });
         bench.ask(event, fresh)
     };
     printed(&mut bench, Event::Demand);
     for _ in 0..3 {
         bench.wait(bench.sleep());
-        assert_eq!(printed(&mut bench, Event::Due), Outcome::SameToken);
+        assert_eq!(printed(&mut bench, Event::Due), RefreshOutcome::SameToken);
         assert!((mins(43)..=mins(47)).contains(&bench.sleep()), "{:?}", bench.sleep());
     }
 }
@@ -159,7 +168,7 @@ fn a_token_that_died_before_its_successor_came_is_not_brought_back_either() {
     bench.ask(Event::Demand, token(bench.now, "ghs_second", mins(30)));
     bench.wait(mins(1));
     let back = token(bench.now, "ghs_first", mins(60));
-    assert_eq!(bench.ask(Event::Force, back), Outcome::Failed(Class::Expired));
+    assert_eq!(bench.ask(Event::RefreshRequested { operator: true }, back), RefreshOutcome::Failed(Class::Expired));
     assert_eq!(bench.live(), Some("ghs_second"));
 }
 
@@ -172,7 +181,7 @@ fn an_answer_never_makes_the_life_of_a_token_longer() {
     assert_eq!(bench.live(), None);
     bench.send(Event::Demand);
     let again = token(bench.now, "ghs_first", mins(60));
-    assert_eq!(bench.answer(again), Outcome::Failed(Class::Expired));
+    assert_eq!(bench.answer(again), RefreshOutcome::Failed(Class::Expired));
     assert_eq!(bench.live(), None);
 }
 
@@ -180,15 +189,15 @@ fn an_answer_never_makes_the_life_of_a_token_longer() {
 fn a_token_that_comes_dead_is_a_failure_and_the_old_one_stays() {
     let mut bench = Bench::served();
     let dead = token(bench.now, "ghs_dead", secs(0));
-    assert_eq!(bench.ask(Event::Force, dead), Outcome::Failed(Class::Expired));
-    assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), State::Stale));
+    assert_eq!(bench.ask(Event::RefreshRequested { operator: true }, dead), RefreshOutcome::Failed(Class::Expired));
+    assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), CredentialState::Stale));
 }
 
 #[test]
 fn the_first_interval_is_spread_over_the_whole_and_the_second_is_the_usual_one() {
     let mut firsts = Vec::new();
     for i in 0..1_000 {
-        let mut bench = Bench::with(Policy::default(), from_platform(), start(), schedule::nth(f64::from(i), 1));
+        let mut bench = Bench::with(RefreshPolicy::default(), from_platform(), start(), schedule::nth(f64::from(i), 1));
         bench.ask(Event::Demand, token(bench.now, "ghs_a", mins(60)));
         firsts.push(bench.sleep());
         bench.wait(bench.sleep());
@@ -208,10 +217,10 @@ fn the_first_interval_after_a_recovery_is_spread_again() {
     for i in 0..200 {
         let mut bench = Bench::served();
         bench.wait(secs(i));
-        bench.ask(Event::Force, failure(Class::Http5xx));
-        bench.ask(Event::Force, token(bench.now, "ghs_b", mins(60)));
+        bench.ask(Event::RefreshRequested { operator: true }, failure(Class::Http5xx));
+        bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_b", mins(60)));
         sooner += usize::from(bench.sleep() < mins(43));
-        bench.ask(Event::Force, token(bench.now, "ghs_c", mins(60)));
+        bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_c", mins(60)));
         assert!(bench.sleep() >= mins(43));
     }
     assert!(sooner > 170, "{sooner} of 200");
@@ -227,16 +236,19 @@ fn a_healthy_day_takes_about_one_fetch_per_45_minutes() {
 #[test]
 fn without_an_expiry_only_the_ceiling_asks_again() {
     let forever = |name: &str| {
-        Ok(Fresh { username: None, secret: Secret::token(name).unwrap(), deadline: None, origin: Provenance::Command })
+        Ok(Fresh { username: None, secret: Secret::token(name).unwrap(), deadline: None, source: SourceKind::Command })
     };
     let mut bench = Bench::new(from_platform());
     bench.ask(Event::Demand, forever("a"));
     assert!(bench.sleep() <= mins(47));
     bench.wait(bench.sleep());
-    assert_eq!(bench.ask(Event::Due, forever("a")), Outcome::SameToken);
+    assert_eq!(bench.ask(Event::Due, forever("a")), RefreshOutcome::SameToken);
     assert!((mins(43)..=mins(47)).contains(&bench.sleep()));
     assert!(!bench.held().upstream_cached);
-    assert_eq!(bench.ask(Event::Force, forever("b")), Outcome::Refreshed { generation: 2 });
+    assert_eq!(
+        bench.ask(Event::RefreshRequested { operator: true }, forever("b")),
+        RefreshOutcome::Refreshed { generation: 2 }
+    );
     bench.wait(mins(600));
     assert_eq!(bench.live(), Some("b"));
 }
@@ -245,10 +257,10 @@ fn without_an_expiry_only_the_ceiling_asks_again() {
 fn a_changed_file_is_read_at_once_and_a_changed_bearer_only_when_it_matters() {
     let mut bench = Bench::served();
     bench.wait(mins(1));
-    assert_eq!(bench.send(Event::SourceChanged).outcome, Outcome::Idle);
+    assert_eq!(bench.send(Event::SourceChanged).outcome, RefreshOutcome::Idle);
 
     let file = |name: &str| {
-        Ok(Fresh { username: None, secret: Secret::token(name).unwrap(), deadline: None, origin: Provenance::File })
+        Ok(Fresh { username: None, secret: Secret::token(name).unwrap(), deadline: None, source: SourceKind::File })
     };
     let mut bench = Bench::new(from_platform());
     bench.ask(Event::SourceChanged, file("a"));
@@ -265,7 +277,7 @@ fn a_changed_file_is_read_at_once_and_a_changed_bearer_only_when_it_matters() {
 #[test]
 fn a_repeated_token_that_is_now_said_to_die_earlier_does_die_earlier() {
     let mut bench = Bench::served();
-    bench.ask(Event::Force, token(bench.now, "ghs_first", mins(20)));
+    bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_first", mins(20)));
     bench.wait(mins(20));
     assert_eq!(bench.live(), None);
 }
@@ -274,12 +286,18 @@ fn a_repeated_token_that_is_now_said_to_die_earlier_does_die_earlier() {
 fn an_answer_with_the_token_before_makes_its_life_no_longer() {
     let mut bench = Bench::served();
     bench.wait(mins(10));
-    bench.ask(Event::Force, token(bench.now, "ghs_second", mins(60)));
+    bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_second", mins(60)));
     bench.wait(mins(10));
     // Its own end is 40 minutes away, whatever is said of it now.
-    assert_eq!(bench.ask(Event::Force, token(bench.now, "ghs_first", mins(70))), Outcome::Shorter);
+    assert_eq!(
+        bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_first", mins(70))),
+        RefreshOutcome::ExpiresSooner
+    );
     // An earlier end is believed.
-    assert_eq!(bench.ask(Event::Force, token(bench.now, "ghs_first", mins(5))), Outcome::Shorter);
+    assert_eq!(
+        bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_first", mins(5))),
+        RefreshOutcome::ExpiresSooner
+    );
     let end = bench.held().previous.as_ref().unwrap().deadline.unwrap();
     assert_eq!(end.left(bench.now), mins(5));
     assert_eq!(bench.live(), Some("ghs_second"));
@@ -289,9 +307,9 @@ fn an_answer_with_the_token_before_makes_its_life_no_longer() {
 fn a_token_before_that_has_died_is_not_brought_back_by_an_answer() {
     let mut bench = Bench::served();
     bench.wait(mins(10));
-    bench.ask(Event::Force, token(bench.now, "ghs_second", mins(120)));
+    bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_second", mins(120)));
     bench.wait(mins(51));
     let back = token(bench.now, "ghs_first", mins(180));
-    assert_eq!(bench.ask(Event::Force, back), Outcome::Failed(Class::Expired));
+    assert_eq!(bench.ask(Event::RefreshRequested { operator: true }, back), RefreshOutcome::Failed(Class::Expired));
     assert_eq!(bench.live(), Some("ghs_second"));
 }

@@ -1,6 +1,6 @@
 use super::bench::{Bench, failure, mins, minting, secs, token};
 use crate::credential::lease::Class;
-use crate::refresh::{Event, State};
+use crate::refresh::{CredentialState, Event};
 
 #[test]
 fn rule44_a_wall_step_back_of_two_hours_extends_no_life() {
@@ -45,7 +45,7 @@ fn rule44_a_wall_step_forth_and_back_leaves_the_token_as_it_was() {
     bench.answer(failure(Class::Expired));
     assert_eq!(bench.live(), None);
     bench.now.wall -= mins(120);
-    assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), State::Stale));
+    assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), CredentialState::Stale));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn rule44_fifty_minutes_of_suspend_leave_a_token_that_lives_and_is_overdue() {
     // Past the first interval, so that the ceiling is the usual one.
     bench.run_for(mins(47), minting());
     let mut bench = bench;
-    bench.ask(Event::Force, token(bench.now, "ghs_last", mins(60)));
+    bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_last", mins(60)));
     bench.now = bench.now.plus(mins(50));
     assert_eq!(bench.live(), Some("ghs_last"));
     assert!(bench.send(Event::Due).fetch);
@@ -88,7 +88,7 @@ fn a_suspend_over_a_back_off_ends_it() {
 fn a_timer_that_fires_early_starts_nothing() {
     let mut bench = Bench::served();
     // The first interval may be a moment long; the second is a whole one.
-    bench.ask(Event::Force, token(bench.now, "ghs_next", mins(60)));
+    bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_next", mins(60)));
     let wake = bench.wake;
     assert!(bench.sleep() > secs(1));
     let action = bench.send(Event::Due);

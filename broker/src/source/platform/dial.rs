@@ -13,12 +13,12 @@ use super::endpoint::Endpoint;
 use super::proxy::{Proxies, Proxy};
 use super::tls::{self, Roots};
 use crate::credential::lease::{Class, Failure};
-use crate::system::text::outside;
+use crate::system::text::untrusted;
 
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
-pub(super) type Wire = Box<dyn Io>;
+pub(super) type PlatformStream = Box<dyn Io>;
 
 pub(super) struct Route {
     proxy: Option<Proxy>,
@@ -31,7 +31,7 @@ impl Route {
 
     /// For messages: nothing, or ` through proxy HOST:PORT`.
     pub(super) fn via(&self) -> String {
-        self.proxy.as_ref().map_or_else(String::new, |p| format!(" through proxy {}:{}", outside(p.host()), p.port()))
+        self.proxy.as_ref().map_or_else(String::new, |p| format!(" through proxy {}:{}", untrusted(p.host()), p.port()))
     }
 
     /// What an answer might repeat of ours, beside the bearer.
@@ -46,8 +46,8 @@ impl Route {
     }
 }
 
-pub(super) async fn connect(endpoint: &Endpoint, route: &Route, roots: &Roots) -> Result<Wire, Failure> {
-    let mut wire: Wire = match &route.proxy {
+pub(super) async fn connect(endpoint: &Endpoint, route: &Route, roots: &Roots) -> Result<PlatformStream, Failure> {
+    let mut wire: PlatformStream = match &route.proxy {
         None => Box::new(tcp(endpoint.host(), endpoint.port()).await?),
         Some(proxy) => {
             let tcp = tcp(proxy.host(), proxy.port()).await?;
@@ -70,7 +70,11 @@ async fn tcp(host: &str, port: u16) -> Result<TcpStream, Failure> {
     let failed = |why: String| {
         Failure::new(
             Class::Connect,
-            format!("no connection to {}:{port}: {}; check the address and the network", outside(host), outside(&why)),
+            format!(
+                "no connection to {}:{port}: {}; check the address and the network",
+                untrusted(host),
+                untrusted(&why)
+            ),
         )
     };
     let authority = match host.contains(':') {
@@ -97,7 +101,7 @@ async fn tcp(host: &str, port: u16) -> Result<TcpStream, Failure> {
 
 /// Asks `proxy` for a connection to the endpoint's host. Nothing else comes
 /// from there before we speak TLS, so what is read is the proxy's answer.
-async fn tunnel(wire: &mut Wire, endpoint: &Endpoint, proxy: &Proxy) -> Result<(), String> {
+async fn tunnel(wire: &mut PlatformStream, endpoint: &Endpoint, proxy: &Proxy) -> Result<(), String> {
     const MAX_HEAD: usize = 8 * 1024;
     let host = endpoint.uri().host().unwrap_or_default();
     let target = format!("{host}:{}", endpoint.port());
@@ -129,6 +133,6 @@ async fn tunnel(wire: &mut Wire, endpoint: &Endpoint, proxy: &Proxy) -> Result<(
     match status {
         Some(code) if code.starts_with('2') => Ok(()),
         Some("407") => Err("the proxy wants other credentials; put them in its URL".to_owned()),
-        _ => Err(format!("the proxy answered `{}`", outside(&line))),
+        _ => Err(format!("the proxy answered `{}`", untrusted(&line))),
     }
 }

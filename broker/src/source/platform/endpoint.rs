@@ -6,7 +6,7 @@ use http::Uri;
 use http::uri::Scheme;
 
 use crate::credential::lease::{Class, Failure};
-use crate::system::text::outside;
+use crate::system::text::untrusted;
 
 pub(super) struct Endpoint {
     uri: Uri,
@@ -44,7 +44,7 @@ impl Endpoint {
             .path_and_query(path)
             .build()
             .map_err(|_| bad("and WORKSPACE_ID make no URL".to_owned()))?;
-        Ok(Self { place: outside(&uri.to_string()), uri })
+        Ok(Self { place: untrusted(&uri.to_string()), uri })
     }
 
     pub(super) fn uri(&self) -> &Uri {

@@ -17,13 +17,13 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use super::answer::{Answer, MAX_BODY};
-use super::dial::{Route, Wire};
+use super::answer::{MAX_BODY, PlatformAnswer};
+use super::dial::{PlatformStream, Route};
 use super::endpoint::Endpoint;
 use crate::credential::lease::{Class, Failure};
 use crate::credential::secret::Secret;
 use crate::system::secret_buffer::SecretBuffer;
-use crate::system::text::outside;
+use crate::system::text::untrusted;
 
 const AGENT: &str = concat!("molecule-broker/", env!("CARGO_PKG_VERSION"));
 
@@ -33,16 +33,16 @@ const BUFFER: usize = 16 * 1024;
 /// How long the words of an error are waited for: its status is what counts.
 const WORDS: Duration = Duration::from_secs(1);
 
-pub(super) struct Reply {
+pub(super) struct PlatformReply {
     status: u16,
     headers: HeaderMap,
     body: SecretBuffer,
 }
 
-impl Reply {
-    pub(super) fn as_answer(&self) -> Answer<'_> {
+impl PlatformReply {
+    pub(super) fn as_answer(&self) -> PlatformAnswer<'_> {
         let header = |name: HeaderName| self.headers.get(name).and_then(|v| v.to_str().ok());
-        Answer {
+        PlatformAnswer {
             status: self.status,
             date: header(DATE),
             retry_after: header(RETRY_AFTER),
@@ -52,7 +52,12 @@ impl Reply {
     }
 }
 
-pub(super) async fn get(wire: Wire, endpoint: &Endpoint, route: &Route, bearer: &Secret) -> Result<Reply, Failure> {
+pub(super) async fn get(
+    wire: PlatformStream,
+    endpoint: &Endpoint,
+    route: &Route,
+    bearer: &Secret,
+) -> Result<PlatformReply, Failure> {
     let request = request(endpoint, route, bearer)?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(BUFFER)
@@ -100,7 +105,7 @@ fn request(endpoint: &Endpoint, route: &Route, bearer: &Secret) -> Result<Reques
     Ok(request)
 }
 
-async fn read(response: Response<Incoming>, endpoint: &Endpoint, route: &Route) -> Result<Reply, Failure> {
+async fn read(response: Response<Incoming>, endpoint: &Endpoint, route: &Route) -> Result<PlatformReply, Failure> {
     let (head, incoming) = response.into_parts();
     let mut body = SecretBuffer::with_capacity(1024);
     if head.status.as_u16() == 200 {
@@ -109,7 +114,7 @@ async fn read(response: Response<Incoming>, endpoint: &Endpoint, route: &Route) 
         // Cut words are better than none, and none are no failure.
         let _ = timeout(WORDS, fill(&mut body, incoming)).await;
     }
-    Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
+    Ok(PlatformReply { status: head.status.as_u16(), headers: head.headers, body })
 }
 
 /// Reads until one byte more than an answer may have.
@@ -142,5 +147,5 @@ fn failure(e: &hyper::Error, endpoint: &Endpoint, route: &Route) -> Failure {
         }
         source = cause.source();
     }
-    Failure::new(class, format!("GET {}{} broke off: {}", endpoint.place(), route.via(), outside(&text)))
+    Failure::new(class, format!("GET {}{} broke off: {}", endpoint.place(), route.via(), untrusted(&text)))
 }

@@ -41,7 +41,7 @@ use crate::system::clock;
 pub const ATTEMPT: Duration = Duration::from_secs(7);
 
 #[derive(Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct PlatformSettings {
     /// `PLATFORM_URL`: http or https, with any path before the endpoint's own.
     pub url: String,
     /// `WORKSPACE_ID`; empty for the administrator's endpoint.
@@ -69,7 +69,7 @@ pub struct Platform {
 impl Platform {
     /// # Errors
     /// If the URL, the workspace or the proxy that applies can't be used.
-    pub fn new(settings: Settings) -> Result<Self, Failure> {
+    pub fn new(settings: PlatformSettings) -> Result<Self, Failure> {
         let endpoint = Endpoint::new(&settings.url, &settings.workspace_id)?;
         Ok(Self {
             route: Route::new(&endpoint, &settings.proxies)?,
@@ -140,7 +140,7 @@ impl Platform {
         secrets.extend(self.route.secret());
         answer::parse(
             &reply.as_answer(),
-            &answer::Asked {
+            &answer::RequestContext {
                 place: &format!("{}{}", self.place(), self.route.via()),
                 bearer_path: &self.bearer_path.display().to_string(),
                 secrets: &secrets,

@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::credential::lease::{Class, Failure};
-use crate::system::text::outside;
+use crate::system::text::untrusted;
 
 /// Where distributions keep what they trust, in one file.
 const BUNDLES: [&str; 6] = [
@@ -45,7 +45,7 @@ where
     W: AsyncRead + AsyncWrite + Unpin,
 {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-        Failure::new(Class::Config, format!("{} is no name that a certificate could have", outside(host)))
+        Failure::new(Class::Config, format!("{} is no name that a certificate could have", untrusted(host)))
     })?;
     let connector = TlsConnector::from(Arc::new(config(roots)?));
     connector.connect(name, wire).await.map_err(|e| {
@@ -54,8 +54,8 @@ where
             format!(
                 "no TLS connection to {}: {}; if its certificate comes from your own \
                  authority, name that in SSL_CERT_FILE",
-                outside(host),
-                outside(&e.to_string())
+                untrusted(host),
+                untrusted(&e.to_string())
             ),
         )
     })

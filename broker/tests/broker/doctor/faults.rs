@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 
 use crate::kit::doctor::{VERSION, all_good, doctor, found, healthy};
 use crate::kit::platform::Answer;
-use crate::kit::{Ability, BROKER, World, can, set_mode, text};
+use crate::kit::{Ability, BROKER, DaemonWorld, can, set_mode, text};
 
 #[test]
 fn where_all_is_good_each_check_is_one_line_and_the_status_zero() {
@@ -81,7 +81,7 @@ fn a_user_whom_the_broker_does_not_answer() {
         .status();
     assert!(copied.unwrap().success());
     let as_other = ["--reuid=12345", "--regid=12345", "--clear-groups", "molecule-broker", "doctor"];
-    let ask = |world: &World| world.command("setpriv").args(as_other).output().unwrap();
+    let ask = |world: &DaemonWorld| world.command("setpriv").args(as_other).output().unwrap();
     if !can(&[Ability::BecomeOthers]) {
         return;
     }

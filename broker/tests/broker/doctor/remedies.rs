@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 
 use crate::kit::doctor::{all_good, doctor, found, healthy};
 use crate::kit::platform::Answer;
-use crate::kit::{Ability, BROKER, World, can, set_mode, text, wait_for};
+use crate::kit::{Ability, BROKER, DaemonWorld, can, set_mode, text, wait_for};
 
 /// A repository that somebody was led to clone.
 #[test]
@@ -79,7 +79,7 @@ fn a_bearer_that_only_the_daemon_can_read_is_good() {
     let copy = world.path("bin/molecule-broker");
     assert!(world.command("cp").arg("--remove-destination").arg(BROKER).arg(&copy).status().unwrap().success());
     let as_other = ["--reuid=12345", "--regid=12345", "--clear-groups", "molecule-broker", "doctor"];
-    let ask = |world: &World| text(&world.command("setpriv").args(as_other).output().unwrap().stdout);
+    let ask = |world: &DaemonWorld| text(&world.command("setpriv").args(as_other).output().unwrap().stdout);
     let line =
         |out: &str| out.lines().find(|line| line.split_whitespace().nth(1) == Some("bearer")).unwrap().to_owned();
     let with = line(&ask(&world));
@@ -167,7 +167,7 @@ fn a_group_that_the_socket_can_not_have_is_named_and_no_socket_is_left() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
-    let mut world = World::new();
+    let mut world = DaemonWorld::new();
     world.config("[socket]\ngroup = \"0\"\n");
     let copy = world.path("bin/molecule-broker");
     assert!(world.command("cp").arg("--remove-destination").arg(BROKER).arg(&copy).status().unwrap().success());

@@ -6,19 +6,24 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::kit::doctor::{doctor, doctor_after, fault, found, healthy, is_good, remedy};
-use crate::kit::{World, text};
+use crate::kit::{DaemonWorld, text};
 
 /// In no line of `doctor`'s, wherever it stands.
 const CANARY: &str = "ghs_canary0123456789";
 
 struct Situation {
     name: &'static str,
-    make: fn(&mut World),
+    make: fn(&mut DaemonWorld),
     check: &'static str,
     named: &'static str,
 }
 
-const fn situation(name: &'static str, check: &'static str, named: &'static str, make: fn(&mut World)) -> Situation {
+const fn situation(
+    name: &'static str,
+    check: &'static str,
+    named: &'static str,
+    make: fn(&mut DaemonWorld),
+) -> Situation {
     Situation { name, make, check, named }
 }
 
@@ -50,13 +55,13 @@ fn all(situations: &[Situation]) {
     situations.iter().for_each(is_found_and_mended);
 }
 
-fn write(world: &World, name: &str, content: &str) {
+fn write(world: &DaemonWorld, name: &str, content: &str) {
     let path = world.path(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
 }
 
-fn gemini(world: &mut World) {
+fn gemini(world: &mut DaemonWorld) {
     for (name, value) in [
         ("GIT_ASKPASS", ""),
         ("SSH_ASKPASS", ""),
@@ -107,13 +112,13 @@ fn what_agents_do_to_the_environment_is_seen_and_mended() {
 
 #[test]
 fn another_gh_in_front_of_the_shim_is_seen_and_mended() {
-    let other = |world: &mut World| {
+    let other = |world: &mut DaemonWorld| {
         fs::create_dir(world.path("other bin")).unwrap();
         world.script("other bin/gh", "exit 0");
         let path = format!("{}:{}", world.path("other bin").display(), world.env["PATH"]);
         world.set("PATH", path);
     };
-    let without: fn(&mut World) = |world| {
+    let without: fn(&mut DaemonWorld) = |world| {
         fs::remove_file(world.path("bin/gh")).unwrap();
         fs::create_dir(world.path("first")).unwrap();
         world.script("first/gh", "exit 0");
@@ -210,7 +215,7 @@ fn logins_in_urls_are_seen_and_mended_and_never_shown() {
 #[test]
 fn logins_in_netrc_are_seen_and_mended_and_never_shown() {
     const OTHER: &str = "machine other.example login x password y\n";
-    fn netrc(world: &World, text: &str) {
+    fn netrc(world: &DaemonWorld, text: &str) {
         write(world, "home/.netrc", &format!("{OTHER}{text}{OTHER}"));
     }
     all(&[

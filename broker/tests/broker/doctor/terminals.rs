@@ -3,10 +3,10 @@
 
 use crate::kit::doctor::{all_good, doctor, found, healthy};
 use crate::kit::platform::Answer;
-use crate::kit::{Ability, World, can, text};
+use crate::kit::{Ability, DaemonWorld, can, text};
 
 /// A terminal that knows no more than where the socket is.
-fn leave_the_terminal_bare(world: &mut World) {
+fn leave_the_terminal_bare(world: &mut DaemonWorld) {
     for name in ["PLATFORM_URL", "WORKSPACE_ID", "CONFIGS_DIR", "MOLECULE_BROKER_CONFIG", "MOLECULE_BROKER_HOSTS"] {
         world.env.remove(name);
     }

@@ -4,13 +4,13 @@
 use std::os::unix::fs::symlink;
 use std::process::Output;
 
-use super::{BROKER, World, text};
+use super::{BROKER, DaemonWorld, text};
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A world in which all is good.
-pub fn healthy() -> World {
-    let mut world = World::new();
+pub fn healthy() -> DaemonWorld {
+    let mut world = DaemonWorld::new();
     // What doctor knows a shim by; that shims carry it is tested with them.
     for name in ["git-credential-molecule", "molecule-askpass", "gh"] {
         world.script(&format!("bin/{name}"), &format!("# molecule-shim/{VERSION}"));
@@ -23,7 +23,7 @@ pub fn healthy() -> World {
     world
 }
 
-pub fn doctor(world: &World) -> Output {
+pub fn doctor(world: &DaemonWorld) -> Output {
     world.broker(&["doctor"])
 }
 
@@ -53,7 +53,7 @@ pub fn remedy(line: &str) -> &str {
 /// What `doctor` says in the shell that has just run the last of these
 /// remedies, and those that helped before: what they did to files lasts, what
 /// they did to the environment has to be done again.
-pub fn doctor_after(world: &World, remedies: &[String]) -> Output {
+pub fn doctor_after(world: &DaemonWorld, remedies: &[String]) -> Output {
     let (last, before) = remedies.split_last().unwrap();
     let before: String = before.iter().map(|remedy| format!("{{ {remedy}\n}} >/dev/null 2>&1\n")).collect();
     let script = format!("{before}set -e\n{{ {last}\n}} >/dev/null\nexec molecule-broker doctor");
@@ -61,7 +61,7 @@ pub fn doctor_after(world: &World, remedies: &[String]) -> Output {
 }
 
 #[track_caller]
-pub fn all_good(world: &World) {
+pub fn all_good(world: &DaemonWorld) {
     is_good(&doctor(world));
 }
 

@@ -1,5 +1,13 @@
-//! What a test of the real binary needs: a scripted platform, a world with a
-//! daemon that asks it, a supervisor, and the socket spoken by hand.
+//! Kit for tests of the real binary: a scripted platform, a world with a daemon
+//! that asks it, a supervisor, and a raw client of the socket.
+//!
+//! [`DaemonWorld`] and [`FakePlatform`](platform::FakePlatform) are the small
+//! counterparts of `World` and `Platform` in the crate `molecule-tests`, and
+//! can't be replaced by them. Cargo sets `CARGO_BIN_EXE_molecule-broker` only for
+//! the broker's own test programs, so a test that needs the binary of its own
+//! build has to be in this package. The other platform is a hyper server with TLS
+//! on a tokio runtime. This one is one plain thread per connection that writes
+//! raw bytes, so that an answer can be malformed, slow or reset.
 
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 
@@ -15,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use molecule_test_kit::{Ability, can, program, reachable, skip};
-pub use world::World;
+pub use world::DaemonWorld;
 
 pub const BROKER: &str = env!("CARGO_BIN_EXE_molecule-broker");
 

@@ -57,14 +57,14 @@ struct State {
 }
 
 #[derive(Clone)]
-pub struct Platform {
+pub struct FakePlatform {
     pub url: String,
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 
-impl Platform {
+impl FakePlatform {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -115,7 +115,7 @@ impl Platform {
         self.state.0.lock().unwrap().minted
     }
 
-    /// Requests are noted, and answered only after [`Platform::release`].
+    /// Requests are noted, and answered only after [`FakePlatform::release`].
     pub fn hold(&self) {
         self.state.0.lock().unwrap().held = true;
     }

@@ -9,14 +9,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::world::daemon_below;
-use super::{BROKER, World, text, wait_for, wait_within};
+use super::{BROKER, DaemonWorld, text, wait_for, wait_within};
 
 pub struct Supervised<'w> {
-    pub world: &'w World,
+    pub world: &'w DaemonWorld,
     child: Child,
 }
 
-impl World {
+impl DaemonWorld {
     /// `supervise` with these words, by way of another program if one is
     /// needed to get there.
     pub fn supervise_by<W: AsRef<str>>(&self, way: &[W], words: &[&str]) -> Supervised<'_> {

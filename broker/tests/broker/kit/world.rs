@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::platform::Platform;
+use super::platform::FakePlatform;
 use super::{Ability, BROKER, can, program as start, reachable, set_mode, text, wait_for, wire};
 
 /// Retries in fractions of a second, and a first fetch at once.
@@ -24,14 +24,14 @@ pub fn calm(config: &str) -> String {
     slow.replace("retry_max = \"400ms\"", "retry_max = \"1h\"")
 }
 
-pub struct World {
+pub struct DaemonWorld {
     root: tempfile::TempDir,
     pub env: BTreeMap<String, String>,
-    pub platform: Platform,
+    pub platform: FakePlatform,
     daemon: Option<Child>,
 }
 
-impl World {
+impl DaemonWorld {
     /// Without a configuration file.
     pub fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
@@ -40,7 +40,7 @@ impl World {
             fs::create_dir(root.path().join(folder)).unwrap();
             set_mode(&root.path().join(folder), 0o755);
         }
-        let platform = Platform::start();
+        let platform = FakePlatform::start();
         let shown = |name: &str| root.path().join(name).display().to_string();
         let env = [
             ("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", shown("bin"))),
@@ -298,7 +298,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for DaemonWorld {
     fn drop(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
             let pid = serving(daemon.id());

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::kit::platform::{Answer, HOUR};
 use crate::kit::wire;
-use crate::kit::{Ability, World, can, program, wait_for};
+use crate::kit::{Ability, DaemonWorld, can, program, wait_for};
 
 const SHIFT: &str = r#"
 #define _GNU_SOURCE
@@ -36,7 +36,7 @@ int clock_gettime(clockid_t clock, struct timespec *t) {
 "#;
 
 struct Clocks {
-    world: World,
+    world: DaemonWorld,
     file: fs::File,
 }
 
@@ -46,7 +46,7 @@ impl Clocks {
         if !can(&[Ability::CompileC]) {
             return None;
         }
-        let mut world = World::fast();
+        let mut world = DaemonWorld::fast();
         let (source, library) = (world.path("shift.c"), world.path("shift.so"));
         fs::write(&source, SHIFT).unwrap();
         let built = program("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().unwrap();
@@ -125,7 +125,7 @@ fn rule44_in_a_time_namespace_refreshes_fall_due_as_anywhere() {
     if !can(&[Ability::TimeNamespace]) {
         return;
     }
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.platform.answer(Answer::Mint(Duration::from_secs(4)));
     world.start_through(&["unshare", "--time", "--boottime", "1000000", "--fork", "--kill-child"]);
     wait_for("the first token", || world.token());

@@ -9,15 +9,15 @@ use nix::sys::signal::Signal;
 
 use crate::kit::platform::{Answer, HOUR};
 use crate::kit::world::FAST;
-use crate::kit::{BROKER, World, set_mode, text, wait_for};
+use crate::kit::{BROKER, DaemonWorld, set_mode, text, wait_for};
 
-fn code(world: &World, words: &[&str]) -> Option<i32> {
+fn code(world: &DaemonWorld, words: &[&str]) -> Option<i32> {
     world.broker(words).status.code()
 }
 
 #[test]
 fn status_is_3_where_nobody_serves_and_0_once_a_token_is_there() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     let none = world.broker(&["status"]);
     assert_eq!(none.status.code(), Some(3));
     assert!(text(&none.stderr).contains("molecule-broker serve"), "{}", text(&none.stderr));
@@ -29,7 +29,7 @@ fn status_is_3_where_nobody_serves_and_0_once_a_token_is_there() {
 
 #[test]
 fn status_is_0_while_a_live_tokens_refresh_fails() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     world.platform.fails();
     world.broker(&["refresh", "github"]);
     assert_eq!(world.credential("github")["state"], "stale");
@@ -38,7 +38,7 @@ fn status_is_0_while_a_live_tokens_refresh_fails() {
 
 #[test]
 fn status_is_1_where_a_credential_is_unavailable() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.platform.fails();
     world.start();
     wait_for("the failure", || (world.credential("github")["state"] == "unavailable").then_some(()));
@@ -51,7 +51,7 @@ fn status_is_1_where_a_credential_is_unavailable() {
 
 #[test]
 fn a_credential_that_only_starts_is_healthy_but_not_to_the_strict() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.start();
     assert_eq!(world.credential("github")["state"], "starting");
@@ -60,7 +60,7 @@ fn a_credential_that_only_starts_is_healthy_but_not_to_the_strict() {
 
 #[test]
 fn a_platform_that_has_no_app_is_no_fault_to_act_on() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.platform.answer(Answer::Say(404, String::new(), String::new()));
     world.start();
     wait_for("the answer", || (world.credential("github")["state"] == "unconfigured").then_some(()));
@@ -71,7 +71,7 @@ fn a_platform_that_has_no_app_is_no_fault_to_act_on() {
 
 #[test]
 fn status_waits_for_a_daemon_and_its_first_token() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.platform.answer(Answer::Late(Duration::from_millis(700), Box::new(Answer::Mint(HOUR))));
     let mut waiting = world.command(BROKER).args(["status", "--wait", "20s", "--strict"]).spawn().unwrap();
     world.start();
@@ -81,7 +81,7 @@ fn status_waits_for_a_daemon_and_its_first_token() {
 
 #[test]
 fn status_gives_up_waiting_with_the_status_of_what_it_saw_last() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     let began = Instant::now();
     assert_eq!(code(&world, &["status", "--wait", "300ms"]), Some(3));
     assert!(began.elapsed() >= Duration::from_millis(300));
@@ -93,7 +93,7 @@ fn status_gives_up_waiting_with_the_status_of_what_it_saw_last() {
 
 #[test]
 fn status_in_json_has_every_key_of_the_contract() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let printed = world.broker(&["status", "--json"]);
     let status: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
     let has = |value: &serde_json::Value, keys: &str| {
@@ -113,7 +113,7 @@ fn status_in_json_has_every_key_of_the_contract() {
 
 #[test]
 fn token_without_a_host_is_githubs_in_each_format() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let token = world.token().unwrap();
     let printed = |words: &[&str]| text(&world.broker(words).stdout);
     assert_eq!(printed(&["token"]), format!("{token}\n"));
@@ -128,7 +128,7 @@ fn token_without_a_host_is_githubs_in_each_format() {
 /// `eval "$(molecule-broker token --format env)"`
 #[test]
 fn what_token_prints_for_a_shell_runs_nothing() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     let password = "$(touch pwned);`touch pwned`'\"& x";
     world.set("GIT_HTTP_USERNAME", "bot");
     world.set("GIT_HTTP_PASSWORD", password);
@@ -143,8 +143,8 @@ fn what_token_prints_for_a_shell_runs_nothing() {
 
 #[test]
 fn token_prints_nothing_and_ends_with_1_where_there_is_none() {
-    let mut world = World::fast();
-    let nothing = |world: &World, words: &[&str], said: &str| {
+    let mut world = DaemonWorld::fast();
+    let nothing = |world: &DaemonWorld, words: &[&str], said: &str| {
         let output = world.broker(words);
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()), "{words:?}");
         assert!(text(&output.stderr).contains(said), "{words:?}: {}", text(&output.stderr));
@@ -159,7 +159,7 @@ fn token_prints_nothing_and_ends_with_1_where_there_is_none() {
 
 #[test]
 fn exec_runs_a_command_with_the_token_and_ends_as_it_does() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let token = world.token().unwrap();
     let output = world.broker(&["exec", "--", "sh", "-c", "echo $GH_TOKEN $GITHUB_TOKEN; exit 7"]);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(7), format!("{token} {token}\n")));
@@ -176,7 +176,7 @@ fn exec_runs_a_command_with_the_token_and_ends_as_it_does() {
 fn exec_points_gh_at_the_host_whose_token_it_gives() {
     let github = ["TOKEN", "TOKEN", "", ""];
     let enterprise = ["", "", "TOKEN", "TOKEN"];
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.set("MOLECULE_BROKER_HOSTS", "github.com,gist.github.com,tenant.ghe.com,ghe.corp");
     world.start();
     world.settle();
@@ -203,7 +203,7 @@ fn exec_points_gh_at_the_host_whose_token_it_gives() {
 
 #[test]
 fn exec_is_125_without_a_token_and_runs_nothing() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     let mark = world.path("mark").display().to_string();
     assert_eq!(code(&world, &["exec", "--", "touch", &mark]), Some(125));
     world.platform.fails();
@@ -215,7 +215,7 @@ fn exec_is_125_without_a_token_and_runs_nothing() {
 
 #[test]
 fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.set("GIT_HTTP_USERNAME", "bot");
     world.set("GIT_HTTP_PASSWORD", "hunter2");
     world.config(&format!("{FAST}[log]\naudit_file = \"{}\"\n", world.path("audit").display()));
@@ -261,7 +261,7 @@ fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
 
 #[test]
 fn sigterm_and_sigint_stop_it_cleanly_and_the_socket_goes_with_it() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         world.start();
         assert!(world.socket().exists());
@@ -273,7 +273,7 @@ fn sigterm_and_sigint_stop_it_cleanly_and_the_socket_goes_with_it() {
 
 #[test]
 fn a_bad_configuration_is_status_2_and_names_file_line_and_key() {
-    let world = World::fast();
+    let world = DaemonWorld::fast();
     for (config, line, said) in [
         ("[refresh]\n\nintervall = \"45m\"\n", ":3", "intervall"),
         ("[refresh]\ninterval = 45\n", ":2", "interval"),
@@ -292,7 +292,7 @@ fn a_bad_configuration_is_status_2_and_names_file_line_and_key() {
 
 #[test]
 fn a_configuration_that_others_can_write_is_refused_with_the_command_that_mends_it() {
-    let world = World::fast();
+    let world = DaemonWorld::fast();
     set_mode(&world.path("config.toml"), 0o666);
     let (status, printed) = world.fails_to_start();
     assert!(status == 2 && printed.contains("chmod go-w"), "{status}: {printed}");
@@ -300,7 +300,7 @@ fn a_configuration_that_others_can_write_is_refused_with_the_command_that_mends_
 
 #[test]
 fn an_audit_file_that_cannot_be_opened_is_named_with_the_remedy() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.config(&format!("[log]\naudit_file = \"{}\"\n", world.path("nowhere/audit").display()));
     let (status, said) = world.fails_to_start();
     assert_eq!(status, 1, "{said}");

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 
 use crate::kit::wire::{self, GET, connect};
 use crate::kit::world::FAST;
-use crate::kit::{Ability, World, alone, can, wait_for};
+use crate::kit::{Ability, DaemonWorld, alone, can, wait_for};
 use crate::rules::strangers::ask_with_a_lingering_connection;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -21,7 +21,7 @@ fn rule31_five_hundred_silent_connections_hinder_nobody_and_are_closed_within_tw
     let _alone = alone();
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(4096)), hard).unwrap();
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let before = world.descriptors();
     let silent: Vec<(Instant, UnixStream)> =
         (0..500).map(|_| connect(&world.socket())).map(|stream| (Instant::now(), stream)).collect();
@@ -37,7 +37,7 @@ fn rule31_five_hundred_silent_connections_hinder_nobody_and_are_closed_within_tw
 
 #[test]
 fn rule31_one_byte_a_second_meets_the_same_deadline_as_silence() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let mut stream = connect(&world.socket());
     let opened = Instant::now();
     let mut slow = stream.try_clone().unwrap();
@@ -61,7 +61,7 @@ fn rule32_what_is_no_request_is_closed_and_costs_less_than_a_mebibyte() {
         return;
     }
     let _alone = alone();
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let noise: Vec<u8> = (0..4096u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let line = |bytes: usize| [b"molecule/1 get\nhost=".as_slice(), &vec![b'a'; bytes], b"\n\n"].concat();
     let openings: [(&str, Vec<u8>); 7] = [
@@ -98,7 +98,7 @@ fn rule32_five_hundred_unfinished_requests_at_once_cost_a_few_pages_each_and_the
         return;
     }
     let _alone = alone();
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let before = world.memory();
     let half = [b"molecule/1 get\nhost=".as_slice(), &[b'a'; 7000]].concat();
     let descriptors = world.descriptors();
@@ -126,7 +126,7 @@ fn rule32_five_hundred_unfinished_requests_at_once_cost_a_few_pages_each_and_the
 #[test]
 fn rule36_clients_that_die_at_any_point_leave_nothing_behind() {
     let _alone = alone();
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let before = world.descriptors();
     for round in 0..300 {
         let mut stream = connect(&world.socket());
@@ -147,7 +147,7 @@ fn rule36_clients_that_die_at_any_point_leave_nothing_behind() {
 
 #[test]
 fn rule36_a_client_that_dies_while_it_waits_for_a_token_leaves_nothing_behind() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.platform.hold();
     world.start();
@@ -163,7 +163,7 @@ fn rule36_a_client_that_dies_while_it_waits_for_a_token_leaves_nothing_behind() 
 
 #[test]
 fn rule37_a_daemon_that_was_stopped_answers_whoever_waited_once_it_goes_on() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     world.signal(Signal::SIGSTOP);
     let mut waiting = connect(&world.socket());
     waiting.write_all(GET.as_bytes()).unwrap();
@@ -184,7 +184,7 @@ fn a_strangers_connection_that_takes_an_hour_to_close_holds_up_nobody() {
         println!("SKIP: this kernel lets descriptors come with any request");
         return;
     }
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     // A stranger's request is refused unread, and one of who may ask is read.
     for uid in [12345, 0] {
@@ -207,7 +207,7 @@ fn keeps_descriptors_out() -> bool {
 /// A terminal that was stopped, a log driver that hangs.
 #[test]
 fn a_log_that_nobody_reads_holds_up_nobody() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     let (mut reader, writer) = std::io::pipe().unwrap();
     fill(&writer);
     world.spawn_into(writer);

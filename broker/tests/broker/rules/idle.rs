@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::kit::{Ability, World, can, program, wait_for};
+use crate::kit::{Ability, DaemonWorld, can, program, wait_for};
 
 #[test]
 fn an_idle_daemon_makes_not_one_system_call_in_twenty_seconds() {
     if !can(&[Ability::Strace, Ability::LookIntoClosed]) {
         return;
     }
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let (trace, pid) = (world.path("trace"), world.pid());
     let calls = || fs::read_to_string(&trace).unwrap_or_default();
     let mut strace = program("strace")

@@ -9,14 +9,14 @@ use molecule_protocol::{digest, encoding};
 
 use crate::kit::platform::{Answer, HOUR};
 use crate::kit::wire::{self, GET, connect};
-use crate::kit::{World, alone, program, wait_for};
+use crate::kit::{DaemonWorld, alone, program, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn rule33_out_of_descriptors_costs_next_to_nothing_and_service_is_back_within_a_second() {
     let _alone = alone();
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let Some(open) = world.descriptors() else { return };
     let most = open + 3;
     let limit = format!("--nofile={most}:{most}");
@@ -43,7 +43,7 @@ fn rule33_out_of_descriptors_costs_next_to_nothing_and_service_is_back_within_a_
 #[test]
 fn rule34_ten_thousand_requests_64_at_once_all_succeed_without_one_to_the_platform() {
     let _alone = alone();
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let (descriptors, asked) = (world.descriptors(), world.platform.count());
     let (socket, left) = (world.socket(), AtomicUsize::new(10_000));
     let slowest = std::thread::scope(|scope| {
@@ -66,7 +66,7 @@ fn rule34_ten_thousand_requests_64_at_once_all_succeed_without_one_to_the_platfo
 }
 
 /// A client like git-lfs before 3.6: whatever it gets, it rejects.
-fn reject_for_ten_seconds(world: &World) {
+fn reject_for_ten_seconds(world: &DaemonWorld) {
     let began = Instant::now();
     for n in 0..1000u32 {
         let token = world.token().unwrap_or_else(|| panic!("erase {n}: {}", world.get()));
@@ -84,8 +84,8 @@ pub fn erase_of(token: &str) -> String {
 
 /// The numbers of the default configuration, but for the age at which a token
 /// can be rejected.
-fn with_default_numbers(config: &str) -> World {
-    let mut world = World::fast();
+fn with_default_numbers(config: &str) -> DaemonWorld {
+    let mut world = DaemonWorld::fast();
     world.config(&format!("[refresh]\nboot_spread = \"0s\"\n{config}"));
     world.start();
     world
@@ -129,7 +129,7 @@ fn rule35_a_token_that_is_rejected_in_its_first_seconds_causes_none() {
 
 #[test]
 fn rule34_requests_that_come_in_pieces_are_served_among_the_others() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let mut pieces = connect(&world.socket());
     for piece in GET.as_bytes().chunks(7) {
         pieces.write_all(piece).unwrap();

@@ -8,7 +8,7 @@ use std::process::Child;
 
 use nix::sys::signal::Signal;
 
-use crate::kit::{Ability, BROKER, World, alone, can, program, set_mode, text, wait_for};
+use crate::kit::{Ability, BROKER, DaemonWorld, alone, can, program, set_mode, text, wait_for};
 
 const USER: u32 = 54321;
 
@@ -85,11 +85,11 @@ impl Drop for Nosy {
 }
 
 /// The daemon as installed, of a user that isn't root, and the nosy program.
-fn world() -> Option<(World, PathBuf, PathBuf)> {
+fn world() -> Option<(DaemonWorld, PathBuf, PathBuf)> {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway, Ability::CompileC]) {
         return None;
     }
-    let world = World::fast();
+    let world = DaemonWorld::fast();
     let (source, nosy, installed) = (world.path("nosy.c"), world.path("nosy"), world.path("watched-broker"));
     fs::write(&source, NOSY).unwrap();
     assert!(program("cc").args(["-w", "-o"]).arg(&nosy).arg(&source).status().unwrap().success());
@@ -150,7 +150,7 @@ fn rule20_a_daemon_that_starts_is_closed_from_its_first_instruction() {
 
 #[test]
 fn rule20_a_crash_leaves_no_core() {
-    let mut world = World::settled();
+    let mut world = DaemonWorld::settled();
     world.signal(Signal::SIGABRT);
     let ended = world.stopped();
     assert_eq!((ended.signal(), ended.core_dumped()), (Some(Signal::SIGABRT as i32), false));

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::kit::platform::{Answer, HOUR};
 use crate::kit::wire::{self, GET, connect};
 use crate::kit::world::FAST;
-use crate::kit::{Ability, World, alone, can, set_mode, wait_for};
+use crate::kit::{Ability, DaemonWorld, alone, can, set_mode, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Whether it still stands there and answers 500, or drops connections.
 fn outage_over_an_expiry(answer: Answer, class: &str) {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     let dies = SystemTime::now() + 6 * SECOND;
     world.platform.next(Answer::Token("ghs_last".into(), dies));
     world.platform.answer(answer);
@@ -36,7 +36,7 @@ fn outage_over_an_expiry(answer: Answer, class: &str) {
 }
 
 /// How many were served, and the first refusal. A dead token is never served.
-fn loop_until_refused(world: &World, dies: SystemTime) -> (usize, String) {
+fn loop_until_refused(world: &DaemonWorld, dies: SystemTime) -> (usize, String) {
     let mut served = 0;
     loop {
         let before = SystemTime::now();
@@ -66,7 +66,7 @@ fn rule39_with_a_platform_that_drops_every_connection_it_is_the_same() {
 #[test]
 fn rule40_attempts_while_the_platform_is_down_are_bounded_though_callers_hammer() {
     let _alone = alone();
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.platform.fails();
     world.start();
     wait_for("the first failure", || (world.platform.count() > 0).then_some(()));
@@ -88,7 +88,7 @@ fn rule40_attempts_while_the_platform_is_down_are_bounded_though_callers_hammer(
 
 #[test]
 fn rule40_with_the_default_numbers_an_outage_costs_a_handful_of_attempts_in_ten_seconds() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.config("[refresh]\nboot_spread = \"0s\"\n");
     world.platform.fails();
     world.start();
@@ -105,7 +105,7 @@ fn rule40_with_the_default_numbers_an_outage_costs_a_handful_of_attempts_in_ten_
 #[test]
 fn rule43_a_hundred_callers_without_a_token_share_one_request_though_the_first_goes_away() {
     let _alone = alone();
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.platform.hold();
     world.start();
@@ -132,7 +132,7 @@ fn rule43_a_hundred_callers_without_a_token_share_one_request_though_the_first_g
 
 #[test]
 fn rule45_an_empty_unreadable_or_missing_bearer_file_leaves_the_last_good_bearer_in_use() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let file = world.path("configs/.auth_token");
     type Spoil = fn(&std::path::Path);
     let spoils: [(&str, Spoil); 4] = [
@@ -154,7 +154,7 @@ fn rule45_an_empty_unreadable_or_missing_bearer_file_leaves_the_last_good_bearer
 
 #[test]
 fn rule45_a_new_bearer_is_used_at_once_by_a_daemon_that_was_refused_with_the_old_one() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.config(
         &FAST
             .replace("retry_base = \"100ms\"", "retry_base = \"1s\"")
@@ -174,7 +174,7 @@ fn rule45_a_new_bearer_is_used_at_once_by_a_daemon_that_was_refused_with_the_old
 
 #[test]
 fn rule45_a_401_with_a_bearer_that_just_changed_is_tried_once_with_the_one_before() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let before = world.platform.count();
     world.platform.next(Answer::Say(401, String::new(), String::new()));
     world.bearer("bearer-2");
@@ -196,7 +196,7 @@ fn the_provision_time_token_serves_only_while_the_platform_fails() {
     if !in_a_young_container() {
         return;
     }
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.set("GITHUB_TOKEN", "ghs_provisioned");
     world.platform.fails();
     world.start_through(&YOUNG);
@@ -216,7 +216,7 @@ fn the_provision_time_token_is_never_served_again_once_it_was_rejected() {
     if !in_a_young_container() {
         return;
     }
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.set("GH_TOKEN", "ghs_provisioned");
     world.platform.fails();
     world.start_through(&YOUNG);
@@ -238,7 +238,7 @@ fn the_provision_time_token_is_not_served_in_a_container_of_unknown_age() {
     if !can(&[Ability::MountNamespace]) {
         return;
     }
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.set("GITHUB_TOKEN", "ghs_provisioned");
     world.platform.fails();
     let script = "mount -t tmpfs none /proc && exec \"$@\"";
@@ -250,7 +250,7 @@ fn the_provision_time_token_is_not_served_in_a_container_of_unknown_age() {
 
 #[test]
 fn a_persona_is_only_marked_when_it_is_erased() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.set("GIT_HTTP_USERNAME", "bot");
     world.set("GIT_HTTP_PASSWORD", "hunter2");
     world.set("MOLECULE_BROKER_PERSONA_HOSTS", "git.example.com");
@@ -267,7 +267,7 @@ fn a_persona_is_only_marked_when_it_is_erased() {
 
 #[test]
 fn an_erase_of_what_is_not_served_is_ignored() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let (asked, token) = (world.platform.count(), world.token());
     world.ask(&crate::rules::load::erase_of("ghs_somebody_elses"));
     let out_of_scope = crate::rules::load::erase_of(token.as_deref().unwrap()).replace("github.com", "evil.example");
@@ -278,7 +278,7 @@ fn an_erase_of_what_is_not_served_is_ignored() {
 
 #[test]
 fn rule45_a_bearer_that_is_written_after_the_start_is_used_as_soon_as_it_is_there() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     fs::remove_file(world.path("configs/.auth_token")).unwrap();
     world.start();
     wait_for("the complaint", || world.log().contains("no bearer for the platform").then_some(()));

@@ -9,18 +9,18 @@ use nix::sys::signal::Signal;
 
 use crate::kit::wire::{self, GET, connect};
 use crate::kit::world::FAST;
-use crate::kit::{World, text, wait_for};
+use crate::kit::{DaemonWorld, text, wait_for};
 
 /// A world whose configuration says where the audit lines go.
-fn audited() -> World {
-    let mut world = World::fast();
+fn audited() -> DaemonWorld {
+    let mut world = DaemonWorld::fast();
     world.rewrite_config(&with_audit(&world, "audit"));
     world.start();
     world.settle();
     world
 }
 
-fn with_audit(world: &World, name: &str) -> String {
+fn with_audit(world: &DaemonWorld, name: &str) -> String {
     format!("{FAST}[log]\naudit_file = \"{}\"\n", world.path(name).display())
 }
 
@@ -28,7 +28,7 @@ const BROKEN: &str = "[refresh]\nintervall = \"45m\"\njitter = 7\n";
 
 #[test]
 fn a_reload_of_a_broken_file_names_each_fault_and_keeps_configuration_and_lease() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let (token, asked, before) = (world.token(), world.platform.count(), world.credential("github"));
     world.rewrite_config(BROKEN);
     let refused = world.broker(&["reload"]);
@@ -44,7 +44,7 @@ fn a_reload_of_a_broken_file_names_each_fault_and_keeps_configuration_and_lease(
 
 #[test]
 fn sighup_with_a_broken_file_is_logged_and_service_goes_on() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let token = world.token();
     world.rewrite_config(BROKEN);
     world.signal(Signal::SIGHUP);
@@ -59,7 +59,7 @@ fn sighup_with_a_broken_file_is_logged_and_service_goes_on() {
 
 #[test]
 fn a_reload_brings_new_origins_and_users_and_keeps_the_lease() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let (token, asked) = (world.token(), world.platform.count());
     let generation = world.credential("github")["generation"].clone();
     let get = "molecule/1 get\nprotocol=https\nhost=ghe.example.com\n\n";
@@ -111,7 +111,7 @@ fn a_reload_whose_audit_file_cannot_be_opened_keeps_the_running_configuration() 
 
 #[test]
 fn a_reload_takes_another_log_filter() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.set("MOLECULE_BROKER_LOG", "");
     world.rewrite_config(&format!("{FAST}[log]\nfilter = \"error\"\n"));
     world.start();
@@ -124,7 +124,7 @@ fn a_reload_takes_another_log_filter() {
 
 #[test]
 fn fifty_reloads_among_requests_lose_none_of_them_and_ask_the_platform_nothing() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let (asked, done) = (world.platform.count(), AtomicBool::new(false));
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -145,8 +145,8 @@ fn fifty_reloads_among_requests_lose_none_of_them_and_ask_the_platform_nothing()
 
 /// A daemon without a token, the platform's first answer held back, and a
 /// caller who waits for it.
-fn waiting() -> (World, UnixStream) {
-    let mut world = World::fast();
+fn waiting() -> (DaemonWorld, UnixStream) {
+    let mut world = DaemonWorld::fast();
     world.rewrite_config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.platform.hold();
     world.start();
@@ -157,7 +157,7 @@ fn waiting() -> (World, UnixStream) {
 }
 
 #[track_caller]
-fn is_answered_with_what_is_held(world: &World, mut caller: UnixStream) {
+fn is_answered_with_what_is_held(world: &DaemonWorld, mut caller: UnixStream) {
     world.platform.release();
     let answer = wire::rest(&mut caller);
     assert!(wire::password(&answer).is_some(), "{answer}: {}", world.log());
@@ -186,7 +186,7 @@ fn who_waits_while_a_reload_changes_the_refresh_is_answered_by_the_new_one() {
 
 #[test]
 fn a_reload_keeps_a_back_off_and_the_count_of_requests() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     world.get();
     world.platform.fails();
     world.broker(&["refresh"]);

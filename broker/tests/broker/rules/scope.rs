@@ -1,12 +1,12 @@
 //! A and H: the persona's credential stays where it belongs.
 
-use crate::kit::World;
+use crate::kit::DaemonWorld;
 use crate::kit::platform::Answer;
 use crate::kit::wire;
 use crate::kit::world::FAST;
 
-fn persona(hosts: Option<&str>) -> World {
-    let mut world = World::fast();
+fn persona(hosts: Option<&str>) -> DaemonWorld {
+    let mut world = DaemonWorld::fast();
     world.set("GIT_HTTP_USERNAME", "bot");
     world.set("GIT_HTTP_PASSWORD", "hunter2");
     if let Some(hosts) = hosts {
@@ -16,7 +16,7 @@ fn persona(hosts: Option<&str>) -> World {
 }
 
 /// What every kind of client gets for an origin.
-fn answers(world: &World, protocol: &str, host: &str) -> Vec<String> {
+fn answers(world: &DaemonWorld, protocol: &str, host: &str) -> Vec<String> {
     let clients = ["helper", "askpass", "gh", "token", "exec", "script"];
     let ask = |client: &&str| {
         let field = if *client == "askpass" { "field=password\n" } else { "" };
@@ -72,8 +72,8 @@ fn rule14_an_unscoped_persona_is_given_over_https_alone() {
 }
 
 #[test]
-fn h51_an_unscoped_persona_is_never_given_where_github_is_claimed_whatever_became_of_that() {
-    type Spoil = fn(&mut World);
+fn rule51_an_unscoped_persona_is_never_given_where_github_is_claimed_whatever_became_of_that() {
+    type Spoil = fn(&mut DaemonWorld);
     let spoils: [(&str, Spoil); 5] = [
         ("serving", |_| {}),
         ("failing", |world| world.platform.fails()),
@@ -98,7 +98,7 @@ fn h51_an_unscoped_persona_is_never_given_where_github_is_claimed_whatever_becam
 }
 
 #[test]
-fn h51_an_origin_of_a_third_credential_is_not_the_personas_though_that_one_has_nothing() {
+fn rule51_an_origin_of_a_third_credential_is_not_the_personas_though_that_one_has_nothing() {
     let mut world = persona(None);
     let missing = world.path("missing");
     world.config(&format!(
@@ -114,8 +114,8 @@ fn h51_an_origin_of_a_third_credential_is_not_the_personas_though_that_one_has_n
 }
 
 #[test]
-fn h48_another_user_name_than_a_tokens_own_is_overridden() {
-    let mut world = World::fast();
+fn rule48_another_user_name_than_a_tokens_own_is_overridden() {
+    let mut world = DaemonWorld::fast();
     world.config(&format!("{FAST}[[credential]]\nname = \"github\"\nusername = \"git\"\n"));
     world.start();
     let ask = |name: &str| world.ask(&format!("molecule/1 get\nprotocol=https\nhost=github.com\nusername={name}\n\n"));

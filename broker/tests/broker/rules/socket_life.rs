@@ -15,13 +15,13 @@ use nix::sys::signal::Signal;
 
 use crate::kit::wire;
 use crate::kit::world::FAST;
-use crate::kit::{Ability, BROKER, World, alone, can, program, set_mode, wait_for};
+use crate::kit::{Ability, BROKER, DaemonWorld, alone, can, program, set_mode, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn rule27_a_second_daemon_is_refused_within_a_second_and_the_first_serves_on() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let (inode, pid) = (inode(&world.socket()), world.status()["pid"].clone());
     let began = Instant::now();
     let (status, said) = world.fails_to_start();
@@ -34,7 +34,7 @@ fn rule27_a_second_daemon_is_refused_within_a_second_and_the_first_serves_on() {
 #[test]
 fn rule27_of_two_at_once_over_a_stale_socket_exactly_one_serves() {
     let _alone = alone();
-    let world = World::fast();
+    let world = DaemonWorld::fast();
     drop(UnixListener::bind(world.socket()).unwrap());
     for round in 0..100 {
         let start = || world.command(BROKER).arg("serve").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -59,7 +59,7 @@ fn end(child: &mut Child) {
 #[test]
 fn rule28_after_kill_nine_the_next_start_serves_within_a_second_each_of_200_times() {
     let _alone = alone();
-    let mut world = World::settled();
+    let mut world = DaemonWorld::settled();
     for round in 0..200 {
         world.kill();
         assert!(world.socket().exists(), "a killed daemon can't clean up");
@@ -75,7 +75,7 @@ fn rule28_after_kill_nine_the_next_start_serves_within_a_second_each_of_200_time
 
 #[test]
 fn rule29_what_took_the_sockets_place_stays_when_the_daemon_goes() {
-    let mut world = World::settled();
+    let mut world = DaemonWorld::settled();
     fs::remove_file(world.socket()).unwrap();
     let theirs = UnixListener::bind(world.socket()).unwrap();
     let before = inode(&world.socket());
@@ -95,7 +95,7 @@ fn rule29_what_took_the_sockets_place_stays_when_the_daemon_goes() {
 fn rule30_the_mode_is_the_configured_one_from_the_first_moment_whatever_the_umask() {
     for mode in ["0600", "0660", "0666"] {
         for umask in ["000", "022", "077", "0777"] {
-            let mut world = World::fast();
+            let mut world = DaemonWorld::fast();
             world.config(&format!("{FAST}[socket]\nmode = \"{mode}\"\n"));
             let (socket, watching, done) = (world.socket(), Barrier::new(2), AtomicBool::new(false));
             let seen = std::thread::scope(|scope| {
@@ -140,7 +140,7 @@ fn rule30_an_unsafe_folder_is_refused_untouched_and_the_command_in_the_error_men
         ("missing", |run| fs::remove_dir(run).unwrap()),
     ];
     for (fault, break_it) in faults {
-        let mut world = World::fast();
+        let mut world = DaemonWorld::fast();
         break_it(&world.path("run"));
         let before = listing(&world);
         let (status, said) = world.fails_to_start();
@@ -155,7 +155,7 @@ fn rule30_an_unsafe_folder_is_refused_untouched_and_the_command_in_the_error_men
 
 #[test]
 fn rule30_a_regular_file_in_the_sockets_place_is_left_as_it_is() {
-    let world = World::fast();
+    let world = DaemonWorld::fast();
     fs::write(world.socket(), "a file").unwrap();
     let before = listing(&world);
     let (status, said) = world.fails_to_start();
@@ -165,7 +165,7 @@ fn rule30_a_regular_file_in_the_sockets_place_is_left_as_it_is() {
 
 #[test]
 fn rule30_a_path_of_108_bytes_is_refused_and_one_of_107_is_served() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     let folder = world.path("run").display().to_string();
     let path = |bytes: usize| format!("{folder}/{}", "x".repeat(bytes - folder.len() - 1));
     world.set("MOLECULE_BROKER_SOCKET", path(108));
@@ -181,7 +181,7 @@ fn rule30_a_read_only_file_system_is_a_clear_error() {
     if !can(&[Ability::MountNamespace]) {
         return;
     }
-    let world = World::fast();
+    let world = DaemonWorld::fast();
     let run = world.path("run");
     let script = format!("mount -t tmpfs -o ro,mode=0755 none {} && exec {BROKER} serve", run.display());
     let output = world.command("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
@@ -192,7 +192,7 @@ fn rule30_a_read_only_file_system_is_a_clear_error() {
 }
 
 /// Every name, owner, mode and inode.
-fn listing(world: &World) -> Vec<String> {
+fn listing(world: &DaemonWorld) -> Vec<String> {
     let mut all = Vec::new();
     let mut folders = vec![world.path("")];
     while let Some(folder) = folders.pop() {
@@ -219,7 +219,7 @@ fn e_at_sigterm_who_already_waits_still_gets_the_answer_and_nobody_else_holds_up
         return;
     }
     let _alone = alone();
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.platform.hold();
     world.start();
     let caller = a_caller_who_waits(&world);
@@ -241,7 +241,7 @@ fn e_at_sigterm_who_already_waits_still_gets_the_answer_and_nobody_else_holds_up
 }
 
 /// Until the daemon has its connection. What it hears in the end.
-fn a_caller_who_waits(world: &World) -> JoinHandle<String> {
+fn a_caller_who_waits(world: &DaemonWorld) -> JoinHandle<String> {
     let (socket, idle) = (world.socket(), world.descriptors());
     let caller = std::thread::spawn(move || wire::ask(&socket, wire::GET.as_bytes()));
     wait_for("the caller to wait", || (world.descriptors() > idle).then_some(()));

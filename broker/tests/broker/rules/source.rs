@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::kit::platform::{Answer, HOUR, Platform, rfc3339};
+use crate::kit::platform::{Answer, FakePlatform, HOUR, rfc3339};
 use crate::kit::world::{FAST, calm};
-use crate::kit::{World, text, wait_for};
+use crate::kit::{DaemonWorld, text, wait_for};
 
 #[test]
 fn rule13_a_redirect_is_not_followed_the_bearer_goes_nowhere_and_the_old_token_stays() {
-    let world = World::calm();
-    let (elsewhere, token) = (Platform::start(), world.token());
+    let world = DaemonWorld::calm();
+    let (elsewhere, token) = (FakePlatform::start(), world.token());
     for status in [301, 302, 303, 307, 308] {
         let location = format!("Location: {}/workspaces/w-1/github-installation-token\r\n", elsewhere.url);
         world.platform.next(Answer::Say(status, location, String::new()));
@@ -27,7 +27,7 @@ fn body(token: &str, expires_at: &str) -> Answer {
 
 #[test]
 fn rule22_an_unusable_token_is_refused_and_the_old_one_stays() {
-    let world = World::calm();
+    let world = DaemonWorld::calm();
     let before = world.token();
     let soon = format!("\"{}\"", rfc3339(SystemTime::now() + HOUR));
     let long = format!("ghs_planted{}", "x".repeat(8182));
@@ -55,7 +55,7 @@ fn rule22_an_unusable_token_is_refused_and_the_old_one_stays() {
 
 #[test]
 fn rule22_a_token_over_the_limit_is_refused_with_both_lengths() {
-    let world = World::calm();
+    let world = DaemonWorld::calm();
     let soon = format!("\"{}\"", rfc3339(SystemTime::now() + HOUR));
     let token = "ghs_".to_owned() + &"x".repeat(8189);
     world.platform.next(body(&token, &soon));
@@ -68,7 +68,7 @@ fn rule22_a_token_over_the_limit_is_refused_with_both_lengths() {
 
 #[test]
 fn rule22_an_expiry_that_is_past_absent_or_no_rfc_3339_is_refused_and_the_old_token_stays() {
-    let world = World::calm();
+    let world = DaemonWorld::calm();
     let before = world.token();
     let past = format!("\"{}\"", rfc3339(SystemTime::now() - Duration::from_secs(1)));
     let unix = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() + 3600;
@@ -96,7 +96,7 @@ fn rule22_an_expiry_that_is_past_absent_or_no_rfc_3339_is_refused_and_the_old_to
 
 #[test]
 fn rule22_an_absent_expiry_is_an_hour_from_receipt_where_that_is_configured() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.config(&format!(
         "{FAST}[[credential]]\nname = \"github\"\nsource = {{ platform = \"{}\", allow_missing_expiry = true }}\n",
         world.platform.url
@@ -110,7 +110,7 @@ fn rule22_an_absent_expiry_is_an_hour_from_receipt_where_that_is_configured() {
 
 #[test]
 fn rule23_what_the_platform_says_is_escaped_cut_and_redacted_wherever_it_is_quoted() {
-    let world = World::calm();
+    let world = DaemonWorld::calm();
     let said = format!("\\u001b[31mred\\u001b[0m\\nforged line ghs_canary123 Bearer bearer-1 {}", "x".repeat(1000));
     world.platform.next(Answer::Say(500, String::new(), format!(r#"{{"error":"{said}"}}"#)));
     let refused = world.broker(&["refresh", "github"]);
@@ -132,7 +132,7 @@ fn rule23_what_the_platform_says_is_escaped_cut_and_redacted_wherever_it_is_quot
 
 #[test]
 fn rule23_a_clients_own_bytes_reach_no_log() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     world.ask("molecule/1 refresh\nname=\u{9b}31mghs_canary456\n\n");
     world.ask("molecule/1 get\nprotocol=https\nhost=ghs_canary456.example\n\n");
     world.ask("molecule/1 ghs_canary456\n\n");
@@ -141,8 +141,8 @@ fn rule23_a_clients_own_bytes_reach_no_log() {
 
 /// After a token with `life`, the platform answers a refresh with 429; what
 /// `status` says of the next attempt then.
-fn after_429(headers: &str, life: Duration) -> (World, u64) {
-    let mut world = World::fast();
+fn after_429(headers: &str, life: Duration) -> (DaemonWorld, u64) {
+    let mut world = DaemonWorld::fast();
     // No retry before the next attempt's time was read.
     world.config(&FAST.replace("base = \"100ms\"", "base = \"2s\"").replace("400ms", "2s"));
     world.platform.answer(Answer::Mint(life));
@@ -191,7 +191,7 @@ fn rule41_garbage_is_no_wish_and_the_back_off_holds() {
 
 #[test]
 fn rule41_the_platform_sees_no_request_before_the_time_that_it_asked_for() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     world.platform.next(Answer::Say(429, "Retry-After: 3\r\n".into(), String::new()));
     world.broker(&["refresh", "github"]);
     let before = world.platform.count();
@@ -202,7 +202,7 @@ fn rule41_the_platform_sees_no_request_before_the_time_that_it_asked_for() {
 
 #[test]
 fn rule42_an_answer_of_no_use_ends_in_time_and_leaves_the_old_token() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.config(&calm(FAST).replace("attempt_timeout = \"2s\"", "attempt_timeout = \"700ms\""));
     world.start();
     world.settle();
@@ -245,7 +245,7 @@ Content-Length: 900
 
 #[test]
 fn rule42_with_the_default_numbers_a_hanging_platform_is_left_within_seven_seconds() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.config("[refresh]\nboot_spread = \"0s\"\n");
     world.platform.answer(Answer::Hang);
     world.start();
@@ -257,7 +257,7 @@ fn rule42_with_the_default_numbers_a_hanging_platform_is_left_within_seven_secon
 
 #[test]
 fn what_a_source_says_of_its_own_time_limit_comes_before_the_drivers_word() {
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.platform.answer(Answer::Hang);
     world.start();
     let error = wait_for("the attempt's end", || {

@@ -4,13 +4,13 @@
 use std::fs;
 
 use crate::kit::world::FAST;
-use crate::kit::{World, set_mode, text, wire};
+use crate::kit::{DaemonWorld, set_mode, text, wire};
 
 const PERSONA_HOST: &str = "molecule/1 get\nclient=helper\nprotocol=https\nhost=git.example\n\n";
 
 /// A platform that works, and a persona with a host of its own.
-fn world(password: &str) -> World {
-    let mut world = World::fast();
+fn world(password: &str) -> DaemonWorld {
+    let mut world = DaemonWorld::fast();
     world.set("GIT_HTTP_USERNAME", "bot");
     world.set("GIT_HTTP_PASSWORD", password);
     world.set("MOLECULE_BROKER_PERSONA_HOSTS", "git.example");

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 
 use crate::kit::wire::{self, DENIED, GET};
 use crate::kit::world::FAST;
-use crate::kit::{Ability, World, can, text, wait_for};
+use crate::kit::{Ability, DaemonWorld, can, text, wait_for};
 use crate::rules::strangers::{self, ask_as};
 
 #[test]
@@ -12,7 +12,7 @@ fn rule24_another_user_hears_the_same_fixed_line_whatever_it_sends_and_even_if_n
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     for request in ["", GET, "molecule/1 status\n\n", "GET / HTTP/1.1\r\n\r\n", "molecule/1 reload\n\n"] {
         assert_eq!(ask_as(12345, &world.socket(), request), DENIED, "{request:?}");
     }
@@ -24,7 +24,7 @@ fn rule24_many_refusals_are_one_log_line_that_names_the_expected_and_the_actual_
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     for _ in 0..5 {
         ask_as(12345, &world.socket(), GET);
     }
@@ -40,7 +40,7 @@ fn rule24_the_overflow_uid_is_refused_unless_it_is_listed() {
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
-    let mut world = World::settled();
+    let mut world = DaemonWorld::settled();
     assert_eq!(ask_as(65534, &world.socket(), GET), DENIED);
     world.stop();
     world.set("MOLECULE_BROKER_ALLOW_USERS", "65534");
@@ -54,7 +54,7 @@ fn rule24_the_overflow_uid_is_refused_though_the_daemon_itself_runs_as_it() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     let nobody = Some(65534);
     std::os::unix::fs::chown(world.path("run"), nobody, nobody).unwrap();
     world.spawn_through(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
@@ -70,7 +70,7 @@ fn rule24_what_counts_is_who_one_was_when_one_connected() {
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     assert!(strangers::ask_and_drop_to(12345, &world.socket(), GET).starts_with("molecule/1 ok\n"));
 }
 
@@ -79,7 +79,7 @@ fn rule24_a_credential_with_users_of_its_own_is_refused_to_others_who_may_ask() 
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.config(&format!(
         "{FAST}[socket]\nallow_users = [\"1001\", \"1002\"]\n[[credential]]\nname = \"github\"\nallow_users = [\"1001\"]\n"
     ));
@@ -93,7 +93,7 @@ fn rule24_a_credential_with_users_of_its_own_is_refused_to_others_who_may_ask() 
 
 #[test]
 fn rule26_whatever_is_no_verb_is_refused_and_changes_nothing() {
-    let mut world = World::settled();
+    let mut world = DaemonWorld::settled();
     let before = (world.token(), world.credential("github")["generation"].clone());
     let verbs = [
         "set",
@@ -133,7 +133,7 @@ fn rule26_whatever_is_no_verb_is_refused_and_changes_nothing() {
 
 #[test]
 fn rule26_no_key_of_a_known_verb_sets_a_token_widens_a_scope_or_reads_a_path() {
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let get = |extra: &str| world.ask(&format!("molecule/1 get\nprotocol=https\nhost=github.com\n{extra}\n\n"));
     let token = world.token();
     let planted = [
@@ -159,7 +159,7 @@ fn a_reload_by_a_user_who_may_only_ask_is_refused() {
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     world.set("MOLECULE_BROKER_ALLOW_USERS", "12345");
     world.start();
     let answer = ask_as(12345, &world.socket(), "molecule/1 reload\n\n");
@@ -173,7 +173,7 @@ fn a_refused_user_is_told_by_the_control_commands_what_to_do() {
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
-    let world = World::settled();
+    let world = DaemonWorld::settled();
     let mut command = world.command(&world.reachable_broker());
     let output = std::os::unix::process::CommandExt::uid(&mut command, 12345).arg("token").output().unwrap();
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()));
@@ -187,7 +187,7 @@ fn the_daemons_own_user_may_reload_it() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
-    let mut world = World::fast();
+    let mut world = DaemonWorld::fast();
     std::os::unix::fs::chown(world.path("run"), Some(998), Some(998)).unwrap();
     world.start_through(&["setpriv", "--reuid=998", "--regid=998", "--clear-groups"]);
     assert_eq!(ask_as(998, &world.socket(), "molecule/1 reload\n\n"), "molecule/1 ok\n\n");

@@ -1,6 +1,7 @@
-//! What git itself pays: `git credential fill` and a whole `git ls-remote`, with
-//! the configuration that `setup-git` writes, beside the same git with another
-//! helper in it, or with none. In pairs, so that what counts is the ratio.
+//! The cost for git itself: `git credential fill` and a whole `git ls-remote`,
+//! with the configuration that `setup-git` writes, compared with the same git
+//! with another helper or with none. They are measured in pairs, because the
+//! ratio is the result.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,14 +19,14 @@ use crate::whole::{once, shuffle};
 const REQUEST: &[u8] = b"protocol=https\nhost=github.com\n\n";
 const REPOSITORY: &str = "acme/bench.git";
 
-/// A git as somebody has set it up, and what its output must hold.
+/// A git with its configuration, and the text that its output must contain.
 struct Contestant {
     name: &'static str,
     command: Command,
     expected: &'static str,
 }
 
-/// Git configuration files that differ in their helper alone.
+/// Git configuration files that differ only in their helper.
 struct Configs {
     ours: PathBuf,
     least: PathBuf,
@@ -37,7 +38,7 @@ pub(crate) fn compare(peers: &Peers, fills: usize, lists: usize) -> Result<(), S
     let configs = Configs::write(peers)?;
     peers.world.host.create_repository(REPOSITORY);
     let proxy = Proxy::start(peers.world.host.port(), peers.world.host.port());
-    println!("\nWhat git pays, medians of {fills} fills and {lists} lists, in ms");
+    println!("\nCost for git, medians of {fills} fills and {lists} lists, in ms");
     for git in gits() {
         let mut fill = fill_contestants(peers, &git, &configs);
         let [ours, least, cache] = measure(&mut fill, fills)?;
@@ -48,7 +49,7 @@ pub(crate) fn compare(peers: &Peers, fills: usize, lists: usize) -> Result<(), S
         let mut list = list_contestants(peers, &git, &configs, &proxy);
         let [ours, least, without] = measure(&mut list, lists)?;
         println!("  ours / the least possible client {:.2}", paired(&ours, &least));
-        println!("  ours / token in the address, no helper {:.2}", paired(&ours, &without));
+        println!("  ours / token in the URL, no helper {:.2}", paired(&ours, &without));
     }
     match peers.world.host.dead_shown() {
         0 => Ok(()),
@@ -115,17 +116,18 @@ fn list_contestants(peers: &Peers, git: &Git, configs: &Configs, proxy: &Proxy) 
     [
         list("ls-remote, molecule-broker", &configs.ours, ""),
         list("ls-remote, the least possible client", &configs.least, ""),
-        list("ls-remote, token in the address", &configs.none, &login),
+        list("ls-remote, token in the URL", &configs.none, &login),
     ]
 }
 
-/// The times of each, in milliseconds and in the order of the rounds.
+/// Returns the times of each contestant, in milliseconds and in the order of
+/// the rounds.
 fn measure<const N: usize>(contestants: &mut [Contestant; N], rounds: usize) -> Result<[Vec<f64>; N], String> {
     let mut times = [(); N].map(|()| Vec::with_capacity(rounds));
     let mut order: Vec<usize> = (0..N).collect();
     let warm_up = rounds / 10;
     for round in 0..rounds + warm_up {
-        // The one that comes second finds all warm: no contestant always does.
+        // The second contestant finds warm caches, so the order is random.
         shuffle(&mut order);
         for number in order.iter().copied() {
             let Contestant { name, command, expected } = &mut contestants[number];

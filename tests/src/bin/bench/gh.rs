@@ -1,7 +1,8 @@
-//! What the shim adds to gh: a program with its token given, and the same one
-//! behind the shim, which has a dead token and asks our daemon. It is judged
-//! where gh is an empty program. gh's own start takes a hundred times longer
-//! and varies by more than the limit, so it is there for scale.
+//! The time that the shim adds to gh: a program that is given its token,
+//! compared with the same program behind the shim, which has a dead token and
+//! asks our daemon. The judged measurement uses an empty program as gh. gh's
+//! own start takes a hundred times longer and varies by more than the limit, so
+//! it is only for comparison.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -16,7 +17,8 @@ use crate::stats::{at_most, median, micros};
 use crate::whole::{STDIN, once, shuffle};
 
 const LIFE: Duration = Duration::from_secs(3600);
-/// The first is gh's own start and no more, the second goes to its host.
+/// The first command measures only gh's own start, the second contacts its
+/// host.
 const COMMANDS: [&[&str]; 2] = [&["config", "get", "git_protocol"], &["api", "user"]];
 
 pub(crate) fn compare(peers: &Peers, rounds: usize, starts: usize) -> Result<(), String> {
@@ -41,7 +43,8 @@ pub(crate) fn compare(peers: &Peers, rounds: usize, starts: usize) -> Result<(),
     }
 }
 
-/// The program by itself, and moved aside with the shim in its place.
+/// Returns a command for the program itself, and one for the shim in its place
+/// with the program renamed beside it.
 fn pair(peers: &Peers, proxy: &Proxy, name: &str, real: &Path, arguments: &[&str]) -> Result<[Command; 2], String> {
     let world = &peers.world;
     let shim = world.path().join("bench/behind").join(name).join("gh");
@@ -60,7 +63,7 @@ fn pair(peers: &Peers, proxy: &Proxy, name: &str, real: &Path, arguments: &[&str
     Ok([with(real, &world.ledger.mint(LIFE).token), with(&shim, &world.ledger.mint(Duration::ZERO).token)])
 }
 
-/// The median of what is added from one start to the one beside it.
+/// Returns the median of the differences between neighbouring runs.
 fn measure(
     name: &str,
     bare: Command,

@@ -1,6 +1,6 @@
-//! Requests per second: a connection, a request and an answer each, from 1, 4
-//! and 64 client threads, in short slices that take turns between the servers,
-//! so that whatever else the machine does meets all of them.
+//! Requests per second, with one connection for each request and answer, from
+//! 1, 4 and 64 client threads. The servers take turns in short slices, so that
+//! other load on the machine affects all of them.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -70,7 +70,8 @@ pub(crate) fn compare(peers: &Peers, rounds: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Requests per second, median and 99th percentile of one slice.
+/// Returns the requests per second, the median and the 99th percentile of one
+/// slice.
 fn slice(clients: usize, socket: &Path, request: &[u8]) -> std::io::Result<(f64, Duration, Duration)> {
     let start = Barrier::new(clients);
     let began = Instant::now();

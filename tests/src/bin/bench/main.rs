@@ -1,9 +1,10 @@
-//! The benchmark: our shim and our daemon beside git's own credential-cache,
-//! the least possible client and a bare C server, and git and gh with and
-//! without us, in one run and interleaved, so that what counts, the ratios,
-//! holds on any machine. It judges nothing by its exit status.
+//! The benchmark. It compares our shim and our daemon with git's own
+//! credential-cache, the least possible client and a bare C server, and git and
+//! gh with and without us. Everything is interleaved in one run, because the
+//! ratios are the result and hold on any machine. Missed limits don't change
+//! its exit status.
 //!
-//! `bench [--quick] [get] [git] [gh] [load]`: all parts where none is named.
+//! `bench [--quick] [get] [git] [gh] [load]`: runs all parts if none is named.
 
 mod calls;
 mod gh;
@@ -15,9 +16,9 @@ mod whole;
 use std::env;
 use std::process::ExitCode;
 
-/// What to measure.
+/// The parts to measure.
 pub(crate) struct Choice {
-    /// With so few rounds that the figures say little.
+    /// With so few rounds that the figures mean little.
     pub(crate) quick: bool,
     parts: Vec<String>,
 }

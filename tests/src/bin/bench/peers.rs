@@ -1,6 +1,6 @@
-//! Who is compared: our daemon with its audit line on, git's credential-cache
-//! daemon holding the same credential, and a C server that gives our daemon's
-//! very answer to everybody. The C sources come along in `tests/bench`.
+//! The servers that are compared: our daemon with its audit log on, git's
+//! credential-cache daemon with the same credential, and a C server that gives
+//! our daemon's answer to every client. The C sources are in `tests/bench`.
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -20,7 +20,7 @@ pub(crate) const OURS_REQUEST: &[u8] =
     b"molecule/1 get\nclient=helper\ncommand=git-credential-molecule\nprotocol=https\nhost=github.com\n\n";
 const CACHE_REQUEST: &[u8] = b"action=get\ntimeout=3600\nprotocol=https\nhost=github.com\n\n";
 
-/// A process that ends with its owner.
+/// A process that is killed when the value is dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) socket: PathBuf,
@@ -39,7 +39,7 @@ pub(crate) struct Peers {
     pub(crate) git: Git,
     pub(crate) cache: Server,
     pub(crate) bare: Server,
-    /// That of the answer which all servers give.
+    /// The token in the answer that all servers give.
     pub(crate) token: String,
     pub(crate) empty: PathBuf,
     pub(crate) least: PathBuf,
@@ -57,7 +57,7 @@ impl Peers {
         let answer = poll(Duration::from_secs(10), || {
             ask(&world.socket(), OURS_REQUEST).filter(|answer| answer.contains("password="))
         })
-        .ok_or("our daemon gives no credential for github.com")?;
+        .ok_or("our daemon returns no credential for github.com")?;
         let folder = world.path().join("bench");
         fs::create_dir(&folder)
             .and_then(|()| fs::set_permissions(&folder, Permissions::from_mode(0o700)))
@@ -102,7 +102,7 @@ impl Peers {
     }
 }
 
-/// One round trip; `None` where the answer isn't text or doesn't come.
+/// One round trip. Returns `None` if there is no answer or it isn't text.
 pub(crate) fn ask(socket: &Path, request: &[u8]) -> Option<String> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.write_all(request).ok()?;
@@ -171,7 +171,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// PSS and RSS in megabytes.
+/// Returns PSS and RSS in megabytes.
 fn memory(pid: u32) -> Result<[f64; 2], String> {
     let file = format!("/proc/{pid}/smaps_rollup");
     let text = fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;

@@ -1,8 +1,8 @@
-//! Medians, percentiles, and the limits that the figures are held against.
+//! Medians, percentiles, and the limits for the figures.
 
 use std::time::Duration;
 
-/// Sorts, and takes the value below which this share (of 1) lies.
+/// Sorts the values and returns the one at this share (of 1).
 pub(crate) fn percentile(values: &mut [Duration], share: f64) -> Duration {
     values.sort_unstable();
     let last = values.len().saturating_sub(1);
@@ -14,7 +14,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The median of the ratios of values measured side by side.
+/// Returns the median of the ratios of values that were measured in pairs.
 pub(crate) fn paired(ours: &[f64], theirs: &[f64]) -> f64 {
     median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect())
 }

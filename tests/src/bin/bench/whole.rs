@@ -1,5 +1,5 @@
-//! One `get` as a whole process, from before it is started until it is reaped:
-//! what git waits for. The standard library starts it by `posix_spawn`, which
+//! One `get` as a whole process, from before its start until it is reaped: the
+//! time that git waits. The standard library starts it by `posix_spawn`, which
 //! costs the same for all and doesn't grow with this program.
 
 use std::io::{Read, Write, pipe};
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use crate::peers::Peers;
 use crate::stats::{at_most, micros, percentile};
 
-/// What git ≥ 2.46 sends to its helpers, but for `wwwauth[]`.
+/// The input that git ≥ 2.46 sends to its helpers, without `wwwauth[]`.
 pub(crate) const STDIN: &[u8] = b"capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=github.com\n";
-/// An empty program is there for the others' scale and prints nothing.
+/// An empty program, for comparison. It prints nothing.
 const EMPTY: &str = "an empty static program";
 
 pub(crate) fn compare(peers: &Peers, rounds: usize) -> Result<(), String> {
@@ -43,7 +43,7 @@ pub(crate) fn compare(peers: &Peers, rounds: usize) -> Result<(), String> {
     let mut times = vec![Vec::with_capacity(rounds); contestants.len()];
     let mut order: Vec<_> = (0..contestants.len()).collect();
     for round in 0..rounds + rounds / 10 {
-        // Whoever comes second to a server finds it warm: nobody always does.
+        // The second client of a server finds it warm, so the order is random.
         shuffle(&mut order);
         for number in order.iter().copied() {
             let (name, command) = &mut contestants[number];
@@ -90,8 +90,8 @@ pub(crate) fn once(command: &mut Command, input: &[u8]) -> std::io::Result<(Dura
     let mut answer = String::new();
     let began = Instant::now();
     let mut child = command.spawn()?;
-    // The command keeps our end of the pipe open: without this the answer
-    // would never end.
+    // The command keeps our end of the pipe open. Without this, reading the
+    // answer would never end.
     command.stdin(Stdio::null()).stdout(Stdio::null());
     from_child.read_to_string(&mut answer)?;
     child.wait()?;

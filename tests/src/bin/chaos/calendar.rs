@@ -1,5 +1,5 @@
-//! When the platform was in trouble or out of reach, when the daemon was held
-//! up, and when its clock jumped.
+//! Times of trouble at the platform, times when the daemon couldn't reach it,
+//! times when the daemon was held up, and jumps of its clock.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ pub(crate) struct Span {
     pub(crate) to: SystemTime,
 }
 
-/// The boot clock went forth by so much at once, as over a suspend.
+/// A jump of the boot clock into the future, as over a suspend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Jump {
     pub(crate) at: SystemTime,
@@ -20,7 +20,7 @@ pub(crate) struct Jump {
 #[derive(Debug, Default)]
 pub(crate) struct Calendar {
     troubles: Mutex<Vec<Span>>,
-    /// Since when there is trouble now.
+    /// Start of the current trouble.
     since: Mutex<Option<SystemTime>>,
     cut_offs: Mutex<Vec<Span>>,
     pauses: Mutex<Vec<Span>>,
@@ -32,13 +32,13 @@ impl Span {
         self.to.duration_since(self.from).unwrap_or_default()
     }
 
-    /// Whether they have an instant in common.
+    /// True if the two spans have an instant in common.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         self.from <= other.to && other.from <= self.to
     }
 }
 
-/// How long at least one of them lasted.
+/// Returns the length of the union of the spans.
 pub(crate) fn in_all(spans: &[Span]) -> Duration {
     let mut sorted = spans.to_vec();
     sorted.sort_by_key(|span| span.from);
@@ -61,19 +61,20 @@ impl Calendar {
         }
     }
 
-    /// Until now the daemon couldn't reach its platform, however well that was.
+    /// Records that until now the daemon couldn't reach its platform, whatever
+    /// state that was in.
     pub(crate) fn cut_off(&self, since: SystemTime) {
         locked(&self.cut_offs).push(Span { from: since, to: SystemTime::now() });
     }
 
-    /// Until now the daemon was killed, stopped, reloaded or traced: what it was
-    /// just being given may be lost.
+    /// Records that until now the daemon was killed, stopped, reloaded or
+    /// traced. An answer that it received meanwhile may be lost.
     pub(crate) fn paused(&self, since: SystemTime) {
         locked(&self.pauses).push(Span { from: since, to: SystemTime::now() });
     }
 
-    /// The daemon was killed just now; it may take this long until there is
-    /// another.
+    /// Records that the daemon was killed just now. It may take this long until
+    /// the next one runs.
     pub(crate) fn killed(&self, pace: Duration) {
         let from = SystemTime::now();
         locked(&self.pauses).push(Span { from, to: from + pace });

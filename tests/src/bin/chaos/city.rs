@@ -16,10 +16,10 @@ use crate::disk::Disk;
 use crate::holds::Holds;
 use crate::options::Options;
 
-/// Within this the daemon uses a platform's answer or gives it up.
+/// Time in which the daemon uses an answer of the platform or gives it up.
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(1);
 
-/// What programs in Go know of loopback: they don't take `*.localhost` for it.
+/// Loopback names that Go programs know. They don't recognise `*.localhost`.
 pub(crate) const LOOPBACK: [&str; 2] = ["localhost", "127.0.0.1"];
 
 pub(crate) struct City {
@@ -35,19 +35,19 @@ impl City {
     pub(crate) fn new(options: &Options) -> Self {
         let mut world = World::new(Setup {
             life: options.life,
-            // The rest of the table is in proportion to the life already.
+            // The rest of the table is already in proportion to the life.
             config_tail: format!("attempt_timeout = \"{}ms\"\n", ATTEMPT.as_millis()),
             ..Setup::default()
         });
-        // The first is also for whoever is no agent.
+        // The first name is also used by clients that aren't agents.
         let names = LOOPBACK.map(String::from).into_iter().chain((0..AGENTS).map(agent));
         let origins: Vec<_> = names.map(|name| world.host.origin_as(&name)).collect();
         world.broker.set_env("MOLECULE_BROKER_HOSTS", &origins.join(","));
-        // For the judge, who reads the audit and the log.
+        // The judge reads the audit log and the daemon's log.
         world.broker.set_env("MOLECULE_BROKER_LOG_FORMAT", "json");
         world.link_shim(&world.bin().join("gh"));
         let disk = Disk::new(world.path());
-        let written = fs::read_to_string(world.broker.config_file()).expect("it was just written");
+        let written = fs::read_to_string(world.broker.config_file()).expect("the configuration was just written");
         let config = format!("[sinks]\nfile = \"{}\"\n{written}", disk.token_file().display());
         fs::write(world.broker.config_file(), &config).expect("our own folder is writable");
         let clock = Clock::new(&mut world);
@@ -78,20 +78,21 @@ impl City {
         Holds::of(self.supervisor())
     }
 
-    /// As soon as there is one.
+    /// Measures the daemon as soon as one is running.
     pub(crate) fn daemon_holds(&self) -> Option<Holds> {
         let pid = poll(Duration::from_secs(10), || self.daemon())?;
         Holds::of(u32::try_from(pid.as_raw()).ok()?)
     }
 
-    /// What the token file's token is worth.
+    /// Returns the verdict on the token in the token file.
     pub(crate) fn sunk(&self) -> Option<Verdict> {
         let text = fs::read_to_string(self.disk.token_file_of(self.supervisor())).ok()?;
         Some(self.world.ledger.verdict(text.trim_end()))
     }
 
-    /// Other text in front of the same configuration: in its own folder, moved
-    /// into place, as an operator's tool does it.
+    /// Writes a configuration with this text before the usual one. The new file
+    /// is written beside the old one and renamed, as an operator's tool does
+    /// it.
     pub(crate) fn write_config(&self, before: &str) {
         let file = self.world.broker.config_file();
         let beside = file.with_extension("new");

@@ -1,11 +1,12 @@
-//! A boot clock that goes forth at once, for supervisor and daemon alike, as it
-//! does while a machine is suspended. A library that is loaded before libc
-//! shifts what they read of it, and their alarms with it.
+//! A boot clock that jumps into the future, for supervisor and daemon alike, as
+//! it does while a machine is suspended. A library that is loaded before libc
+//! shifts the time that they read, and their alarms with it.
 //!
-//! It isn't done by a time namespace: only a process's children can be put into
-//! one, and the supervisor starts its daemons itself. The wall clock isn't
-//! stepped here at all: all that the judge reads is stamped by it, and the
-//! platform and git would have to be stepped with it. Rule 44's tests do both.
+//! A time namespace can't do this: only the children of a process can be put
+//! into one, and the supervisor starts its daemons itself. The wall clock isn't
+//! stepped here, because everything that the judge reads is stamped by it, and
+//! the platform and git would have to be stepped with it. The tests of rule 44
+//! do both.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -14,8 +15,9 @@ use std::time::Duration;
 use molecule_tests::skip;
 use molecule_tests::world::World;
 
-/// An alarm that is set already rings at the instant at which it would have
-/// rung. Of two absolute ones the wall clock's is the one far beyond any uptime.
+/// An alarm that is set already goes off at the original instant. There are two
+/// kinds of absolute alarms, and those of the wall clock have a time far beyond
+/// any uptime.
 const SHIFT: &str = r#"
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -52,20 +54,20 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *to, struct itime
 pub(crate) struct Clock(File);
 
 impl Clock {
-    /// For the broker of this world, which isn't started yet. `None`, and said,
-    /// where there can't be one.
+    /// Prepares the clock for the broker of this world, which isn't started
+    /// yet. Returns `None`, with a SKIP line, if there is no C compiler.
     pub(crate) fn new(world: &mut World) -> Option<Self> {
         let [source, library, clock] = ["shift.c", "shift.so", "clock"].map(|name| world.path().join(name));
         fs::write(&source, SHIFT).expect("our own folder is writable");
         let built = molecule_tests::program("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).output();
         if !built.is_ok_and(|output| output.status.success()) {
-            skip("a boot clock that jumps: no C compiler here");
+            skip("a boot clock that jumps: there is no C compiler here");
             return None;
         }
         fs::write(&clock, [0; 8]).expect("our own folder is writable");
         world.broker.set_env("LD_PRELOAD", &library.display().to_string());
         world.broker.set_env("CHAOS_CLOCK", &clock.display().to_string());
-        Some(Self(File::options().read(true).write(true).open(&clock).expect("it was just written")))
+        Some(Self(File::options().read(true).write(true).open(&clock).expect("the file was just written")))
     }
 
     pub(crate) fn jump(&self, by: Duration) {

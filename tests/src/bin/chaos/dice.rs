@@ -1,4 +1,4 @@
-//! Choices that a seed repeats.
+//! Random choices that a seed repeats.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use std::time::Duration;
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    /// One of several, each with choices of its own.
+    /// Creates one of several dice with the same seed. Each makes its own
+    /// choices.
     pub(crate) fn new(seed: u64, whose: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ whose.wrapping_mul(0xd1b5_4a32_d192_ed03))
     }

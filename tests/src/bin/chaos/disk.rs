@@ -1,4 +1,4 @@
-//! The small disk on which the daemon's token file lies.
+//! The small disk with the daemon's token file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// A folder under this one. It is no disk, and that is said, where nothing
-    /// may be mounted.
+    /// Creates the disk below this folder. If this machine doesn't allow
+    /// mounts, prints a SKIP line and uses an ordinary folder.
     pub(crate) fn new(under: &Path) -> Self {
         let folder = under.join("disk");
         let small = SmallDisk::new(folder.clone());
@@ -35,18 +35,19 @@ impl Disk {
         self.folder.join("token")
     }
 
-    /// By which the supervisor gets to see it.
+    /// Returns the words that go before the supervisor's command, so that it
+    /// sees the disk.
     pub(crate) fn way(&self) -> Vec<String> {
         self.small.iter().flat_map(|small| small.way(KIB, "rw")).collect()
     }
 
-    /// The token file as it can be reached from here.
+    /// Returns the token file's path by way of the supervisor.
     pub(crate) fn token_file_of(&self, supervisor: u32) -> PathBuf {
         self.small.as_ref().map_or_else(|| self.token_file(), |small| small.seen_by(supervisor, "token"))
     }
 
-    /// Makes it full, or read-only: whether it is. It can't be made read-only
-    /// while something is being written there.
+    /// Fills the disk or makes it read-only. Returns whether that worked: it
+    /// can't become read-only while a process is writing to it.
     pub(crate) fn break_it(&self, supervisor: u32, full: bool) -> bool {
         self.small.as_ref().is_some_and(|small| match full {
             true => small.fill(supervisor),
@@ -54,7 +55,7 @@ impl Disk {
         })
     }
 
-    /// It can be written to, and has room.
+    /// Makes the disk writable and frees its space.
     pub(crate) fn mend(&self, supervisor: u32) {
         if let Some(small) = &self.small {
             small.remount(supervisor, "rw");

@@ -1,4 +1,4 @@
-//! What the judge looks at, gathered from all who write something down.
+//! Gathers the evidence for the judge from all records.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::calendar::Calendar;
 use crate::judge::{Evidence, Handed, Refused, Sha256, Shown, Terms, Token};
 
-/// `log` is the daemon's, as JSON and with its `debug` lines; `unwritten` is
-/// what its audit should have got, and didn't.
+/// `log` is the daemon's log, as JSON and with its `debug` lines. `unwritten`
+/// has the lines that failed writes should have added to its audit log.
 pub(crate) fn gather(world: &World, log: &str, unwritten: &[String], calendar: &Calendar, terms: Terms) -> Evidence {
     let audit = world.broker.audit();
     let mut handed: Vec<_> = audit.lines().filter(|line| !line.is_empty()).filter_map(handed).collect();
@@ -50,15 +50,15 @@ pub(crate) fn gather(world: &World, log: &str, unwritten: &[String], calendar: &
     }
 }
 
-/// A daemon that was killed, or whose disk was full, may have left a line
-/// without its end: what it tells, it tells before the credential leaves. The
-/// end alone tells nothing.
+/// Parses a line of the audit log. A daemon that was killed, or whose disk was
+/// full, may have left a line without its end. The facts are written before the
+/// credential is sent; the end contains none.
 fn handed(line: &str) -> Option<Handed> {
     if !line.starts_with('{') {
         return None;
     }
     let read = serde_json::from_str(line).or_else(|_| serde_json::from_str(&format!("{line}}}")));
-    let value: Value = read.unwrap_or_else(|error| panic!("no line of the audit: {line}: {error}"));
+    let value: Value = read.unwrap_or_else(|error| panic!("not a line of the audit log: {line}: {error}"));
     let told = |key: &str| value[key].as_str().unwrap_or_else(|| panic!("no {key} in {line}"));
     Some(Handed { at: moment(told("timestamp")), host: host(told("origin")), token: digest(told("token_sha256")) })
 }
@@ -73,18 +73,18 @@ fn refused(line: &str) -> Option<Refused> {
     })
 }
 
-/// As the `Host` header has it.
+/// Returns the host as in the `Host` header.
 fn host(origin: &str) -> String {
     String::from(origin.trim_start_matches("https://"))
 }
 
 fn digest(text: &str) -> Sha256 {
     let bytes = STANDARD.decode(text).unwrap_or_default();
-    bytes.try_into().unwrap_or_else(|_| panic!("no SHA-256: {text}"))
+    bytes.try_into().unwrap_or_else(|_| panic!("not a SHA-256: {text}"))
 }
 
 fn moment(text: &str) -> SystemTime {
-    let stamp: jiff::Timestamp = text.parse().unwrap_or_else(|error| panic!("no moment: {text}: {error}"));
+    let stamp: jiff::Timestamp = text.parse().unwrap_or_else(|error| panic!("not a timestamp: {text}: {error}"));
     let since = Duration::try_from(stamp.as_duration()).expect("it is after 1970");
     SystemTime::UNIX_EPOCH + since
 }

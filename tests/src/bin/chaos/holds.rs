@@ -1,30 +1,31 @@
-//! What a process holds, and whether it has come to hold more.
+//! The memory and the descriptors of a process, and whether they have grown.
 
 use std::fs;
 use std::thread;
 use std::time::Duration;
 
-/// What a look at a process takes, in steps.
+/// Number of samples in one measurement.
 const LOOKS: usize = 40;
 const STEP: Duration = Duration::from_millis(50);
 
-/// Callers come and go while it is looked at, and the least counts. Four
-/// strangers, a caller and the platform may have a connection all the while; a
-/// leak takes one each time.
+/// Clients connect and disconnect during a measurement, and its minimum counts.
+/// Four strangers, a client and the platform may have a connection all the
+/// time; a leak takes another descriptor each time.
 const SLACK_DESCRIPTORS: usize = 6;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Holds {
     pub(crate) pid: u32,
-    /// What belongs to no file (proc_pid_status(5), `RssAnon`).
+    /// Memory that doesn't belong to a file (proc_pid_status(5), `RssAnon`).
     pub(crate) memory_kib: u64,
-    /// `None` where processes that are closed to their user can't be looked into.
+    /// `None` if this user can't look into processes that are closed to their
+    /// user.
     pub(crate) descriptors: Option<usize>,
 }
 
 impl Holds {
-    /// The least that this process holds within two seconds; `None` where it has
-    /// ended.
+    /// Returns the least that this process holds within two seconds, or `None`
+    /// if it has ended.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let mut least = Self::now(pid)?;
         for _ in 1..LOOKS {
@@ -42,21 +43,21 @@ impl Holds {
     }
 }
 
-/// One of the sizes that the kernel tells of a process (proc_pid_status(5)).
+/// Returns a size of a process that the kernel reports (proc_pid_status(5)).
 pub(crate) fn status_kib(pid: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let size = status.lines().find_map(|line| line.strip_prefix(name))?;
     size.trim().trim_end_matches(" kB").parse().ok()
 }
 
-/// What is wrong with what it holds at the end, if it held this before.
+/// Compares a process with an earlier measurement and returns the problems.
 pub(crate) fn problems(name: &str, first: Option<Holds>, last: Option<Holds>, slack_kib: u64) -> Vec<String> {
     let (Some(first), Some(last)) = (first, last) else {
-        return vec![format!("the {name} wasn't there to be looked at: {first:?}, {last:?}")];
+        return vec![format!("the {name} couldn't be measured: {first:?}, {last:?}")];
     };
     let mut problems = Vec::new();
     if first.pid != last.pid {
-        problems.push(format!("the {name} was replaced with nothing to explain it: {} by {}", first.pid, last.pid));
+        problems.push(format!("the {name} was replaced without a reason: {} by {}", first.pid, last.pid));
     }
     if last.memory_kib > first.memory_kib + slack_kib {
         let (before, after) = (first.memory_kib, last.memory_kib);
@@ -67,7 +68,7 @@ pub(crate) fn problems(name: &str, first: Option<Holds>, last: Option<Holds>, sl
             problems.push(format!("the {name} leaks descriptors: {first} and then {last}"));
         }
         (Some(_), Some(_)) => {}
-        _ => molecule_tests::skip(&format!("descriptors of the {name} amid chaos: they can't be seen here")),
+        _ => molecule_tests::skip(&format!("descriptors of the {name} amid chaos: they aren't visible here")),
     }
     problems
 }
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_grows_beyond_its_slack_and_who_was_replaced_is_told() {
+    fn growth_beyond_the_slack_and_a_replacement_are_reported() {
         let first = Holds { pid: 7, memory_kib: 1000, descriptors: Some(20) };
         let last = Holds { pid: 7, memory_kib: 1100, descriptors: Some(26) };
         assert!(problems("daemon", Some(first), Some(last), 100).is_empty());
@@ -93,8 +94,8 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_runs_holds_something_and_one_that_does_not_holds_nothing() {
-        let own = Holds::of(std::process::id()).expect("this one runs");
+    fn a_running_process_can_be_measured_and_an_ended_one_cannot() {
+        let own = Holds::of(std::process::id()).expect("this process is running");
         assert!(own.memory_kib > 0 && own.descriptors > Some(2), "{own:?}");
         assert_eq!(Holds::of(u32::MAX), None);
     }

@@ -1,16 +1,16 @@
-//! Chaos, by the seed: real gits at work while the daemon is killed and
-//! stopped, its system calls fail, its descriptors, its memory and the disks
-//! that it writes to run out, its boot clock jumps, the platform fails in every
-//! way that it can, bearers rotate, tokens are rejected, the configuration is
-//! reloaded and strangers sit on the socket. See [`trouble`].
+//! Chaos, by a seed. Real gits work while the daemon is killed and stopped, its
+//! system calls fail, its descriptors, its memory and the disks that it writes
+//! to run out, its boot clock jumps, the platform fails in every possible way,
+//! bearers rotate, tokens are rejected, the configuration is reloaded, and
+//! strangers occupy the socket. See [`trouble`].
 //!
-//! Nothing may fail but what can't be helped: an operation for which no living
-//! token was to be had, since the platform was down, and which said so. See
-//! [`judge`] for what counts as that.
+//! An operation may fail only if that couldn't be prevented: there was no live
+//! token for it, because the platform was down, and the error message said so.
+//! [`judge`] defines these excuses.
 //!
-//! The last third of a run, ten minutes at most, is a calm: all goes on but
-//! what ends the daemon, so that what one daemon holds in its end can be
-//! compared with what it held in its beginning. See [`holds`].
+//! The last third of a run, at most ten minutes, is a calm. Everything
+//! continues except what ends the daemon. So the resources of one daemon at the
+//! end of the calm can be compared with those at its beginning. See [`holds`].
 
 mod calendar;
 mod city;

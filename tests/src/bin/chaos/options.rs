@@ -1,4 +1,4 @@
-//! What can be varied.
+//! The options of a run.
 
 use std::env;
 use std::process::ExitCode;
@@ -10,10 +10,10 @@ use molecule_tests::or_usage;
 const USAGE: &str = "\
 usage: tests/chaos [OPTION...]
   --seed N      repeats the choices of an earlier run  (drawn, and printed)
-  --seconds N   how long the trouble lasts, of which   (60)
-                the last third is without kills
+    --seconds N   duration of the trouble; the last     (60)
+                  third is without kills
   --life N      seconds that a token lives             (12)
-  --clients N   how many gits work at once             (3)";
+    --clients N   number of gits that work at once      (3)";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -23,7 +23,8 @@ pub(crate) struct Options {
     pub(crate) clients: usize,
 }
 
-/// Those of the command line; if they can't be read, it has been said why.
+/// Returns the options of the command line. If they are invalid, the reason has
+/// been printed.
 pub(crate) fn given() -> Result<Options, ExitCode> {
     or_usage(parse(env::args().skip(1)), "chaos", USAGE)
 }
@@ -36,18 +37,18 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
     while let Some(name) = arguments.next() {
         let mut number = || {
             let value = arguments.next().and_then(|value| value.parse::<u64>().ok());
-            value.ok_or_else(|| format!("{name} needs a number behind it"))
+            value.ok_or_else(|| format!("{name} needs a number after it"))
         };
         match name.as_str() {
             "--seed" => options.seed = number()?,
             "--seconds" => options.length = Duration::from_secs(number()?),
             "--life" => options.life = Duration::from_secs(number()?),
             "--clients" => options.clients = number()? as usize,
-            _ => return Err(format!("{name} is no option")),
+            _ => return Err(format!("there is no option {name}")),
         }
     }
     if options.life < Duration::from_secs(4) || !(1..=AGENTS).contains(&options.clients) {
-        return Err(format!("a token lives at least four seconds, for one to {AGENTS} clients"));
+        return Err(format!("--life must be at least 4, and --clients 1 to {AGENTS}"));
     }
     Ok(options)
 }

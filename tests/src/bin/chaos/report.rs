@@ -1,4 +1,4 @@
-//! The closing words, and whether all went well.
+//! Prints the closing report and decides whether all went well.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,26 +11,28 @@ use crate::judge::{Evidence, Verdict};
 use crate::options::Options;
 use crate::trouble::Deck;
 
-/// What a process may come to hold beside what it held once it was warm: pages
-/// that the allocator keeps from a busier moment. A daemon answers some twenty
-/// callers a second, so that ten minutes show 20 bytes lost on each. The
-/// supervisor is busy only when it replaces a daemon, every few seconds.
+/// Memory that a process may hold in addition to that of the first measurement:
+/// pages that the allocator keeps from a busier moment. A daemon answers some
+/// twenty clients a second, so a leak of 20 bytes for each shows within ten
+/// minutes. The supervisor works only when it replaces a daemon, every few
+/// seconds.
 const DAEMON_SLACK_KIB: u64 = 256;
 const SUPERVISOR_SLACK_KIB: u64 = 64;
 
 pub(crate) struct Facts<'a> {
     pub(crate) options: &'a Options,
     pub(crate) evidence: Evidence,
-    /// How often the platform was asked.
+    /// Number of requests to the platform.
     pub(crate) asked: usize,
     pub(crate) operations: Vec<Operation>,
     pub(crate) deck: Deck,
     pub(crate) held: Held,
-    /// What went wrong beside the operations.
+    /// Problems besides failed operations.
     pub(crate) problems: Vec<String>,
 }
 
-/// At first and at last: the supervisor in the whole run, the daemon in its calm.
+/// First and last measurement: the supervisor's in the whole run, the daemon's
+/// in the calm.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     pub(crate) supervisor: (Option<Holds>, Option<Holds>),
@@ -38,7 +40,7 @@ pub(crate) struct Held {
 }
 
 impl Facts<'_> {
-    /// Prints all of it; whether all is well.
+    /// Prints the report. Returns true if all went well.
     pub(crate) fn tell(mut self) -> bool {
         let mut groups: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
         let mut excused: BTreeMap<&str, usize> = BTreeMap::new();
@@ -51,10 +53,10 @@ impl Facts<'_> {
             failed += 1;
             let excuse = match self.evidence.judge(one) {
                 Verdict::Well => continue,
-                Verdict::NothingToGive => "no token was to be had, the platform down, and it said so",
-                Verdict::OutOfReach => "no token was to be had, the platform cut off by us, and it said so",
-                Verdict::DiedInHand => "the token died in git's hands, the platform down or cut off",
-                Verdict::HeldUp => "the token died in git's hands, the daemon held up by us",
+                Verdict::NothingToGive => "there was no token, the platform was down, and the message said so",
+                Verdict::OutOfReach => "there was no token, we had cut off the platform, and the message said so",
+                Verdict::DiedInHand => "the token expired while git used it, the platform was down or cut off",
+                Verdict::HeldUp => "the token expired while git used it, we had held up the daemon",
                 Verdict::Fault(why) => {
                     let began = jiff::Timestamp::try_from(one.began).unwrap_or_default();
                     self.problems.push(format!("{began} {} failed after {:.1?}: {why}", one.name, one.took));
@@ -69,7 +71,7 @@ impl Facts<'_> {
             let at = |share: usize| times[(times.len() - 1) * share / 100];
             println!("{name:<6} {:>5} times, median {:.0?}, 99 of 100 within {:.0?}", times.len(), at(50), at(99));
         }
-        println!("{} operations, {failed} failed, of which could not be helped:", self.operations.len());
+        println!("{} operations, {failed} failed, of which these couldn't be prevented:", self.operations.len());
         excused.iter().for_each(|(why, count)| println!("  {count}  {why}"));
         let handed_dead = self.evidence.handed_dead();
         let shown_dead = self.evidence.shown_dead(&self.operations);
@@ -87,9 +89,9 @@ impl Facts<'_> {
 
         let counts: Vec<_> = self.deck.counts().iter().map(|(name, count)| format!("{count} {name}")).collect();
         println!("{}", counts.join(", "));
-        self.problems.extend(self.deck.absent().iter().map(|name| format!("none of the {name} came to anything")));
+        self.problems.extend(self.deck.absent().iter().map(|name| format!("none of the {name} took effect")));
         println!(
-            "platform asked {} times for {} tokens, down for {:.0?}, and cut off for {:.0?}",
+            "{} requests to the platform for {} tokens; it was down for {:.0?} and cut off for {:.0?}",
             self.asked,
             self.evidence.tokens.len(),
             in_all(&self.evidence.troubles),
@@ -102,12 +104,12 @@ impl Facts<'_> {
             self.problems.extend(holds::problems(name, first, last, slack_kib));
         }
         if self.operations.len() < self.options.length.as_secs() as usize / 2 {
-            self.problems.push(String::from("hardly anything happened"));
+            self.problems.push(String::from("there were too few operations"));
         }
         self.problems.iter().for_each(|problem| println!("PROBLEM: {problem}"));
         let word = if self.problems.is_empty() { "All well." } else { "Not well." };
         println!(
-            "{word} To repeat its choices: --seed {} --seconds {}",
+            "{word} To repeat these choices: --seed {} --seconds {}",
             self.options.seed,
             self.options.length.as_secs()
         );

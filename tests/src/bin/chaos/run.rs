@@ -1,5 +1,6 @@
-//! The run itself: the city starts, agents and strangers work, trouble is made
-//! until the time is over, all is mended, and what is left is looked at.
+//! The run itself: the city starts, agents and strangers work, trouble is
+//! caused until the time is over, everything is mended, and the outcome is
+//! checked.
 
 use std::fs;
 use std::process::ExitCode;
@@ -26,8 +27,7 @@ use crate::trouble::Trouble;
 
 const STRANGERS: u64 = 4;
 const WARM_UP: Duration = Duration::from_secs(4);
-/// When what a process holds is looked at first, in a run or a calm that is long
-/// enough.
+/// Time of the first measurement, if a run or a calm is long enough.
 const FIRST: Duration = Duration::from_secs(60);
 const LONGEST_CALM: Duration = Duration::from_secs(600);
 
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             let (socket, dice, traffic) = (city.world.socket(), Dice::new(options.seed, 200 + number), &traffic);
             scope.spawn(move || strangers::bother(&socket, traffic, dice));
         }
-        // Once everybody has come at least once.
+        // Waits until every client has connected at least once.
         thread::sleep(WARM_UP);
         let mut trouble = Trouble::new(city, &gits[0], &calendar, Dice::new(options.seed, 0), options.life);
         let mut held = Held::default();
@@ -79,14 +79,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
                 held.supervisor.0 = city.supervisor_holds();
             }
             if held.daemon.0.is_none() && began.elapsed() >= first_in_calm {
-                // With nothing wrong, as in the end.
+                // With nothing broken, as in the last measurement.
                 trouble.mend();
                 held.daemon.0 = city.daemon_holds();
             }
         }
         trouble.mend();
-        // While everybody is at work, as at first. The last of them may still be
-        // waiting for a token.
+        // Measures while all clients are working, as the first time. The last
+        // of them may still be waiting for a token.
         thread::sleep(Duration::from_secs(2));
         (held.supervisor.1, held.daemon.1) = (city.supervisor_holds(), city.daemon_holds());
         traffic.stop();
@@ -94,10 +94,10 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     });
 
     if poll(Duration::from_secs(20), || city.serves().then_some(())).is_none() {
-        problems.push(String::from("it doesn't serve again"));
+        problems.push(String::from("the broker doesn't serve again"));
     }
     if poll(Duration::from_secs(20), || (city.sunk() == Some(Verdict::Live)).then_some(())).is_none() {
-        problems.push(format!("the token file holds no living token: {:?}", city.sunk()));
+        problems.push(format!("the token file contains no live token: {:?}", city.sunk()));
     }
     if !city.supervisor_lives() {
         problems.push(String::from("the supervisor has ended"));
@@ -112,7 +112,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// What the broker said, and whom it gave what.
+/// Keeps the broker's log and its audit log.
 fn keep(city: &City, seed: u64) {
     for (what, text) in [("log", city.log()), ("audit", city.world.broker.audit())] {
         let path = std::env::temp_dir().join(format!("molecule-chaos-{seed}.{what}"));

@@ -1,6 +1,6 @@
-//! Who else sits on the socket: the slow, the half-open, the silent, those who
-//! talk of something else, those who hang up before they are answered, and those
-//! who reset the connection with their answer in it.
+//! Strangers on the socket. They are slow, half-open or silent, send noise,
+//! hang up before they get an answer, or reset the connection with the answer
+//! unread.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ use crate::dice::Dice;
 
 const STATUS: &[u8] = b"molecule/1 status\n\n";
 
-/// Until the traffic stops. Nothing that they get to hear matters.
+/// Bothers the daemon until the traffic stops. The answers don't matter.
 pub(crate) fn bother(socket: &Path, traffic: &Traffic, mut dice: Dice) {
     while !traffic.stopped() {
         thread::sleep(dice.millis(20, 400));
@@ -23,15 +23,15 @@ pub(crate) fn bother(socket: &Path, traffic: &Traffic, mut dice: Dice) {
         let _ = stream.set_read_timeout(Some(patience));
         let _ = stream.set_write_timeout(Some(patience));
         match dice.below(7) {
-            // Hangs up at once, or as soon as it has asked.
+            // Hangs up at once, or right after the request.
             0 => {}
             1 => drop(stream.write_all(STATUS)),
-            // Leaves its answer unread, by which the connection is reset (unix(7)).
+            // Leaves its answer unread, which resets the connection (unix(7)).
             2 => {
                 let _ = stream.write_all(STATUS);
                 thread::sleep(patience.min(Duration::from_millis(300)));
             }
-            // Says half, and waits.
+            // Sends half a request and waits.
             3 => {
                 let _ = stream.write_all(&STATUS[..dice.below(STATUS.len())]);
                 hear(&mut stream);

@@ -1,6 +1,6 @@
-//! The agents: each works on a private repository with a real git, by helper or
-//! by askpass, one of them with git-lfs too and one with gh, and now and then
-//! asks for a token as a script does.
+//! The agents. Each works on a private repository with a real git, by helper or
+//! by askpass; one of them also uses git-lfs, one gh. Now and then they ask for
+//! a token, as a script does.
 
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use molecule_tests::world::Wiring;
 
 use crate::dice::Dice;
 
-/// What an agent does beside git's own work.
+/// Tool that an agent uses besides git.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Skill {
     Git,
@@ -19,11 +19,11 @@ pub(crate) enum Skill {
     Gh,
 }
 
-/// Until `stopped` says so.
+/// Works until `stopped` returns true.
 pub(crate) fn work(mut agent: Agent<'_>, mut dice: Dice, skill: Skill, stopped: impl Fn() -> bool) {
     let mut works = true;
     while !stopped() {
-        // Who was just refused asks again no faster than people do.
+        // After a refusal, a client asks again no faster than a person.
         thread::sleep(if works { Duration::ZERO } else { dice.millis(200, 800) });
         agent.wiring = if dice.below(3) == 0 { Wiring::Askpass } else { Wiring::Helper };
         works = match dice.below(if skill == Skill::Git { 8 } else { 10 }) {
@@ -34,15 +34,16 @@ pub(crate) fn work(mut agent: Agent<'_>, mut dice: Dice, skill: Skill, stopped: 
             2 | 3 => agent.fetch(),
             4 => agent.list(),
             8 => agent.push_object(),
-            // What was never uploaded can't be downloaded.
+            // An object can only be downloaded after its upload.
             9 if agent.is_in_step() => agent.pull_object(),
             _ => agent.push(),
         };
     }
 }
 
-/// It may die between being printed and being looked at: whether it was dead
-/// when it was handed out, the judge finds in the audit.
+/// Asks for a token, as a script does. It may expire after it is printed and
+/// before it is checked. The judge sees in the audit log whether it was dead
+/// when it was handed out.
 fn token(agent: &Agent<'_>) -> bool {
     let began = SystemTime::now();
     let ran = agent.world.broker.control(&["token", "--host", agent.host()]);

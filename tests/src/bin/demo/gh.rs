@@ -1,5 +1,6 @@
-//! gh as it is in a container: the shim earlier on `PATH`, the provisioner's
-//! dead token in every variable that gh reads, and `github.com` for its host.
+//! gh as it is in a container: the shim comes earlier on `PATH`, every variable
+//! that gh reads has the provisioner's dead token, and the host is
+//! `github.com`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +11,7 @@ use molecule_tests::proxy::Proxy;
 use molecule_tests::traffic::Traffic;
 use molecule_tests::world::World;
 
-/// Far above what it takes: who runs into it hangs.
+/// Far longer than it takes: a gh that exceeds it hangs.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Gh {
@@ -20,7 +21,7 @@ pub(crate) struct Gh {
 }
 
 impl Gh {
-    /// `None` where gh isn't installed.
+    /// Prepares the shim and the proxy. Returns `None` if gh isn't installed.
     pub(crate) fn of(world: &World) -> Option<Self> {
         programs::gh()?;
         let folder = world.path().join("gh");
@@ -29,7 +30,7 @@ impl Gh {
         Some(Self { folder, proxy, dead: world.ledger.mint(Duration::ZERO).token })
     }
 
-    /// Until the traffic is told to stop.
+    /// Runs gh until the traffic is stopped.
     pub(crate) fn work(&self, world: &World, traffic: &Traffic) {
         while !traffic.stopped() {
             traffic.run("api", ("gh", "github.com"), &mut self.command(world, &["api", "/user"]), DEADLINE);

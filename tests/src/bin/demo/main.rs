@@ -1,5 +1,5 @@
-//! `cargo demo`: one minute in the life of a broker, with the hour of a token
-//! shortened to eight seconds. See [`options`] for what can be varied.
+//! `cargo demo`: one minute of a broker, with the hour of a token shortened to
+//! eight seconds. [`options`] lists what can be varied.
 
 mod gh;
 mod options;

@@ -1,5 +1,5 @@
-//! What can be varied. Without any option it is the minute that the README
-//! promises; with some of them it is the soak test.
+//! The options. Without any, the demo is the minute that the README promises;
+//! with some of them it is the soak test.
 
 use std::env;
 use std::process::ExitCode;
@@ -10,13 +10,13 @@ use molecule_tests::or_usage;
 
 const USAGE: &str = "\
 usage: cargo demo [-- OPTION…]
-  --seconds N   how long it runs                      (60)
+  --seconds N   duration of the demo                  (60)
   --life N      seconds that a token lives            (8)
-  --clients N   how many work at once, each with the  (2)
-                next git version of this machine
-  --cached      the platform has one token for all and renews it itself
-  --askpass     git asks by GIT_ASKPASS instead of the credential helper
-  --gh          all of them are gh's, each with a dead GH_TOKEN exported
+  --clients N   number of agents, each with the next  (2)
+                git version of this machine
+  --cached      the platform shares one token among all and renews it itself
+  --askpass     git uses GIT_ASKPASS instead of the credential helper
+  --gh          all agents use gh, each with a dead GH_TOKEN exported
   --calm        no outage, no rejected token";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub(crate) struct Options {
     pub(crate) calm: bool,
 }
 
-/// Those of the command line; if they can't be read, it has been said why.
+/// Returns the options of the command line. If they are invalid, the reason has
+/// been printed.
 pub(crate) fn given() -> Result<Options, ExitCode> {
     or_usage(parse(env::args().skip(1)), "demo", USAGE)
 }
@@ -55,15 +56,15 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
             "--askpass" => options.askpass = true,
             "--gh" => options.gh = true,
             "--calm" => options.calm = true,
-            _ => return Err(format!("{name} is no option of the demo")),
+            _ => return Err(format!("the demo has no option {name}")),
         }
     }
     if options.life.is_zero() || options.clients == 0 {
-        return Err(String::from("a token lives at least a second, for at least one client"));
+        return Err(String::from("--life and --clients must be at least 1"));
     }
     Ok(options)
 }
 
 fn number<N: FromStr>(name: &str, value: Option<String>) -> Result<N, String> {
-    value.and_then(|value| value.parse().ok()).ok_or_else(|| format!("{name} needs a number behind it"))
+    value.and_then(|value| value.parse().ok()).ok_or_else(|| format!("{name} needs a number after it"))
 }

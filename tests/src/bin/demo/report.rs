@@ -1,5 +1,5 @@
-//! The figures, as a table, as a line, and as the summary that decides how the
-//! demo ends.
+//! The figures: as a table, as a line, and as the summary that decides the
+//! demo's exit status.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ pub(crate) struct Facts {
     asked: usize,
     tokens_given: usize,
     old_tokens: usize,
-    /// The lengths of the tokens of the new form, from the shortest on.
+    /// Lengths of the tokens of the new form, in ascending order.
     new_tokens: Vec<usize>,
     large_pushes: usize,
     shown_live: usize,
@@ -59,7 +59,7 @@ impl Facts {
             large_pushes: operations.iter().filter(is_large).count(),
             shown_live: world.host.shown_count(Worth::Live),
             shown_dead: world.host.dead_shown(),
-            platform: if matches!(trouble.stage, Stage::Outage { .. }) { "away" } else { "there" },
+            platform: if matches!(trouble.stage, Stage::Outage { .. }) { "down" } else { "up" },
             broker: status["credentials"][0].clone(),
             outages: trouble.outages,
             rejection: trouble.rejection.clone(),
@@ -75,11 +75,11 @@ impl Facts {
             ("  over 1 MiB", format!("{} pushes", self.large_pushes)),
             ("token rotations", self.rotations.to_string()),
             ("  forms", self.forms()),
-            ("host was shown", format!("{} live tokens", self.shown_live)),
-            ("  dead ones", self.shown_dead.to_string()),
+            ("shown to host", format!("{} live tokens", self.shown_live)),
+            ("  dead tokens", self.shown_dead.to_string()),
             ("platform", String::from(self.platform)),
-            ("  was asked", format!("{} times", self.asked)),
-            ("broker says", self.broker_says()),
+            ("  requests", self.asked.to_string()),
+            ("broker status", self.broker_says()),
         ];
         let mut table = String::new();
         for (name, value) in rows {
@@ -91,7 +91,7 @@ impl Facts {
     pub(crate) fn line(&self) -> String {
         format!(
             "{:>5.1} s  {} operations ({} by gh, {} pushes over 1 MiB), {} failed; {} rotations ({}); \
-             host shown {} live, {} dead; platform {}, asked {}; broker {}",
+             host shown {} live, {} dead; platform {}, {} requests; broker {}",
             self.elapsed.as_secs_f64(),
             self.operations,
             self.by_gh,
@@ -107,7 +107,7 @@ impl Facts {
         )
     }
 
-    /// Which tokens the platform gave, by form and length.
+    /// Returns the tokens that the platform returned, by form and length.
     fn forms(&self) -> String {
         let old = format!("{} tokens of 40 bytes", self.old_tokens);
         match (self.new_tokens.first(), self.new_tokens.last()) {
@@ -133,7 +133,7 @@ impl Facts {
     }
 }
 
-/// The closing words, and whether all went well.
+/// Returns the closing summary, and whether all went well.
 pub(crate) fn summary(facts: &Facts, operations: &[Operation], options: &Options) -> (String, bool) {
     let mut text = String::new();
     let mut groups: BTreeMap<(&str, &str), Vec<Duration>> = BTreeMap::new();
@@ -162,7 +162,7 @@ pub(crate) fn summary(facts: &Facts, operations: &[Operation], options: &Options
     let _ = writeln!(
         text,
         "{} operations ({} by gh), {} failed; {} rotations, {} outage(s); host shown {} live and {} dead \
-         tokens; platform asked {} times ({:.2} per rotation)",
+         tokens; {} requests to the platform ({:.2} per rotation)",
         facts.operations,
         facts.by_gh,
         facts.failures,
@@ -180,7 +180,7 @@ pub(crate) fn summary(facts: &Facts, operations: &[Operation], options: &Options
     (text, problems.is_empty())
 }
 
-/// A run in which nothing happened proves nothing, so that counts too.
+/// A run in which nothing happened proves nothing, so that is a problem too.
 fn problems(facts: &Facts, options: &Options) -> Vec<String> {
     let mut problems = Vec::new();
     if facts.failures > 0 {
@@ -201,11 +201,11 @@ fn problems(facts: &Facts, options: &Options) -> Vec<String> {
         problems.push(format!("only {} pushes over 1 MiB in {:?}", facts.large_pushes, options.length));
     }
     if facts.rotations > 0 && (facts.old_tokens == 0 || facts.new_tokens.is_empty()) {
-        problems.push(format!("the platform gave one form only: {}", facts.forms()));
+        problems.push(format!("the platform returned only one form: {}", facts.forms()));
     }
     if !options.calm {
         if facts.outages == 0 {
-            problems.push(String::from("no refresh came, so no outage could follow it"));
+            problems.push(String::from("no refresh happened, so no outage could follow it"));
         }
         match &facts.rejection {
             Some(Ok(_)) => {}

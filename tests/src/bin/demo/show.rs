@@ -1,6 +1,6 @@
-//! The minute itself: starts the city, lets the agents work, makes trouble,
-//! and shows it all in a table that is drawn in place on a terminal, or a line
-//! every five seconds elsewhere.
+//! The minute itself: starts the city, lets the agents work, causes trouble,
+//! and shows everything in a table. On a terminal, the table is redrawn in
+//! place; elsewhere, a line is printed every five seconds.
 
 use std::io::{IsTerminal, Write, stdout};
 use std::process::ExitCode;
@@ -41,7 +41,7 @@ fn prepare(options: &Options) -> Result<(World, Option<Gh>), String> {
     build_like_this_program()?;
     let policy = if options.cached { Policy::cached_like_the_real_one(options.life) } else { Policy::MintPerCall };
     let mut world = World::try_new(Setup { life: options.life, policy, ..Setup::default() })?;
-    // git asks for the host by its own name, gh for github.com.
+    // git uses the host's own name, gh uses github.com.
     let hosts = format!("{},github.com", world.host.origin());
     world.broker.set_env("MOLECULE_BROKER_HOSTS", &hosts);
     world.broker.try_start()?;
@@ -109,7 +109,7 @@ fn who(options: &Options, gits: &[Git], has_gh: bool) -> String {
         return format!("{} agents with gh and a dead GH_TOKEN", options.clients);
     }
     let versions: Vec<_> = gits.iter().map(|git| git.version.as_str()).collect();
-    let gh = if has_gh { "one with gh and a dead GH_TOKEN" } else { "none with gh, which isn't installed" };
+    let gh = if has_gh { "one with gh and a dead GH_TOKEN" } else { "none with gh (it isn't installed)" };
     format!("{} agents with git {}, {gh}", options.clients, versions.join(" and "))
 }
 
@@ -152,7 +152,7 @@ impl Screen {
         self.due = Instant::now() + if self.is_terminal { REDRAW } else { LINE_EVERY };
     }
 
-    /// Stays above the table.
+    /// Prints an event, which stays above the table.
     fn event(&mut self, at: Duration, text: &str) {
         self.erase();
         println!("{:>5.1} s  {text}", at.as_secs_f64());

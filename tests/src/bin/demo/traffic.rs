@@ -1,6 +1,6 @@
-//! The agents: each clones, fetches and pushes a private repository over
-//! HTTPS, in a loop, with a real git and whatever password it is given. Twice
-//! a minute a push is larger than git sends in one piece.
+//! The agents. Each clones, fetches and pushes a private repository over HTTPS
+//! in a loop, with a real git and the password that it is given. Twice a minute
+//! a push is larger than git sends in one piece.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use molecule_tests::traffic::Agent;
 const ROUNDS_PER_CLONE: usize = 4;
 const LARGE_EVERY: Duration = Duration::from_secs(25);
 
-/// Until `stopped` says so.
+/// Works until `stopped` returns true.
 pub(crate) fn work(mut agent: Agent<'_>, stopped: impl Fn() -> bool) {
     let mut large_due = Instant::now();
     while !stopped() {

@@ -1,6 +1,5 @@
-//! What goes wrong on purpose: the platform is away for half of a token's
-//! life, from just after a refresh; and later a git rejects the token that is
-//! being served.
+//! The planned trouble: just after a refresh, the platform goes down for half
+//! of a token's life; later a git rejects the token that is being served.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ pub(crate) enum Stage {
         since: Instant,
     },
     Recovered,
-    /// The token was rejected; how many requests the platform had seen then.
+    /// The token was rejected when the platform had seen this many requests.
     Rejected {
         since: Instant,
         asked: usize,
@@ -32,7 +31,7 @@ pub(crate) struct Trouble {
     outage_length: Duration,
     reject_at: Duration,
     asked_before: usize,
-    /// How long the refresh took that the rejection set off.
+    /// The time until the refresh that the rejection caused.
     pub(crate) rejection: Option<Result<Duration, String>>,
     pub(crate) outages: usize,
 }
@@ -50,8 +49,8 @@ impl Trouble {
         }
     }
 
-    /// Moves on where it is time to. `None` where all is quiet, else what to
-    /// say.
+    /// Goes to the next stage when it is due. Returns the text to print, if
+    /// any.
     pub(crate) fn step(&mut self, elapsed: Duration, world: &World, git: &Git) -> Option<String> {
         match self.stage {
             Stage::Calm if elapsed >= self.outage_at => {
@@ -63,12 +62,12 @@ impl Trouble {
                 world.platform.refuse_connections();
                 self.outages += 1;
                 self.stage = Stage::Outage { since: Instant::now() };
-                Some(format!("the platform goes away for {:?}", self.outage_length))
+                Some(format!("the platform goes down for {:?}", self.outage_length))
             }
             Stage::Outage { since } if since.elapsed() >= self.outage_length => {
                 world.platform.accept_connections();
                 self.stage = Stage::Recovered;
-                Some(String::from("the platform is back"))
+                Some(String::from("the platform is up again"))
             }
             Stage::Recovered if elapsed >= self.reject_at => {
                 let asked = world.platform.asked_count();
@@ -76,15 +75,15 @@ impl Trouble {
                     return None;
                 }
                 self.stage = Stage::Rejected { since: Instant::now(), asked };
-                Some(String::from("a git rejects the token being served"))
+                Some(String::from("a git rejects the current token"))
             }
             Stage::Rejected { since, asked } => {
                 let answer =
                     poll(Duration::from_secs(3), || (world.platform.asked_count() > asked).then(|| since.elapsed()));
                 self.rejection =
-                    Some(answer.ok_or_else(|| String::from("the rejected token set off no refresh within 3 s")));
+                    Some(answer.ok_or_else(|| String::from("the rejected token caused no refresh within 3 s")));
                 self.stage = Stage::Over;
-                answer.map(|took| format!("the broker asked for another within {took:.0?}"))
+                answer.map(|took| format!("the broker requested another token after {took:.0?}"))
             }
             _ => None,
         }

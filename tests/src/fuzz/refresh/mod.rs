@@ -1,24 +1,24 @@
-//! The refresh machine, driven by whatever may happen to it.
+//! The refresh machine, driven by any sequence of events.
 
 mod books;
 
 use std::time::Duration;
 
-use molecule_broker::credential::lease::{Class, Failure, Fresh, Lease, Provenance};
+use molecule_broker::credential::lease::{Class, Failure, Fresh, Lease, SourceKind};
 use molecule_broker::credential::secret::Secret;
-use molecule_broker::refresh::{Action, Event, Machine, Outcome, Policy, Start};
+use molecule_broker::refresh::{Action, Event, InitialState, Machine, RefreshOutcome, RefreshPolicy};
 use molecule_broker::system::time::{Deadline, Moment};
 
 use self::books::Books;
 use super::Draw;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// How far time passes at once.
+/// Largest number of wake-ups while time passes in one step.
 const MOST_TURNS: u32 = 4_000;
 const ENV_TOKEN: &str = "ghs_env";
 
-/// Two bytes for the start (see [`Run::new`]), then an event in each two: a
-/// letter, and a byte for how long or which one.
+/// Two bytes for the start (see [`Run::new`]), then two bytes for each event:
+/// its letter, and an argument for a length or a choice.
 pub fn refresh(bytes: &[u8]) {
     let mut draw = Draw(bytes);
     let mut run = Run::new(draw.byte(), draw.byte());
@@ -31,7 +31,7 @@ pub fn refresh(bytes: &[u8]) {
 }
 
 struct Run {
-    policy: Policy,
+    policy: RefreshPolicy,
     machine: Machine,
     now: Moment,
     wake: Option<Duration>,
@@ -42,24 +42,29 @@ struct Run {
 }
 
 impl Run {
-    /// `shape`: bit 0 an environment token, 1 a lease of the daemon before,
-    /// 3 no source that can be asked. `numbers`: which policy.
+    /// Bits of `shape`: 0 is a token in the environment, 1 a lease of the
+    /// previous daemon, 3 a source that can't be asked. `numbers` selects the
+    /// policy.
     fn new(shape: u8, numbers: u8) -> Self {
         let now = Moment { boot: 5_000 * SECOND, wall: 1_776_000_000 * SECOND };
         let policy = match numbers % 4 {
-            0 | 1 => Policy::default(),
+            0 | 1 => RefreshPolicy::default(),
             2 => for_seconds(),
             _ => at_its_limits(),
         };
         assert_eq!(policy.check(), []);
         let mut books = Books::new(numbers % 4 < 2, &policy);
         let env = Deadline { boot: now.boot + 3600 * SECOND, wall: Duration::MAX };
-        let fallback = (shape & 1 != 0).then(|| lease(ENV_TOKEN, Some(env), Provenance::Env, now));
+        let fallback = (shape & 1 != 0).then(|| lease(ENV_TOKEN, Some(env), SourceKind::Env, now));
         let carried = Deadline::after(now, 1800 * SECOND);
-        let leases = (shape & 2 != 0).then(|| lease("ghs_carried", Some(carried), Provenance::Platform, now));
+        let leases = (shape & 2 != 0).then(|| lease("ghs_carried", Some(carried), SourceKind::Platform, now));
         fallback.iter().chain(&leases).for_each(|lease| books.named(lease.secret.expose(), lease.deadline));
-        let start =
-            Start { refreshable: shape & 8 == 0, leases: leases.into_iter().collect(), fallback, ..Start::default() };
+        let start = InitialState {
+            refreshable: shape & 8 == 0,
+            leases: leases.into_iter().collect(),
+            fallback,
+            ..InitialState::default()
+        };
         let (machine, action) = Machine::new(policy.clone(), start, now, f64::from(numbers) / 256.0);
         let drawn = u64::from(shape) << 8 | u64::from(numbers);
         Self { policy, machine, now, wake: action.wake_at, asked: now.boot, minted: 0, drawn, books }
@@ -94,7 +99,8 @@ impl Run {
         }
     }
 
-    /// What every driver does: tells, notes, publishes.
+    /// Sends an event to the machine and records the result, as every driver
+    /// does.
     fn send(&mut self, event: Event) -> Action {
         let was_in_flight = self.machine.held().in_flight && !matches!(event, Event::Fetched(_));
         if !matches!(event, Event::Fetched(_) | Event::Due) {
@@ -104,9 +110,9 @@ impl Run {
         let jitter = (self.drawn >> 11) as f64 / (1_u64 << 53) as f64;
         let action = self.machine.on(self.now, jitter, event);
         let held = self.machine.held();
-        assert!(!(action.fetch && was_in_flight), "two fetches at once");
-        assert!(held.refreshable || !action.fetch, "a fetch where there is nothing to ask");
-        assert_eq!(action.wake_at.is_none(), held.in_flight || !held.refreshable, "always a next wake-up");
+        assert!(!(action.fetch && was_in_flight), "two fetches at the same time");
+        assert!(held.refreshable || !action.fetch, "a fetch without a source that can be asked");
+        assert_eq!(action.wake_at.is_none(), held.in_flight || !held.refreshable, "there isn't always a next wake-up");
         assert_eq!(action.wake_at, held.next_due);
         if action.fetch {
             self.asked = self.now.boot;
@@ -116,7 +122,8 @@ impl Run {
         action
     }
 
-    /// The timer fires at its time, and the driver ends an attempt at its own.
+    /// Lets time pass. The timer fires on time, and the driver ends an attempt
+    /// at its timeout.
     fn pass(&mut self, length: Duration) {
         let end = self.now.plus(length);
         let (began, mut turns) = (self.now.boot, 0);
@@ -132,19 +139,22 @@ impl Run {
             turns += 1;
             if turns == MOST_TURNS {
                 let passed = self.now.boot.saturating_sub(began);
-                assert!(passed > self.policy.retry_base / 20 * MOST_TURNS, "a hot loop: so many turns in {passed:?}");
+                assert!(
+                    passed > self.policy.retry_base / 20 * MOST_TURNS,
+                    "a hot loop: {MOST_TURNS} wake-ups in {passed:?}"
+                );
                 return;
             }
             self.now = self.now.plus(at.saturating_sub(self.now.boot));
             match self.machine.held().in_flight {
                 true => self.fail(Class::Timeout, None),
-                false => assert!(self.send(Event::Due).fetch, "what falls due is asked for"),
+                false => assert!(self.send(Event::Due).fetch, "a due wake-up doesn't ask the source"),
             }
         }
         self.now = end;
     }
 
-    /// The driver's alarm notices.
+    /// Steps the wall clock. The driver's alarm notices it.
     fn set_the_wall(&mut self, wall: Duration) {
         self.now.wall = wall;
         self.books.disturbed();
@@ -160,24 +170,25 @@ impl Run {
     fn demand(&mut self) {
         let served = self.machine.held().live(self.now).is_some();
         let asks = self.send(Event::Demand).fetch;
-        assert!(!(asks && served), "a caller causes a fetch while something lives");
+        assert!(!(asks && served), "a client causes a fetch while a live token is held");
     }
 
     fn force(&mut self) {
-        if self.send(Event::Force).fetch {
+        if self.send(Event::RefreshRequested { operator: true }).fetch {
             self.books.excused(self.now.boot, 1);
         }
     }
 
-    /// What an agent may bring about by asking: no more than its time allows.
+    /// An agent asks for a refresh. It may cause a fetch only if the least gap
+    /// has passed.
     fn wish(&mut self) {
         let held = self.machine.held();
         let may = match held.consecutive_failures {
             0 => held.last_success.is_none_or(|then| self.now.boot >= then.boot + self.policy.forced_min_gap),
             _ => held.next_due.is_none_or(|due| self.now.boot >= due),
         };
-        if self.send(Event::Wish).fetch {
-            assert!(may, "an agent's wish asks too soon");
+        if self.send(Event::RefreshRequested { operator: false }).fetch {
+            assert!(may, "an agent causes a fetch too soon");
             self.books.excused(self.now.boot, 1);
         }
     }
@@ -192,13 +203,17 @@ impl Run {
         let before = self.books.seen(&self.machine);
         let action = self.send(Event::Rejected { sha256: sha256(&name) });
         match action.outcome {
-            Outcome::Rejected | Outcome::RejectedAgain | Outcome::FallbackRejected => {
+            RefreshOutcome::Rejected | RefreshOutcome::RejectedAgain | RefreshOutcome::FallbackRejected => {
                 self.books.rejected(&name, self.now.boot, action.fetch)
             }
-            Outcome::TooFresh => {}
+            RefreshOutcome::TooFresh => {}
             _ => {
-                assert!(!action.fetch, "a stranger's rejection asks");
-                assert_eq!(self.books.seen(&self.machine), before, "a stranger's rejection changes something");
+                assert!(!action.fetch, "the rejection of an unknown token causes a fetch");
+                assert_eq!(
+                    self.books.seen(&self.machine),
+                    before,
+                    "the rejection of an unknown token changes the state"
+                );
             }
         }
     }
@@ -212,8 +227,8 @@ impl Run {
         self.fetched(&name, life.map(|life| Deadline::after(self.now, life)));
     }
 
-    /// The source repeats a token, and says that it lives so much longer than
-    /// it did before.
+    /// The source repeats a token, and announces that it lives this much longer
+    /// than before.
     fn bring_again(&mut self, which: impl Fn(&molecule_broker::refresh::Held) -> Option<&Lease>, longer: Duration) {
         let held = self.machine.held();
         let Some(lease) = which(held).filter(|_| held.in_flight) else { return };
@@ -225,12 +240,12 @@ impl Run {
 
     fn fetched(&mut self, name: &str, deadline: Option<Deadline>) {
         let before = self.books.before(&self.machine, self.now);
-        // A wall that stands wrong makes a living token look dead on arrival:
-        // its answer is worth nothing, and no news of its end either.
+        // With a wrong wall clock, a live token can look dead on arrival. Then
+        // its answer is worthless, and so is the expiry that it announces.
         if deadline.is_none_or(|deadline| !deadline.left(self.now).is_zero()) {
             self.books.named(name, deadline);
         }
-        let fresh = Fresh { username: None, secret: secret(name), deadline, origin: Provenance::Platform };
+        let fresh = Fresh { username: None, secret: secret(name), deadline, source: SourceKind::Platform };
         let outcome = self.send(Event::Fetched(Ok(fresh))).outcome;
         self.books.brought(&before, name, deadline, outcome, &self.machine, self.now);
     }
@@ -242,16 +257,16 @@ impl Run {
         let before = self.books.before(&self.machine, self.now);
         let failure = Failure { retry_after, ..Failure::new(class, "as drawn") };
         let outcome = self.send(Event::Fetched(Err(failure))).outcome;
-        assert_eq!(outcome, Outcome::Failed(class));
+        assert_eq!(outcome, RefreshOutcome::Failed(class));
         let not_configured = (class == Class::Http404).then_some(self.policy.not_configured_interval);
         self.books.failed(&before, retry_after.max(not_configured), &self.machine, self.now);
     }
 
-    /// The daemon dies; the next one takes over what was kept.
+    /// The daemon dies, and the next one takes over the stored leases.
     fn restart(&mut self) {
         let held = self.machine.held();
         let leases = [&held.previous, &held.current];
-        let start = Start {
+        let start = InitialState {
             refreshable: held.refreshable,
             leases: leases.into_iter().flatten().map(|lease| Lease::clone(lease)).collect(),
             rejected: held.rejected.to_vec(),
@@ -259,7 +274,7 @@ impl Run {
             failure: None,
         };
         let (machine, action) = Machine::new(self.policy.clone(), start, self.now, 0.5);
-        assert!(!action.fetch, "a restart alone asks nothing");
+        assert!(!action.fetch, "a restart alone causes a fetch");
         self.machine = machine;
         self.wake = action.wake_at;
         self.books.restarted(self.now.boot);
@@ -270,21 +285,22 @@ impl Run {
     }
 }
 
-/// From one second (0x00) over 8 (`0`) and 68 (`a`) to 17 hours (0xff).
+/// Returns one second for 0x00, 8 for `0`, 68 for `a`, and so on to 17 hours
+/// for 0xff.
 fn length(argument: u8) -> Duration {
     let argument = u64::from(argument);
     Duration::from_secs(((16 + argument % 16) << (argument / 16)) / 16)
 }
 
 fn secret(name: &str) -> Secret {
-    Secret::token(name).expect("plain letters")
+    Secret::token(name).expect("the name consists of plain letters")
 }
 
 fn sha256(name: &str) -> [u8; 32] {
     secret(name).sha256()
 }
 
-fn lease(name: &str, deadline: Option<Deadline>, origin: Provenance, received: Moment) -> Lease {
+fn lease(name: &str, deadline: Option<Deadline>, source: SourceKind, received: Moment) -> Lease {
     Lease {
         username: None,
         sha256: sha256(name),
@@ -292,14 +308,14 @@ fn lease(name: &str, deadline: Option<Deadline>, origin: Provenance, received: M
         deadline,
         generation: 1,
         received,
-        origin,
+        source,
     }
 }
 
-/// As where tokens live eight seconds.
-fn for_seconds() -> Policy {
+/// Returns a policy for tokens that live eight seconds.
+fn for_seconds() -> RefreshPolicy {
     let millis = Duration::from_millis;
-    Policy {
+    RefreshPolicy {
         interval: millis(6_000),
         jitter: millis(266),
         lead_max: millis(633),
@@ -311,14 +327,14 @@ fn for_seconds() -> Policy {
         not_configured_interval: millis(1_333),
         forced_min_gap: millis(66),
         replication_lag: millis(11),
-        ..Policy::default()
+        ..RefreshPolicy::default()
     }
 }
 
-/// As far as `Policy::check` lets anybody go.
-fn at_its_limits() -> Policy {
+/// Returns a policy at the limits that `RefreshPolicy::check` allows.
+fn at_its_limits() -> RefreshPolicy {
     let (tick, year) = (Duration::from_millis(10), 366 * 24 * 3600 * SECOND);
-    Policy {
+    RefreshPolicy {
         interval: year,
         jitter: year,
         lead_max: year,

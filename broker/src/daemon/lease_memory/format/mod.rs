@@ -1,7 +1,7 @@
 //! The bytes of a lease memory: magic, version, length, content, and a SHA-256
 //! over all of it. Pure.
 //!
-//! Whatever isn't exactly what [`encode`] writes is [`Unreadable`], and then
+//! Whatever isn't exactly what [`encode`] writes is [`FormatError`], and then
 //! nothing of it is used. The digest finds accidents; that nobody else wrote
 //! it is for the seals and for whoever handed it over to see to.
 //!
@@ -14,7 +14,7 @@ use std::time::Duration;
 use molecule_protocol::digest;
 
 use super::{Carried, CarriedLeases};
-use crate::credential::lease::{Lease, Provenance};
+use crate::credential::lease::{Lease, SourceKind};
 use crate::credential::secret::Secret;
 use crate::system::secret_buffer::SecretBuffer;
 use crate::system::time::{Boot, Deadline, Moment};
@@ -37,7 +37,7 @@ pub struct Snapshot {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
+pub enum FormatError {
     /// It isn't one at all, or cut short, or longer than it says.
     Malformed,
     /// Of another version of this program.
@@ -78,10 +78,10 @@ fn shifted(carried: &Carried, by: i128) -> Carried {
 
 #[must_use]
 pub fn encode(snapshot: &Snapshot) -> SecretBuffer {
-    let mut content = Writer(SecretBuffer::default());
+    let mut content = FormatWriter(SecretBuffer::default());
     content.snapshot(snapshot);
     let content = content.0;
-    let mut out = Writer(SecretBuffer::with_capacity(HEAD + content.len() + DIGEST));
+    let mut out = FormatWriter(SecretBuffer::with_capacity(HEAD + content.len() + DIGEST));
     out.raw(MAGIC);
     out.raw(&VERSION.to_le_bytes());
     out.raw(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -92,25 +92,25 @@ pub fn encode(snapshot: &Snapshot) -> SecretBuffer {
 }
 
 /// # Errors
-/// [`Unreadable`]: nothing of it can be used.
-pub fn decode(bytes: &[u8]) -> Result<Snapshot, Unreadable> {
+/// [`FormatError`]: nothing of it can be used.
+pub fn decode(bytes: &[u8]) -> Result<Snapshot, FormatError> {
     if bytes.len() > MAX_BYTES {
-        return Err(Unreadable::Malformed);
+        return Err(FormatError::Malformed);
     }
-    let rest = bytes.strip_prefix(MAGIC).ok_or(Unreadable::Malformed)?;
-    let mut head = Reader(rest);
+    let rest = bytes.strip_prefix(MAGIC).ok_or(FormatError::Malformed)?;
+    let mut head = FormatReader(rest);
     let version = u16::from_le_bytes(head.array()?);
     if version != VERSION {
-        return Err(Unreadable::Version(version));
+        return Err(FormatError::Version(version));
     }
     let length = u32::from_le_bytes(head.array()?) as usize;
     let whole = length.checked_add(HEAD).and_then(|length| bytes.split_at_checked(length));
-    let (covered, sha256) = whole.ok_or(Unreadable::Malformed)?;
-    let sha256: &[u8; DIGEST] = sha256.try_into().map_err(|_| Unreadable::Malformed)?;
+    let (covered, sha256) = whole.ok_or(FormatError::Malformed)?;
+    let sha256: &[u8; DIGEST] = sha256.try_into().map_err(|_| FormatError::Malformed)?;
     if !digest::same(&digest::sha256(covered), sha256) {
-        return Err(Unreadable::Digest);
+        return Err(FormatError::Digest);
     }
-    let mut content = Reader(&covered[HEAD..]);
+    let mut content = FormatReader(&covered[HEAD..]);
     let mut snapshot = Snapshot { sequence: content.number()?, carried: Carried::new() };
     for _ in 0..content.count()? {
         let name: Arc<str> = content.text()?.into();
@@ -123,16 +123,16 @@ pub fn decode(bytes: &[u8]) -> Result<Snapshot, Unreadable> {
         }
         // In the one order in which they are written, and so none twice.
         if snapshot.carried.last_key_value().is_some_and(|(last, _)| *last >= name) {
-            return Err(Unreadable::Malformed);
+            return Err(FormatError::Malformed);
         }
         snapshot.carried.insert(name, leases);
     }
-    if content.0.is_empty() { Ok(snapshot) } else { Err(Unreadable::Malformed) }
+    if content.0.is_empty() { Ok(snapshot) } else { Err(FormatError::Malformed) }
 }
 
-struct Writer(SecretBuffer);
+struct FormatWriter(SecretBuffer);
 
-impl Writer {
+impl FormatWriter {
     fn snapshot(&mut self, snapshot: &Snapshot) {
         self.number(snapshot.sequence);
         self.count(snapshot.carried.len());
@@ -156,12 +156,12 @@ impl Writer {
         self.number(lease.generation);
         self.instant(lease.received.boot);
         self.instant(lease.received.wall);
-        self.raw(&[match lease.origin {
-            Provenance::Platform => 0,
-            Provenance::Env => 1,
-            Provenance::Persona => 2,
-            Provenance::File => 3,
-            Provenance::Command => 4,
+        self.raw(&[match lease.source {
+            SourceKind::Platform => 0,
+            SourceKind::Env => 1,
+            SourceKind::Persona => 2,
+            SourceKind::File => 3,
+            SourceKind::Command => 4,
         }]);
     }
 
@@ -194,12 +194,12 @@ impl Writer {
     }
 }
 
-struct Reader<'b>(&'b [u8]);
+struct FormatReader<'b>(&'b [u8]);
 
-impl<'b> Reader<'b> {
-    fn lease(&mut self) -> Result<Lease, Unreadable> {
+impl<'b> FormatReader<'b> {
+    fn lease(&mut self) -> Result<Lease, FormatError> {
         let username = self.optional(|r| Ok(Arc::from(r.text()?)))?;
-        let secret = Secret::password(self.text()?).map_err(|_| Unreadable::Malformed)?;
+        let secret = Secret::password(self.text()?).map_err(|_| FormatError::Malformed)?;
         let deadline = self.optional(|r| Ok(Deadline { boot: r.instant()?, wall: r.instant()? }))?;
         Ok(Lease {
             username,
@@ -208,54 +208,57 @@ impl<'b> Reader<'b> {
             deadline,
             generation: self.number()?,
             received: Moment { boot: self.instant()?, wall: self.instant()? },
-            origin: match self.array()? {
-                [0] => Provenance::Platform,
-                [1] => Provenance::Env,
-                [2] => Provenance::Persona,
-                [3] => Provenance::File,
-                [4] => Provenance::Command,
-                _ => return Err(Unreadable::Malformed),
+            source: match self.array()? {
+                [0] => SourceKind::Platform,
+                [1] => SourceKind::Env,
+                [2] => SourceKind::Persona,
+                [3] => SourceKind::File,
+                [4] => SourceKind::Command,
+                _ => return Err(FormatError::Malformed),
             },
         })
     }
 
-    fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Unreadable>) -> Result<Option<T>, Unreadable> {
+    fn optional<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, FormatError>,
+    ) -> Result<Option<T>, FormatError> {
         match self.array()? {
             [0] => Ok(None),
             [1] => read(self).map(Some),
-            _ => Err(Unreadable::Malformed),
+            _ => Err(FormatError::Malformed),
         }
     }
 
-    fn instant(&mut self) -> Result<Duration, Unreadable> {
+    fn instant(&mut self) -> Result<Duration, FormatError> {
         self.number().map(Duration::from_nanos)
     }
 
-    fn text(&mut self) -> Result<&'b str, Unreadable> {
+    fn text(&mut self) -> Result<&'b str, FormatError> {
         let length = self.count()?;
-        std::str::from_utf8(self.take(length)?).map_err(|_| Unreadable::Malformed)
+        std::str::from_utf8(self.take(length)?).map_err(|_| FormatError::Malformed)
     }
 
-    fn count(&mut self) -> Result<usize, Unreadable> {
-        usize::try_from(self.number()?).map_err(|_| Unreadable::Malformed)
+    fn count(&mut self) -> Result<usize, FormatError> {
+        usize::try_from(self.number()?).map_err(|_| FormatError::Malformed)
     }
 
-    fn number(&mut self) -> Result<u64, Unreadable> {
+    fn number(&mut self) -> Result<u64, FormatError> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
-        self.take(N)?.try_into().map_err(|_| Unreadable::Malformed)
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
+        self.take(N)?.try_into().map_err(|_| FormatError::Malformed)
     }
 
-    fn take(&mut self, length: usize) -> Result<&'b [u8], Unreadable> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(Unreadable::Malformed)?;
+    fn take(&mut self, length: usize) -> Result<&'b [u8], FormatError> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(FormatError::Malformed)?;
         self.0 = rest;
         Ok(taken)
     }
 }
 
-impl std::fmt::Display for Unreadable {
+impl std::fmt::Display for FormatError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Malformed => f.write_str("it is cut short or no lease at all"),
@@ -265,10 +268,10 @@ impl std::fmt::Display for Unreadable {
     }
 }
 
-impl std::error::Error for Unreadable {}
+impl std::error::Error for FormatError {}
 
-impl From<Unreadable> for std::io::Error {
-    fn from(unreadable: Unreadable) -> Self {
+impl From<FormatError> for std::io::Error {
+    fn from(unreadable: FormatError) -> Self {
         Self::new(std::io::ErrorKind::InvalidData, unreadable)
     }
 }

@@ -7,24 +7,24 @@ use super::*;
 fn lease() -> impl Strategy<Value = Lease> {
     let instant = || any::<u64>().prop_map(Duration::from_nanos);
     let secret = "[ -~é]{1,80}".prop_map(|text| Secret::password(&text).unwrap());
-    let origin = prop_oneof![
-        Just(Provenance::Platform),
-        Just(Provenance::Env),
-        Just(Provenance::Persona),
-        Just(Provenance::File),
-        Just(Provenance::Command)
+    let source = prop_oneof![
+        Just(SourceKind::Platform),
+        Just(SourceKind::Env),
+        Just(SourceKind::Persona),
+        Just(SourceKind::File),
+        Just(SourceKind::Command)
     ];
     let deadline = option::of((instant(), instant()).prop_map(|(boot, wall)| Deadline { boot, wall }));
     let received = (instant(), instant()).prop_map(|(boot, wall)| Moment { boot, wall });
-    (option::of("[ -~]{0,20}"), secret, deadline, any::<u64>(), received, origin).prop_map(
-        |(username, secret, deadline, generation, received, origin)| Lease {
+    (option::of("[ -~]{0,20}"), secret, deadline, any::<u64>(), received, source).prop_map(
+        |(username, secret, deadline, generation, received, source)| Lease {
             username: username.map(Into::into),
             sha256: secret.sha256(),
             secret: Arc::new(secret),
             deadline,
             generation,
             received,
-            origin,
+            source,
         },
     )
 }
@@ -52,7 +52,7 @@ proptest! {
     }
 
     #[test]
-    fn h50_cut_anywhere_it_is_refused(snapshot in snapshot()) {
+    fn rule50_cut_anywhere_it_is_refused(snapshot in snapshot()) {
         let bytes = encode(&snapshot);
         for end in 0..bytes.len() {
             prop_assert!(decode(&bytes[..end]).is_err(), "cut at {end}");
@@ -60,7 +60,7 @@ proptest! {
     }
 
     #[test]
-    fn h50_with_any_bit_flipped_it_is_refused(snapshot in snapshot(), at in any::<prop::sample::Index>(), bit in 0..8) {
+    fn rule50_with_any_bit_flipped_it_is_refused(snapshot in snapshot(), at in any::<prop::sample::Index>(), bit in 0..8) {
         let mut bytes = encode(&snapshot).to_vec();
         let at = at.index(bytes.len());
         bytes[at] ^= 1_u8 << bit;
@@ -68,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn h50_noise_is_refused(noise in vec(any::<u8>(), 0..300)) {
+    fn rule50_noise_is_refused(noise in vec(any::<u8>(), 0..300)) {
         prop_assert!(decode(&noise).is_err());
         let mut behind_the_magic = MAGIC.to_vec();
         behind_the_magic.extend(&noise);
@@ -90,15 +90,15 @@ proptest! {
 }
 
 #[test]
-fn h50_another_version_is_refused_by_its_number() {
+fn rule50_another_version_is_refused_by_its_number() {
     let mut bytes = encode(&Snapshot::default()).to_vec();
     bytes[MAGIC.len()] = 9;
-    assert_eq!(decode(&bytes).unwrap_err(), Unreadable::Version(9));
+    assert_eq!(decode(&bytes).unwrap_err(), FormatError::Version(9));
 }
 
 #[test]
-fn h50_bytes_behind_the_digest_are_refused() {
+fn rule50_bytes_behind_the_digest_are_refused() {
     let mut bytes = encode(&Snapshot::default()).to_vec();
     bytes.push(0);
-    assert_eq!(decode(&bytes).unwrap_err(), Unreadable::Malformed);
+    assert_eq!(decode(&bytes).unwrap_err(), FormatError::Malformed);
 }

@@ -49,8 +49,10 @@ async fn rule42_hangs_and_drips_end_with_the_attempt() {
     ] {
         let (address, _) = server(vec![act]).await;
         let configs = Configs::new();
-        let settings =
-            Settings { timeout: Duration::from_millis(300), ..settings(&format!("http://{address}"), &configs.path()) };
+        let settings = PlatformSettings {
+            timeout: Duration::from_millis(300),
+            ..settings(&format!("http://{address}"), &configs.path())
+        };
         let fetch = Platform::new(settings).unwrap();
         let failure = timeout(LONG, fetch.fetch()).await.expect("it ends").unwrap_err();
         assert_eq!(failure.class, Class::Timeout);

@@ -145,8 +145,8 @@ impl Configs {
     }
 }
 
-fn settings(url: &str, bearer_path: &Path) -> Settings {
-    Settings {
+fn settings(url: &str, bearer_path: &Path) -> PlatformSettings {
+    PlatformSettings {
         url: url.to_owned(),
         workspace_id: "w1".to_owned(),
         bearer_path: bearer_path.to_owned(),

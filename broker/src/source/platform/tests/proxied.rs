@@ -7,7 +7,7 @@ fn through(proxy: &str, no: &str) -> Proxies {
 }
 
 fn proxied(url: &str, proxies: Proxies, configs: &Configs) -> Result<Platform, Failure> {
-    Platform::new(Settings { proxies, ..settings(url, &configs.path()) })
+    Platform::new(PlatformSettings { proxies, ..settings(url, &configs.path()) })
 }
 
 #[tokio::test]

@@ -58,11 +58,11 @@ fn trusting(authority: &Authority, configs: &Configs) -> Roots {
     Roots { file: Some(file), dirs: None }
 }
 
-fn https(address: &str, roots: Roots, configs: &Configs) -> Settings {
-    Settings { roots, ..settings(&format!("https://{address}"), &configs.path()) }
+fn https(address: &str, roots: Roots, configs: &Configs) -> PlatformSettings {
+    PlatformSettings { roots, ..settings(&format!("https://{address}"), &configs.path()) }
 }
 
-async fn fetched(settings: Settings) -> Result<Fresh, Failure> {
+async fn fetched(settings: PlatformSettings) -> Result<Fresh, Failure> {
     Platform::new(settings).unwrap().fetch().await
 }
 
@@ -122,7 +122,7 @@ async fn a_tunnel_carries_the_whole_exchange() {
     let (authority, configs) = (Authority::new(), Configs::new());
     let (proxy, log) = tls_server(authority.acceptor("platform.invalid"), true).await;
     let roots = trusting(&authority, &configs);
-    let settings = Settings {
+    let settings = PlatformSettings {
         proxies: Proxies { https: proxy, ..Proxies::default() },
         ..https("platform.invalid", roots, &configs)
     };

@@ -1,28 +1,29 @@
-//! Whether a failure could be helped: pure, from what the ledger, the audit,
-//! the daemon's log and the host's book say.
+//! Decides whether a failure could have been prevented. The decision is a pure
+//! function of the ledger, the audit log, the daemon's log and the host's
+//! records.
 //!
-//! Each agent has a name of its own for the host and does one thing at a time,
-//! so a line's origin and moment tell which operation it belongs to. An
+//! Each agent has its own name for the host and does one operation at a time.
+//! So the origin and the time of a line tell which operation it belongs to. An
 //! operation may fail for three reasons:
 //!
-//! - it was refused, in the daemon's own words, at a moment at which the daemon
-//!   held no living token and the platform was, or had just been, in trouble or
-//!   out of the daemon's reach;
-//! - its token was handed out alive and died in its hands before it was shown
-//!   for the last time, and while the platform was in trouble the daemon had
-//!   none that lives longer;
-//! - likewise with the platform well, but we had held the daemon up: when the
-//!   successor was due, so that the token had less left than it should have, or
-//!   while the operation waited for the daemon once more. Without that the
-//!   operation was quick enough.
+//! - The daemon refused it, in the daemon's own words, when the daemon held no
+//!   live token and the platform was in trouble or out of the daemon's reach,
+//!   or had just been.
+//! - Its token was live when it was handed out and expired before the operation
+//!   showed it for the last time, and the daemon held none that lives longer
+//!   because the platform was in trouble.
+//! - The same with the platform up, but we had held up the daemon: when the
+//!   next token was due, so that this one had less life left than it should, or
+//!   while the operation waited for the daemon again. Apart from that, the
+//!   operation was fast enough.
 //!
-//! What we do to the daemon's system calls, descriptors and disks is no reason
-//! of its own: whatever it costs, callers are served, or the platform is out of
-//! reach meanwhile and they are told what they are always told.
+//! Failing system calls, descriptors and disks of the daemon are no excuse by
+//! their own. Either clients are served all the same, or the platform is out of
+//! reach meanwhile and clients get the usual message.
 //!
-//! A dead token that the host is shown is git's doing if the daemon handed it
-//! to that very operation while it lived. One that was dead when it was handed
-//! out is a fault whatever came of it.
+//! If the host is shown a dead token, git is responsible if the daemon handed
+//! it to that operation while it was live. A token that was dead when it was
+//! handed out is always a fault, even if no operation fails.
 
 #[cfg(test)]
 mod tests;
@@ -38,11 +39,12 @@ use crate::calendar::{Jump, Span, in_all};
 
 pub(crate) type Sha256 = [u8; 32];
 
-/// An audit line has milliseconds, rounded down, and so has what the platform
-/// says of a token's end.
+/// Precision of the times: an audit line has milliseconds, rounded down, and so
+/// has the expiry that the platform announces.
 const GRAIN: Duration = Duration::from_millis(1);
 
-/// What the daemon says when it has nothing to give: one of these, and more.
+/// The daemon's messages when it has no credential. A refusal must contain one
+/// of these.
 const RIGHT_WORDS: [&str; 5] = [
     "has expired",
     "has none yet",
@@ -51,7 +53,7 @@ const RIGHT_WORDS: [&str; 5] = [
     "is stopping or was just reconfigured",
 ];
 
-/// What git says of a 401: to its first request, and to a later one.
+/// git's messages for a 401: for its first request, and for a later one.
 const REFUSED_BY_HOST: [&str; 2] = ["Authentication failed", "HTTP 401"];
 
 #[derive(Clone, Debug)]
@@ -60,9 +62,9 @@ pub(crate) struct Evidence {
     pub(crate) handed: Vec<Handed>,
     pub(crate) refused: Vec<Refused>,
     pub(crate) shown: Vec<Shown>,
-    /// The platform's own.
+    /// Times when the platform was in trouble.
     pub(crate) troubles: Vec<Span>,
-    /// When the daemon couldn't reach it, by our doing.
+    /// Times when we kept the daemon from reaching the platform.
     pub(crate) cut_offs: Vec<Span>,
     pub(crate) pauses: Vec<Span>,
     pub(crate) jumps: Vec<Jump>,
@@ -72,11 +74,11 @@ pub(crate) struct Evidence {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Token {
     pub(crate) expires: SystemTime,
-    /// When the platform sent it off, whole and true.
+    /// Time when the platform sent it, whole and with its true expiry.
     pub(crate) sent: Option<SystemTime>,
 }
 
-/// One line of the audit.
+/// One line of the audit log.
 #[derive(Clone, Debug)]
 pub(crate) struct Handed {
     pub(crate) at: SystemTime,
@@ -84,7 +86,7 @@ pub(crate) struct Handed {
     pub(crate) token: Sha256,
 }
 
-/// One client that was told no, by the daemon's log.
+/// One refused client, from the daemon's log.
 #[derive(Clone, Debug)]
 pub(crate) struct Refused {
     pub(crate) at: SystemTime,
@@ -92,7 +94,7 @@ pub(crate) struct Refused {
     pub(crate) reason: String,
 }
 
-/// One credential that the host was shown.
+/// One credential that was shown to the host.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
     pub(crate) at: SystemTime,
@@ -101,27 +103,28 @@ pub(crate) struct Shown {
     pub(crate) worth: Worth,
 }
 
-/// What the daemon's configuration promises.
+/// The times that the daemon's configuration guarantees.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
-    /// Within this a platform's answer is used or given up.
+    /// Time in which an answer of the platform is used or given up.
     pub(crate) attempt: Duration,
-    /// Within this of the platform's recovery the daemon asks it and has a
+    /// Time after the platform's recovery in which the daemon asks it and has a
     /// token.
     pub(crate) recovery: Duration,
-    /// What a token has left at least while the platform is well.
+    /// Least remaining life of a token while the platform is up.
     pub(crate) life_left: Duration,
 }
 
 impl Terms {
-    /// Of a configuration in proportion to this life.
+    /// Returns the terms of a configuration in proportion to this life.
     pub(crate) fn of(life: Duration, attempt: Duration) -> Self {
         let minutes = |count: u64| scaled(Duration::from_secs(count * 60), life);
         let slowest_retry = minutes(10).max(Duration::from_secs(1));
-        // An attempt that hung, the pause after it, and one more.
+        // An attempt that hung, the pause after it, and another attempt.
         let busy_machine = Duration::from_secs(1);
         let recovery = attempt + slowest_retry + attempt + busy_machine;
-        // 60 minutes, of which 45 + 2 may pass before it is asked for another.
+        // A token lives 60 minutes, of which 45 + 2 may pass until the daemon
+        // requests the next one.
         Self { attempt, recovery, life_left: minutes(13).saturating_sub(attempt) }
     }
 }
@@ -129,14 +132,15 @@ impl Terms {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Well,
-    /// No token was to be had with the platform in trouble, and the refusal said
-    /// so.
+    /// There was no live token because the platform was in trouble, and the
+    /// refusal said so.
     NothingToGive,
-    /// Likewise with the platform well, and out of the daemon's reach.
+    /// The same with the platform up but out of the daemon's reach.
     OutOfReach,
-    /// Its token died in its hands, with the platform in trouble or out of reach.
+    /// Its token expired while it used it, with the platform in trouble or out
+    /// of reach.
     DiedInHand,
-    /// Likewise with the platform well, and the daemon held up.
+    /// The same with the platform up and the daemon held up.
     HeldUp,
     Fault(String),
 }
@@ -151,7 +155,7 @@ impl Evidence {
         } else if REFUSED_BY_HOST.iter().any(|words| said.contains(words)) {
             self.death_in_hand(operation)
         } else {
-            Err(String::from("nobody said why"))
+            Err(String::from("no reason was given"))
         };
         verdict.unwrap_or_else(|why| Verdict::Fault(format!("{why}: {said}")))
     }
@@ -160,20 +164,20 @@ impl Evidence {
         let during = Span { from: operation.began, to: operation.ended() };
         let own = self.refused.iter().filter(|one| one.host == operation.host);
         let last = own.filter(|one| during.from <= one.at && one.at <= during.to).max_by_key(|one| one.at);
-        let refused = last.ok_or("no daemon refused it anything")?;
+        let refused = last.ok_or("the daemon logged no refusal of it")?;
         if !said.contains(&refused.reason) || !RIGHT_WORDS.iter().any(|words| refused.reason.contains(words)) {
             return Err(format!("the message is wrong; the daemon's was '{}'", refused.reason));
         }
         if let Some(expires) = self.longest_held(refused.at) {
             let left = expires.duration_since(refused.at).unwrap_or_default();
-            return Err(format!("it was refused while a token in the daemon's hand had {left:.1?} left"));
+            return Err(format!("it was refused while the daemon held a token with {left:.1?} left"));
         }
         if self.is_amid(&self.troubles, refused.at) {
             Ok(Verdict::NothingToGive)
         } else if self.is_amid(&self.cut_offs, refused.at) {
             Ok(Verdict::OutOfReach)
         } else {
-            Err(String::from("it was refused though the platform was well"))
+            Err(String::from("it was refused although the platform was well"))
         }
     }
 
@@ -181,16 +185,16 @@ impl Evidence {
         let during = Span { from: operation.began, to: operation.ended() };
         let own = self.shown.iter().filter(|one| one.host == operation.host);
         let shown: Vec<_> = own.filter(|one| during.from <= one.at && one.at <= during.to).collect();
-        let last = shown.iter().max_by_key(|one| one.at).ok_or("it never showed anything")?;
+        let last = shown.iter().max_by_key(|one| one.at).ok_or("it showed no credential")?;
         if last.worth.is_welcome() {
-            return Err(String::from("what it showed last was alive"));
+            return Err(String::from("the last token that it showed was live"));
         }
         let mut verdict = Verdict::HeldUp;
         for dead in shown.iter().filter(|one| !one.worth.is_welcome()) {
             let handed = self.handed_alive(operation, dead)?;
             let expires = self.tokens[&handed.token].expires;
             if self.longest_held(handed.at).is_some_and(|longest| longest > expires) {
-                return Err(String::from("it was given a token while the daemon held one that lives longer"));
+                return Err(String::from("it got a token while the daemon held one that lives longer"));
             }
             if [&self.troubles, &self.cut_offs].iter().any(|spans| self.is_amid(spans, handed.at)) {
                 verdict = Verdict::DiedInHand;
@@ -199,28 +203,30 @@ impl Evidence {
             let left = expires.duration_since(handed.at).unwrap_or_default();
             let due = Span { from: expires - self.terms.life_left - self.terms.attempt, to: handed.at };
             if left + self.held_up(due) < self.terms.life_left {
-                return Err(format!("it was given a token with {left:.1?} left though the platform was well"));
+                return Err(format!("it got a token with {left:.1?} left although the platform was well"));
             }
             let kept = Span { from: handed.at, to: dead.at };
             let took = kept.length().saturating_sub(self.held_up(kept));
             if took >= self.terms.life_left {
-                return Err(format!("it kept its token for {took:.1?}, with the platform well and nobody held up"));
+                return Err(format!(
+                    "it kept its token for {took:.1?}, with the platform well and the daemon not held up"
+                ));
             }
         }
         Ok(verdict)
     }
 
-    /// The line by which the daemon gave a token that was dead when it was
-    /// shown to the operation that showed it.
+    /// Returns the audit line by which the daemon gave this operation the dead
+    /// token that it showed, if the token was live at that time.
     fn handed_alive(&self, operation: &Operation, shown: &Shown) -> Result<&Handed, String> {
         if shown.worth != Worth::Expired {
-            return Err(format!("something was shown that is {:?}", shown.worth));
+            return Err(format!("it showed a token that is {:?}", shown.worth));
         }
         let own = self.handed.iter().filter(|one| one.host == operation.host && one.token == shown.token);
         let mut lines = own.filter(|one| operation.began <= one.at + GRAIN && one.at <= shown.at);
-        let line = lines.next_back().ok_or("a dead token was shown that this operation was never given")?;
+        let line = lines.next_back().ok_or("it showed a dead token that it never got")?;
         if self.is_dead(line) {
-            return Err(String::from("it was given a dead token"));
+            return Err(String::from("it got a dead token"));
         }
         Ok(line)
     }
@@ -229,14 +235,14 @@ impl Evidence {
         self.tokens.get(&handed.token).is_none_or(|token| token.expires <= handed.at)
     }
 
-    /// Lines of the audit by which the daemon gave away what was dead by then,
-    /// or never minted.
+    /// Returns the audit lines by which the daemon handed out a token that was
+    /// dead or was never minted.
     pub(crate) fn handed_dead(&self) -> Vec<&Handed> {
         self.handed.iter().filter(|line| self.is_dead(line)).collect()
     }
 
-    /// What was shown to the host though it was dead, and why that is a fault
-    /// where it is one.
+    /// Judges each dead credential that was shown to the host. `Some` is the
+    /// reason why it is a fault.
     pub(crate) fn shown_dead(&self, operations: &[Operation]) -> Vec<Option<String>> {
         let dead = self.shown.iter().filter(|one| !one.worth.is_welcome());
         let judged = dead.map(|shown| {
@@ -249,9 +255,9 @@ impl Evidence {
         judged.collect()
     }
 
-    /// When the last of those tokens dies that the daemon surely held then, and
-    /// that are alive then: it had handed it out before, or the platform had
-    /// sent it while nothing was amiss.
+    /// Returns the last expiry of the live tokens that the daemon certainly
+    /// held at this time. It certainly held a token that it had handed out
+    /// before, or that the platform had sent while nothing was in its way.
     fn longest_held(&self, then: SystemTime) -> Option<SystemTime> {
         let handed = self.handed.iter().filter(|line| line.at < then).map(|line| (line.token, line.at));
         let arrived = self.tokens.iter().filter(|(_, token)| self.has_arrived(token, then));
@@ -263,7 +269,7 @@ impl Evidence {
         expiries.filter(|expires| *expires > then + GRAIN).max()
     }
 
-    /// So much has gone by between the two for the daemon, and for nobody else.
+    /// Returns by how much the daemon's clock jumped between the two times.
     fn jumped(&self, since: SystemTime, then: SystemTime) -> Duration {
         self.jumps.iter().filter(|jump| since <= jump.at && jump.at <= then).map(|jump| jump.by).sum()
     }
@@ -276,15 +282,16 @@ impl Evidence {
         })
     }
 
-    /// For how long of this the daemon couldn't work.
+    /// Returns for how much of this span the daemon couldn't work.
     fn held_up(&self, during: Span) -> Duration {
         let parts =
             self.pauses.iter().map(|pause| Span { from: pause.from.max(during.from), to: pause.to.min(during.to) });
         in_all(&parts.filter(|part| part.from < part.to).collect::<Vec<_>>())
     }
 
-    /// Whether the platform is in this trouble, or was so shortly before that the
-    /// daemon, as far as it was let to work, may not have a token again.
+    /// True if the platform is in this trouble, or was in it so shortly before
+    /// that the daemon may not have a token again. Times when the daemon was
+    /// held up don't count.
     fn is_amid(&self, troubles: &[Span], then: SystemTime) -> bool {
         troubles.iter().any(|trouble| {
             let since = Span { from: trouble.to, to: then };

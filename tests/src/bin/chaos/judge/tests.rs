@@ -1,10 +1,10 @@
-//! Each excuse, and everything that looks like it and is none.
+//! Every excuse, and everything that looks like one but isn't.
 
 use super::*;
 
 const HOST: &str = "agent-0.localhost:1";
 const REASON: &str = "no credential for https://agent-0.localhost:1: the last token of 'github' has expired";
-/// Tokens: one that dies at second 10, one that lives on.
+/// Two tokens: one expires at second 10, one lives on.
 const OLD: Sha256 = [1; 32];
 const NEW: Sha256 = [2; 32];
 
@@ -35,7 +35,8 @@ fn shown(at: f64, token: Sha256, worth: Worth) -> Shown {
     Shown { at: second(at), host: String::from(HOST), token, worth }
 }
 
-/// The platform is down from second 3 to 30; what it sent at 2 dies at 10.
+/// The platform is down from second 3 to 30. The token that it sent at 2
+/// expires at 10.
 fn evidence() -> Evidence {
     let terms = Terms::of(Duration::from_secs(8), Duration::from_secs(1));
     assert!(Duration::from_secs(4) < terms.recovery && terms.recovery < Duration::from_secs(5), "{terms:?}");
@@ -81,14 +82,15 @@ fn is_a_fault((mut evidence, mut operation): (Evidence, Operation), change: Chan
 }
 
 #[test]
-fn what_was_refused_while_nothing_lived_and_the_platform_was_down_is_excused() {
+fn a_refusal_without_a_live_token_or_platform_is_excused() {
     let (evidence, operation) = refusal();
     assert_eq!(evidence.judge(&operation), Verdict::NothingToGive);
 }
 
-/// By us: no call of the daemon's reached it, or no descriptor was left for one.
+/// We had cut it off: no call of the daemon reached it, or no descriptor was
+/// left for one.
 #[test]
-fn what_was_refused_while_the_platform_was_out_of_reach_is_excused_in_the_same_words_and_told_apart() {
+fn a_refusal_with_the_platform_cut_off_has_its_own_excuse() {
     let cut_off = || {
         let (mut evidence, operation) = refusal();
         evidence.troubles.clear();
@@ -100,9 +102,9 @@ fn what_was_refused_while_the_platform_was_out_of_reach_is_excused_in_the_same_w
     let cases: [(&str, Change); 5] = [
         ("the platform was well", |e, _| e.cut_offs[0].to = second(8.0)),
         ("the platform was well", |e, _| e.cut_offs[0] = span(12.6, 14.0)),
-        ("nobody said why", |_, o| o.failure = Some(String::from("fatal: could not read Username"))),
-        ("no daemon refused it", |e, _| e.refused.clear()),
-        ("had 3.5s left", |e, _| {
+        ("no reason was given", |_, o| o.failure = Some(String::from("fatal: could not read Username"))),
+        ("logged no refusal", |e, _| e.refused.clear()),
+        ("with 3.5s left", |e, _| {
             e.tokens.insert(NEW, Token { expires: second(16.0), sent: Some(second(8.0)) });
             e.cut_offs[0].from = second(9.1);
         }),
@@ -116,7 +118,7 @@ fn what_was_refused_while_the_platform_was_out_of_reach_is_excused_in_the_same_w
 }
 
 #[test]
-fn a_token_that_dies_in_hand_while_the_platform_is_down_is_excused_and_no_dead_one_was_given() {
+fn a_token_that_expires_in_use_during_an_outage_is_excused() {
     let (evidence, operation) = death();
     assert_eq!(evidence.judge(&operation), Verdict::DiedInHand);
     assert!(evidence.handed_dead().is_empty());
@@ -124,7 +126,7 @@ fn a_token_that_dies_in_hand_while_the_platform_is_down_is_excused_and_no_dead_o
 }
 
 #[test]
-fn an_operation_that_takes_longer_than_any_token_has_left_is_excused_only_if_the_daemon_was_held_up_meanwhile() {
+fn a_slow_operation_is_excused_only_by_a_held_up_daemon() {
     let long = || {
         let (mut evidence, operation) = death();
         evidence.troubles.clear();
@@ -135,17 +137,18 @@ fn an_operation_that_takes_longer_than_any_token_has_left_is_excused_only_if_the
     is_a_fault(long(), |_, _| {}, why);
     is_a_fault(long(), |e, _| e.pauses.push(span(8.0, 9.0)), why);
     is_a_fault(long(), |e, _| e.pauses.push(span(10.2, 12.0)), why);
-    // 1.2 seconds, of which 0.73 are promised; the same half second twice.
+    // It takes 1.2 seconds, of which 0.73 are guaranteed. The same half second
+    // counts once.
     is_a_fault(long(), |e, _| e.pauses.extend([span(9.2, 9.6), span(9.2, 9.6)]), "800.0ms");
     let (mut evidence, operation) = long();
     evidence.pauses.push(span(9.2, 9.7));
     assert_eq!(evidence.judge(&operation), Verdict::HeldUp);
 }
 
-/// What has died for the daemon by its own clock, it can neither give nor be
-/// blamed for; what it got after that, it has.
+/// A token that has expired by the daemon's own clock can't be handed out, so
+/// the daemon isn't to blame. Tokens that it got after the jump still count.
 #[test]
-fn a_clock_that_jumps_ends_what_was_held_by_then_and_nothing_else() {
+fn a_clock_jump_ends_only_the_tokens_held_before_it() {
     let living = |jump: Option<Jump>| {
         let (mut evidence, operation) = refusal();
         evidence.troubles = vec![span(11.5, 30.0)];
@@ -156,37 +159,34 @@ fn a_clock_that_jumps_ends_what_was_held_by_then_and_nothing_else() {
     let jump = |at: f64, by: u64| Some(Jump { at: second(at), by: Duration::from_secs(by) });
     assert_eq!(living(jump(12.2, 6)), Verdict::NothingToGive);
     for alive in [None, jump(9.9, 6), jump(12.6, 6), jump(12.2, 5)] {
-        assert!(
-            matches!(living(alive), Verdict::Fault(why) if why.contains("a token in the daemon's hand")),
-            "{alive:?}"
-        );
+        assert!(matches!(living(alive), Verdict::Fault(why) if why.contains("the daemon held a token")), "{alive:?}");
     }
 }
 
 #[test]
-fn a_refusal_is_a_fault_unless_all_of_it_holds() {
+fn a_refusal_is_a_fault_unless_every_condition_holds() {
     let cases: [(&str, Change); 12] = [
         ("it hung", |_, o| o.failure = o.failure.take().map(|said| format!("killed after 40 s: {said}"))),
-        ("nobody said why", |_, o| o.failure = Some(String::from("exit status: 128: fatal: unable to access"))),
-        ("no daemon refused it", |e, _| e.refused.clear()),
-        ("no daemon refused it", |e, _| e.refused[0].host = String::from("agent-1.localhost:1")),
-        ("no daemon refused it", |e, _| e.refused[0].at = second(11.9)),
+        ("no reason was given", |_, o| o.failure = Some(String::from("exit status: 128: fatal: unable to access"))),
+        ("logged no refusal", |e, _| e.refused.clear()),
+        ("logged no refusal", |e, _| e.refused[0].host = String::from("agent-1.localhost:1")),
+        ("logged no refusal", |e, _| e.refused[0].at = second(11.9)),
         ("the message is wrong", |_, o| o.failure = Some(String::from("molecule-broker: no"))),
         ("the message is wrong", |e, o| {
             e.refused[0].reason = String::from("no");
             o.failure = Some(String::from("molecule-broker: no"));
         }),
-        // The platform had sent one that lives, with nothing in its way.
-        ("had 8.0s left", |e, _| {
+        // The platform had sent a live token, with nothing in its way.
+        ("with 8.0s left", |e, _| {
             e.troubles[0].to = second(9.0);
             e.tokens.insert(NEW, Token { expires: second(20.5), sent: Some(second(11.0)) });
         }),
-        // It had been handed to somebody else.
-        ("had 8.0s left", |e, _| {
+        // It had been handed to another client.
+        ("with 8.0s left", |e, _| {
             e.tokens.insert(NEW, Token { expires: second(20.5), sent: None });
             e.handed.push(Handed { at: second(12.4), host: String::from("localhost:1"), token: NEW });
         }),
-        ("had 500.0ms left", |e, o| {
+        ("with 500.0ms left", |e, o| {
             e.refused[0].at = second(9.5);
             e.handed.push(handed(9.0, OLD));
             o.began = second(9.2);
@@ -200,24 +200,24 @@ fn a_refusal_is_a_fault_unless_all_of_it_holds() {
 }
 
 #[test]
-fn a_death_in_hand_is_a_fault_unless_all_of_it_holds() {
+fn an_expiry_in_use_is_a_fault_unless_every_condition_holds() {
     let cases: [(&str, Change); 12] = [
-        ("it never showed anything", |e, _| e.shown.clear()),
-        ("it never showed anything", |e, _| e.shown.iter_mut().for_each(|s| s.host = String::from("localhost:1"))),
-        ("showed last was alive", |e, _| e.shown[1].worth = Worth::Live),
-        ("something was shown that is Unknown", |e, _| e.shown[1].worth = Worth::Unknown),
-        ("something was shown that is Revoked", |e, _| e.shown[1].worth = Worth::Revoked),
-        // Not to this operation, not by this daemon, not in time.
-        ("was never given", |e, _| e.handed.clear()),
-        ("was never given", |e, _| e.handed[0].host = String::from("agent-1.localhost:1")),
-        ("was never given", |e, _| e.handed[0].at = second(8.9)),
-        ("was never given", |e, _| e.handed[0].at = second(10.3)),
-        ("it was given a dead token", |e, _| e.handed[0].at = second(10.0)),
+        ("it showed no credential", |e, _| e.shown.clear()),
+        ("it showed no credential", |e, _| e.shown.iter_mut().for_each(|s| s.host = String::from("localhost:1"))),
+        ("it showed was live", |e, _| e.shown[1].worth = Worth::Live),
+        ("it showed a token that is Unknown", |e, _| e.shown[1].worth = Worth::Unknown),
+        ("it showed a token that is Revoked", |e, _| e.shown[1].worth = Worth::Revoked),
+        // It wasn't handed out, or not to this operation, or not in time.
+        ("it never got", |e, _| e.handed.clear()),
+        ("it never got", |e, _| e.handed[0].host = String::from("agent-1.localhost:1")),
+        ("it never got", |e, _| e.handed[0].at = second(8.9)),
+        ("it never got", |e, _| e.handed[0].at = second(10.3)),
+        ("it got a dead token", |e, _| e.handed[0].at = second(10.0)),
         ("one that lives longer", |e, _| {
             e.tokens.insert(NEW, Token { expires: second(11.0), sent: None });
             e.handed.push(Handed { at: second(9.4), host: String::from("localhost:1"), token: NEW });
         }),
-        ("500.0ms left though the platform was well", |e, _| e.troubles.clear()),
+        ("500.0ms left although the platform was well", |e, _| e.troubles.clear()),
     ];
     for (why, change) in cases {
         is_a_fault(death(), change, why);
@@ -225,7 +225,7 @@ fn a_death_in_hand_is_a_fault_unless_all_of_it_holds() {
 }
 
 #[test]
-fn a_token_dead_when_it_is_handed_out_is_a_fault_even_if_nobody_fails() {
+fn handing_out_a_dead_token_is_a_fault_without_any_failure() {
     let mut evidence = evidence();
     evidence.handed = vec![handed(9.999, OLD), handed(10.0, OLD), handed(5.0, NEW)];
     let dead: Vec<_> = evidence.handed_dead().iter().map(|line| (line.at, line.token)).collect();
@@ -233,12 +233,12 @@ fn a_token_dead_when_it_is_handed_out_is_a_fault_even_if_nobody_fails() {
 }
 
 #[test]
-fn a_dead_token_is_excused_only_to_the_operation_that_got_it_alive() {
+fn a_shown_dead_token_is_excused_only_if_it_was_live_when_got() {
     let (evidence, good) = death();
     let later = operation(10.1, 10.5, "fatal: Authentication failed");
     let elsewhere = Operation { host: String::from("agent-1.localhost:1"), ..good.clone() };
     for (operations, why) in
-        [(vec![], "outside of any"), (vec![later], "never given"), (vec![elsewhere], "outside of any")]
+        [(vec![], "outside of any"), (vec![later], "never got"), (vec![elsewhere], "outside of any")]
     {
         let told = evidence.shown_dead(&operations);
         assert!(matches!(&told[..], [Some(said)] if said.contains(why)), "{told:?}");
@@ -246,10 +246,10 @@ fn a_dead_token_is_excused_only_to_the_operation_that_got_it_alive() {
 }
 
 #[test]
-fn a_token_that_is_short_of_life_is_excused_as_far_as_the_daemon_was_held_up_when_it_was_due() {
+fn a_short_life_is_excused_as_far_as_the_daemon_was_held_up() {
     let (mut evidence, operation) = death();
     evidence.troubles.clear();
-    // Half a second is left, 0.73 are promised.
+    // Half a second is left, 0.73 are guaranteed.
     evidence.pauses = vec![span(5.0, 8.0), span(9.4, 9.5), span(9.6, 20.0)];
     assert!(matches!(evidence.judge(&operation), Verdict::Fault(_)));
     evidence.pauses.push(span(9.0, 9.2));
@@ -257,7 +257,7 @@ fn a_token_that_is_short_of_life_is_excused_as_far_as_the_daemon_was_held_up_whe
 }
 
 #[test]
-fn a_held_up_daemon_has_that_much_longer_to_recover_and_no_more() {
+fn a_held_up_daemon_may_recover_later_by_just_that_time() {
     let (mut evidence, operation) = refusal();
     evidence.troubles[0].to = second(7.0);
     assert!(matches!(evidence.judge(&operation), Verdict::Fault(_)));

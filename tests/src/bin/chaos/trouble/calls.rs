@@ -1,4 +1,4 @@
-//! The daemon's system calls fail for a while: strace gives their answers.
+//! System calls of the daemon fail for a while: strace injects their results.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,32 +9,33 @@ use nix::unistd::Pid;
 
 use crate::dice::Dice;
 
-/// One kind of call, and the ways in which it is made to fail.
+/// One kind of system call, and the ways in which it fails.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) name: &'static str,
     calls: &'static str,
     errors: &'static [&'static str],
-    /// Which of them, as strace has it.
+    /// Selection of the failing calls, in strace's syntax.
     when: &'static [&'static str],
     pub(crate) hits: Hits,
 }
 
-/// Whom it comes between, beside being slow.
+/// The connections that it disturbs, besides making the daemon slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hits {
-    /// The daemon and its callers, who ask again.
+    /// Those between the daemon and its clients, which try again.
     Callers,
-    /// The daemon and its platform.
+    /// The one between the daemon and its platform.
     Platform,
-    /// The daemon and its audit.
+    /// The one between the daemon and its audit log.
     Audit,
-    /// All of these, and the daemon and its helper, without which it ends.
+    /// All of these, and the one between the daemon and its runner, without
+    /// which it ends.
     Daemon,
 }
 
-/// None that no kernel would give: an accept that says EAGAIN while somebody
-/// waits, say, is followed by nothing that wakes the daemon up.
+/// Only errors that a kernel can return. For example, if accept failed with
+/// EAGAIN while a client waits, nothing would wake up the daemon afterwards.
 pub(crate) const CALLS: [Call; 8] = [
     Call {
         name: "accept fails",
@@ -88,7 +89,7 @@ pub(crate) const CALLS: [Call; 8] = [
     Call { name: "read fails", calls: "read", errors: &["EIO", "ENOMEM"], when: &["1+3"], hits: Hits::Daemon },
 ];
 
-/// Whether strace may attach here; says so if not.
+/// Tells whether strace can attach here, and prints a SKIP line if not.
 pub(crate) fn can_fail() -> bool {
     let Ok(mut other) = molecule_tests::program("sleep").arg("60").spawn() else { return false };
     let words = ["-qq", "-o", "/dev/null"].map(String::from);
@@ -101,7 +102,7 @@ pub(crate) fn can_fail() -> bool {
     there
 }
 
-/// It fails for as long as this lives.
+/// The calls fail until this is dropped.
 pub(crate) struct Failing {
     _strace: Strace,
     trace: PathBuf,
@@ -114,7 +115,8 @@ impl Failing {
         let (error, when) = (one_of(call.errors), one_of(call.when));
         let trace = folder.join("trace");
         let _ = fs::remove_file(&trace);
-        // All of a line, and nothing in it that would have to be read as C.
+        // Logs whole strings, with every byte in hexadecimal, so that none has
+        // to be parsed as C.
         let mut words = ["-f", "-qq", "-xx", "-s", "4096", "-o"].map(String::from).to_vec();
         words.push(trace.display().to_string());
         if call.hits == Hits::Audit {
@@ -126,14 +128,15 @@ impl Failing {
         Some(Self { _strace: strace, trace, how: format!("{} {error}, {when}", call.calls) })
     }
 
-    /// The lines of those that have failed so far.
+    /// Returns the trace lines of the calls that have failed so far.
     pub(crate) fn failed(&self) -> Vec<String> {
         let text = fs::read_to_string(&self.trace).unwrap_or_default();
         text.lines().filter(|line| line.ends_with("(INJECTED)")).map(String::from).collect()
     }
 }
 
-/// What a write should have written, by its line in a trace.
+/// Returns the text that a failed write should have written, from its line in a
+/// trace.
 pub(crate) fn written(line: &str) -> Option<String> {
     let (_, arguments) = line.split_once("write(")?;
     let text = arguments.split('"').nth(1)?;
@@ -146,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_that_failed_is_read_from_its_trace() {
+    fn the_text_of_a_failed_write_is_read_from_its_trace() {
         let line = r#"17 write(9, "\x7b\x22\x61\x22\x7d\x0a", 6) = -1 ENOSPC (No space left on device) (INJECTED)"#;
         assert_eq!(written(line).as_deref(), Some("{\"a\"}\n"));
         assert_eq!(written("17 write(9, 0x7ffe, 6) = -1 EFAULT (Bad address) (INJECTED)"), None);

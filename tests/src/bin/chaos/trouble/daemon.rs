@@ -1,5 +1,5 @@
-//! What is done to the daemon: killed, stopped, reloaded, short of descriptors,
-//! its calls failing, its clock jumping, its token rejected.
+//! Trouble for the daemon: it is killed, stopped, reloaded or short of
+//! descriptors, its calls fail, its clock jumps, or its token is rejected.
 
 use std::fs;
 use std::io::Write;
@@ -17,12 +17,12 @@ use super::Trouble;
 use super::calls::{Call, Failing, Hits, written};
 use crate::holds::status_kib;
 
-/// The supervisor's longest pause before it starts a daemon that was killed
+/// The supervisor's longest pause before it restarts a daemon that is killed
 /// again and again.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// So many callers bring nearly a whole request each and wait, until more is
-/// kept for them than the allocator has at hand.
+/// Number of clients that each send almost a whole request and wait, until they
+/// need more memory than the allocator has.
 const HOARD: usize = 200;
 
 impl Trouble<'_> {
@@ -37,20 +37,22 @@ impl Trouble<'_> {
         let pid = self.city.signal_daemon(Signal::SIGSTOP)?;
         let length = self.dice.millis(100, 3000);
         thread::sleep(length);
-        // It may have been replaced meanwhile: then there is nobody to go on.
+        // The daemon may have been replaced meanwhile. Then there is no process
+        // to continue.
         let _ = kill(pid, Signal::SIGCONT);
         self.calendar.paused(since);
         Some(format!("stopped for {length:?}"))
     }
 
-    /// As a git does it, or a forger: through the helper.
+    /// Rejects the token as a git or a forger does it: through the helper.
     pub(super) fn reject_the_token(&mut self) -> Option<String> {
         reject_newest(&self.city.world, self.git)?;
         Some(String::from("a git rejects the newest token"))
     }
 
-    /// Another text, or a mistake that has to change nothing. Not while no
-    /// daemon runs: it wouldn't start with the mistake, as it must not.
+    /// Reloads a changed configuration, or a wrong one, which must change
+    /// nothing. Not while no daemon is running: one that starts with the wrong
+    /// configuration ends, as it must.
     pub(super) fn reload(&mut self) -> Option<String> {
         self.city.world.broker.try_status()?;
         let since = SystemTime::now();
@@ -63,7 +65,7 @@ impl Trouble<'_> {
         Some(format!("reload of a {word} configuration: {:?} after {:.1?}", ran.code(), ran.took))
     }
 
-    /// It may open next to nothing more than it has open.
+    /// Limits the daemon to hardly more descriptors than it has open.
     pub(super) fn limit_descriptors(&mut self) -> Option<String> {
         let pid = self.city.daemon()?;
         let usual = limit(pid, "Max open files")?;
@@ -80,8 +82,8 @@ impl Trouble<'_> {
         Some(format!("{most} descriptors at most for {length:?}"))
     }
 
-    /// It has what it has, and callers who want more of it: it can't go on, and
-    /// another does.
+    /// Limits the daemon to the memory that it has, while clients make it need
+    /// more. It can't continue, and the supervisor starts another.
     pub(super) fn limit_memory(&mut self) -> Option<String> {
         let pid = self.city.daemon()?;
         let kib = status_kib(u32::try_from(pid.as_raw()).ok()?, "VmSize:")?;
@@ -98,10 +100,10 @@ impl Trouble<'_> {
         self.calendar.cut_off(since);
         self.calendar.killed(RESTART);
         let ended = self.city.daemon() != Some(pid);
-        ended.then(|| format!("no more than {kib} KiB, and the daemon ended"))
+        ended.then(|| format!("at most {kib} KiB, and the daemon ended"))
     }
 
-    /// Of no use, and not counted, where nothing failed.
+    /// Returns `None`, which isn't counted, if no call failed.
     pub(super) fn fail_calls(&mut self, call: &'static Call) -> Option<String> {
         let world = &self.city.world;
         let (pid, since) = (self.city.daemon()?, SystemTime::now());
@@ -126,18 +128,19 @@ impl Trouble<'_> {
         (!failed.is_empty()).then(|| format!("{how}: {} failed in {length:?}{word}", failed.len()))
     }
 
-    /// Everything that is held has gone by, on the daemon's clock.
+    /// Lets the boot clock jump, so that every held token may expire by the
+    /// daemon's clock.
     pub(super) fn jump_the_clock(&mut self) -> Option<String> {
         let by = Duration::from_secs(1 + self.dice.below(2 * self.life.as_secs() as usize) as u64);
-        // It may have read either for as long as this takes.
+        // During the jump the daemon may read the old time or the new one.
         let at = SystemTime::now();
         self.city.clock.as_ref()?.jump(by);
         self.calendar.jumped(at, by);
-        Some(format!("the boot clock goes forth by {by:?}"))
+        Some(format!("the boot clock jumps forward by {by:?}"))
     }
 
-    /// Has it reach for its platform meanwhile. What is said to whoever asked
-    /// for that is looked at elsewhere.
+    /// Lets the daemon ask its platform meanwhile, by the control command
+    /// `refresh`. The command's own result is checked in other tests.
     fn while_it_asks(&self, length: Duration) {
         let mut refresh = self.city.world.broker.command(&["refresh"]);
         let asked = refresh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -160,7 +163,7 @@ impl Trouble<'_> {
     }
 }
 
-/// Whether prlimit(1) can be used here; says so if not.
+/// Tells whether prlimit(1) is installed, and prints a SKIP line if not.
 pub(super) fn can_limit() -> bool {
     let there =
         molecule_tests::program("prlimit").arg("--version").output().is_ok_and(|output| output.status.success());
@@ -170,7 +173,7 @@ pub(super) fn can_limit() -> bool {
     there
 }
 
-/// The soft one, by the name that it has there.
+/// Returns the soft limit with this name in `/proc/PID/limits`.
 fn limit(pid: Pid, name: &str) -> Option<String> {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
     let words = limits.lines().find_map(|line| line.strip_prefix(name))?;

@@ -1,13 +1,15 @@
-//! Which kind of trouble comes next: a deck of cards, shuffled anew each time
-//! that it is used up, so that none is left out of a run that is long enough.
+//! The choice of the next kind of trouble: a deck of cards that is shuffled
+//! again whenever it is used up, so that no kind is missing in a long enough
+//! run.
 
 use std::collections::BTreeMap;
 
 use super::calls::{CALLS, Call, Hits};
 use crate::dice::Dice;
 
-/// After so many decks each kind has come, if it can: one may come to nothing,
-/// since the platform is down already, say, or no daemon is there just then.
+/// After this many decks every possible kind has taken effect. A single card
+/// may have none: the platform is down already, for example, or no daemon is
+/// running at that moment.
 const ENOUGH: usize = 6;
 
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +27,7 @@ pub(crate) enum Card {
     Clock,
 }
 
-/// The kinds that there are beside the calls, and how often each is in the deck.
+/// The kinds besides the calls, and how often each is in the deck.
 const KINDS: [(Card, usize); 10] = [
     (Card::Kill, 4),
     (Card::Stop, 1),
@@ -47,22 +49,22 @@ impl Card {
             Self::Reload => "reloads",
             Self::Reject => "rejections",
             Self::Limit => "descriptor limits",
-            Self::Memory => "ends for want of memory",
+            Self::Memory => "ends by lack of memory",
             Self::Call(call) => call.name,
             Self::Platform => "faults of the platform",
-            Self::Bearer => "bearers",
+            Self::Bearer => "bearer rotations",
             Self::Disk => "full or read-only disks",
             Self::Clock => "jumps of the boot clock",
         }
     }
 
-    /// Whether it may be the daemon's end.
+    /// True if it may end the daemon.
     fn is_deadly(&self) -> bool {
         matches!(self, Self::Kill | Self::Memory | Self::Call(Call { hits: Hits::Daemon, .. }))
     }
 }
 
-/// What this machine can't do.
+/// Abilities that this machine lacks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Missing {
     pub(crate) calls: bool,
@@ -87,7 +89,7 @@ impl Missing {
 pub(crate) struct Deck {
     all: Vec<Card>,
     left: Vec<Card>,
-    /// How many were used up while all were played.
+    /// Number of decks that were used up while all cards were played.
     used_up: usize,
     counts: BTreeMap<&'static str, usize>,
 }
@@ -100,7 +102,7 @@ impl Deck {
         Self { left: all.clone(), all, used_up: 0, counts }
     }
 
-    /// The next one; in a `calm`, one of those that the daemon survives.
+    /// Draws the next card; in a `calm`, one that the daemon survives.
     pub(crate) fn draw(&mut self, dice: &mut Dice, calm: bool) -> Card {
         loop {
             if self.left.is_empty() {
@@ -118,12 +120,12 @@ impl Deck {
         *self.counts.entry(card.name()).or_default() += 1;
     }
 
-    /// How often each kind came to something.
+    /// Returns how often each kind took effect.
     pub(crate) fn counts(&self) -> &BTreeMap<&'static str, usize> {
         &self.counts
     }
 
-    /// Those that should have by now, and didn't.
+    /// Returns the kinds that should have taken effect by now and haven't.
     pub(crate) fn absent(&self) -> Vec<&'static str> {
         let never = self.counts.iter().filter(|(_, count)| self.used_up >= ENOUGH && **count == 0);
         never.map(|(name, _)| *name).collect()
@@ -135,14 +137,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_comes_in_every_deck_and_one_that_never_came_to_anything_is_told() {
+    fn every_kind_is_in_a_deck_and_one_without_effect_is_named() {
         let (mut deck, mut dice) = (Deck::new(Missing::default()), Dice::new(1, 0));
         for _ in 0..deck.all.len() * ENOUGH {
             let card = deck.draw(&mut dice, false);
             if !matches!(card, Card::Clock) {
                 deck.count(&card);
             }
-            assert!(deck.absent().is_empty(), "it may still come");
+            assert!(deck.absent().is_empty(), "it may still take effect");
         }
         deck.draw(&mut dice, false);
         assert_eq!(deck.absent(), ["jumps of the boot clock"]);
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_deadly_comes_in_a_calm_and_nothing_that_this_machine_can_not_do() {
+    fn a_calm_draws_nothing_deadly_and_nothing_impossible_here() {
         let (mut deck, mut dice) = (Deck::new(Missing { disk: true, ..Missing::default() }), Dice::new(1, 0));
         let drawn: Vec<_> = (0..500).map(|_| deck.draw(&mut dice, true)).collect();
         assert!(!drawn.iter().any(|card| card.is_deadly() || matches!(card, Card::Disk)));

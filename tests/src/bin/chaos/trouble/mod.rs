@@ -1,8 +1,8 @@
-//! What goes wrong on purpose, and when.
+//! The trouble that is caused on purpose, and its times.
 //!
-//! - [`deck`]: which kind comes next;
-//! - [`daemon`]: what is done to the daemon, and [`calls`]: to its system calls;
-//! - [`platform`]: how the platform fails.
+//! - [`deck`]: the choice of the next kind;
+//! - [`daemon`]: trouble for the daemon, and [`calls`] for its system calls;
+//! - [`platform`]: failures of the platform.
 
 mod calls;
 mod daemon;
@@ -20,10 +20,10 @@ use crate::calendar::Calendar;
 use crate::city::City;
 use crate::dice::Dice;
 
-/// What came of it.
+/// Outcome of all trouble.
 pub(crate) struct Made {
     pub(crate) deck: Deck,
-    /// What the audit should have got, and didn't.
+    /// Lines that failed writes should have added to the audit log.
     pub(crate) unwritten: Vec<String>,
 }
 
@@ -35,7 +35,8 @@ pub(crate) struct Trouble<'a> {
     life: Duration,
     deck: Deck,
     unwritten: Vec<String>,
-    /// Until when the platform's present fault lasts, and the disk's.
+    /// Time until which the platform's current fault lasts, and below it the
+    /// disk's.
     platform_until: Option<Instant>,
     disk_until: Option<Instant>,
 }
@@ -52,8 +53,8 @@ impl<'a> Trouble<'a> {
         Self { city, git, calendar, dice, life, deck, unwritten: Vec::new(), platform_until: None, disk_until: None }
     }
 
-    /// One thing more, and the pause after it. In a `calm` the daemon isn't
-    /// killed, nor brought to an end by anything else.
+    /// Causes one kind of trouble, and pauses after it. In a `calm` the daemon
+    /// isn't killed or ended in any other way.
     pub(crate) fn step(&mut self, calm: bool) -> Option<String> {
         let is_over = |until: Option<Instant>| until.is_some_and(|until| Instant::now() >= until);
         if is_over(self.platform_until) {
@@ -79,7 +80,7 @@ impl<'a> Trouble<'a> {
         if what.is_some() {
             self.deck.count(&card);
         }
-        // The daemon is to be well most of the time.
+        // The daemon should be undisturbed most of the time.
         thread::sleep(self.dice.millis(200, 1400));
         what
     }
@@ -93,7 +94,7 @@ impl<'a> Trouble<'a> {
         Made { deck: self.deck, unwritten: self.unwritten }
     }
 
-    /// Of the token file, of which nobody who asks knows.
+    /// Breaks the disk of the token file, which clients don't depend on.
     fn break_the_disk(&mut self) -> Option<String> {
         if self.disk_until.is_some() {
             return None;

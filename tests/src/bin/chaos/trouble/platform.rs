@@ -1,5 +1,4 @@
-//! The platform's own troubles: each way in which it fails, and bearers that
-//! change.
+//! Trouble of the platform: each of its failures, and changing bearers.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ impl Trouble<'_> {
         if self.platform_until.is_some() {
             return None;
         }
-        // Most end before the token does, and nobody may notice them.
+        // Most end before the token does. No client may notice those.
         let longest = if self.dice.below(3) == 0 { self.life } else { self.life / 3 };
         let length = self.dice.millis(200, longest.as_millis() as u64);
         let platform = &self.city.world.platform;
@@ -22,7 +21,7 @@ impl Trouble<'_> {
         let what = match &mode {
             None => {
                 platform.refuse_connections();
-                String::from("the platform is away")
+                String::from("the platform is down")
             }
             Some(mode) => {
                 platform.set_mode(mode.clone());
@@ -40,7 +39,7 @@ impl Trouble<'_> {
         self.platform_until = None;
     }
 
-    /// `None`: nobody listens there any more.
+    /// Returns a failure. `None` means that no process listens any more.
     fn mode(&mut self) -> Option<Mode> {
         let text = String::from;
         let elsewhere = self.city.world.host.url("evil");
@@ -72,8 +71,8 @@ impl Trouble<'_> {
         modes.get(self.dice.below(modes.len() + 3)).cloned()
     }
 
-    /// On either side first, with a while between the two in which the bearer
-    /// in the file is not the platform's.
+    /// Changes the bearer on one side first. For a while, the bearer in the
+    /// file isn't the platform's.
     pub(super) fn rotate_the_bearer(&mut self) -> Option<String> {
         if self.platform_until.is_some() {
             return None;
@@ -92,6 +91,6 @@ impl Trouble<'_> {
             world.platform.set_bearer(&bearer);
         }
         self.calendar.end();
-        Some(format!("another bearer, {between:?} between file and platform"))
+        Some(format!("a new bearer, {between:?} between file and platform"))
     }
 }

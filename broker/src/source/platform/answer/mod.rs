@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::credential::lease::{Class, Failure, Fresh, Provenance};
+use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
 use crate::credential::secret::Secret;
 use crate::source::expiry::{http_date, rfc3339};
-use crate::system::text::{outside, outside_without};
+use crate::system::text::{untrusted, untrusted_without};
 use crate::system::time::{Deadline, Moment, Wall};
 
 /// The most that is read of a body, in bytes.
@@ -23,7 +23,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// The parts of an answer that count.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Answer<'a> {
+pub struct PlatformAnswer<'a> {
     pub status: u16,
     pub date: Option<&'a str>,
     pub retry_after: Option<&'a str>,
@@ -33,7 +33,7 @@ pub struct Answer<'a> {
 
 /// What was asked, and when.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct RequestContext<'a> {
     pub place: &'a str,
     pub bearer_path: &'a str,
     /// What no message may quote, should the answer repeat it.
@@ -53,7 +53,7 @@ struct Body<'a> {
 
 /// # Errors
 /// Whatever is not a live token is a [`Failure`] that says so.
-pub fn parse(answer: &Answer<'_>, asked: &Asked<'_>) -> Result<Fresh, Failure> {
+pub fn parse(answer: &PlatformAnswer<'_>, asked: &RequestContext<'_>) -> Result<Fresh, Failure> {
     if answer.status != 200 {
         return Err(refusal(answer, asked));
     }
@@ -107,7 +107,7 @@ pub fn parse(answer: &Answer<'_>, asked: &Asked<'_>) -> Result<Fresh, Failure> {
             },
         ));
     }
-    Ok(Fresh { username: None, secret, deadline: Some(deadline), origin: Provenance::Platform })
+    Ok(Fresh { username: None, secret, deadline: Some(deadline), source: SourceKind::Platform })
 }
 
 /// When a token that expires at `end` dies.
@@ -121,7 +121,7 @@ pub fn parse(answer: &Answer<'_>, asked: &Asked<'_>) -> Result<Fresh, Failure> {
 /// The boot side is capped at GitHub's own maximum. A longer life means that
 /// some clock is wrong, and then the cap is the only true bound left; the wall
 /// side is left as written, since that is what git and people are shown.
-fn deadline(end: Wall, date: Option<Wall>, asked: &Asked<'_>) -> Deadline {
+fn deadline(end: Wall, date: Option<Wall>, asked: &RequestContext<'_>) -> Deadline {
     const SECOND: Duration = Duration::from_secs(1);
     let (sent, received) = (asked.sent.wall, asked.received.wall);
     let then = match date {
@@ -131,7 +131,7 @@ fn deadline(end: Wall, date: Option<Wall>, asked: &Asked<'_>) -> Deadline {
     Deadline { boot: asked.sent.boot + end.saturating_sub(then).min(LONGEST_LIFE), wall: end }
 }
 
-fn refusal(answer: &Answer<'_>, asked: &Asked<'_>) -> Failure {
+fn refusal(answer: &PlatformAnswer<'_>, asked: &RequestContext<'_>) -> Failure {
     let (class, remedy) = match answer.status {
         401 => (Class::Http401, "the bearer is wrong or revoked; see"),
         403 => (Class::Http403, "the bearer may not do this; see"),
@@ -145,15 +145,15 @@ fn refusal(answer: &Answer<'_>, asked: &Asked<'_>) -> Failure {
     let mut message = format!("GET {} answered {}", asked.place, answer.status);
     if let Some(location) = answer.location {
         let target = location.split(['?', '#']).next().unwrap_or_default();
-        let target = outside_without(target, asked.secrets);
+        let target = untrusted_without(target, asked.secrets);
         message.push_str(&format!(" to {target}"));
     }
     if let Some(said) = said(answer.body) {
-        message.push_str(&format!(" ({})", outside_without(&said, asked.secrets)));
+        message.push_str(&format!(" ({})", untrusted_without(&said, asked.secrets)));
     }
     message.push_str(&format!(": {remedy}"));
     if matches!(class, Class::Http401 | Class::Http403) {
-        message.push_str(&format!(" {}", outside(asked.bearer_path)));
+        message.push_str(&format!(" {}", untrusted(asked.bearer_path)));
     }
     Failure {
         class,
@@ -169,11 +169,11 @@ fn refusal(answer: &Answer<'_>, asked: &Asked<'_>) -> Failure {
 /// `message`, nothing of any other JSON, the text if it is plain.
 fn said(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Error {
+    struct ErrorBody {
         #[serde(alias = "message", alias = "detail")]
         error: String,
     }
-    if let Ok(Error { error }) = serde_json::from_slice(body) {
+    if let Ok(ErrorBody { error }) = serde_json::from_slice(body) {
         return Some(error);
     }
     let text = String::from_utf8_lossy(body);
@@ -194,5 +194,4 @@ fn retry_after(text: &str, now: Wall) -> Option<Duration> {
 }
 
 #[cfg(test)]
-#[path = "answer_tests.rs"]
 mod tests;

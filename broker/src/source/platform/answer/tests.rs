@@ -10,7 +10,7 @@ const fn at(boot: u64, wall: u64) -> Moment {
     Moment { boot: Duration::from_secs(boot), wall: Duration::from_secs(wall) }
 }
 
-const ASKED: Asked<'_> = Asked {
+const ASKED: RequestContext<'_> = RequestContext {
     place: "http://p/x",
     bearer_path: "/configs/.auth_token",
     secrets: &["plain-bearer"],
@@ -19,19 +19,19 @@ const ASKED: Asked<'_> = Asked {
     allow_missing_expiry: false,
 };
 
-fn asked_at(wall: u64) -> Asked<'static> {
-    Asked { sent: at(1000, wall), received: at(1000, wall), ..ASKED }
+fn asked_at(wall: u64) -> RequestContext<'static> {
+    RequestContext { sent: at(1000, wall), received: at(1000, wall), ..ASKED }
 }
 
-fn answer(body: &str) -> Answer<'_> {
-    Answer { status: 200, date: Some(DATE), body: body.as_bytes(), ..Answer::default() }
+fn answer(body: &str) -> PlatformAnswer<'_> {
+    PlatformAnswer { status: 200, date: Some(DATE), body: body.as_bytes(), ..PlatformAnswer::default() }
 }
 
 fn token(expires_at: &str) -> String {
     format!(r#"{{"token":"ghs_canary","expires_at":"{expires_at}"}}"#)
 }
 
-fn deadline_of(body: &str, asked: &Asked<'_>) -> Deadline {
+fn deadline_of(body: &str, asked: &RequestContext<'_>) -> Deadline {
     parse(&answer(body), asked).unwrap().deadline.unwrap()
 }
 
@@ -40,7 +40,7 @@ fn a_good_answer_is_a_token_and_the_sooner_of_two_deadlines() {
     let body = r#"{"x":[1],"token":"ghs_canary","expires_at":"2026-04-17T22:50:00.5Z"}"#;
     let fresh = parse(&answer(body), &ASKED).unwrap();
     assert_eq!(fresh.secret.expose(), "ghs_canary");
-    assert_eq!(fresh.origin, Provenance::Platform);
+    assert_eq!(fresh.source, SourceKind::Platform);
     let deadline = fresh.deadline.unwrap();
     assert_eq!(deadline.boot, Duration::from_millis(1_000_000 + 3_000_500));
     assert_eq!(deadline.wall, Duration::from_millis(T0 * 1000 + 3_000_500));
@@ -86,7 +86,7 @@ fn rule22_expiries_that_are_past_absent_or_no_rfc_3339_are_refused() {
 
 #[test]
 fn rule22_an_absent_expiry_is_an_hour_only_where_that_is_configured() {
-    let asked = Asked { allow_missing_expiry: true, ..ASKED };
+    let asked = RequestContext { allow_missing_expiry: true, ..ASKED };
     let deadline = deadline_of(r#"{"token":"ghs_canary"}"#, &asked);
     assert_eq!(deadline, Deadline::after(ASKED.sent, Duration::from_secs(3600)));
     assert!(parse(&answer(&token("soon")), &asked).is_err());
@@ -129,9 +129,9 @@ fn rule44_a_wrong_wall_clock_neither_lengthens_a_life_nor_hides_that_it_is_wrong
 
 #[test]
 fn a_wrong_date_header_gives_no_life_beyond_githubs_maximum() {
-    let answer = Answer { date: Some("Fri, 17 Apr 2026 12:00:00 GMT"), ..answer("") };
+    let answer = PlatformAnswer { date: Some("Fri, 17 Apr 2026 12:00:00 GMT"), ..answer("") };
     let body = token(EXPIRES);
-    let answer = Answer { body: body.as_bytes(), ..answer };
+    let answer = PlatformAnswer { body: body.as_bytes(), ..answer };
     let deadline = parse(&answer, &ASKED).unwrap().deadline.unwrap();
     assert_eq!(deadline.boot, Duration::from_secs(1000 + 3600));
     assert_eq!(deadline.wall, Duration::from_secs(T0 + 3000));
@@ -141,7 +141,7 @@ fn a_wrong_date_header_gives_no_life_beyond_githubs_maximum() {
 fn without_a_date_header_the_wall_clock_counts() {
     let body = token(EXPIRES);
     for date in [None, Some("yesterday")] {
-        let answer = Answer { date, ..answer(&body) };
+        let answer = PlatformAnswer { date, ..answer(&body) };
         let deadline = parse(&answer, &ASKED).unwrap().deadline.unwrap();
         assert_eq!(deadline.boot, Duration::from_secs(1000 + 3000));
     }
@@ -149,7 +149,7 @@ fn without_a_date_header_the_wall_clock_counts() {
 
 #[test]
 fn a_slow_answer_counts_from_when_it_was_asked_for() {
-    let asked = Asked { received: at(1006, T0 + 6), ..ASKED };
+    let asked = RequestContext { received: at(1006, T0 + 6), ..ASKED };
     let deadline = deadline_of(&token(EXPIRES), &asked);
     assert_eq!(deadline.boot, Duration::from_secs(1000 + 3000));
 }
@@ -170,7 +170,7 @@ fn each_status_has_its_class_and_a_remedy() {
         (418, Class::HttpOther),
     ] {
         let body = token(EXPIRES);
-        let failure = parse(&Answer { status, ..answer(&body) }, &ASKED).unwrap_err();
+        let failure = parse(&PlatformAnswer { status, ..answer(&body) }, &ASKED).unwrap_err();
         assert_eq!(failure.class, class);
         assert!(failure.message.contains(&format!("http://p/x answered {status}")), "{failure}");
         assert!(!failure.message.contains("canary"), "{failure}");
@@ -186,7 +186,7 @@ fn rule23_the_words_of_an_error_are_quoted_without_its_secrets() {
         (r#"{"token":"canary"}"#, "answered 500: "),
         ("", "answered 500: "),
     ] {
-        let failure = parse(&Answer { status: 500, ..answer(body) }, &ASKED).unwrap_err();
+        let failure = parse(&PlatformAnswer { status: 500, ..answer(body) }, &ASKED).unwrap_err();
         assert!(failure.message.contains(quoted), "{failure}");
         assert!(!failure.message.contains("canary"), "{failure}");
     }
@@ -194,7 +194,7 @@ fn rule23_the_words_of_an_error_are_quoted_without_its_secrets() {
 
 #[test]
 fn rule13_a_redirect_says_where_to_but_not_what_its_query_carries() {
-    let answer = Answer { status: 302, location: Some("http://u:canary@q/x?canary"), ..answer("") };
+    let answer = PlatformAnswer { status: 302, location: Some("http://u:canary@q/x?canary"), ..answer("") };
     let failure = parse(&answer, &ASKED).unwrap_err();
     assert!(failure.message.contains("302 to http://[redacted]@q/x"), "{failure}");
     assert!(!failure.message.contains("canary"), "{failure}");
@@ -217,7 +217,7 @@ fn rule41_retry_after_is_seconds_or_a_date_and_never_garbage_or_an_age() {
         ("soon", None),
     ] {
         for status in [429, 503] {
-            let answer = Answer { status, retry_after: Some(text), ..answer("") };
+            let answer = PlatformAnswer { status, retry_after: Some(text), ..answer("") };
             // The answer's own clock is what its date is measured by.
             let failure = parse(&answer, &asked_at(T0 - 7200)).unwrap_err();
             assert_eq!(failure.retry_after, seconds.map(Duration::from_secs), "{text}");
@@ -234,7 +234,7 @@ proptest! {
         location in proptest::option::of("\\PC{0,40}"),
         body in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
-        let answer = Answer {
+        let answer = PlatformAnswer {
             status,
             date: date.as_deref(),
             retry_after: retry_after.as_deref(),
@@ -262,7 +262,7 @@ proptest! {
         };
         let end = T0 + life;
         let date = ms(T0 * 1000 + start + there).as_secs();
-        let asked = Asked {
+        let asked = RequestContext {
             sent: Moment { boot: ms(start), wall: wall(start) },
             received: Moment { boot: ms(start + there + back), wall: wall(start + there + back) },
             ..ASKED
