@@ -9,8 +9,7 @@ use nix::unistd::geteuid;
 use super::terminal::{Colour, Look};
 use super::{ExitError, Global, launch};
 use crate::doctor::{Finding, Level, Remedy, examine};
-use crate::system::environment;
-use crate::system::trust;
+use crate::system::{environment, trust};
 
 /// Where the words begin.
 const COLUMN: usize = 19;

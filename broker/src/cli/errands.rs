@@ -8,12 +8,9 @@ use std::process::ExitCode;
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::ExitError;
-use super::Global;
-use super::launch;
+use super::{ExitError, Global, launch};
 use crate::credential::secret::MAX_SECRET;
-use crate::runner::file;
-use crate::runner::serve;
+use crate::runner::{file, serve};
 use crate::system::inherited_fds;
 
 #[derive(Clone, Debug, Args)]

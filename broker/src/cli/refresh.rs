@@ -10,8 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{ExitError, Global, launch, token};
 use crate::runner;
-use crate::system::environment;
-use crate::system::users;
+use crate::system::{environment, users};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {

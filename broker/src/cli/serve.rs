@@ -9,12 +9,8 @@ use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use clap::Args;
 
-use super::ExitError;
-use super::Global;
-use super::launch;
-use crate::config::Config;
-use crate::config::LogFormat;
-use crate::config::log_filter;
+use super::{ExitError, Global, launch};
+use crate::config::{Config, LogFormat, log_filter};
 use crate::daemon::lease_memory::Inherited;
 use crate::daemon::sandbox;
 use crate::daemon::serve::Serve;

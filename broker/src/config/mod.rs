@@ -39,8 +39,7 @@ pub use valid::{
     SinkConfig, SocketConfig, SourceConfig, TOKEN_USER, log_filter,
 };
 
-use crate::system::trust;
-use crate::system::users;
+use crate::system::{trust, users};
 
 /// Where the file is looked for if nobody says where it is.
 pub const DEFAULT_FILE: &str = "/etc/molecule-broker/config.toml";

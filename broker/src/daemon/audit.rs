@@ -23,10 +23,9 @@ use molecule_protocol::request::Client;
 
 use crate::config::LogFormat;
 use crate::credential::lease::{Lease, SourceKind};
-use crate::system::log_writer;
 use crate::system::peer::Peer;
-use crate::system::text;
 use crate::system::time::{Boot, Moment};
+use crate::system::{log_writer, text};
 
 /// For how long a process's name is taken to be what it was. A busy client
 /// asks many times as one process; a pid isn't used again so soon.

@@ -13,11 +13,7 @@ use tokio::time::timeout;
 
 use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
 use crate::daemon::store::{LeaseWriter, RefreshAsk};
-use crate::refresh::Action;
-use crate::refresh::Event;
-use crate::refresh::Held;
-use crate::refresh::Machine;
-use crate::refresh::RefreshOutcome;
+use crate::refresh::{Action, Event, Held, Machine, RefreshOutcome};
 use crate::source::{Source, Watch};
 use crate::system::clock::{self, Alarm};
 

@@ -7,8 +7,7 @@ use zeroize::Zeroizing;
 use crate::config::Config;
 use crate::errands::RunnerClient;
 use crate::errands::wire::{HookEvent, RunnerRequest};
-use crate::refresh::Held;
-use crate::refresh::RefreshOutcome;
+use crate::refresh::{Held, RefreshOutcome};
 
 pub struct RefreshNotifier {
     runner: Option<RunnerClient>,

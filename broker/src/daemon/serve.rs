@@ -13,8 +13,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::config;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::credential::lease::Failure;
 use crate::daemon::assemble::{ActiveConfig, Assembled, assemble};
 use crate::daemon::audit::Audit;

@@ -14,10 +14,9 @@ use crate::config::{Config, GITHUB, SourceConfig};
 use crate::credential::lease::{Class, Failure, Fresh};
 use crate::daemon::status::CredentialStatus;
 use crate::source::{Platform, platform};
-use crate::system::bounded_file;
-use crate::system::clock;
 use crate::system::text::shell_path;
 use crate::system::time::Deadline;
+use crate::system::{bounded_file, clock};
 
 const CHECK: &str = "platform";
 

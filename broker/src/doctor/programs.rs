@@ -6,8 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::finding::{Finding, Remedy};
-use super::git;
-use super::{Scene, can_run};
+use super::{Scene, can_run, git};
 use crate::system::text::shell_path;
 
 /// What a shim says of itself in its own file.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::schedule::LeaseLeft;
-use super::{Held, RefreshPolicy, schedule};
+use super::schedule::{self, LeaseLeft};
+use super::{Held, RefreshPolicy};
 use crate::credential::lease::{Class, Failure, Lease, SourceKind};
 use crate::system::time::{Boot, Moment};
 

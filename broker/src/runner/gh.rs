@@ -10,9 +10,8 @@ use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
 use crate::runner::child::{self, ChildJob};
-use crate::system::environment;
-use crate::system::trust;
 use crate::system::users::User;
+use crate::system::{environment, trust};
 
 /// gh asks GitHub once who the token is.
 const TIME: Duration = Duration::from_secs(30);

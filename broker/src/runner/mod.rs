@@ -17,8 +17,7 @@ use std::collections::BTreeMap;
 use molecule_protocol::origin::Scheme;
 use zeroize::Zeroizing;
 
-use crate::config::Config;
-use crate::config::CredentialScope;
+use crate::config::{Config, CredentialScope};
 use crate::system::environment;
 use crate::system::users::User;
 

@@ -15,16 +15,12 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-use crate::config::Config;
-use crate::config::SourceConfig;
+use crate::config::{Config, SourceConfig};
 use crate::errands::wire::{
     self, CommandOutput, HookEvent, LineReader, ReplyLine, RequestLine, RunnerError, RunnerRequest,
 };
 use crate::runner::child::{self, ChildJob};
-use crate::runner::file;
-use crate::runner::gh;
-use crate::runner::host;
-use crate::runner::minimal_environment;
+use crate::runner::{file, gh, host, minimal_environment};
 use crate::source;
 
 /// How long a hook may take.

@@ -12,8 +12,7 @@ use zeroize::Zeroizing;
 
 use super::note::{self, MAX_NOTE};
 use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
-use crate::errands::RunnerClient;
-use crate::errands::RunnerRequest;
+use crate::errands::{RunnerClient, RunnerRequest};
 use crate::system::clock;
 use crate::system::program::{self, ProcessGroup};
 use crate::system::secret_buffer::SecretBuffer;

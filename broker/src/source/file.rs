@@ -7,9 +7,7 @@ use nix::unistd::geteuid;
 
 use super::note;
 use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
-use crate::system::bounded_file;
-use crate::system::clock;
-use crate::system::trust;
+use crate::system::{bounded_file, clock, trust};
 
 pub struct File {
     path: PathBuf,

@@ -15,10 +15,9 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::FAILED;
-use super::exec_stage;
 use super::notify_receiver::NotifyReceiver;
 use super::watchdog::{PERIOD, Watchdog};
+use super::{FAILED, exec_stage};
 use crate::daemon::service_manager::{NOTIFY, SOCKET};
 use crate::system::clock;
 

@@ -10,8 +10,7 @@ use nix::unistd::geteuid;
 use super::exec_stage::{self, COMMAND, DAEMON, StageError, this_program};
 use super::{FAILED, Supervisor};
 use crate::system::exit::ExitError;
-use crate::system::harden;
-use crate::system::users;
+use crate::system::{harden, users};
 
 const SUPERVISE: &str = "@supervise";
 

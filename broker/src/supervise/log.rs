@@ -7,8 +7,7 @@ use jiff::fmt::temporal::DateTimePrinter;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::LogFormat;
-use crate::system::clock;
-use crate::system::environment;
+use crate::system::{clock, environment};
 
 /// As configured, once that is known; until then the environment decides.
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();

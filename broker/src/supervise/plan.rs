@@ -11,10 +11,9 @@ use nix::unistd::{Gid, Uid, geteuid};
 use super::exec_stage::switch_user;
 use crate::config::{Config, LogFormat};
 use crate::git_config::{GitSetting, Wiring, installed, variables};
-use crate::system::bounded_file;
-use crate::system::environment;
 use crate::system::listening_socket::SocketPlan;
 use crate::system::users::{self, OVERFLOW};
+use crate::system::{bounded_file, environment};
 
 /// The user that exists for the daemon alone.
 const OWN_USER: &str = "molecule-broker";

@@ -14,8 +14,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, Uid};
 use tokio::process::{Child, Command};
 
-use crate::system::trust;
-use crate::system::users;
+use crate::system::{trust, users};
 
 /// Where it runs: nothing is looked up beside the agent's files.
 const FOLDER: &str = "/";

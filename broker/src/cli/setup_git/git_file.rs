@@ -11,8 +11,7 @@ use std::process::{Command, Stdio};
 use super::git_text::{Remainder, without_ours};
 use super::{ExitError, FAILED};
 use crate::git_config::names_askpass;
-use crate::system::bounded_file;
-use crate::system::text;
+use crate::system::{bounded_file, text};
 
 /// git's own status for "there is no such key".
 const NO_SUCH_KEY: i32 = 1;

@@ -16,8 +16,7 @@ use super::{ExitError, Global, launch};
 use crate::config::OriginPattern;
 use crate::git_config::variables::{self, LONGEST};
 use crate::git_config::{Wiring, installed};
-use crate::system::environment;
-use crate::system::text;
+use crate::system::{environment, text};
 
 const BAD_CONFIGURATION: u8 = 2;
 const FAILED: u8 = 1;

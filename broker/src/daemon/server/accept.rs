@@ -24,10 +24,9 @@ use super::slow::{self, Pending};
 use crate::daemon::metrics::Served;
 use crate::daemon::registry::CredentialRegistry;
 use crate::system::async_fd::watched;
-use crate::system::clock;
 use crate::system::log_limit::{LogLimiter, MINUTE};
 use crate::system::peer::{Peer, PeerVerdict};
-use crate::system::scm_rights;
+use crate::system::{clock, scm_rights};
 
 /// How many connections may be waited for at a time. One more is closed, and
 /// its client asks again; whoever brings a whole request is still served.
