@@ -1,4 +1,4 @@
-/* Starts and ends: what any process costs. */
+/* Starts and ends: the cost of any process. */
 #include "raw.h"
 
 void begin(long *stack)

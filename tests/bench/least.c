@@ -1,7 +1,7 @@
 /* The least possible client: one round trip to the socket in argv[1], the
- * answer without its first line to stdout; for git's `store` and `erase`,
- * nothing. It parses nothing, checks nothing and knows no failure but one, so
- * no honest client can be faster. */
+ * answer without its first line to stdout. For git's `store` and `erase` it does
+ * nothing. It parses nothing, checks nothing and handles no failures except a
+ * failed connect and a short answer, so no correct client can be faster. */
 #include "raw.h"
 
 enum { AF_UNIX = 1, SOCK_STREAM = 1 };

@@ -1,5 +1,5 @@
-/* Linux system calls without any C library: what a program costs at the very
- * least, and nothing of a library's start code. */
+/* Linux system calls without a C library: the least cost of a program, without a
+ * library's start code. */
 #if defined(__x86_64__)
 
 static long call(long n, long a, long b, long c)
@@ -32,7 +32,7 @@ __asm__(".globl _start\n_start:\n\tmov x0, sp\n\tbl begin\n");
 enum { READ = 63, WRITE = 64, SOCKET = 198, CONNECT = 203, EXIT = 94 };
 
 #else
-#error "the benchmark knows x86_64 and aarch64"
+#error "the benchmark supports only x86_64 and aarch64"
 #endif
 
 static void quit(long status)

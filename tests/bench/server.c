@@ -1,6 +1,6 @@
 /* A bare epoll server, one thread: reads until an empty line, writes the fixed
- * answer in argv[2], closes. It decides nothing, so it is what a server on this
- * machine can reach at most. Usage: server SOCKET ANSWER */
+ * answer in argv[2], closes. It makes no decisions, so it is the upper limit for
+ * a server on this machine. Usage: server SOCKET ANSWER */
 #define _GNU_SOURCE
 #include <string.h>
 #include <sys/epoll.h>
@@ -13,7 +13,7 @@ enum { MOST = 128, BUFFER = 4096 };
 static const char *answer;
 static size_t answer_length;
 
-/* A request comes in one write, as all clients of this benchmark send it. */
+/* Expects the request in one write, as all clients of this benchmark send it. */
 static void serve(int client)
 {
 	char buffer[BUFFER];

@@ -33,16 +33,16 @@ const NAMES: [&str; 10] = [
 pub const AGENTS: usize = 8;
 
 /// Returns the name by which an agent calls the git host.
-pub fn agent(number: usize) -> String {
+pub fn agent_name(number: usize) -> String {
     format!("agent-{}.localhost", number % AGENTS)
 }
 
-pub struct Ca {
+pub struct CertAuthority {
     pem: String,
     acceptor: TlsAcceptor,
 }
 
-impl Ca {
+impl CertAuthority {
     #[expect(clippy::new_without_default, reason = "it generates keys")]
     pub fn new() -> Self {
         const FINE: &str = "constant parameters make a valid certificate";
@@ -54,7 +54,7 @@ impl Ca {
         let pem = params.self_signed(&key).expect(FINE).pem();
         let issuer = Issuer::new(params, key);
 
-        let names: Vec<_> = NAMES.map(String::from).into_iter().chain((0..AGENTS).map(agent)).collect();
+        let names: Vec<_> = NAMES.map(String::from).into_iter().chain((0..AGENTS).map(agent_name)).collect();
         let mut leaf = CertificateParams::new(names).expect(FINE);
         leaf.distinguished_name = name("localhost");
         leaf.use_authority_key_identifier_extension = true;

@@ -45,7 +45,7 @@ pub enum Upstream {
 }
 
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct FleetReport {
     pub containers: u32,
     /// Number of requests that reached the platform in each minute.
     pub load: Vec<u32>,
@@ -76,12 +76,16 @@ impl Fleet {
     }
 
     #[must_use]
-    pub fn run(&self) -> Report {
+    pub fn run(&self) -> FleetReport {
         let mut chance = Chance(self.seed);
         let mut platform = Platform { minted: 0, shared: None };
         let minutes = usize::try_from(self.minutes).expect("a day has fewer minutes than memory has bytes");
-        let mut report =
-            Report { containers: self.containers, load: vec![0; minutes], without: Duration::ZERO, dead_served: 0 };
+        let mut report = FleetReport {
+            containers: self.containers,
+            load: vec![0; minutes],
+            without: Duration::ZERO,
+            dead_served: 0,
+        };
         let mut machines = Vec::new();
         let mut timers = BinaryHeap::new();
         for index in 0..self.containers as usize {
@@ -119,7 +123,7 @@ impl Fleet {
     }
 }
 
-impl Report {
+impl FleetReport {
     /// Returns the ratio of the busiest minute to the mean one, from this
     /// minute on.
     #[must_use]
@@ -131,10 +135,10 @@ impl Report {
     }
 
     #[must_use]
-    pub fn asks_per_container_day(&self) -> f64 {
-        let asks: u64 = self.load.iter().copied().map(u64::from).sum();
+    pub fn requests_per_container_day(&self) -> f64 {
+        let requests: u64 = self.load.iter().copied().map(u64::from).sum();
         let days = self.load.len() as f64 / (24.0 * 60.0);
-        asks as f64 / f64::from(self.containers) / days
+        requests as f64 / f64::from(self.containers) / days
     }
 
     /// Returns the share of container time without a live token.
@@ -227,8 +231,8 @@ mod tests {
 
     #[test]
     fn a_shared_token_is_requested_about_52_times_a_day() {
-        let asks = Fleet::of(FEW, Upstream::SharesOne).run().asks_per_container_day();
-        assert!((45.0..60.0).contains(&asks), "{asks}");
+        let requests = Fleet::of(FEW, Upstream::SharesOne).run().requests_per_container_day();
+        assert!((45.0..60.0).contains(&requests), "{requests}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ const CLAIMS_VARY: u32 = 141;
 
 /// State of a token at the moment when it was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum TokenState {
     Live,
     Expired,
     Revoked,
@@ -28,7 +28,7 @@ pub enum Verdict {
 }
 
 #[derive(Clone, Debug)]
-pub struct Minted {
+pub struct MintedToken {
     pub token: String,
     pub minted: SystemTime,
     pub expires: SystemTime,
@@ -36,7 +36,7 @@ pub struct Minted {
 
 #[derive(Debug, Default)]
 pub struct Ledger {
-    tokens: Mutex<HashMap<String, (Minted, bool)>>,
+    tokens: Mutex<HashMap<String, (MintedToken, bool)>>,
     /// Number of tokens minted by [`Ledger::mint`].
     turn: AtomicUsize,
 }
@@ -45,25 +45,25 @@ impl Ledger {
     /// Mints tokens of the old form (40 bytes) and of the new form in turn.
     /// GitHub rolled the new form out per minting call, so one container gets
     /// both (<https://github.blog/changelog/>, 2026-04-24 and 2026-05-15).
-    pub fn mint(&self, life: Duration) -> Minted {
+    pub fn mint(&self, life: Duration) -> MintedToken {
         let is_old = self.turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
-        self.enter(if is_old { old_token() } else { new_token() }, life)
+        self.register(if is_old { old_token() } else { new_token() }, life)
     }
 
     /// Registers a token with this text, alive from now on.
-    pub fn enter(&self, token: String, life: Duration) -> Minted {
+    pub fn register(&self, token: String, life: Duration) -> MintedToken {
         let minted = SystemTime::now();
-        let one = Minted { token, minted, expires: minted + life };
+        let one = MintedToken { token, minted, expires: minted + life };
         self.lock().insert(one.token.clone(), (one.clone(), false));
         one
     }
 
-    pub fn verdict(&self, token: &str) -> Verdict {
+    pub fn state_of(&self, token: &str) -> TokenState {
         match self.lock().get(token) {
-            None => Verdict::Unknown,
-            Some((_, true)) => Verdict::Revoked,
-            Some((one, false)) if one.expires <= SystemTime::now() => Verdict::Expired,
-            Some(_) => Verdict::Live,
+            None => TokenState::Unknown,
+            Some((_, true)) => TokenState::Revoked,
+            Some((one, false)) if one.expires <= SystemTime::now() => TokenState::Expired,
+            Some(_) => TokenState::Live,
         }
     }
 
@@ -75,12 +75,12 @@ impl Ledger {
         }
     }
 
-    pub fn find(&self, token: &str) -> Option<Minted> {
+    pub fn find(&self, token: &str) -> Option<MintedToken> {
         self.lock().get(token).map(|(one, _)| one.clone())
     }
 
     /// Returns all tokens in the order in which they were minted.
-    pub fn all(&self) -> Vec<Minted> {
+    pub fn all(&self) -> Vec<MintedToken> {
         let mut all: Vec<_> = self.lock().values().map(|(one, _)| one.clone()).collect();
         all.sort_by_key(|one| one.minted);
         all
@@ -90,7 +90,7 @@ impl Ledger {
         self.lock().len()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Minted, bool)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (MintedToken, bool)>> {
         self.tokens.lock().expect("no holder of this lock panics")
     }
 }
@@ -138,8 +138,8 @@ mod tests {
     fn a_token_is_live_until_its_expiry_and_dead_afterwards() {
         let ledger = Ledger::default();
         let one = ledger.mint(Duration::from_millis(80));
-        assert_eq!(ledger.verdict(&one.token), Verdict::Live);
-        eventually("the token dies", Duration::from_secs(2), || ledger.verdict(&one.token) == Verdict::Expired);
+        assert_eq!(ledger.state_of(&one.token), TokenState::Live);
+        eventually("the token expires", Duration::from_secs(2), || ledger.state_of(&one.token) == TokenState::Expired);
         assert!(SystemTime::now() >= one.expires);
     }
 
@@ -162,7 +162,7 @@ mod tests {
         let ledger = Ledger::default();
         let one = ledger.mint(Duration::from_secs(60));
         ledger.revoke(&one.token);
-        assert_eq!(ledger.verdict(&one.token), Verdict::Revoked);
-        assert_eq!(ledger.verdict("ghs_invented"), Verdict::Unknown);
+        assert_eq!(ledger.state_of(&one.token), TokenState::Revoked);
+        assert_eq!(ledger.state_of("ghs_invented"), TokenState::Unknown);
     }
 }

@@ -32,7 +32,7 @@ impl SmallDisk {
 
     /// Returns the words that go before a command, so that it runs with the
     /// disk mounted. The disk is writable (`rw`) or read-only (`ro`).
-    pub fn way(&self, kib: u32, access: &str) -> [String; 6] {
+    pub fn command_prefix(&self, kib: u32, access: &str) -> [String; 6] {
         let folder = self.folder.display();
         let mount = format!("mount -t tmpfs -o size={kib}k,mode=700,{access} none {folder} && exec \"$@\"");
         ["unshare", "--mount", "sh", "-c", &mount, "sh"].map(String::from)
@@ -40,13 +40,13 @@ impl SmallDisk {
 
     /// Returns the path of a file on the disk, by way of a process that sees
     /// the disk.
-    pub fn seen_by(&self, pid: u32, name: &str) -> PathBuf {
+    pub fn path_seen_by(&self, pid: u32, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{pid}/root{}", self.folder.join(name).display()))
     }
 
     /// Fills the disk by a file `filler`. Returns true if the disk is full now.
     pub fn fill(&self, pid: u32) -> bool {
-        let Ok(mut filler) = File::create(self.seen_by(pid, "filler")) else { return false };
+        let Ok(mut filler) = File::create(self.path_seen_by(pid, "filler")) else { return false };
         while filler.write_all(&[b'x'; 256]).is_ok() {}
         true
     }

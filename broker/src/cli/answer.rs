@@ -20,12 +20,13 @@ use crate::daemon::assemble::assemble;
 use crate::daemon::driver::Observed;
 use crate::daemon::lease_memory::Carried;
 use crate::system::clock;
+use crate::system::exit::FAILED;
 
 /// # Errors
 /// Stdin or stdout can't be used.
 pub fn run(global: &Global) -> Result<ExitCode, ExitError> {
     let mut bytes = Vec::with_capacity(1024);
-    let io = |error: std::io::Error| ExitError::new(1, error);
+    let io = |error: std::io::Error| ExitError::new(FAILED, error);
     std::io::stdin().take(MAX_REQUEST as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
     let answer = match request::end(&bytes, true).and_then(|end| Request::parse(&bytes[..end.unwrap_or_default()])) {
         Ok(request) => answer_once(global, &request),

@@ -9,6 +9,7 @@ use nix::unistd::geteuid;
 use super::terminal::{Colour, Look};
 use super::{ExitError, Global, launch};
 use crate::doctor::{Finding, Level, Remedy, examine};
+use crate::system::exit::FAILED;
 use crate::system::{environment, trust};
 
 /// Where the words begin.
@@ -27,7 +28,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let load = |daemons: Option<&Path>| launch::config(&with_file(global, daemons));
     let findings = examine(environment::all(), launch::client_socket(global), &load);
     if options.json {
-        let json = serde_json::to_string(&findings).map_err(|error| ExitError::new(1, error))?;
+        let json = serde_json::to_string(&findings).map_err(|error| ExitError::new(FAILED, error))?;
         println!("{json}");
     } else {
         let look = Look::of_stdout();

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::{ExitError, Global, launch};
 use crate::credential::secret::MAX_SECRET;
 use crate::runner::{file, serve};
+use crate::system::exit::FAILED;
 use crate::system::inherited_fds;
 
 #[derive(Clone, Debug, Args)]
@@ -33,10 +34,10 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     inherited_fds::close_above(2);
     let (global, user) = (global.clone(), options.user.clone());
     let read = move || launch::config_for(&global, user.as_deref()).map_err(|problems| problems.to_string());
-    let config = read().map_err(|problems| ExitError::new(1, problems))?;
+    let config = read().map_err(|problems| ExitError::new(FAILED, problems))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| ExitError::new(1, error))?;
-    runtime.block_on(serve::serve(config, Box::new(read))).map_err(|error| ExitError::new(1, error))?;
+    let runtime = runtime.map_err(|error| ExitError::new(FAILED, error))?;
+    runtime.block_on(serve::serve(config, Box::new(read))).map_err(|error| ExitError::new(FAILED, error))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -45,7 +46,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
 pub fn keep(options: &Keep) -> Result<ExitCode, ExitError> {
     let mut token = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
     let read = std::io::stdin().lock().take(MAX_SECRET as u64 + 1).read_to_end(&mut token);
-    read.map_err(|error| ExitError::new(1, error))?;
-    file::write(&options.path, &token).map_err(|fault| ExitError::new(1, fault))?;
+    read.map_err(|error| ExitError::new(FAILED, error))?;
+    file::write(&options.path, &token).map_err(|fault| ExitError::new(FAILED, fault))?;
     Ok(ExitCode::SUCCESS)
 }

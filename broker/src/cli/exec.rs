@@ -13,12 +13,9 @@ use molecule_protocol::request::Client;
 
 use super::{ExitError, Global, token};
 use crate::system::environment;
+use crate::system::exit::{COMMAND_CANNOT_RUN, COMMAND_NOT_FOUND, COMMAND_NOT_STARTED};
 
 /// The status for "not run", as env(1), timeout(1) and docker-run(1) have it.
-const NOT_RUN: u8 = 125;
-const CANNOT_RUN: u8 = 126;
-const NOT_FOUND: u8 = 127;
-
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Host or origin the token is for [default: the first origin of the credential 'github']
@@ -32,8 +29,8 @@ pub struct Options {
 /// # Errors
 /// 125 without a token; 126 or 127 where the command can't be run or found.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
-    let reply = token::fetch(global, Client::Exec, options.host.as_deref(), NOT_RUN)?;
-    let missing = || ExitError::new(NOT_RUN, "the broker's answer lacks a part");
+    let reply = token::fetch(global, Client::Exec, options.host.as_deref(), COMMAND_NOT_STARTED)?;
+    let missing = || ExitError::new(COMMAND_NOT_STARTED, "the broker's answer lacks a part");
     let (secret, host) = (reply.text("password").ok_or_else(missing)?, reply.text("host").ok_or_else(missing)?);
     let (program, arguments) = options.command.split_first().ok_or_else(missing)?;
     let mut command = Command::new(program);
@@ -50,6 +47,6 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
         command.env(gh::HOST, OsStr::from_bytes(host));
     }
     let error = command.exec();
-    let status = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN };
+    let status = if error.kind() == io::ErrorKind::NotFound { COMMAND_NOT_FOUND } else { COMMAND_CANNOT_RUN };
     Err(ExitError::new(status, format!("can't run {}: {error}", program.display())))
 }

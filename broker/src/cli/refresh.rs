@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{ExitError, Global, launch, token};
 use crate::runner;
+use crate::system::exit::FAILED;
 use crate::system::{environment, users};
 
 #[derive(Clone, Debug, Args)]
@@ -33,14 +34,14 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
 /// As whoever calls: it is their gh and their home.
 fn log_in(global: &Global) -> Result<ExitCode, ExitError> {
     let reply = token::fetch(global, Client::Script, None, 1)?;
-    let missing = || ExitError::new(1, "the broker's answer lacks a part");
+    let missing = || ExitError::new(FAILED, "the broker's answer lacks a part");
     let (secret, host) = (reply.text("password").ok_or_else(missing)?, reply.text("host").ok_or_else(missing)?);
     let mut user = users::user_of(Uid::effective());
     if let Some(home) = environment::os("HOME") {
         user.home = Some(home.into());
     }
     runner::deliver_in_process(&Zeroizing::new(secret.to_owned()), host, &user)
-        .map_err(|faults| ExitError::new(1, faults))?;
+        .map_err(|faults| ExitError::new(FAILED, faults))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -54,6 +55,6 @@ fn done(global: &Global, request: &Request<'_>) -> Result<ExitCode, ExitError> {
     let reply = launch::ask(global, request, 1)?;
     match reply.answer().word {
         Word::Ok => Ok(ExitCode::SUCCESS),
-        _ => Err(ExitError::new(1, reply.reasons())),
+        _ => Err(ExitError::new(FAILED, reply.reasons())),
     }
 }

@@ -16,6 +16,7 @@ use crate::daemon::sandbox;
 use crate::daemon::serve::Serve;
 use crate::daemon::service_manager::{Handed, ServiceManager};
 use crate::errands;
+use crate::system::exit::{BAD_CONFIGURATION, FAILED};
 use crate::system::harden;
 use crate::system::log_writer::NonBlockingStderr;
 
@@ -32,9 +33,6 @@ pub struct Options {
     #[arg(long, hide = true, value_name = "PID")]
     pub supervisor: Option<i32>,
 }
-
-const BAD_CONFIGURATION: u8 = 2;
-const FAILED: u8 = 1;
 
 /// # Errors
 /// Status 2 for a bad configuration, 1 for what keeps the daemon from running.

@@ -13,9 +13,7 @@ use super::terminal::Look;
 use super::{ExitError, Global, launch, table::table};
 use crate::daemon::status::Status;
 use crate::system::clock;
-
-const UNHEALTHY: u8 = 1;
-const NO_ANSWER: u8 = 3;
+use crate::system::exit::{FAILED, NO_ANSWER};
 
 /// How often `--wait` looks.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -60,7 +58,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
         let text = if options.json { json + "\n" } else { table(&status, Look::of_stdout()) };
         // Nobody may be reading any more; the exit status says it all.
         let _ = io::stdout().lock().write_all(text.as_bytes());
-        return Ok(ExitCode::from(if good { 0 } else { UNHEALTHY }));
+        return Ok(ExitCode::from(if good { 0 } else { FAILED }));
     }
 }
 

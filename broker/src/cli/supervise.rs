@@ -9,8 +9,7 @@ use clap::Args;
 
 use super::{ExitError, Global, launch};
 use crate::supervise::{self, LaunchPlan, log, plan};
-
-const BAD_CONFIGURATION: u8 = 2;
+use crate::system::exit::{BAD_CONFIGURATION, COMMAND_NOT_STARTED};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -40,7 +39,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     flag("--log", global.log.clone().map(Into::into));
     flag("--user", options.user.clone().map(Into::into));
     supervise::become_supervisor(&daemon, options.user.as_deref(), &options.command)
-        .map_err(|error| ExitError::new(supervise::FAILED, error))
+        .map_err(|error| ExitError::new(COMMAND_NOT_STARTED, error))
 }
 
 /// # Errors

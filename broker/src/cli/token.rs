@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::{ExitError, Format, Global, launch};
 use crate::client::DaemonReply;
 use crate::config::GITHUB;
+use crate::system::exit::FAILED;
 use crate::system::text::shell_word;
 
 #[derive(Clone, Debug, Args)]
@@ -29,8 +30,9 @@ pub struct Options {
 /// Status 1, and nothing was printed.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let reply = fetch(global, Client::Token, options.host.as_deref(), 1)?;
-    let text = printed(&reply, options.format).ok_or_else(|| ExitError::new(1, "the broker's answer lacks a part"))?;
-    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| ExitError::new(1, error))?;
+    let text =
+        printed(&reply, options.format).ok_or_else(|| ExitError::new(FAILED, "the broker's answer lacks a part"))?;
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| ExitError::new(FAILED, error))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -15,11 +15,12 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::exec_stage;
 use super::notify_receiver::NotifyReceiver;
 use super::watchdog::{PERIOD, Watchdog};
-use super::{FAILED, exec_stage};
 use crate::daemon::service_manager::{NOTIFY, SOCKET};
 use crate::system::clock;
+use crate::system::exit::COMMAND_NOT_STARTED;
 
 /// sd_listen_fds(3): the first descriptor that is handed over.
 const FIRST: i32 = 3;
@@ -102,7 +103,7 @@ pub fn signal_status(signal: Signal) -> u8 {
 }
 
 pub fn signal_number_status(signal: i32) -> u8 {
-    u8::try_from(128 + signal).unwrap_or(FAILED)
+    u8::try_from(128 + signal).unwrap_or(COMMAND_NOT_STARTED)
 }
 
 /// What a daemon's end says, for whoever reads the log.

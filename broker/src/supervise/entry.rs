@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use nix::unistd::geteuid;
 
+use super::Supervisor;
 use super::exec_stage::{self, COMMAND, DAEMON, StageError, this_program};
-use super::{FAILED, Supervisor};
+use crate::system::exit::COMMAND_NOT_STARTED;
 use crate::system::exit::ExitError;
 use crate::system::{harden, users};
 
@@ -45,12 +46,12 @@ pub fn run_stage(args: &[OsString]) -> Option<Result<ExitCode, ExitError>> {
 }
 
 fn supervise(args: &[OsString]) -> Result<ExitCode, StageError> {
-    let malformed = || (FAILED, "this command is for molecule-broker itself".to_owned());
+    let malformed = || (COMMAND_NOT_STARTED, "this command is for molecule-broker itself".to_owned());
     let [user, count, rest @ ..] = args else { return Err(malformed()) };
     let count = count.to_str().and_then(|count| count.parse().ok()).ok_or_else(malformed)?;
     let (daemon, command) = rest.split_at_checked(count).ok_or_else(malformed)?;
     harden::take_name();
     let supervisor = Supervisor::new(daemon.to_vec(), user.to_string_lossy().into_owned(), command.to_vec());
     let status = supervisor.and_then(Supervisor::run);
-    status.map(ExitCode::from).map_err(|error| (FAILED, format!("supervise can't go on: {error}")))
+    status.map(ExitCode::from).map_err(|error| (COMMAND_NOT_STARTED, format!("supervise can't go on: {error}")))
 }

@@ -15,15 +15,13 @@ use std::process::{Command, ExitCode};
 use nix::sys::signal::SigSet;
 use nix::unistd::{Uid, geteuid, getpgrp, initgroups, setgid, setgroups, setuid, tcsetpgrp};
 
-use super::{FAILED, NAME, THIS_PROGRAM};
+use super::{NAME, THIS_PROGRAM};
+use crate::system::exit::{COMMAND_CANNOT_RUN, COMMAND_NOT_FOUND, COMMAND_NOT_STARTED};
 use crate::system::inherited_fds;
 use crate::system::users::{self, User};
 
 pub(super) const DAEMON: &str = "@daemon";
 pub(super) const COMMAND: &str = "@command";
-
-const CANNOT_RUN: u8 = 126;
-const NOT_FOUND: u8 = 127;
 
 /// The child that becomes a daemon as this user. `last` is the last descriptor
 /// it gets.
@@ -49,7 +47,7 @@ pub(super) fn this_program(word: &str) -> Command {
 pub(super) type StageError = (u8, String);
 
 pub(super) fn become_daemon(args: &[OsString]) -> Result<ExitCode, StageError> {
-    let failed = |error: String| (FAILED, format!("the daemon can't be started: {error}"));
+    let failed = |error: String| (COMMAND_NOT_STARTED, format!("the daemon can't be started: {error}"));
     let [user, last, arguments @ ..] = args else { return Err(failed("arguments are missing".into())) };
     let last = last.to_str().and_then(|last| last.parse().ok()).ok_or_else(|| failed("a number is missing".into()))?;
     become_user(user).map_err(failed)?;
@@ -62,8 +60,10 @@ pub(super) fn become_daemon(args: &[OsString]) -> Result<ExitCode, StageError> {
 }
 
 pub(super) fn become_command(args: &[OsString]) -> Result<ExitCode, StageError> {
-    let [user, program, arguments @ ..] = args else { return Err((FAILED, "the command is missing".into())) };
-    let user = become_user(user).map_err(|error| (FAILED, format!("can't run the command: {error}")))?;
+    let [user, program, arguments @ ..] = args else {
+        return Err((COMMAND_NOT_STARTED, "the command is missing".into()));
+    };
+    let user = become_user(user).map_err(|error| (COMMAND_NOT_STARTED, format!("can't run the command: {error}")))?;
     let mut command = Command::new(program);
     command.args(arguments);
     if let Some(user) = user {
@@ -79,7 +79,7 @@ pub(super) fn become_command(args: &[OsString]) -> Result<ExitCode, StageError> 
     }
     let _ = SigSet::empty().thread_set_mask();
     let error = command.exec();
-    let status = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN };
+    let status = if error.kind() == io::ErrorKind::NotFound { COMMAND_NOT_FOUND } else { COMMAND_CANNOT_RUN };
     Err((status, format!("can't run {}: {error}", program.display())))
 }
 

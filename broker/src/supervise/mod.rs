@@ -29,9 +29,6 @@ pub use entry::{become_supervisor, run_stage};
 pub use plan::LaunchPlan;
 pub use run::Supervisor;
 
-/// supervise's own failure, as docker-run(1) has it.
-pub const FAILED: u8 = 125;
-
 /// How this very program is started again: under this name the kernel finds
 /// it even if its file was replaced or removed meanwhile.
 const THIS_PROGRAM: &str = "/proc/self/exe";

@@ -22,8 +22,9 @@ use super::plan::{CommandEnvironment, LaunchPlan};
 use super::restart_backoff::{DaemonEnd, RestartBackoff};
 use super::signals::SupervisorSignals;
 use super::watchdog::WatchdogVerdict;
-use super::{FAILED, command, exec_stage, log};
+use super::{command, exec_stage, log};
 use crate::system::clock;
+use crate::system::exit::COMMAND_NOT_STARTED;
 use crate::system::listening_socket::BoundSocket;
 
 /// How long the command waits for a daemon.
@@ -291,7 +292,7 @@ impl Supervisor {
             Ok(pid) => self.command = CommandState::Running(pid),
             Err(error) => {
                 log::warn(&format!("the command can't be started: {error}"));
-                self.shut_down(FAILED);
+                self.shut_down(COMMAND_NOT_STARTED);
             }
         }
     }
@@ -336,7 +337,7 @@ impl Supervisor {
     fn reap(&mut self) {
         loop {
             let (pid, status) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, status)) => (pid, u8::try_from(status).unwrap_or(FAILED)),
+                Ok(WaitStatus::Exited(pid, status)) => (pid, u8::try_from(status).unwrap_or(COMMAND_NOT_STARTED)),
                 Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, signal_status(signal)),
                 Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
                 // A real-time signal, which has no name here: look who is gone.

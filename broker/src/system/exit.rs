@@ -1,6 +1,22 @@
-//! How a program of ours ends before its time.
+//! Exit statuses of this program, and the error that carries one.
+//!
+//! `docs/operating.md` lists them for operators.
 
-/// What ends a command before its time.
+/// The command failed, or a check found a fault.
+pub const FAILED: u8 = 1;
+/// The command line or the configuration is wrong.
+pub const BAD_CONFIGURATION: u8 = 2;
+/// `status`: no daemon answered.
+pub const NO_ANSWER: u8 = 3;
+/// `supervise` or `exec` failed before the command could be started
+/// (docker-run(1), "Exit Status").
+pub const COMMAND_NOT_STARTED: u8 = 125;
+/// The command was found and can't be run (docker-run(1)).
+pub const COMMAND_CANNOT_RUN: u8 = 126;
+/// The command wasn't found (docker-run(1)).
+pub const COMMAND_NOT_FOUND: u8 = 127;
+
+/// An error that ends this process: the text for stderr and the exit status.
 #[derive(Debug)]
 pub struct ExitError {
     pub message: String,
@@ -12,3 +28,11 @@ impl ExitError {
         Self { message: message.to_string(), status }
     }
 }
+
+impl std::fmt::Display for ExitError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ExitError {}

@@ -58,7 +58,7 @@ fn the_operating_guide_explains_every_state_class_and_metric() {
     let guide = document("operating.md");
     let known: BTreeSet<&str> = quoted(&guide).into_iter().collect();
     let held = fs::read_to_string(root().join("broker/src/refresh/held.rs")).unwrap();
-    let states = held.split("impl State").nth(1).unwrap().split("=> \"").skip(1);
+    let states = held.split("impl CredentialState").nth(1).unwrap().split("=> \"").skip(1);
     let states: Vec<&str> = states.map(|rest| rest.split('"').next().unwrap()).collect();
     assert_eq!(states.len(), 7);
     for word in states.into_iter().chain(Class::ALL.map(Class::name)) {

@@ -10,6 +10,8 @@
 
 mod docs;
 mod doctor;
+mod house;
+mod interface;
 mod kit;
 mod layers;
 mod lease_memory;

@@ -17,3 +17,19 @@ pub use start::{machine_tool, program};
 pub fn skip(reason: &str) {
     println!("SKIP: {reason}");
 }
+
+/// Returns true in a full run, `tests/run --all`. Property tests then try more
+/// cases, and the slowest tests run at all.
+#[must_use]
+pub fn is_full_run() -> bool {
+    std::env::var_os("MOLECULE_TESTS_ALL").is_some()
+}
+
+/// Returns true in a full run. Otherwise prints that the test is left out.
+#[must_use]
+pub fn only_in_full_run(what: &str) -> bool {
+    if !is_full_run() {
+        skip(&format!("{what}: slow, run it with tests/run --all"));
+    }
+    is_full_run()
+}

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         eprintln!("usage: docker/conformance IMAGE");
         return ExitCode::from(2);
     };
-    if !docker::available("conformance") {
+    if !docker::can_run_containers("conformance") {
         return ExitCode::from(2);
     }
     let report = conformance::examine(image);

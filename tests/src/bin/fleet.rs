@@ -20,7 +20,10 @@ fn main() -> ExitCode {
         }
     };
     println!("{containers} containers started in one minute, 24 h");
-    println!("{:<38} {:>12} {:>6} {:>10} {:>10} {:>5}", "", "peak to mean", "limit", "asks a day", "without", "dead");
+    println!(
+        "{:<38} {:>12} {:>6} {:>12} {:>10} {:>5}",
+        "", "peak to mean", "limit", "requests/day", "no token", "dead"
+    );
     let outage = 600..630;
     let minting = Fleet::of(containers, Upstream::MintsPerCall);
     let sharing = Fleet::of(containers, Upstream::SharesOne);
@@ -37,8 +40,9 @@ fn main() -> ExitCode {
     ] {
         let report = fleet.run();
         let ratio = report.peak_to_mean(fleet.even_from());
-        let (asks, without, dead) = (report.asks_per_container_day(), report.share_without(), report.dead_served);
-        println!("{name:<38} {ratio:>12.2} {limit:>6.2} {asks:>10.1} {:>9.3}% {dead:>5}", without * 100.0);
+        let (requests, without, dead) =
+            (report.requests_per_container_day(), report.share_without(), report.dead_served);
+        println!("{name:<38} {ratio:>12.2} {limit:>6.2} {requests:>12.1} {:>9.3}% {dead:>5}", without * 100.0);
         good &= dead == 0 && (without == 0.0 || fleet.outage.is_some());
         good &= ratio <= limit || containers < ENOUGH_TO_JUDGE;
     }

@@ -12,7 +12,7 @@ pub struct Exchange {
     pub expected: Vec<String>,
 }
 
-pub fn exchanges(text: &str) -> Vec<Exchange> {
+pub fn parse_exchanges(text: &str) -> Vec<Exchange> {
     let mut all: Vec<Exchange> = Vec::new();
     for line in text.lines() {
         match (line.strip_prefix("$ "), all.last_mut()) {
@@ -57,7 +57,7 @@ fn line_matches(expected: &str, line: &str) -> bool {
 
 /// Returns a script that runs all commands in one shell, as a person would, and
 /// prints a mark after the output of each.
-pub fn script(exchanges: &[Exchange]) -> String {
+pub fn script_for(exchanges: &[Exchange]) -> String {
     exchanges.iter().fold(String::new(), |mut script, exchange| {
         let _ = writeln!(script, "{{ {}\n}} 2>&1\nprintf '\\n{MARK}\\n'", exchange.command);
         script
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn says(expected: &str, printed: &str) -> bool {
-        exchanges(&format!("$ x\n{expected}"))[0].compare(printed).is_ok()
+        parse_exchanges(&format!("$ x\n{expected}"))[0].compare(printed).is_ok()
     }
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn commands_and_expected_output_are_told_apart() {
-        let both = exchanges("$ one\n1\n1\n$ two\n");
+        let both = parse_exchanges("$ one\n1\n1\n$ two\n");
         assert_eq!(both[0], Exchange { command: "one".into(), expected: vec!["1".into(), "1".into()] });
         assert_eq!(both[1].command, "two");
         assert!(both[1].expected.is_empty());

@@ -8,7 +8,7 @@ pub mod table;
 use std::fs;
 use std::path::Path;
 
-use crate::docker::root;
+use crate::docker::repository_root;
 
 /// The text between two fences.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Block {
 /// root.
 pub fn documents() -> Vec<String> {
     let mut names = Vec::new();
-    gather(&root().canonicalize().expect("the repository is there"), "", &mut names);
+    gather(&repository_root().canonicalize().expect("the repository is there"), "", &mut names);
     names.retain(|name| name != "CHANGELOG.md");
     names.sort();
     names
@@ -53,15 +53,16 @@ fn gather(folder: &Path, name: &str, to: &mut Vec<String>) {
 
 /// Returns the blocks of one document in their order.
 #[track_caller]
-pub fn of(document: &str) -> Vec<Block> {
-    let text = fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
+pub fn blocks_in(document: &str) -> Vec<Block> {
+    let text =
+        fs::read_to_string(repository_root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
     parse(document, &text)
 }
 
 /// Returns the block that begins with this line.
 #[track_caller]
-pub fn find(document: &str, first_line: &str) -> Block {
-    let found = of(document).into_iter().find(|block| block.first_line() == first_line);
+pub fn find_block(document: &str, first_line: &str) -> Block {
+    let found = blocks_in(document).into_iter().find(|block| block.first_line() == first_line);
     found.unwrap_or_else(|| panic!("{document} has no block that begins with: {first_line}"))
 }
 

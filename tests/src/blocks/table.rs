@@ -1,10 +1,10 @@
 //! How each block is run. No test runs the blocks that are listed as
-//! [`How::Shown`]; those rows give the reason.
+//! [`RunMethod::Shown`]; those rows give the reason.
 
 use crate::docker::FAMILIES;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum RunMethod {
     /// As this user in the document's container, to its end and with success. A
     /// `console` block must print the expected output.
     As(&'static str),
@@ -21,10 +21,10 @@ pub enum How {
     Shown(&'static str),
 }
 
-use How::{As, Ci, Config, On, Shown, Test};
+use RunMethod::{As, Ci, Config, On, Shown, Test};
 
 /// Document, first line of the block, and how it is run.
-const ROWS: &[(&str, &str, How)] = &[
+const ROWS: &[(&str, &str, RunMethod)] = &[
     ("CONTRIBUTING.md", ".ci/run", Ci),
     ("README.md", "git ──▶ git-credential-molecule ┐", Shown("a picture")),
     ("README.md", "cargo demo", Ci),
@@ -42,7 +42,7 @@ const ROWS: &[(&str, &str, How)] = &[
     (
         "docs/images/README.md",
         "install -d -m 0755 -o root /broker-configs",
-        Test("docker.rs", "started_as_root_the_daemon_is_its_own_user_where_that_can_read_the_bearer"),
+        Test("docker.rs", "a_daemon_that_can_read_the_bearer_is_its_own_user"),
     ),
     ("docs/migration.md", SUPERVISE, On),
     ("docs/migration.md", "molecule-broker doctor", As("agent")),
@@ -88,11 +88,11 @@ const REQUEST: &str = "GET {PLATFORM_URL}/workspaces/{WORKSPACE_ID}/github-insta
 const SUPERVISE: &str = "molecule-broker supervise --user agent -- your-command";
 
 /// This includes our own image, from which the families copy our files.
-const GUIDES: How = Test("docker_conformance.rs", "every_familys_guide_makes_an_image_that_honours_the_contract");
+const GUIDES: RunMethod = Test("docker_conformance.rs", "every_familys_guide_makes_an_image_that_honours_the_contract");
 
 /// Returns all rows, including those of the families' guides, which have one
 /// form.
-pub fn rows() -> Vec<(String, &'static str, How)> {
+pub fn rows() -> Vec<(String, &'static str, RunMethod)> {
     let guides = FAMILIES
         .iter()
         .map(|(family, _)| (format!("docs/images/{family}.md"), "COPY --from=molecule-broker / /", GUIDES));
@@ -100,6 +100,6 @@ pub fn rows() -> Vec<(String, &'static str, How)> {
 }
 
 /// Returns how the table says that this block is run.
-pub fn how(document: &str, first_line: &str) -> Option<How> {
+pub fn run_method(document: &str, first_line: &str) -> Option<RunMethod> {
     rows().into_iter().find(|(name, line, _)| name == document && *line == first_line).map(|(_, _, how)| how)
 }

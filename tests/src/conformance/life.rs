@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Verdict, must, processes, said};
-use crate::docker::{City, Container, Options, PATIENCE};
-use crate::git_host::Worth;
+use crate::docker::{City, Container, ExecOptions, PATIENCE};
+use crate::git_host::CredentialState;
 use crate::wait::poll;
-use crate::world::Ran;
+use crate::world::RunResult;
 
 const CLONE: &str = "GIT_TERMINAL_PROMPT=0 git ls-remote https://github.com/acme/app.git";
 const FROZEN: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
@@ -61,10 +61,10 @@ fn agents_variables(container: &Container) -> Result<String, String> {
 
 /// Checks that git got what it requested and that no dead token was shown to
 /// the host.
-fn fetched(city: &City, git: impl FnOnce() -> Ran) -> Verdict {
-    let (live, dead) = (city.host.shown_count(Worth::Live), city.host.dead_shown());
+fn fetched(city: &City, git: impl FnOnce() -> RunResult) -> Verdict {
+    let (live, dead) = (city.host.shown_count(CredentialState::Live), city.host.dead_shown());
     let ran = git();
-    must(ran.success() && city.host.shown_count(Worth::Live) > live, || said(city, &ran))?;
+    must(ran.success() && city.host.shown_count(CredentialState::Live) > live, || said(city, &ran))?;
     must(city.host.dead_shown() == dead, || String::from("a dead token was shown to the host first"))
 }
 
@@ -114,7 +114,7 @@ pub(super) fn rotation(city: &City, container: &Container) -> Verdict {
 /// token.
 pub(super) fn killed(city: &City, container: &Container) -> Verdict {
     let token = container.token().ok_or("the agent gets no token")?;
-    let pid = container.daemon().ok_or("no daemon tells its pid")?;
+    let pid = container.daemon().ok_or("the broker's status has no pid")?;
     city.platform.refuse_connections();
     container.sh_as_root(&format!("kill -9 {pid}"));
     let git = git_in_a_shell(city, container);
@@ -135,6 +135,6 @@ pub(super) fn disk(city: &City, container: &Container) -> Verdict {
                   --exclude-dir=proc --exclude-dir=sys --exclude-dir=city 2>/dev/null; \
                   rm /dev/shm/patterns";
     let input = tokens.join("\n");
-    let ran = container.exec(&Options { user: Some("0"), input, ..Options::default() }, &["sh", "-c", script]);
+    let ran = container.exec(&ExecOptions { user: Some("0"), input, ..ExecOptions::default() }, &["sh", "-c", script]);
     must(ran.stdout.is_empty(), || format!("in {}", ran.stdout.lines().collect::<Vec<_>>().join(", ")))
 }

@@ -18,7 +18,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::docker::{City, Container};
-use crate::world::Ran;
+use crate::world::RunResult;
 
 const LIFE: Duration = Duration::from_secs(3600);
 
@@ -49,29 +49,29 @@ const LINES: [(&str, Check); 19] = [
     ("no token is on disk", life::disk),
 ];
 
-pub struct Report {
+pub struct ConformanceReport {
     image: String,
     lines: Vec<(&'static str, Verdict)>,
 }
 
 /// Runs the image as the provisioner would, and checks every line.
-pub fn examine(image: &str) -> Report {
+pub fn examine(image: &str) -> ConformanceReport {
     let city = City::new(LIFE);
     let container = Container::start(&city, image, &["--health-interval=1s"], &[]);
     // If the broker isn't ready in this time, the lines below show it.
     container.sh_as_root("molecule-broker status --wait 15s --strict");
     let lines = LINES.iter().map(|(name, check)| (*name, check(&city, &container))).collect();
-    Report { image: String::from(image), lines }
+    ConformanceReport { image: String::from(image), lines }
 }
 
-impl Report {
+impl ConformanceReport {
     /// Returns the names of the lines that don't hold.
     pub fn failed(&self) -> Vec<&'static str> {
         self.lines.iter().filter(|(_, verdict)| verdict.is_err()).map(|(name, _)| *name).collect()
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ConformanceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, verdict) in &self.lines {
             match verdict {
@@ -90,7 +90,7 @@ fn must(holds: bool, otherwise: impl FnOnce() -> String) -> Verdict {
 }
 
 /// Returns the output of a command for a person to read, without any token.
-fn said(city: &City, ran: &Ran) -> String {
+fn said(city: &City, ran: &RunResult) -> String {
     let words = format!("{}{}", ran.stdout, ran.stderr);
     let mut words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     for minted in city.ledger.all() {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::docker::{AGENT, Container, Options};
+use crate::docker::{AGENT, Container, ExecOptions};
 
 #[derive(Clone, Debug)]
 pub(super) struct Process {
@@ -31,7 +31,7 @@ fn all(container: &Container, user: Option<&'static str>) -> Vec<Process> {
         printf '%s\\n' \"$s\" | grep -E '^(Name|PPid|Uid):'\n\
         tr '\\0' '\\n' <$p/environ 2>/dev/null | grep -E '^[A-Za-z_]+[A-Za-z_0-9]*=' | sed 's/^/E /'\n\
         done 2>/dev/null";
-    let listed = container.exec(&Options { user, ..Options::default() }, &["sh", "-c", script]);
+    let listed = container.exec(&ExecOptions { user, ..ExecOptions::default() }, &["sh", "-c", script]);
     let mut found: Vec<(Process, u32)> = Vec::new();
     for line in listed.stdout.lines() {
         if let Some(pid) = line.strip_prefix("P ").and_then(|pid| pid.parse().ok()) {

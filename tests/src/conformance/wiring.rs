@@ -1,8 +1,8 @@
 //! Checks of the image's content.
 
 use super::{Verdict, must, said};
-use crate::docker::{City, Container, Options};
-use crate::ledger::Verdict as Worth;
+use crate::docker::{City, Container, ExecOptions};
+use crate::ledger::TokenState;
 
 const ASKPASS: &str = "/usr/local/bin/molecule-askpass";
 const OLD_HELPER: &str = "/app/scripts/molecule-git-token-helper.sh";
@@ -42,14 +42,14 @@ pub(super) fn daemon(city: &City, container: &Container) -> Verdict {
 /// Checks that each name of the shim answers as its own program.
 pub(super) fn names(city: &City, container: &Container) -> Verdict {
     for prompt in ["Password for 'https://x@evil.example': ", "Enter passphrase for key '/home/agent/.ssh/id': "] {
-        let ran = container.exec(&Options::default(), &[ASKPASS, prompt]);
+        let ran = container.exec(&ExecOptions::default(), &[ASKPASS, prompt]);
         must(ran.code() == Some(1) && ran.stdout.is_empty(), || {
             format!("asked {prompt:?}, askpass must refuse with status 1; {}", said(city, &ran))
         })?;
     }
-    let ran = container.exec(&Options::default(), &[ASKPASS, "Password for 'https://x-access-token@github.com': "]);
+    let ran = container.exec(&ExecOptions::default(), &[ASKPASS, "Password for 'https://x-access-token@github.com': "]);
     live(city, ran.stdout.trim()).map_err(|why| format!("askpass gives {why}; {}", said(city, &ran)))?;
-    let ran = container.exec(&Options::default(), &["git-credential-molecule", "capability"]);
+    let ran = container.exec(&ExecOptions::default(), &["git-credential-molecule", "capability"]);
     must(ran.stdout.starts_with("version 0\n"), || format!("the helper's capability: {}", said(city, &ran)))
 }
 
@@ -69,12 +69,12 @@ pub(super) fn git(city: &City, container: &Container) -> Verdict {
 
 pub(super) fn old_scripts(city: &City, container: &Container) -> Verdict {
     for words in [&[OLD_HELPER, "_fetch_token"][..], &["bash", OLD_HELPER, "_fetch_token"]] {
-        let ran = container.exec(&Options::default(), words);
+        let ran = container.exec(&ExecOptions::default(), words);
         live(city, ran.stdout.trim())
             .map_err(|why| format!("{} gives {why}; {}", words.join(" "), said(city, &ran)))?;
     }
     for words in [&[OLD_HELPER][..], &[OLD_HELPER, "get"]] {
-        let ran = container.exec(&Options { input: GITHUB.into(), ..Options::default() }, words);
+        let ran = container.exec(&ExecOptions { input: GITHUB.into(), ..ExecOptions::default() }, words);
         let password = ran.stdout.lines().find_map(|line| line.strip_prefix("password=")).unwrap_or_default();
         live(city, password).map_err(|why| format!("{} gives {why}; {}", words.join(" "), said(city, &ran)))?;
     }
@@ -102,7 +102,7 @@ pub(super) fn shells(city: &City, container: &Container) -> Verdict {
         if shell == "sh" && options == "-ic" {
             continue;
         }
-        let ran = container.exec(&Options::default(), &[shell, options, "echo \"[$GITHUB_TOKEN$GH_TOKEN]\""]);
+        let ran = container.exec(&ExecOptions::default(), &[shell, options, "echo \"[$GITHUB_TOKEN$GH_TOKEN]\""]);
         must(ran.stdout.contains("[]"), || format!("{shell} {options}: {}", said(city, &ran)))?;
     }
     Ok(())
@@ -110,12 +110,12 @@ pub(super) fn shells(city: &City, container: &Container) -> Verdict {
 
 /// Checks that the token is live. The error describes what it is instead.
 fn live(city: &City, token: &str) -> Verdict {
-    let what = match city.ledger.verdict(token) {
-        Worth::Live => return Ok(()),
+    let what = match city.ledger.state_of(token) {
+        TokenState::Live => return Ok(()),
         _ if token == city.frozen => "the frozen token",
-        Worth::Expired | Worth::Revoked => "a dead token",
-        Worth::Unknown if token.is_empty() => "no token",
-        Worth::Unknown => "something else than a token",
+        TokenState::Expired | TokenState::Revoked => "a dead token",
+        TokenState::Unknown if token.is_empty() => "no token",
+        TokenState::Unknown => "something else than a token",
     };
     Err(String::from(what))
 }

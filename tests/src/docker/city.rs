@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::certs::Ca;
-use crate::git_host::{Behaviour, GitHost};
+use crate::certs::CertAuthority;
+use crate::git_host::{GitHost, HostBehaviour};
 use crate::ledger::Ledger;
-use crate::place;
-use crate::platform::{Platform, Policy};
+use crate::platform::{MintPolicy, Platform};
 use crate::proxy::Proxy;
+use crate::temp_folder;
 use crate::world::config::refresh_table;
 
 /// Uid of the agent in every image.
@@ -37,14 +37,14 @@ impl City {
     /// Creates a city whose tokens live `life`. Each call of the platform mints
     /// one.
     pub fn new(life: Duration) -> Self {
-        let dir = place::new_folder("molecule-city-").unwrap_or_else(|problem| panic!("{problem}"));
+        let dir = temp_folder::new_folder("molecule-city-").unwrap_or_else(|problem| panic!("{problem}"));
         let ledger = Arc::new(Ledger::default());
-        let ca = Ca::new();
-        let platform = Platform::start(&ledger, life, Policy::MintPerCall, None);
+        let ca = CertAuthority::new();
+        let platform = Platform::start(&ledger, life, MintPolicy::MintPerCall, None);
         let host = GitHost::start(&ledger, Some(&ca));
         host.create_repository("acme/app.git");
         let evil = GitHost::start(&ledger, Some(&ca));
-        evil.set_behaviour(Behaviour::Refuses);
+        evil.set_behaviour(HostBehaviour::Refuses);
         let frozen = ledger.mint(life).token;
         ledger.revoke(&frozen);
         let proxy = Proxy::start(host.port(), evil.port());
@@ -53,7 +53,7 @@ impl City {
         city
     }
 
-    fn furnish(&self, ca: &Ca, life: Duration) {
+    fn furnish(&self, ca: &CertAuthority, life: Duration) {
         const OURS: &str = "our own folder is writable";
         for folder in ["configs", "city", "city/gh", "config"] {
             fs::create_dir(self.path(folder)).expect(OURS);
@@ -119,7 +119,7 @@ impl City {
 
     /// Returns variables for `docker exec`, by which git finds `github.com` in
     /// this city and trusts its certificate.
-    pub fn roads(&self) -> Vec<(&'static str, String)> {
+    pub fn git_variables(&self) -> Vec<(&'static str, String)> {
         vec![("https_proxy", self.proxy.url()), ("GIT_SSL_CAINFO", String::from("/city/ca.pem"))]
     }
 

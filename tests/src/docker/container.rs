@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{AGENT, City, PATIENCE, docker};
 use crate::machine_tool;
 use crate::wait::poll;
-use crate::world::{Ran, run, run_with_input};
+use crate::world::{RunResult, run, run_with_input};
 
 pub struct Container {
     name: String,
@@ -16,7 +16,7 @@ pub struct Container {
 
 /// Options of one `docker exec`.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct ExecOptions {
     /// `None` stands for the agent.
     pub user: Option<&'static str>,
     pub env: Vec<(&'static str, String)>,
@@ -54,19 +54,19 @@ impl Container {
     }
 
     /// Runs a shell command as the agent, with git pointed at the city.
-    pub fn sh(&self, city: &City, script: &str) -> Ran {
-        self.exec(&Options { env: city.roads(), ..Options::default() }, &["sh", "-c", script])
+    pub fn sh(&self, city: &City, script: &str) -> RunResult {
+        self.exec(&ExecOptions { env: city.git_variables(), ..ExecOptions::default() }, &["sh", "-c", script])
     }
 
-    pub fn sh_as_root(&self, script: &str) -> Ran {
-        self.exec(&Options { user: Some("0"), ..Options::default() }, &["sh", "-c", script])
+    pub fn sh_as_root(&self, script: &str) -> RunResult {
+        self.exec(&ExecOptions { user: Some("0"), ..ExecOptions::default() }, &["sh", "-c", script])
     }
 
-    pub fn exec(&self, options: &Options, words: &[&str]) -> Ran {
+    pub fn exec(&self, options: &ExecOptions, words: &[&str]) -> RunResult {
         self.exec_within(options, words, PATIENCE)
     }
 
-    pub fn exec_within(&self, options: &Options, words: &[&str], within: Duration) -> Ran {
+    pub fn exec_within(&self, options: &ExecOptions, words: &[&str], within: Duration) -> RunResult {
         let agent = AGENT.to_string();
         let mut command = machine_tool("docker");
         command.args(["exec", "--interactive", "--user", options.user.unwrap_or(&agent)]);
@@ -79,7 +79,7 @@ impl Container {
 
     /// Waits until the broker has a live credential.
     #[track_caller]
-    pub fn ready(self) -> Self {
+    pub fn wait_until_ready(self) -> Self {
         let ran = self.sh_as_root("molecule-broker status --wait 30s --strict");
         assert!(ran.success(), "the broker isn't ready: {ran:?}\n{}", self.log());
         self
@@ -97,7 +97,7 @@ impl Container {
 
     /// Returns the token that the agent gets.
     pub fn token(&self) -> Option<String> {
-        let ran = self.exec(&Options::default(), &["molecule-broker", "token"]);
+        let ran = self.exec(&ExecOptions::default(), &["molecule-broker", "token"]);
         ran.success().then(|| String::from(ran.stdout.trim()))
     }
 

@@ -58,16 +58,16 @@ impl Drop for Image {
 
 /// Returns the name of one of the images that `docker/base` makes.
 #[track_caller]
-pub fn base(name: &str) -> String {
+pub fn base_image(name: &str) -> String {
     let _one_at_a_time = lock();
-    run(machine_tool(root().join("docker/base")).arg(name), LONG).ok();
+    run(machine_tool(repository_root().join("docker/base")).arg(name), LONG).ok();
     format!("molecule-test-{name}")
 }
 
 /// Returns an agent's image with the broker wired in. The command runs as the
 /// agent.
 #[track_caller]
-pub fn agent() -> &'static str {
+pub fn agent_image() -> &'static str {
     static AGENT: OnceLock<&str> = OnceLock::new();
     AGENT.get_or_init(|| {
         let lines = "ENTRYPOINT [\"/usr/local/lib/molecule-broker/entrypoint\", \"--user\", \"agent\"]\n\
@@ -80,15 +80,15 @@ pub fn agent() -> &'static str {
 /// Builds an image of our files on one of `docker/base`'s images, with these
 /// lines of a Dockerfile.
 #[track_caller]
-pub fn on_base(name: &str, lines: &str) -> Image {
+pub fn image_on_base(name: &str, lines: &str) -> Image {
     broker();
-    let from = base(name);
+    let from = base_image(name);
     Image::build(&format!("on-{name}"), &format!("FROM {from}\nCOPY --from={BROKER} / /\n{lines}"))
 }
 
 /// Builds a family's image: its stand-in, and the lines of its guide.
 #[track_caller]
-pub fn of_family(family: &str) -> Image {
+pub fn family_image(family: &str) -> Image {
     let (_, style) = FAMILIES.iter().find(|(name, _)| *name == family).expect("one of the eight families");
     Image::build(family, &wired(style, &guide(family)))
 }
@@ -96,12 +96,12 @@ pub fn of_family(family: &str) -> Image {
 /// Returns the lines for the Dockerfile in a family's guide.
 #[track_caller]
 pub fn guide(family: &str) -> String {
-    blocks::find(&format!("docs/images/{family}.md"), PUBLISHED).text
+    blocks::find_block(&format!("docs/images/{family}.md"), PUBLISHED).text
 }
 
 fn wired(style: &str, lines: &str) -> String {
     broker();
-    let stand_in = fs::read_to_string(root().join(format!("tests/images/{style}.Dockerfile")));
+    let stand_in = fs::read_to_string(repository_root().join(format!("tests/images/{style}.Dockerfile")));
     let stand_in = stand_in.expect("each style has a stand-in in tests/images");
     format!("{stand_in}\n{}", lines.replace(PUBLISHED, &format!("COPY --from={BROKER} / /")))
 }
@@ -111,11 +111,11 @@ fn wired(style: &str, lines: &str) -> String {
 fn broker() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
-        let base = base("debian");
+        let base = base_image("debian");
         let _one_at_a_time = lock();
         let context = context();
         let here = format!("--quiet --build-arg BUILDER={base} --tag {BROKER} .");
-        let command = blocks::find("docs/images/README.md", BUILD).text.replace("--tag molecule-broker .", &here);
+        let command = blocks::find_block("docs/images/README.md", BUILD).text.replace("--tag molecule-broker .", &here);
         run(program("sh").args(["-ec", &command]).current_dir(context.path()), LONG).ok();
     });
 }
@@ -131,7 +131,7 @@ fn context() -> TempDir {
         to
     };
     for name in ["Dockerfile", "assemble", "entrypoint", "install", "profile.sh"] {
-        copy(&root().join("docker").join(name), &format!("docker/{name}"));
+        copy(&repository_root().join("docker").join(name), &format!("docker/{name}"));
     }
     for (from, name) in [(&programs().broker, "molecule-broker"), (&programs().shim, "molecule-shim")] {
         let stripped = copy(from, &format!("prebuilt/{name}"));
@@ -143,15 +143,15 @@ fn context() -> TempDir {
 
 /// Returns mounts for `docker run`: the parts of this repository that an
 /// installation needs at `/src`, with the finished programs in `folder`.
-pub fn checkout(folder: &str) -> Vec<String> {
+pub fn checkout_mounts(folder: &str) -> Vec<String> {
     let mount = |from: &Path, to: &str| {
         let from = from.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", from.display()));
         format!("--volume={}:/src/{to}:ro", from.display())
     };
     let programs = programs();
     vec![
-        mount(&root().join("docker"), "docker"),
-        mount(&root().join("systemd"), "systemd"),
+        mount(&repository_root().join("docker"), "docker"),
+        mount(&repository_root().join("systemd"), "systemd"),
         mount(&programs.broker, &format!("{folder}molecule-broker")),
         mount(&programs.shim, &format!("{folder}molecule-shim")),
     ]
@@ -159,14 +159,14 @@ pub fn checkout(folder: &str) -> Vec<String> {
 
 #[track_caller]
 fn image_from(name: &str, dockerfile: &str) {
-    base("debian");
+    base_image("debian");
     let mut command = machine_tool("docker");
-    command.args(["build", "--tag", name, "--file", "-"]).arg(root().join("tests/images"));
+    command.args(["build", "--tag", name, "--file", "-"]).arg(repository_root().join("tests/images"));
     let ran = run_with_input(&mut command, dockerfile.as_bytes(), LONG);
     assert!(ran.success(), "{name} doesn't build: {}\n{}\n{dockerfile}", ran.stdout, ran.stderr);
 }
 
-pub fn root() -> PathBuf {
+pub fn repository_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
@@ -174,7 +174,7 @@ pub fn root() -> PathBuf {
 fn lock() -> File {
     // The lock is a file of the checkout. In the shared temporary folder
     // another user could create the file, and then this user couldn't open it.
-    let file = File::open(root().join("docker/base")).expect("the checkout can be read");
+    let file = File::open(repository_root().join("docker/base")).expect("the checkout can be read");
     file.lock().expect("the lock can be waited for");
     file
 }

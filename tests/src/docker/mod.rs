@@ -16,17 +16,19 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 pub use self::city::{AGENT, City};
-pub use self::container::{Container, Options};
-pub use self::image::{FAMILIES, Image, agent, base, checkout, of_family, on_base, root};
-pub use self::storm::Storm;
-use crate::world::{Ran, run};
+pub use self::container::{Container, ExecOptions};
+pub use self::image::{
+    FAMILIES, Image, agent_image, base_image, checkout_mounts, family_image, image_on_base, repository_root,
+};
+pub use self::storm::KillStorm;
+use crate::world::{RunResult, run};
 use crate::{Ability, can, machine_tool, skip};
 
 /// Long enough for a busy machine. Nothing here should take a tenth of it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// True if a Docker engine answers.
-pub fn engine() -> bool {
+pub fn engine_answers() -> bool {
     static ENGINE: OnceLock<bool> = OnceLock::new();
     *ENGINE.get_or_init(|| {
         let asked = machine_tool("docker").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -35,8 +37,8 @@ pub fn engine() -> bool {
 }
 
 /// Tells whether containers can be tested here, and prints a SKIP line if not.
-pub fn available(what: &str) -> bool {
-    if !engine() {
+pub fn can_run_containers(what: &str) -> bool {
+    if !engine_answers() {
         skip(&format!("{what}: no Docker engine answers here"));
         return false;
     }
@@ -46,6 +48,6 @@ pub fn available(what: &str) -> bool {
 
 /// Runs the docker command.
 #[track_caller]
-pub fn docker(arguments: &[&str]) -> Ran {
+pub fn docker(arguments: &[&str]) -> RunResult {
     run(machine_tool("docker").args(arguments), Duration::from_secs(300))
 }

@@ -5,30 +5,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::{City, Container, Options};
+use super::{City, Container, ExecOptions};
 use crate::ledger::random_alphanumerics;
 use crate::wait::poll;
-use crate::world::Ran;
+use crate::world::RunResult;
 
-pub struct Storm {
+pub struct KillStorm {
     pub operations: usize,
     pub at_once: usize,
     pub kills: usize,
 }
 
-impl Default for Storm {
+impl Default for KillStorm {
     fn default() -> Self {
         Self { operations: 1000, at_once: 4, kills: 50 }
     }
 }
 
-impl Storm {
+impl KillStorm {
     /// Panics unless every operation succeeded, the token is unchanged and the
     /// platform wasn't asked.
     #[track_caller]
     pub fn survived_by(&self, city: &City, container: &Container) {
         let token = container.token().expect("there is a token before the storm");
-        let asked = city.platform.asked_count();
+        let asked = city.platform.request_count();
         city.platform.refuse_connections();
         let connections = city.platform.connections();
         let done = AtomicBool::new(false);
@@ -45,13 +45,13 @@ impl Storm {
         assert!(git.success(), "{git:?}");
         assert_eq!(kills, self.kills, "the storm was over before all kills");
         assert!(after.is_some_and(|after| after == token), "the token has changed or is missing");
-        assert_eq!((city.platform.asked_count(), city.platform.connections()), (asked, connections));
+        assert_eq!((city.platform.request_count(), city.platform.connections()), (asked, connections));
         assert_eq!(city.host.dead_shown(), 0);
         println!("{} git operations over {kills} kills: 0 failed", self.operations);
     }
 
     /// Runs one shell that starts all operations and prints which of them fail.
-    fn git(&self, city: &City, container: &Container) -> Ran {
+    fn git(&self, city: &City, container: &Container) -> RunResult {
         let script = format!(
             "one() {{ for i in $(seq {}); do\n\
              GIT_TERMINAL_PROMPT=0 git ls-remote https://github.com/acme/app.git >/dev/null || echo failed\n\
@@ -60,7 +60,7 @@ impl Storm {
             self.operations / self.at_once,
             self.at_once
         );
-        let options = Options { env: city.roads(), ..Options::default() };
+        let options = ExecOptions { env: city.git_variables(), ..ExecOptions::default() };
         container.exec_within(&options, &["sh", "-c", &script], Duration::from_secs(590))
     }
 

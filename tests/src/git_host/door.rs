@@ -11,24 +11,24 @@ use hyper::header::{AUTHORIZATION, HOST, LOCATION, USER_AGENT, WWW_AUTHENTICATE}
 use hyper::{Request, Response};
 use molecule_protocol::digest::sha256;
 
-use super::{Behaviour, Shared, Shown, State, Worth, api, backend, go, lfs};
-use crate::ledger::{Ledger, Verdict};
+use super::{CredentialState, HostBehaviour, Shared, ShownCredential, State, api, backend, go, lfs};
+use crate::ledger::{Ledger, TokenState};
 use crate::serve::{Body, full};
 
 pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
     let (behaviour, visitor) = look(&mut shared.state(), &shared.ledger, &request);
     match (behaviour, visitor) {
-        (Behaviour::Redirects(base), _) | (Behaviour::RedirectsWelcome(base), Visitor::Welcome(_)) => {
+        (HostBehaviour::Redirects(base), _) | (HostBehaviour::RedirectsWelcome(base), Visitor::Welcome(_)) => {
             elsewhere(&base, &request)
         }
-        (Behaviour::Serves, Visitor::Welcome(user)) if api::is_meant(&request) => {
+        (HostBehaviour::Serves, Visitor::Welcome(user)) if api::is_meant(&request) => {
             api::answer(user.as_deref(), request).await
         }
-        (Behaviour::Serves, Visitor::Welcome(_)) if lfs::question(request.uri().path()).is_some() => {
+        (HostBehaviour::Serves, Visitor::Welcome(_)) if lfs::question(request.uri().path()).is_some() => {
             lfs::answer(&shared, request).await
         }
-        (Behaviour::Serves, Visitor::Welcome(_)) if go::is_meant(&request) => go::answer(&request),
-        (Behaviour::Serves, Visitor::Welcome(user)) => {
+        (HostBehaviour::Serves, Visitor::Welcome(_)) if go::is_meant(&request) => go::answer(&request),
+        (HostBehaviour::Serves, Visitor::Welcome(user)) => {
             backend::run(&shared, user.as_deref().unwrap_or("x-access-token"), request).await
         }
         (_, visitor) if api::is_meant(&request) => api::refusal(!matches!(visitor, Visitor::Anonymous)),
@@ -45,7 +45,7 @@ enum Visitor {
 }
 
 /// Records the credential of a request.
-fn look(state: &mut State, ledger: &Ledger, request: &Request<Incoming>) -> (Behaviour, Visitor) {
+fn look(state: &mut State, ledger: &Ledger, request: &Request<Incoming>) -> (HostBehaviour, Visitor) {
     let Some((username, password)) = credential(request) else {
         state.anonymous += 1;
         return (state.behaviour.clone(), Visitor::Anonymous);
@@ -54,27 +54,27 @@ fn look(state: &mut State, ledger: &Ledger, request: &Request<Incoming>) -> (Beh
         known.1 == password && username.as_ref().is_none_or(|username| *username == known.0)
     };
     let persona = state.persona.as_ref().filter(is_known).map(|known| known.0.clone());
-    let worth = match (&persona, ledger.verdict(&password)) {
-        (Some(_), _) => Worth::Persona,
-        (_, Verdict::Live) => Worth::Live,
-        (_, Verdict::Expired) => Worth::Expired,
-        (_, Verdict::Revoked) => Worth::Revoked,
-        (_, Verdict::Unknown) => Worth::Unknown,
+    let credential_state = match (&persona, ledger.state_of(&password)) {
+        (Some(_), _) => CredentialState::Persona,
+        (_, TokenState::Live) => CredentialState::Live,
+        (_, TokenState::Expired) => CredentialState::Expired,
+        (_, TokenState::Revoked) => CredentialState::Revoked,
+        (_, TokenState::Unknown) => CredentialState::Unknown,
     };
     let header = |name| {
         let value = request.headers().get(name);
         value.map_or_else(String::new, |value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
-    state.shown.push(Shown {
+    state.shown.push(ShownCredential {
         at: SystemTime::now(),
         host: header(HOST),
         path: String::from(request.uri().path()),
         agent: header(USER_AGENT),
         username: username.unwrap_or_default(),
         password_sha256: sha256(password.as_bytes()),
-        worth,
+        state: credential_state,
     });
-    let visitor = if worth.is_welcome() { Visitor::Welcome(persona) } else { Visitor::Stranger };
+    let visitor = if credential_state.is_welcome() { Visitor::Welcome(persona) } else { Visitor::Stranger };
     (state.behaviour.clone(), visitor)
 }
 

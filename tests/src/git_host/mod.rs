@@ -20,15 +20,15 @@ use std::time::SystemTime;
 use tempfile::TempDir;
 
 pub use self::api::APP;
-use crate::certs::Ca;
+use crate::certs::CertAuthority;
 use crate::ledger::Ledger;
-use crate::place;
 use crate::program;
 use crate::programs::first_git;
 use crate::serve::Server;
+use crate::temp_folder;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Behaviour {
+pub enum HostBehaviour {
     /// Serves clients that show a live token or the persona's password.
     Serves,
     /// Asks every client for a password and lets none in.
@@ -42,7 +42,7 @@ pub enum Behaviour {
 
 /// State of a credential at the moment when it was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Worth {
+pub enum CredentialState {
     Live,
     Expired,
     Revoked,
@@ -50,7 +50,7 @@ pub enum Worth {
     Persona,
 }
 
-impl Worth {
+impl CredentialState {
     pub fn is_welcome(self) -> bool {
         matches!(self, Self::Live | Self::Persona)
     }
@@ -58,7 +58,7 @@ impl Worth {
 
 /// One credential as it was shown to the host.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct ShownCredential {
     pub at: SystemTime,
     /// The `Host` header.
     pub host: String,
@@ -67,7 +67,7 @@ pub struct Shown {
     pub agent: String,
     pub username: String,
     pub password_sha256: [u8; 32],
-    pub worth: Worth,
+    pub state: CredentialState,
 }
 
 pub struct GitHost {
@@ -85,9 +85,9 @@ struct Shared {
 }
 
 struct State {
-    behaviour: Behaviour,
+    behaviour: HostBehaviour,
     persona: Option<(String, String)>,
-    shown: Vec<Shown>,
+    shown: Vec<ShownCredential>,
     anonymous: usize,
 }
 
@@ -95,25 +95,30 @@ impl GitHost {
     /// Starts a host, over HTTPS if a certificate authority is given. It runs
     /// the first git's backend; see [`GitHost::start_with`].
     #[track_caller]
-    pub fn start(ledger: &Arc<Ledger>, tls: Option<&Ca>) -> Self {
+    pub fn start(ledger: &Arc<Ledger>, tls: Option<&CertAuthority>) -> Self {
         let git = first_git().unwrap_or_else(|problem| panic!("{problem}"));
         Self::start_with(ledger, tls, &exec_path(&git))
     }
 
     /// Starts a host that runs the `git-http-backend` in this `git
     /// --exec-path`.
-    pub fn start_with(ledger: &Arc<Ledger>, tls: Option<&Ca>, exec_path: &Path) -> Self {
-        let root = place::new_folder("molecule-git-host-").unwrap_or_else(|problem| panic!("{problem}"));
+    pub fn start_with(ledger: &Arc<Ledger>, tls: Option<&CertAuthority>, exec_path: &Path) -> Self {
+        let root = temp_folder::new_folder("molecule-git-host-").unwrap_or_else(|problem| panic!("{problem}"));
         let shared = Arc::new(Shared {
             scheme: if tls.is_some() { "https" } else { "http" },
             root: root.path().to_path_buf(),
             exec_path: exec_path.to_path_buf(),
             ledger: ledger.clone(),
-            state: Mutex::new(State { behaviour: Behaviour::Serves, persona: None, shown: Vec::new(), anonymous: 0 }),
+            state: Mutex::new(State {
+                behaviour: HostBehaviour::Serves,
+                persona: None,
+                shown: Vec::new(),
+                anonymous: 0,
+            }),
         });
         let handler_shared = shared.clone();
         let handler = move |request| door::answer(handler_shared.clone(), request);
-        Self { server: Server::start(tls.map(Ca::acceptor), handler), shared, root }
+        Self { server: Server::start(tls.map(CertAuthority::acceptor), handler), shared, root }
     }
 
     /// Returns `localhost:PORT`, the form of a host list.
@@ -139,7 +144,7 @@ impl GitHost {
         format!("{}://{}/{repository}", self.server.scheme(), self.origin_as(name))
     }
 
-    pub fn set_behaviour(&self, behaviour: Behaviour) {
+    pub fn set_behaviour(&self, behaviour: HostBehaviour) {
         self.state().behaviour = behaviour;
     }
 
@@ -173,20 +178,20 @@ impl GitHost {
     }
 
     /// Returns every credential that the host was shown, in order.
-    pub fn shown(&self) -> Vec<Shown> {
+    pub fn shown(&self) -> Vec<ShownCredential> {
         self.state().shown.clone()
     }
 
-    pub fn shown_count(&self, worth: Worth) -> usize {
+    pub fn shown_count(&self, wanted: CredentialState) -> usize {
         let state = self.state();
-        state.shown.iter().filter(|shown| shown.worth == worth).count()
+        state.shown.iter().filter(|shown| shown.state == wanted).count()
     }
 
     /// Returns the number of credentials that weren't valid here. It has to
     /// stay zero.
     pub fn dead_shown(&self) -> usize {
         let state = self.state();
-        state.shown.iter().filter(|shown| !shown.worth.is_welcome()).count()
+        state.shown.iter().filter(|shown| !shown.state.is_welcome()).count()
     }
 
     /// Returns the number of requests without a credential.

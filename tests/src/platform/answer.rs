@@ -14,8 +14,8 @@ use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{Asked, DateHeader, Mode, RetryAfter, State};
-use crate::ledger::Minted;
+use super::{DateHeader, PlatformMode, PlatformRequest, RetryAfter, State};
+use crate::ledger::MintedToken;
 use crate::serve::{Body, full};
 
 const HUGE: usize = 64 * 1024 * 1024;
@@ -38,7 +38,7 @@ enum Pace {
     Flood,
 }
 
-pub(super) fn decide<B>(state: &mut State, mode: &Mode, request: &Request<B>) -> Reply {
+pub(super) fn decide<B>(state: &mut State, mode: &PlatformMode, request: &Request<B>) -> Reply {
     let path = String::from(request.uri().path());
     let bearer = header(request, &AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ").map(String::from));
     let bearer_ok = bearer.as_deref() == Some(state.bearer.as_str());
@@ -48,7 +48,7 @@ pub(super) fn decide<B>(state: &mut State, mode: &Mode, request: &Request<B>) ->
         Reply::json(405, &json!({"error": "method not allowed"}))
     } else if !is_endpoint(&path, &state.workspace) {
         Reply::json(404, &json!({"error": "no such page"}))
-    } else if !bearer_ok && !matches!(mode, Mode::Hangs | Mode::Reset) {
+    } else if !bearer_ok && !matches!(mode, PlatformMode::Hangs | PlatformMode::Reset) {
         Reply::json(401, &json!({"error": "unauthorized"}))
     } else {
         by_mode(mode, &mut || {
@@ -60,54 +60,58 @@ pub(super) fn decide<B>(state: &mut State, mode: &Mode, request: &Request<B>) ->
     if let Some(date) = date(state.date) {
         reply.headers.push((DATE, date));
     }
-    state.asked.push(Asked {
+    state.asked.push(PlatformRequest {
         at: SystemTime::now(),
         path,
         bearer,
         bearer_ok,
         status: reply.status,
         user_agent: header(request, &USER_AGENT),
-        good: token.is_some() && matches!(mode, Mode::Normal | Mode::Slow(_)),
+        good: token.is_some() && matches!(mode, PlatformMode::Normal | PlatformMode::Slow(_)),
         token,
     });
     reply
 }
 
-fn by_mode(mode: &Mode, mint: &mut dyn FnMut() -> Minted) -> Reply {
+fn by_mode(mode: &PlatformMode, mint: &mut dyn FnMut() -> MintedToken) -> Reply {
     let mut good = |pace| Reply { pace, ..Reply::json(200, &token_json(&mint())) };
     match mode {
-        Mode::Normal => good(Pace::AtOnce),
-        Mode::Slow(delay) => good(Pace::After(*delay)),
-        Mode::Drips => good(Pace::BytePerSecond),
-        Mode::Cut => good(Pace::HalfThenCut),
-        Mode::Unauthorized => Reply::json(401, &json!({"error": "unauthorized"})),
-        Mode::Forbidden => Reply::json(403, &json!({"error": "forbidden"})),
-        Mode::NotConfigured => Reply::json(404, &json!({"error": "no GitHub App configured"})),
-        Mode::RateLimited(after) => {
+        PlatformMode::Normal => good(Pace::AtOnce),
+        PlatformMode::Slow(delay) => good(Pace::After(*delay)),
+        PlatformMode::Drips => good(Pace::BytePerSecond),
+        PlatformMode::Cut => good(Pace::HalfThenCut),
+        PlatformMode::Unauthorized => Reply::json(401, &json!({"error": "unauthorized"})),
+        PlatformMode::Forbidden => Reply::json(403, &json!({"error": "forbidden"})),
+        PlatformMode::NotConfigured => Reply::json(404, &json!({"error": "no GitHub App configured"})),
+        PlatformMode::RateLimited(after) => {
             let mut reply = Reply::json(429, &json!({"error": "too many requests"}));
             reply.headers.extend(after.text().map(|text| (RETRY_AFTER, text)));
             reply
         }
-        Mode::Fails => Reply::json(500, &json!({"error": "token refresh failed"})),
+        PlatformMode::Fails => Reply::json(500, &json!({"error": "token refresh failed"})),
         // The server resets new connections itself. This is for requests that
         // were already on their way.
-        Mode::Hangs | Mode::Reset => Reply { status: 0, pace: Pace::Never, ..Reply::json(200, &Value::Null) },
-        Mode::Html => Reply {
+        PlatformMode::Hangs | PlatformMode::Reset => {
+            Reply { status: 0, pace: Pace::Never, ..Reply::json(200, &Value::Null) }
+        }
+        PlatformMode::Html => Reply {
             headers: vec![(CONTENT_TYPE, String::from("text/html; charset=utf-8"))],
             body: b"<!doctype html><title>Please log in</title><h1>Welcome</h1>\n".to_vec(),
             ..Reply::json(200, &Value::Null)
         },
-        Mode::Huge => Reply { body: vec![b' '; 64 * 1024], pace: Pace::Flood, ..Reply::json(200, &Value::Null) },
-        Mode::Redirects(to) => {
+        PlatformMode::Huge => {
+            Reply { body: vec![b' '; 64 * 1024], pace: Pace::Flood, ..Reply::json(200, &Value::Null) }
+        }
+        PlatformMode::Redirects(to) => {
             Reply { headers: vec![(LOCATION, to.clone())], ..Reply::json(302, &json!({"error": "moved"})) }
         }
-        Mode::WrongType => Reply::json(200, &json!({"token": 42, "expires_at": ["soon"]})),
-        Mode::TokenText(text) => {
+        PlatformMode::WrongType => Reply::json(200, &json!({"token": 42, "expires_at": ["soon"]})),
+        PlatformMode::TokenText(text) => {
             let mut answer = token_json(&mint());
             answer["token"] = json!(text);
             Reply::json(200, &answer)
         }
-        Mode::ExpiryText(text) => {
+        PlatformMode::ExpiryText(text) => {
             let mut answer = token_json(&mint());
             match text {
                 Some(text) => answer["expires_at"] = json!(text),
@@ -115,7 +119,7 @@ fn by_mode(mode: &Mode, mint: &mut dyn FnMut() -> Minted) -> Reply {
             }
             Reply::json(200, &answer)
         }
-        Mode::ExpiryPast => {
+        PlatformMode::ExpiryPast => {
             let mut answer = token_json(&mint());
             let past = SystemTime::now() - Duration::from_secs(3600);
             answer["expires_at"] = json!(rfc3339(past));
@@ -212,7 +216,7 @@ fn is_endpoint(path: &str, workspace: &str) -> bool {
             == Some(workspace)
 }
 
-fn token_json(minted: &Minted) -> Value {
+fn token_json(minted: &MintedToken) -> Value {
     json!({
         "token": minted.token,
         "expires_at": rfc3339(minted.expires),

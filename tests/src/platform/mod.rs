@@ -4,8 +4,8 @@
 //!
 //! It follows the outside contract: both endpoints, a bearer that tests can
 //! set, and its own cache, which is renewed shortly before expiry, or none.
-//! [`Mode`] is its current behaviour. [`Platform::next`] scripts single answers
-//! that come before that.
+//! [`PlatformMode`] is its current behaviour. [`Platform::script_next`] scripts
+//! single answers that come before that.
 
 mod answer;
 mod mint;
@@ -17,15 +17,15 @@ use std::time::{Duration, SystemTime};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 
-pub use self::mint::Policy;
-use crate::certs::Ca;
-use crate::ledger::{Ledger, Minted};
+pub use self::mint::MintPolicy;
+use crate::certs::CertAuthority;
+use crate::ledger::{Ledger, MintedToken};
 use crate::serve::{Body, Server};
 
 /// How the platform behaves. Each mode reproduces an incident that has
 /// happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum PlatformMode {
     Normal,
     /// Like `Normal`, after this delay.
     Slow(Duration),
@@ -80,7 +80,7 @@ pub enum DateHeader {
 
 /// One request as the platform saw it.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct PlatformRequest {
     pub at: SystemTime,
     pub path: String,
     /// The text after `Bearer `.
@@ -103,22 +103,22 @@ pub struct Platform {
 
 pub(crate) struct State {
     ledger: Arc<Ledger>,
-    mode: Mode,
-    script: VecDeque<Mode>,
+    mode: PlatformMode,
+    script: VecDeque<PlatformMode>,
     bearer: String,
     workspace: String,
     date: DateHeader,
     cache: mint::Cache,
-    asked: Vec<Asked>,
+    asked: Vec<PlatformRequest>,
 }
 
 impl Platform {
     /// Starts a platform whose tokens live `life`, with TLS if a certificate
     /// authority is given.
-    pub fn start(ledger: &Arc<Ledger>, life: Duration, policy: Policy, tls: Option<&Ca>) -> Self {
+    pub fn start(ledger: &Arc<Ledger>, life: Duration, policy: MintPolicy, tls: Option<&CertAuthority>) -> Self {
         let shared = Arc::new(Mutex::new(State {
             ledger: ledger.clone(),
-            mode: Mode::Normal,
+            mode: PlatformMode::Normal,
             script: VecDeque::new(),
             bearer: String::from("bearer-of-the-test-city"),
             workspace: String::from("ws-1"),
@@ -128,7 +128,7 @@ impl Platform {
         }));
         let state = shared.clone();
         let handler = move |request| answer_to(state.clone(), request);
-        Self { server: Server::start(tls.map(Ca::acceptor), handler), shared }
+        Self { server: Server::start(tls.map(CertAuthority::acceptor), handler), shared }
     }
 
     /// Returns the value for `PLATFORM_URL`.
@@ -148,15 +148,15 @@ impl Platform {
         self.state().bearer = String::from(bearer);
     }
 
-    pub fn set_mode(&self, mode: Mode) {
-        self.server.reset(mode == Mode::Reset);
+    pub fn set_mode(&self, mode: PlatformMode) {
+        self.server.reset(mode == PlatformMode::Reset);
         self.state().mode = mode;
     }
 
     /// Scripts the answers to the next requests, one each. Afterwards the mode
     /// decides again. A reset can't be scripted for a single request: here it
     /// is an answer that never comes.
-    pub fn next(&self, modes: impl IntoIterator<Item = Mode>) {
+    pub fn script_next(&self, modes: impl IntoIterator<Item = PlatformMode>) {
         self.state().script.extend(modes);
     }
 
@@ -168,7 +168,7 @@ impl Platform {
         self.state().cache.life = life;
     }
 
-    pub fn set_policy(&self, policy: Policy) {
+    pub fn set_policy(&self, policy: MintPolicy) {
         self.state().cache.policy = policy;
     }
 
@@ -180,7 +180,7 @@ impl Platform {
 
     /// Puts a token with this much life left into the platform's cache, as if
     /// it had been minted a while ago.
-    pub fn put_in_cache(&self, left: Duration) -> Minted {
+    pub fn put_in_cache(&self, left: Duration) -> MintedToken {
         let state = &mut *self.state();
         state.cache.put(&state.ledger, left)
     }
@@ -199,15 +199,15 @@ impl Platform {
         self.server.connections()
     }
 
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn requests(&self) -> Vec<PlatformRequest> {
         self.state().asked.clone()
     }
 
-    pub fn asked_count(&self) -> usize {
+    pub fn request_count(&self) -> usize {
         self.state().asked.len()
     }
 
-    pub fn forget_asked(&self) {
+    pub fn forget_requests(&self) {
         self.state().asked.clear();
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::{Operation, Traffic};
 use crate::ledger::random_alphanumerics;
 use crate::programs::Git;
-use crate::world::{Ran, Wiring, World, run};
+use crate::world::{RunResult, Wiring, World, run};
 
 /// A shim gives up after ten seconds, and git may ask it several times. A git
 /// that exceeds this deadline hangs.
@@ -125,7 +125,7 @@ impl<'a> Agent<'a> {
     /// Runs the real gh against the host's API, by `exec`, or by the shim if it
     /// is linked under gh's name.
     pub fn gh(&self, by_exec: bool) -> bool {
-        let mut command = self.world.typed(&[]);
+        let mut command = self.world.agent_command(&[]);
         command.env("GH_HOST", &self.host);
         if by_exec {
             command.args(["molecule-broker", "exec", "--host", &self.host, "--"]);
@@ -156,7 +156,7 @@ impl<'a> Agent<'a> {
         format!("git {}", self.git.version)
     }
 
-    fn git(&self, arguments: &[&str]) -> Ran {
+    fn git(&self, arguments: &[&str]) -> RunResult {
         run(self.world.git(self.git, self.wiring).args(arguments), DEADLINE)
     }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 pub use self::agent::Agent;
 pub use self::reject::reject_newest;
-use crate::world::{Ran, run};
+use crate::world::{RunResult, run};
 
 /// One run of a program that needed a password.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct Operation {
 }
 
 /// Returns how a run ended and what it printed, unless it succeeded.
-pub fn failure(ran: &Ran) -> Option<String> {
+pub fn failure(ran: &RunResult) -> Option<String> {
     match ran.status {
         None => Some(format!("killed after {:.1?}: {}", ran.took, ran.stderr.trim())),
         Some(status) if status.success() => None,

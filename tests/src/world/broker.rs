@@ -13,9 +13,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::Setup;
+use super::WorldSetup;
 use super::config::refresh_table;
-use super::run::{Ran, run};
+use super::run::{RunResult, run};
 use crate::git_host::GitHost;
 use crate::platform::Platform;
 use crate::program;
@@ -33,7 +33,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    pub(super) fn new(program: &Path, dir: &Path, setup: &Setup, platform: &Platform, host: &GitHost) -> Self {
+    pub(super) fn new(program: &Path, dir: &Path, setup: &WorldSetup, platform: &Platform, host: &GitHost) -> Self {
         let audit = dir.join("audit.log");
         let config = dir.join("config.toml");
         let text = format!(
@@ -153,7 +153,7 @@ impl Broker {
     }
 
     /// Runs a control command, such as `&["refresh"]`.
-    pub fn control(&self, arguments: &[&str]) -> Ran {
+    pub fn control(&self, arguments: &[&str]) -> RunResult {
         run(&mut self.command(arguments), Duration::from_secs(15))
     }
 

@@ -18,20 +18,20 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub use self::broker::Broker;
-pub use self::run::{Ran, run, run_with_input, with_long_enough_lives, write_program};
-use crate::certs::Ca;
+pub use self::run::{RunResult, run, run_with_input, with_long_enough_lives, write_program};
+use crate::certs::CertAuthority;
 use crate::git_host::{GitHost, exec_path};
 use crate::ledger::Ledger;
-use crate::place;
-use crate::platform::{Platform, Policy};
+use crate::platform::{MintPolicy, Platform};
 use crate::programs::{Git, first_git, programs};
+use crate::temp_folder;
 
 /// The options of a world.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub struct WorldSetup {
     /// Life of a token. The broker's configuration is in proportion.
     pub life: Duration,
-    pub policy: Policy,
+    pub policy: MintPolicy,
     pub platform_tls: bool,
     /// Value of `MOLECULE_BROKER_HOSTS`. `None` stands for the git host's
     /// origin.
@@ -47,11 +47,11 @@ pub struct Setup {
     pub host_git: Option<PathBuf>,
 }
 
-impl Default for Setup {
+impl Default for WorldSetup {
     fn default() -> Self {
         Self {
             life: Duration::from_secs(3600),
-            policy: Policy::MintPerCall,
+            policy: MintPolicy::MintPerCall,
             platform_tls: false,
             hosts: None,
             broker_env: Vec::new(),
@@ -77,14 +77,14 @@ pub struct World {
     pub platform: Platform,
     pub host: GitHost,
     pub ledger: Arc<Ledger>,
-    pub ca: Ca,
+    pub ca: CertAuthority,
     dir: TempDir,
 }
 
 impl World {
     /// Sets everything up, but doesn't start the broker yet.
     #[track_caller]
-    pub fn new(setup: Setup) -> Self {
+    pub fn new(setup: WorldSetup) -> Self {
         Self::try_new(setup).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
@@ -93,15 +93,15 @@ impl World {
     /// # Errors
     /// This machine has no folder for the world, or no git. The text names the
     /// remedy.
-    pub fn try_new(setup: Setup) -> Result<Self, String> {
-        let dir = place::new_folder("molecule-")?;
+    pub fn try_new(setup: WorldSetup) -> Result<Self, String> {
+        let dir = temp_folder::new_folder("molecule-")?;
         for folder in ["configs", "run", "bin", "home", "work"] {
             let folder = dir.path().join(folder);
             fs::create_dir(&folder).expect("a new folder is writable");
             fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("our own folder's mode can be set");
         }
         let ledger = Arc::new(Ledger::default());
-        let ca = Ca::new();
+        let ca = CertAuthority::new();
         ca.write(&dir.path().join("ca.pem")).expect("a new folder is writable");
         let platform_ca = setup.platform_tls.then_some(&ca);
         let platform = Platform::start(&ledger, setup.life, setup.policy, platform_ca);
@@ -127,7 +127,7 @@ impl World {
 
     /// The same as [`Self::new`], with the broker started and its socket
     /// answering.
-    pub fn started(setup: Setup) -> Self {
+    pub fn started(setup: WorldSetup) -> Self {
         let mut world = Self::new(setup);
         world.broker.start();
         world
@@ -199,7 +199,7 @@ impl World {
     /// Returns a command for `env`, for a command line of the agent: `env`
     /// looks its words up on a `PATH` in which these folders come first. For
     /// gh, the environment has everything but a host.
-    pub fn typed(&self, folders: &[PathBuf]) -> Command {
+    pub fn agent_command(&self, folders: &[PathBuf]) -> Command {
         let mut command = self.command(Path::new("/usr/bin/env"));
         let first: String = folders.iter().map(|folder| format!("{}:", folder.display())).collect();
         command

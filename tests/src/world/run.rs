@@ -14,7 +14,7 @@ use crate::program;
 use crate::wait::poll;
 
 #[derive(Clone, Debug)]
-pub struct Ran {
+pub struct RunResult {
     /// `None` if it was killed at its deadline.
     pub status: Option<ExitStatus>,
     pub stdout: String,
@@ -22,7 +22,7 @@ pub struct Ran {
     pub took: Duration,
 }
 
-impl Ran {
+impl RunResult {
     pub fn success(&self) -> bool {
         self.status.is_some_and(|status| status.success())
     }
@@ -56,12 +56,12 @@ pub fn with_long_enough_lives(life: Duration, attempt: impl Fn(Duration) -> bool
 
 /// Runs the command without input.
 #[track_caller]
-pub fn run(command: &mut Command, within: Duration) -> Ran {
+pub fn run(command: &mut Command, within: Duration) -> RunResult {
     run_with_input(command, b"", within)
 }
 
 #[track_caller]
-pub fn run_with_input(command: &mut Command, input: &[u8], within: Duration) -> Ran {
+pub fn run_with_input(command: &mut Command, input: &[u8], within: Duration) -> RunResult {
     let began = Instant::now();
     let mut child = command
         .stdin(Stdio::piped())
@@ -83,7 +83,7 @@ pub fn run_with_input(command: &mut Command, input: &[u8], within: Duration) -> 
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         let _ = child.wait();
     }
-    Ran { status, stdout: stdout.join().unwrap_or_default(), stderr: stderr.join().unwrap_or_default(), took }
+    RunResult { status, stdout: stdout.join().unwrap_or_default(), stderr: stderr.join().unwrap_or_default(), took }
 }
 
 /// Creates a program with this text, and its folder. Another process writes the

@@ -66,7 +66,7 @@ impl Supervised {
     }
 
     /// Returns the pids of supervisor and daemon, as soon as both run.
-    pub fn both(&self) -> Option<[u32; 2]> {
+    pub fn pids(&self) -> Option<[u32; 2]> {
         let daemon = poll(Duration::from_secs(10), || self.daemon())?;
         Some([self.pid(), u32::try_from(daemon.as_raw()).ok()?])
     }
@@ -75,7 +75,7 @@ impl Supervised {
         fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    pub fn lives(&mut self) -> bool {
+    pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 }

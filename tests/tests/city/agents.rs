@@ -1,22 +1,23 @@
 //! git in the environments that agents and launchers give to the commands that
-//! they run. Each starts from what `supervise`, `setup-git --env` or the shells'
-//! profile set, and fetches a private repository through the broker.
+//! they run. Each test starts from the environment that `supervise`, `setup-git
+//! --env` or the shells' profile made, and fetches a private repository through
+//! the broker.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use molecule_tests::git_host::Worth;
+use molecule_tests::git_host::CredentialState;
 use molecule_tests::program;
 use molecule_tests::programs::{Git, gits};
-use molecule_tests::world::{Ran, Setup, World, run};
+use molecule_tests::world::{RunResult, World, WorldSetup, run};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 type Environment = BTreeMap<String, String>;
 
-/// A world whose broker serves, and what leads its git there.
+/// A world with a serving broker, and the git that uses it.
 struct Scene {
     world: World,
     git: Git,
@@ -25,7 +26,7 @@ struct Scene {
 /// Runs a test with each git of this machine.
 fn for_each_git(test: impl Fn(&Scene)) {
     for git in gits() {
-        let world = World::started(Setup::default());
+        let world = World::started(WorldSetup::default());
         world.host.create_repository("acme/app.git");
         println!("git {}", git.version);
         test(&Scene { world, git });
@@ -33,8 +34,8 @@ fn for_each_git(test: impl Fn(&Scene)) {
 }
 
 impl Scene {
-    /// The container's environment. Where a name of git's is in it, the
-    /// provisioner or the image has set it.
+    /// Returns the container's environment. Its variables of git come from the
+    /// provisioner or the image.
     fn provisioned(&self) -> Environment {
         let shown = |path: &Path| path.display().to_string();
         let bin = self.world.bin();
@@ -51,7 +52,7 @@ impl Scene {
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// What a command finds that is started by these words.
+    /// Returns the environment of a command that these words start.
     fn started_by(&self, words: &[&str], environment: &Environment) -> Environment {
         let file = self.world.path().join("environment");
         let mut command = program(words[0]);
@@ -61,7 +62,8 @@ impl Scene {
         text.split('\0').filter_map(|pair| pair.split_once('=')).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
     }
 
-    /// Below `supervise`, on a socket of its own: the world's broker serves.
+    /// Returns the environment of a command of `supervise`, which listens on
+    /// its own socket. The result names the world's broker instead.
     fn supervised(&self, mut environment: Environment) -> Environment {
         let own = self.world.path().join("run/supervised.sock").display().to_string();
         environment.insert("MOLECULE_BROKER_SOCKET".into(), own.clone());
@@ -72,12 +74,13 @@ impl Scene {
         found
     }
 
-    /// In a shell that has read `setup-git --env`.
+    /// Returns the environment of a shell that has evaluated `setup-git --env`.
     fn evaluated(&self, environment: &Environment) -> Environment {
         self.started_by(&["/bin/sh", "-ec", "eval \"$(molecule-broker setup-git --env)\"; \"$@\"", "sh"], environment)
     }
 
-    /// In a shell that `docker exec` opens, here with our programs' folder.
+    /// Returns the environment of a shell that `docker exec` opens, here with
+    /// the folder of our programs.
     fn profiled(&self, environment: &Environment) -> Environment {
         let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/profile.sh");
         let text =
@@ -87,7 +90,8 @@ impl Scene {
         self.started_by(&["/bin/sh", "-eu", "-c", &format!(". {}; \"$@\"", file.display()), "sh"], environment)
     }
 
-    /// The three ways to what git reads last.
+    /// Returns the environments of the three ways in which git gets its last
+    /// settings.
     fn ways(&self) -> [(&'static str, Environment); 3] {
         let provisioned = self.provisioned();
         [
@@ -97,25 +101,26 @@ impl Scene {
         ]
     }
 
-    fn git(&self, environment: &Environment, arguments: &[&str]) -> Ran {
+    fn git(&self, environment: &Environment, arguments: &[&str]) -> RunResult {
         let mut command = program(&self.git.path);
         command.env_clear().envs(environment).args(arguments).current_dir(self.world.work());
         run(&mut command, PATIENCE)
     }
 
-    /// git gets a live token there, and shows the host no other.
+    /// Checks that git gets a live token in this environment and shows the host
+    /// no other.
     #[track_caller]
     fn fetches(&self, what: &str, environment: &Environment) {
-        let live = self.world.host.shown_count(Worth::Live);
+        let live = self.world.host.shown_count(CredentialState::Live);
         let url = self.world.host.url("acme/app.git");
         let ran = self.git(environment, &["ls-remote", &url]);
         assert!(ran.success(), "git {}, {what}: {ran:?}\n{environment:#?}", self.git.version);
-        assert!(self.world.host.shown_count(Worth::Live) > live, "git {}, {what}", self.git.version);
+        assert!(self.world.host.shown_count(CredentialState::Live) > live, "git {}, {what}", self.git.version);
         assert_eq!(self.world.host.dead_shown(), 0, "git {}, {what}", self.git.version);
     }
 }
 
-/// As Gemini CLI gives it to each command that it runs.
+/// Returns the environment that Gemini CLI gives to each command that it runs.
 fn geminis(mut environment: Environment) -> Environment {
     let count: usize = environment.get("GIT_CONFIG_COUNT").map_or(0, |count| count.parse().unwrap());
     for (name, value) in [
@@ -134,13 +139,14 @@ fn geminis(mut environment: Environment) -> Environment {
     environment
 }
 
-/// As launchers do that keep secrets from what they start.
+/// Returns the environment of launchers that keep secrets from the programs
+/// that they start.
 fn without_secrets(mut environment: Environment) -> Environment {
     environment.retain(|name, _| !["KEY", "TOKEN", "SECRET"].iter().any(|word| name.contains(word)));
     environment
 }
 
-/// With an image's own setting counted, which is nobody else's to change.
+/// Adds a counted setting of the image, which no other program may change.
 fn counted(mut environment: Environment) -> Environment {
     for (name, value) in [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "user.name"), ("GIT_CONFIG_VALUE_0", "image")]
     {
@@ -156,7 +162,7 @@ fn rule55_in_gemini_clis_environment_git_works() {
             scene.fetches(way, &geminis(environment));
         }
         let counted = geminis(scene.supervised(counted(scene.provisioned())));
-        scene.fetches("with a setting of the image's", &counted);
+        scene.fetches("with a setting of the image", &counted);
         assert_eq!(scene.git(&counted, &["config", "user.name"]).stdout, "image\n");
     });
 }
@@ -185,8 +191,9 @@ fn rule55_with_global_configuration_elsewhere_git_works() {
     });
 }
 
-/// As cron, sudo's `secure_path` and `env -i` leave it: git's files alone. The
-/// certificate and the socket are the stand-ins' own places.
+/// As cron, sudo's `secure_path` and `env -i` leave the environment: git has
+/// only its files. The certificate and the socket are variables because the
+/// stand-ins' places aren't the usual ones.
 #[test]
 fn rule55_with_a_bare_environment_git_works() {
     for_each_git(|scene| {
@@ -207,7 +214,8 @@ fn rule55_with_a_bare_environment_git_works() {
     });
 }
 
-/// Those of others are theirs to keep whole.
+/// Counts only variables that we set; other programs are responsible for
+/// theirs.
 #[test]
 fn rule55_no_missing_variable_of_ours_breaks_git() {
     for_each_git(|scene| {
@@ -224,7 +232,7 @@ fn rule55_no_missing_variable_of_ours_breaks_git() {
     });
 }
 
-/// git hands the variable on to the gits that it starts, and appends to it.
+/// git passes the variable on to the gits that it starts, and appends to it.
 #[test]
 fn rule55_submodules_and_git_c_keep_the_settings() {
     for_each_git(|scene| {
@@ -244,9 +252,9 @@ fn rule55_submodules_and_git_c_keep_the_settings() {
     });
 }
 
-/// What an older broker left in an environment that lives on.
+/// Settings of an older broker in an environment that is still in use.
 #[test]
-fn rule55_settings_of_an_older_broker_are_taken_over() {
+fn rule55_settings_of_an_older_broker_are_updated() {
     for_each_git(|scene| {
         let key = format!("credential.https://{}.helper", scene.world.host.origin());
         let mut old = scene.provisioned();
@@ -264,7 +272,7 @@ fn rule55_settings_of_an_older_broker_are_taken_over() {
             old.insert(name.into(), value.into());
         }
         for new in [scene.supervised(old.clone()), scene.evaluated(&old)] {
-            scene.fetches("as it is", &new);
+            scene.fetches("unchanged", &new);
             scene.fetches("in Gemini CLI", &geminis(new.clone()));
             scene.fetches("without secrets", &without_secrets(new));
         }
@@ -272,14 +280,14 @@ fn rule55_settings_of_an_older_broker_are_taken_over() {
 }
 
 #[test]
-fn the_shells_profile_keeps_what_it_finds_and_asks_once() {
-    let world = World::new(Setup::default());
+fn the_shells_profile_keeps_settings_and_adds_its_own_once() {
+    let world = World::new(WorldSetup::default());
     let scene = Scene { world, git: gits().remove(0) };
     let mut environment = scene.provisioned();
     environment.insert("GIT_CONFIG_PARAMETERS".into(), "'user.name'='me'".into());
     let once = scene.profiled(&environment);
     assert!(once["GIT_CONFIG_PARAMETERS"].starts_with("'user.name'='me' 'credential."), "{once:#?}");
-    assert_eq!(once.get("GIT_TERMINAL_PROMPT"), None, "a person may be asked");
+    assert_eq!(once.get("GIT_TERMINAL_PROMPT"), None, "git may ask a person");
     assert_eq!(scene.profiled(&once), once);
     environment.insert("MOLECULE_BROKER_HOSTS".into(), "no host/".into());
     let unreadable = scene.profiled(&environment);

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use molecule_protocol::encoding::base64_digest;
 use molecule_tests::programs::gits;
-use molecule_tests::world::{Setup, Wiring, World, run};
+use molecule_tests::world::{Wiring, World, WorldSetup, run};
 
 const LIFE: Duration = Duration::from_secs(3);
 
 #[test]
 fn the_audit_log_has_the_hash_of_exactly_the_shown_tokens() {
-    let world = World::started(Setup { life: LIFE, ..Setup::default() });
+    let world = World::started(WorldSetup { life: LIFE, ..WorldSetup::default() });
     world.host.create_repository("acme/app.git");
     let end = Instant::now() + Duration::from_secs(8);
     let mut operations = 0;

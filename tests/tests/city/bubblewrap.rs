@@ -1,5 +1,5 @@
 //! The clients in an agent's sandbox: the real bubblewrap, in a user namespace
-//! that maps the agent alone, with a broker under `supervise` outside of it.
+//! that maps only the agent, and outside of it a broker under `supervise`.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use molecule_tests::programs::{gits, programs};
 use molecule_tests::world::supervised::Supervised;
-use molecule_tests::world::{Ran, Setup, World, run, run_with_input, write_program};
+use molecule_tests::world::{RunResult, World, WorldSetup, run, run_with_input, write_program};
 use molecule_tests::{Ability, can, program, skip};
 use tempfile::TempDir;
 
 const AGENT: u32 = 54321;
 const OWN_USER: u32 = 12345;
 
-/// As Claude Code, Codex and Gemini CLI start it.
+/// The command by which Claude Code, Codex and Gemini CLI start it.
 const SANDBOX: &str =
     "bwrap --new-session --die-with-parent --unshare-user --unshare-pid --ro-bind / / --dev /dev --proc /proc";
 
-/// A world whose socket and programs are where only root can put them.
+/// A world whose socket and programs are in folders that only root can change.
 struct Stage {
     world: World,
     _supervised: Supervised,
@@ -29,8 +29,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// With the supervisor as this user. `None`, and said so, where there is
-    /// no sandbox to be had.
+    /// Starts the supervisor as this user. Returns `None`, with a SKIP line, if
+    /// there is no sandbox here.
     fn new(user: u32) -> Option<Self> {
         if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
             return None;
@@ -42,10 +42,10 @@ impl Stage {
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         let tried = agent(&format!("{SANDBOX} -- true")).stderr(Stdio::null()).status();
         if !tried.is_ok_and(|status| status.success()) {
-            skip("clients in bubblewrap: it makes no user namespace here");
+            skip("clients in bubblewrap: it can't create a user namespace here");
             return None;
         }
-        let mut world = World::new(Setup::default());
+        let mut world = World::new(WorldSetup::default());
         world.host.create_repository("acme/app.git");
         let folder = |name: &str| {
             let path = dir.path().join(name);
@@ -71,8 +71,8 @@ impl Stage {
         Some(Self { world, _supervised: supervised, dir })
     }
 
-    /// What the agent's sandbox runs.
-    fn in_sandbox(&self, sandbox: &str, words: &str, input: &str) -> Ran {
+    /// Runs a command in the agent's sandbox.
+    fn in_sandbox(&self, sandbox: &str, words: &str, input: &str) -> RunResult {
         let path = |name: &str| self.dir.path().join(name).display().to_string();
         let mut command = agent(&format!("{sandbox} -- {words}"));
         command
@@ -90,7 +90,7 @@ impl Stage {
     }
 }
 
-/// A shell of the agent's, with nothing of this process's environment.
+/// Returns a shell command of the agent, without this process's environment.
 fn agent(script: &str) -> Command {
     let (uid, gid) = (format!("--reuid={AGENT}"), format!("--regid={AGENT}"));
     let mut command = program("setpriv");
@@ -99,7 +99,8 @@ fn agent(script: &str) -> Command {
     command
 }
 
-/// The programs in a folder that the agent finds; gh shows what it got.
+/// Installs the programs in a folder on the agent's `PATH`. gh prints its
+/// token.
 fn install(bin: &Path) {
     let programs = programs();
     for (name, file) in [("molecule-broker", &programs.broker), ("git-credential-molecule", &programs.shim)] {
@@ -113,7 +114,7 @@ fn install(bin: &Path) {
     write_program(&bin.join("gh.distrib"), "#!/bin/sh\necho \"$GH_TOKEN\"\n");
 }
 
-/// All below the folder to this user.
+/// Gives the folder and everything in it to this user.
 fn give(folder: &Path, user: u32) {
     let mut chown = program("chown");
     run(chown.arg("-R").arg(format!("{user}:{user}")).arg(folder), Duration::from_secs(10)).ok();
@@ -168,9 +169,9 @@ fn rule25_the_control_commands_work_in_bubblewrap() {
     });
 }
 
-/// `--tmpfs /run` puts folders of the agent's own on the way to the socket.
+/// `--tmpfs /run` puts folders of the agent on the path of the socket.
 #[test]
-fn rule25_a_way_that_the_agent_made_is_named_with_its_remedy() {
+fn rule25_an_agents_folder_on_the_path_is_named_with_a_remedy() {
     let Some(stage) = Stage::new(0) else { return };
     let way = stage.dir.path().display();
     let sandbox = format!("{SANDBOX} --tmpfs /run --ro-bind {way} {way}");
@@ -181,8 +182,8 @@ fn rule25_a_way_that_the_agent_made_is_named_with_its_remedy() {
     }
 }
 
-/// As agents' sandboxes do it on Linux: `socket(AF_UNIX)` fails, whatever the
-/// path.
+/// Agents' sandboxes forbid Unix sockets on Linux like this: `socket(AF_UNIX)`
+/// fails, whatever the path.
 #[test]
 fn rule55_where_unix_sockets_are_forbidden_one_line_says_so() {
     let Some(stage) = Stage::new(0) else { return };
@@ -207,11 +208,13 @@ fn rule55_where_unix_sockets_are_forbidden_one_line_says_so() {
     }
 }
 
-/// A seccomp program as bubblewrap reads it: `struct sock_filter`s.
+/// Returns a seccomp program in the form that bubblewrap reads: `struct
+/// sock_filter`s.
 fn no_unix_sockets(errno: u32) -> Vec<u8> {
     const SOCKET: u32 = if cfg!(target_arch = "x86_64") { 41 } else { 198 };
     const AF_UNIX: u32 = 1;
-    // Load the call's number, then its first argument: `struct seccomp_data`.
+    // Loads the number of the call, then its first argument: `struct
+    // seccomp_data`.
     let program: [(u16, u8, u8, u32); 6] = [
         (0x20, 0, 0, 0),
         (0x15, 0, 3, SOCKET),

@@ -3,7 +3,7 @@
 use std::env;
 use std::time::Duration;
 
-use molecule_tests::docker::root;
+use molecule_tests::docker::repository_root;
 use molecule_tests::world::run;
 use molecule_tests::{machine_tool, skip};
 
@@ -21,7 +21,7 @@ fn the_checkout_needs_only_the_installed_toolchain() {
     let home = tempfile::tempdir().unwrap();
     let ask = |program: &str, arguments: &[&str]| {
         let mut command = machine_tool(proxies.join(program));
-        command.args(arguments).current_dir(root()).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+        command.args(arguments).current_dir(repository_root()).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
         command.env("RUSTUP_HOME", home.path()).env("RUSTUP_DIST_SERVER", "http://localhost:9");
         run(&mut command, PATIENCE)
     };

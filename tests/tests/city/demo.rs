@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use molecule_tests::programs::{first_git, programs};
-use molecule_tests::world::{Ran, run};
+use molecule_tests::world::{RunResult, run};
 use molecule_tests::{Ability, can, program};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,7 +21,7 @@ fn demo() -> Command {
 }
 
 /// Runs one demo at a time: each takes all cores of a machine.
-fn run_alone(command: &mut Command) -> Ran {
+fn run_alone(command: &mut Command) -> RunResult {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     run(command, PATIENCE)
@@ -30,7 +30,7 @@ fn run_alone(command: &mut Command) -> Ran {
 /// Checks that the demo's own checks passed, and that it names tokens and
 /// pushes.
 #[track_caller]
-fn went_well(ran: &Ran) {
+fn went_well(ran: &RunResult) {
     assert!(ran.success() && ran.stdout.ends_with("All well.\n"), "{}\n{}", ran.stdout, ran.stderr);
     let line = ran.stdout.lines().find(|line| line.contains(" pushes over 1 MiB; ")).unwrap();
     let numbers: Vec<u32> = line.split([' ', ';', ',']).filter_map(|word| word.parse().ok()).collect();
@@ -111,7 +111,7 @@ fn the_demo_runs_below_a_long_temporary_folder() {
 
 /// Runs the script in a mount namespace in which the usual gits can't be
 /// executed.
-fn without_gits(script: &str) -> Option<Ran> {
+fn without_gits(script: &str) -> Option<RunResult> {
     if !can(&[Ability::MountNamespace]) {
         return None;
     }

@@ -1,31 +1,32 @@
-//! The broker as a container's entrypoint, under a real Docker engine.
+//! The broker as a container's entrypoint, on a real Docker engine.
 
 use std::time::Duration;
 
 use molecule_tests::blocks;
 use molecule_tests::docker::{
-    AGENT, City, Container, Image, Options, PATIENCE, Storm, agent, available, docker, on_base,
+    AGENT, City, Container, ExecOptions, Image, KillStorm, PATIENCE, agent_image, can_run_containers, docker,
+    image_on_base,
 };
-use molecule_tests::git_host::Worth;
-use molecule_tests::ledger::Verdict;
+use molecule_tests::git_host::CredentialState;
+use molecule_tests::ledger::TokenState;
 use molecule_tests::wait::{eventually, eventually_some};
-use molecule_tests::world::{Ran, run};
+use molecule_tests::world::{RunResult, run};
 
 const GUIDE: &str = "docs/images/README.md";
 const HOUR: Duration = Duration::from_secs(3600);
 const FETCH: &str = "git ls-remote https://github.com/acme/app.git";
 
 fn started(city: &City, options: &[&str], command: &[&str]) -> Container {
-    Container::start(city, agent(), options, command)
+    Container::start(city, agent_image(), options, command)
 }
 
 #[test]
-fn started_as_root_command_and_daemon_are_the_agents() {
-    if !available("a start as root") {
+fn started_as_root_it_runs_command_and_daemon_as_the_agent() {
+    if !can_run_containers("a start as root") {
         return;
     }
     let city = City::new(HOUR);
-    let container = started(&city, &[], &[]).ready();
+    let container = started(&city, &[], &[]).wait_until_ready();
     container.sh(&city, FETCH).ok();
     let owners = "for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" = sleep ] && stat -c %U $p; done 2>/dev/null";
     assert_eq!(container.sh_as_root(owners).stdout.trim(), "agent");
@@ -34,17 +35,18 @@ fn started_as_root_command_and_daemon_are_the_agents() {
 }
 
 #[test]
-fn started_as_root_the_daemon_is_its_own_user_where_that_can_read_the_bearer() {
-    if !available("the daemon's own user") {
+fn a_daemon_that_can_read_the_bearer_is_its_own_user() {
+    if !can_run_containers("the daemon's own user") {
         return;
     }
     let city = City::new(HOUR);
     let container = started(&city, &["--env=CONFIGS_DIR=/broker-configs"], &[]);
-    // The bearer is the daemon's alone, and there before the next start.
-    let lines = blocks::find(GUIDE, "install -d -m 0755 -o root /broker-configs").text;
+    // Only the daemon can read the bearer, which is there before the next
+    // start.
+    let lines = blocks::find_block(GUIDE, "install -d -m 0755 -o root /broker-configs").text;
     container.sh_as_root(&format!("set -e; cd /configs\n{lines}")).ok();
     docker(&["restart", "--time", "5", container.name()]).ok();
-    let container = container.ready();
+    let container = container.wait_until_ready();
     let pid = container.daemon().unwrap();
     assert_eq!(container.sh_as_root(&format!("stat -c %U /proc/{pid}")).stdout.trim(), "molecule-broker");
     assert!(!container.sh(&city, "cat /broker-configs/.auth_token").success(), "the agent can read the bearer");
@@ -53,11 +55,12 @@ fn started_as_root_the_daemon_is_its_own_user_where_that_can_read_the_bearer() {
     container.sh(&city, FETCH).ok();
 }
 
-/// What the agent left in the place of the folder decides nothing at the next
-/// start, whether the folder is named as such or below the agent's own.
+/// The agent replaces the folder by a link. That must not have an effect at the
+/// next start, whether the folder is named directly or is below one of the
+/// agent's.
 #[test]
-fn the_entrypoint_gives_away_no_folder_that_a_link_leads_to() {
-    if !available("a link in the place of CONFIGS_DIR") {
+fn the_entrypoint_gives_away_no_folder_through_a_link() {
+    if !can_run_containers("a link in the place of CONFIGS_DIR") {
         return;
     }
     let city = City::new(HOUR);
@@ -76,10 +79,10 @@ fn the_entrypoint_gives_away_no_folder_that_a_link_leads_to() {
     }
 }
 
-/// A folder of root's that is there stays root's.
+/// An existing folder of root stays root's.
 #[test]
-fn the_entrypoint_gives_away_no_folder_but_its_own() {
-    if !available("a CONFIGS_DIR that is root's") {
+fn the_entrypoint_gives_away_no_existing_folder_of_root() {
+    if !can_run_containers("a CONFIGS_DIR that is root's") {
         return;
     }
     let city = City::new(HOUR);
@@ -88,11 +91,12 @@ fn the_entrypoint_gives_away_no_folder_but_its_own() {
     assert_eq!(container.sh_as_root("stat -c %U /broker-configs").stdout, "root\n");
 }
 
-/// Run again as root where the agent lives: neither a link to a folder, nor
-/// one among the files, nor a folder without rights leads it elsewhere.
+/// The wiring runs again as root in the agent's home folder. Neither a link to
+/// a folder, nor a link among the files, nor a folder without rights makes it
+/// write to another place.
 #[test]
-fn a_second_run_of_the_wiring_writes_through_no_link_of_the_agents() {
-    if !available("the agent's links in the way of the wiring") {
+fn a_second_run_of_the_wiring_follows_no_link_of_the_agent() {
+    if !can_run_containers("the agent's links in the way of the wiring") {
         return;
     }
     let city = City::new(HOUR);
@@ -100,7 +104,8 @@ fn a_second_run_of_the_wiring_writes_through_no_link_of_the_agents() {
     let install = "/usr/local/lib/molecule-broker/install";
     let scripts = "/home/agent/.molecule-runtime/scripts";
     container.sh_as_root("install -d /opt/roots && echo roots >/opt/roots/file").ok();
-    // Every name that a shell of a process soon to come would use, as it was once.
+    // Every name that the shell of a process in the near future would use, as
+    // older versions did.
     let plant = "mkdir -p ~/.molecule-runtime/scripts && cd ~/.molecule-runtime/scripts && perl -e \
                  'symlink \"/opt/roots/file\", \"molecule-git-token-helper.sh.molecule-broker.$_\" for 1 .. 4000'";
     container.sh(&city, plant).ok();
@@ -128,12 +133,12 @@ fn a_second_run_of_the_wiring_writes_through_no_link_of_the_agents() {
 }
 
 #[test]
-fn the_wiring_taken_out_again_leaves_the_image_as_it_was() {
-    if !available("the wiring taken out") {
+fn removing_the_wiring_restores_the_image() {
+    if !can_run_containers("the wiring taken out") {
         return;
     }
     let city = City::new(HOUR);
-    let image = on_base(
+    let image = image_on_base(
         "debian",
         "RUN useradd -u 1000 -m agent\nCOPY old-script.sh /app/scripts/molecule-git-token-helper.sh\n",
     );
@@ -152,31 +157,31 @@ fn the_wiring_taken_out_again_leaves_the_image_as_it_was() {
 
 #[test]
 fn started_without_root_it_serves() {
-    if !available("a start without root") {
+    if !can_run_containers("a start without root") {
         return;
     }
     let city = City::new(HOUR);
-    let lines = blocks::find(GUIDE, "RUN /usr/local/lib/molecule-broker/install --starts-as agent").text;
-    let image = Image::build("not-root", &format!("FROM {}\n{lines}", agent()));
-    let container = Container::start(&city, &image.name, &[], &[]).ready();
+    let lines = blocks::find_block(GUIDE, "RUN /usr/local/lib/molecule-broker/install --starts-as agent").text;
+    let image = Image::build("not-root", &format!("FROM {}\n{lines}", agent_image()));
+    let container = Container::start(&city, &image.name, &[], &[]).wait_until_ready();
     container.sh(&city, FETCH).ok();
 }
 
 #[test]
 fn on_a_read_only_root_file_system_it_serves() {
-    if !available("a read-only root file system") {
+    if !can_run_containers("a read-only root file system") {
         return;
     }
     let city = City::new(HOUR);
-    let container = started(&city, &["--read-only", "--tmpfs=/run"], &[]).ready();
+    let container = started(&city, &["--read-only", "--tmpfs=/run"], &[]).wait_until_ready();
     container.sh(&city, FETCH).ok();
     let pid = container.daemon().unwrap();
     container.sh_as_root(&format!("kill -9 {pid}")).ok();
     container.sh(&city, FETCH).ok();
 }
 
-/// From the first signal to the end, as the engine recorded it: what its client
-/// takes on a busy machine is not meant.
+/// Returns the time from the first signal to the end, as the engine recorded
+/// it. The time of its client on a busy machine doesn't count.
 fn took_to_stop(container: &Container) -> Option<Duration> {
     let named = format!("container={}", container.name());
     let format = "{{.Action}} {{.TimeNano}}";
@@ -189,40 +194,40 @@ fn took_to_stop(container: &Container) -> Option<Duration> {
 
 #[test]
 fn docker_stop_takes_under_two_seconds() {
-    if !available("docker stop") {
+    if !can_run_containers("docker stop") {
         return;
     }
     let city = City::new(HOUR);
     for command in [&[][..], &["sh", "-c", "sleep 1000 & wait"]] {
-        let container = started(&city, &[], command).ready();
+        let container = started(&city, &[], command).wait_until_ready();
         docker(&["stop", "--time", "10", container.name()]).ok();
-        // The engine counts in whole seconds which events there were until now.
-        let took = eventually_some("the engine tells", PATIENCE, || took_to_stop(&container));
+        // The engine selects past events by whole seconds.
+        let took = eventually_some("the engine reports the stop", PATIENCE, || took_to_stop(&container));
         assert!(took < Duration::from_secs(2), "{took:?}");
         println!("docker stop: {took:?}");
     }
 }
 
-/// And longer than the watchdog's period, 52 s.
+/// The pause is also longer than the watchdog's period of 52 s.
 #[test]
 fn git_works_at_once_after_a_pause_longer_than_a_tokens_life() {
-    if !available("docker pause") {
+    if !can_run_containers("docker pause") {
         return;
     }
     let city = City::new(Duration::from_secs(60));
-    let container = started(&city, &[&city.short_times()], &[]).ready();
+    let container = started(&city, &[&city.short_times()], &[]).wait_until_ready();
     let (token, pid) = (container.token().unwrap(), container.daemon().unwrap());
     docker(&["pause", container.name()]).ok();
-    eventually("the token dies", 2 * PATIENCE, || city.ledger.verdict(&token) == Verdict::Expired);
+    eventually("the token expires", 2 * PATIENCE, || city.ledger.state_of(&token) == TokenState::Expired);
     docker(&["unpause", container.name()]).ok();
     container.sh(&city, FETCH).ok();
     assert_eq!(city.host.dead_shown(), 0);
-    assert_eq!(container.daemon(), Some(pid), "a pause is no reason for a restart");
+    assert_eq!(container.daemon(), Some(pid), "a pause restarted the daemon");
 }
 
 #[test]
 fn the_commands_exit_status_is_the_containers() {
-    if !available("exit statuses") {
+    if !can_run_containers("exit statuses") {
         return;
     }
     for (command, status) in [
@@ -238,13 +243,13 @@ fn the_commands_exit_status_is_the_containers() {
     }
 }
 
-/// Says which signal came, and ends with a status of its own.
+/// Prints the signal that it receives, and ends with its own status.
 const HEARS: &str =
     "for s in TERM INT HUP USR1; do trap \"echo heard $s; exit 3\" $s; done; echo up; while :; do sleep 1 & wait; done";
 
 #[test]
 fn signals_reach_the_command_as_under_docker_init() {
-    if !available("signals") {
+    if !can_run_containers("signals") {
         return;
     }
     let city = City::new(HOUR);
@@ -258,18 +263,18 @@ fn signals_reach_the_command_as_under_docker_init() {
     };
     for signal in ["TERM", "INT", "HUP", "USR1"] {
         let ours = started(&city, &[], &["bash", "-c", HEARS]);
-        let theirs = Container::start(&city, agent(), &["--init", "--entrypoint=bash"], &["-c", HEARS]);
+        let theirs = Container::start(&city, agent_image(), &["--init", "--entrypoint=bash"], &["-c", HEARS]);
         assert_eq!(end(&ours, signal), end(&theirs, signal), "{signal}");
     }
 }
 
 #[test]
-fn orphans_are_buried_as_under_docker_init() {
-    if !available("orphans") {
+fn orphans_are_reaped_as_under_docker_init() {
+    if !can_run_containers("orphans") {
         return;
     }
     let city = City::new(HOUR);
-    // The middle one ends at once, so its child has lost its parent.
+    // The process in the middle ends at once, so its child has lost its parent.
     let orphans = "for i in $(seq 20); do (sleep 0.2 & ); done; echo made; exec sleep infinity";
     let zombies = |container: &Container| {
         let script =
@@ -289,7 +294,7 @@ fn orphans_are_buried_as_under_docker_init() {
 
 #[test]
 fn a_bad_configuration_does_not_keep_the_command_from_starting() {
-    if !available("a bad configuration") {
+    if !can_run_containers("a bad configuration") {
         return;
     }
     let city = City::new(HOUR);
@@ -301,16 +306,16 @@ fn a_bad_configuration_does_not_keep_the_command_from_starting() {
 
 #[test]
 fn git_never_notices_kills_while_the_platform_is_down() {
-    if !available("a killed daemon") {
+    if !can_run_containers("a killed daemon") {
         return;
     }
     let city = City::new(HOUR);
-    let container = started(&city, &[], &[]).ready();
-    Storm::default().survived_by(&city, &container);
+    let container = started(&city, &[], &[]).wait_until_ready();
+    KillStorm::default().survived_by(&city, &container);
 }
 
-/// All that the wiring may touch, but for the files that were copied, which are
-/// its own, and for the copies that useradd(8) keeps.
+/// Prints everything that the wiring may change, except for the copied files,
+/// which belong to it, and for the backups that useradd(8) keeps.
 const WIRED: &str = "ours='/usr/local/*/*molecule*'\n\
     find /etc /app /usr/local /usr/bin /home /root -xdev ! -path \"$ours\" ! -path '/etc/*-' ! -name .pwd.lock \
     -printf '%p %m %u %l\\n' | sort\n\
@@ -318,8 +323,8 @@ const WIRED: &str = "ours='/usr/local/*/*molecule*'\n\
     dpkg-divert --list '*gh*'";
 
 #[test]
-fn the_wiring_is_the_same_after_a_second_run() {
-    if !available("the wiring run twice") {
+fn a_second_run_of_the_wiring_changes_nothing() {
+    if !can_run_containers("the wiring run twice") {
         return;
     }
     let city = City::new(HOUR);
@@ -330,52 +335,54 @@ fn the_wiring_is_the_same_after_a_second_run() {
     assert_eq!(state(), before);
 }
 
-/// The socket of one container, the shim in another that has no glibc.
+/// The socket is in one container, the shim in another, which has no glibc.
 #[test]
 fn the_shim_answers_in_an_image_without_glibc() {
-    if !available("an image with musl alone") {
+    if !can_run_containers("an image with musl alone") {
         return;
     }
     let city = City::new(HOUR);
     let volume = format!("molecule-test-run-{}", std::process::id());
     let mount = format!("--volume={volume}:/run/molecule-broker");
-    let musl = on_base("musl", "");
-    let ask = || -> Ran {
+    let musl = image_on_base("musl", "");
+    let ask = || -> RunResult {
         let mut command = molecule_tests::machine_tool("docker");
         command.args(["run", "--rm", "--network=none", &format!("--user={AGENT}"), &mount, &musl.name]);
         command.args(["/usr/local/bin/molecule-askpass", "Password for 'https://x-access-token@github.com': "]);
         run(&mut command, PATIENCE)
     };
-    let container = started(&city, &[&mount], &[]).ready();
+    let container = started(&city, &[&mount], &[]).wait_until_ready();
     let ran = ask();
     let daemon = docker(&["run", "--rm", "--network=none", &musl.name, "/usr/local/bin/molecule-broker", "--version"]);
     drop(container);
     docker(&["volume", "rm", "--force", &volume]);
-    assert_eq!(city.ledger.verdict(ran.stdout.trim()), Verdict::Live, "{:?}", ran.stderr);
-    // What the guide says of these images: the daemon has to be built for them.
+    assert_eq!(city.ledger.state_of(ran.stdout.trim()), TokenState::Live, "{:?}", ran.stderr);
+    // The guide says so about these images: the daemon has to be built for
+    // them.
     assert!(!daemon.success());
 }
 
 #[test]
 fn a_shell_without_the_entrypoints_variables_is_served() {
-    if !available("docker exec") {
+    if !can_run_containers("docker exec") {
         return;
     }
     let city = City::new(HOUR);
-    let container = started(&city, &[], &[]).ready();
+    let container = started(&city, &[], &[]).wait_until_ready();
     let script = format!("env -i PATH=$PATH HOME=/tmp https_proxy=$https_proxy GIT_SSL_CAINFO=$GIT_SSL_CAINFO {FETCH}");
     container.sh(&city, &script).ok();
-    container.exec(&Options { env: city.roads(), ..Options::default() }, &["bash", "-lc", FETCH]).ok();
-    assert_eq!((city.host.shown_count(Worth::Live) > 0, city.host.dead_shown()), (true, 0));
+    container.exec(&ExecOptions { env: city.git_variables(), ..ExecOptions::default() }, &["bash", "-lc", FETCH]).ok();
+    assert_eq!((city.host.shown_count(CredentialState::Live) > 0, city.host.dead_shown()), (true, 0));
 }
 
 #[test]
-fn where_nothing_started_the_broker_the_provision_time_token_is_given() {
-    if !available("a container without the broker") {
+fn without_a_broker_the_token_of_the_provisioner_is_given() {
+    if !can_run_containers("a container without the broker") {
         return;
     }
     let city = City::new(HOUR);
-    let container = Container::start(&city, agent(), &["--entrypoint=sleep"], &["infinity"]);
-    let ran = container.exec(&Options::default(), &["/app/scripts/molecule-git-token-helper.sh", "_fetch_token"]).ok();
+    let container = Container::start(&city, agent_image(), &["--entrypoint=sleep"], &["infinity"]);
+    let ran =
+        container.exec(&ExecOptions::default(), &["/app/scripts/molecule-git-token-helper.sh", "_fetch_token"]).ok();
     assert!(ran.stdout.trim() == city.frozen, "{}", ran.stderr);
 }

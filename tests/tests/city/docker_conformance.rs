@@ -1,28 +1,30 @@
-//! The eight guides are built and pass, and an image broken in any way that
-//! the conformance check names doesn't.
+//! The images of the eight guides pass the conformance check. An image that is
+//! broken in any way that the check names fails it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use molecule_tests::conformance::examine;
-use molecule_tests::docker::{FAMILIES, Image, agent, available, of_family, root};
+use molecule_tests::docker::{FAMILIES, Image, agent_image, can_run_containers, family_image, repository_root};
 use molecule_tests::world::run;
 
 #[test]
-fn the_guides_are_what_their_template_says() {
-    let ran = run(molecule_tests::program(root().join("docker/guides")).arg("--check"), Duration::from_secs(20)).ok();
-    assert_eq!(ran.stdout, "", "docker/guides writes these anew");
+fn the_guides_match_their_template() {
+    let ran =
+        run(molecule_tests::program(repository_root().join("docker/guides")).arg("--check"), Duration::from_secs(20))
+            .ok();
+    assert_eq!(ran.stdout, "", "docker/guides rewrites these");
 }
 
 #[test]
 fn every_familys_guide_makes_an_image_that_honours_the_contract() {
-    if !available("the guides' images") {
+    if !can_run_containers("the guides' images") {
         return;
     }
     let pass = |families: &[(&str, &str)]| {
         for (family, _) in families {
-            let image = of_family(family);
+            let image = family_image(family);
             let report = examine(&image.name);
             println!("{family}:\n{report}");
             assert!(report.failed().is_empty(), "{family}:\n{report}");
@@ -35,22 +37,22 @@ fn every_familys_guide_makes_an_image_that_honours_the_contract() {
     });
 }
 
-/// Breaks the agent's image by these lines of a Dockerfile: just these lines
-/// of the report must say so.
+/// Breaks the agent's image by these lines of a Dockerfile. Exactly these lines
+/// of the report must fail.
 #[track_caller]
 fn breaks(lines: &str, failures: &[&str]) {
-    if !available("a broken image") {
+    if !can_run_containers("a broken image") {
         return;
     }
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let image = Image::build(&format!("broken-{count}"), &format!("FROM {}\n{lines}\n", agent()));
+    let image = Image::build(&format!("broken-{count}"), &format!("FROM {}\n{lines}\n", agent_image()));
     let report = examine(&image.name);
     let expected: BTreeSet<&str> = failures.iter().copied().collect();
     assert_eq!(report.failed().into_iter().collect::<BTreeSet<_>>(), expected, "{lines}\n{report}");
 }
 
-/// Gives each name of the shim a file of its own to break.
+/// Gives each name of the shim its own file, so that it can be broken alone.
 const SPLIT: &str = "RUN cd /usr/local/bin && cp molecule-askpass shim && ln -sf shim git-credential-molecule && \
                      ln -sf /usr/local/bin/shim /usr/local/lib/molecule-broker/git-token-helper && \
                      ln -sf /usr/local/bin/shim /usr/bin/gh && ";
@@ -89,12 +91,12 @@ fn an_image_whose_daemon_can_be_read_fails() {
 }
 
 #[test]
-fn an_image_whose_askpass_leads_elsewhere_fails() {
+fn an_image_whose_askpass_is_another_program_fails() {
     breaks(&format!("{SPLIT} ln -sf /bin/true molecule-askpass"), &[NAMES]);
 }
 
 #[test]
-fn an_image_whose_helper_leads_elsewhere_fails() {
+fn an_image_whose_helper_is_another_program_fails() {
     breaks("RUN ln -sf /bin/true /usr/local/bin/git-credential-molecule", &[NAMES, GEMINI, BARE]);
 }
 
@@ -124,7 +126,7 @@ fn an_image_whose_old_refresher_returns_fails() {
 }
 
 #[test]
-fn an_image_with_gh_itself_in_ghs_place_fails() {
+fn an_image_with_the_real_gh_instead_of_the_shim_fails() {
     breaks("RUN mv /usr/bin/gh.distrib /usr/bin/gh", &["gh gets a live token"]);
 }
 
@@ -173,12 +175,12 @@ fn an_image_without_a_health_check_fails() {
 }
 
 #[test]
-fn an_image_whose_health_check_says_no_fails() {
+fn an_image_whose_health_check_is_red_fails() {
     breaks("HEALTHCHECK CMD [\"false\"]", &["the health check is green"]);
 }
 
 #[test]
-fn an_image_that_keeps_a_token_of_its_own_fails() {
+fn an_image_that_caches_a_token_fails() {
     let cache = "!t=/dev/shm/t; [ -s $t ] || molecule-broker token >$t; echo username=x; echo password=$(cat $t); :";
     breaks(
         &format!(
@@ -190,7 +192,7 @@ fn an_image_that_keeps_a_token_of_its_own_fails() {
 }
 
 #[test]
-fn an_image_that_does_not_start_a_killed_daemon_again_fails() {
+fn an_image_that_does_not_restart_a_killed_daemon_fails() {
     breaks(
         "ENTRYPOINT [\"sh\", \"-c\", \"chown agent /configs; molecule-broker serve & \
          unset GITHUB_TOKEN GH_TOKEN; exec gosu agent sleep infinity\"]",

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use molecule_tests::programs::programs;
-use molecule_tests::world::{Setup, World, run, run_with_input};
+use molecule_tests::world::{World, WorldSetup, run, run_with_input};
 use molecule_tests::{Ability, can, machine_tool, program, skip};
 
 const LIMIT: u64 = 64 * 1024;
@@ -24,7 +24,7 @@ fn the_shim_answers_in_an_empty_root_directory() {
     if !can(&[Ability::Chroot]) {
         return;
     }
-    let world = World::started(Setup::default());
+    let world = World::started(WorldSetup::default());
     fs::copy(&programs().shim, world.path().join("run/git-credential-molecule")).unwrap();
     let mut chroot = program("chroot");
     chroot.arg(world.path().join("run")).args(["/git-credential-molecule", "get"]);
@@ -39,7 +39,7 @@ fn the_shim_answers_in_a_container_from_scratch() {
     if !there.is_ok_and(|status| status.success()) {
         return skip("the shim in a container from scratch: no Docker engine answers here");
     }
-    let world = World::started(Setup::default());
+    let world = World::started(WorldSetup::default());
     let image = format!("molecule-shim-test-{}", std::process::id());
     let tar = world.path().join("image.tar").display().to_string();
     let root = world.path().join("image");

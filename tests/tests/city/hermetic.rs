@@ -1,6 +1,6 @@
-//! What whoever runs the tests has exported reaches no program that a test
-//! starts: git hooks export `GIT_DIR`, and a `git commit` of the test city must
-//! not land in the developer's repository.
+//! The exported variables of the user who runs the tests reach no program that
+//! a test starts. git hooks export `GIT_DIR`, and a `git commit` of the test
+//! city must not land in the developer's repository.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -8,9 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use molecule_tests::docker::root;
+use molecule_tests::docker::repository_root;
 use molecule_tests::programs::{gits, has_git_lfs, programs};
-use molecule_tests::world::{Setup, Wiring, World, run};
+use molecule_tests::world::{Wiring, World, WorldSetup, run};
 use molecule_tests::{machine_tool, program};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -51,7 +51,7 @@ impl Developer {
         self.at(name).display().to_string()
     }
 
-    /// All that git and its helpers might take from an environment.
+    /// Returns every variable that git and its helpers might use.
     fn exported(&self) -> Vec<(&'static str, String)> {
         let hooks = format!("core.hooksPath={}", self.shown("hooks"));
         let helper = format!("credential.helper={}", self.shown("helper"));
@@ -90,7 +90,7 @@ impl Developer {
         ]
     }
 
-    /// Every file below, with its bytes.
+    /// Returns every file below the folder with its bytes.
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         files_below(self.folder.path()).into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
     }
@@ -107,7 +107,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn exported_git_variables_lead_no_test_into_the_callers_repository() {
+fn exported_git_variables_keep_tests_out_of_the_repository() {
     let developer = Developer::new();
     let before = developer.files();
     let mut test = program(env::current_exe().unwrap());
@@ -123,12 +123,12 @@ fn exported_git_variables_lead_no_test_into_the_callers_repository() {
 }
 
 #[test]
-#[ignore = "not a test: the other process of the one above"]
+#[ignore = "not a test: runs as a process of the test above"]
 fn the_work_of_a_test() {
     assert!(env::var_os("GIT_DIR").is_some(), "it is started by a test with a developer's environment");
     has_git_lfs();
     for git in gits() {
-        let world = World::started(Setup::default());
+        let world = World::started(WorldSetup::default());
         world.host.create_repository("acme/app.git");
         for wiring in [Wiring::Helper, Wiring::Askpass] {
             let run_git = |folder: &str, words: &[&str]| {
@@ -146,11 +146,11 @@ fn the_work_of_a_test() {
     }
 }
 
-/// The kit's commands are the only ones with an environment of their own.
+/// Only the kit's commands have their own environment.
 #[test]
-fn no_test_demo_or_benchmark_starts_a_program_past_the_kit() {
-    let own = root().join("tests/kit");
-    let folders = ["tests", "broker/tests", "shim/tests", "protocol"].map(|folder| root().join(folder));
+fn tests_demo_and_benchmark_start_programs_by_the_kit() {
+    let own = repository_root().join("tests/kit");
+    let folders = ["tests", "broker/tests", "shim/tests", "protocol"].map(|folder| repository_root().join(folder));
     let starts = ["Command", "::new("].concat();
     let mut offenders = Vec::new();
     for path in folders.iter().flat_map(|folder| files_below(folder)) {
@@ -170,7 +170,7 @@ fn no_test_demo_or_benchmark_starts_a_program_past_the_kit() {
 
 #[test]
 fn rule57_the_run_prints_the_versions_of_its_programs() {
-    let mut versions = machine_tool(root().join("tests/run"));
+    let mut versions = machine_tool(repository_root().join("tests/run"));
     let ran = run(versions.arg("--versions"), PATIENCE).ok();
     let printed: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split(' ').collect()).collect();
     assert!(printed.iter().all(|words| words[0] == "version:" && words.len() >= 3), "{ran:?}");

@@ -1,5 +1,5 @@
-//! Between refreshes the daemon sleeps: a minute under strace shows nothing,
-//! and under `supervise` only the watchdog.
+//! The daemon sleeps between refreshes. For a minute, strace shows nothing, and
+//! under `supervise` only the watchdog.
 
 use std::fs;
 use std::process::Stdio;
@@ -8,32 +8,32 @@ use std::time::Duration;
 
 use molecule_tests::wait::{eventually, poll};
 use molecule_tests::world::supervised::Supervised;
-use molecule_tests::world::{Setup, World};
+use molecule_tests::world::{World, WorldSetup};
 use molecule_tests::{Ability, can, program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The one length of time that is the very thing to be watched.
+/// A fixed time, because the test is about that minute.
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
 fn an_idle_daemon_does_not_wake_up_for_a_minute() {
-    let world = World::started(Setup::default());
+    let world = World::started(WorldSetup::default());
     settled(&world);
     one_thread(world.broker.pid());
     let Some(trace) = a_minute_of(&world, &[world.broker.pid()]) else { return };
-    // What each thread was in when strace came, and was still in when it left:
-    // nothing that returned, began or was resumed.
+    // The call in which each thread was when strace attached, and still was
+    // when it detached. No call may have returned, begun or been resumed.
     let woke: Vec<_> = trace.lines().filter(|line| returned(line)).collect();
     assert!(woke.is_empty(), "it woke up:\n{}", woke.join("\n"));
 }
 
 #[test]
-fn under_supervise_the_watchdog_wakes_each_of_both_twice_a_minute_and_nothing_else_does() {
-    let world = World::new(Setup::default());
+fn under_supervise_only_the_watchdog_wakes_both_twice_a_minute() {
+    let world = World::new(WorldSetup::default());
     let supervised = Supervised::start(&world);
     settled(&world);
-    let both = supervised.both().expect("supervisor and daemon run");
+    let both = supervised.pids().expect("supervisor and daemon run");
     both.into_iter().for_each(one_thread);
     let Some(trace) = a_minute_of(&world, &both) else { return };
     for (who, pid) in ["supervisor", "daemon"].into_iter().zip(both) {
@@ -43,19 +43,21 @@ fn under_supervise_the_watchdog_wakes_each_of_both_twice_a_minute_and_nothing_el
     }
 }
 
-/// With a first token in hand.
+/// Waits until the daemon holds a first token.
 fn settled(world: &World) {
     let ok = poll(Duration::from_secs(10), || (world.broker.credential("github")["state"] == "ok").then_some(()));
     assert!(ok.is_some(), "no first token: {}", world.broker.status());
 }
 
-/// The thread that resolved the platform's name ends soon after the refresh.
+/// Waits until the thread that resolved the platform's name has ended, soon
+/// after the refresh.
 fn one_thread(pid: u32) {
     let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     eventually("one thread is left", Duration::from_secs(3), || threads() == 1);
 }
 
-/// What strace sees of these processes in a minute, if it may look here.
+/// Returns strace's log of these processes for a minute, if this machine allows
+/// it.
 fn a_minute_of(world: &World, pids: &[u32]) -> Option<String> {
     if !can(&[Ability::Strace, Ability::LookIntoClosed]) {
         return None;
@@ -80,13 +82,13 @@ fn a_minute_of(world: &World, pids: &[u32]) -> Option<String> {
     Some(fs::read_to_string(&trace).unwrap())
 }
 
-/// A call that was not cut off by strace's coming and going.
+/// True for a call that wasn't cut off when strace attached or detached.
 fn returned(line: &str) -> bool {
     let asleep = ["<detached ...>", "<unfinished ...>"].iter().any(|end| line.trim_end().ends_with(end));
     !asleep || line.contains(" resumed>")
 }
 
-/// A call in which a process sleeps.
+/// True for a call in which a process sleeps.
 fn waits(line: &str) -> bool {
     let line = line.trim_start();
     let call = line.strip_prefix("<... ").map_or_else(|| line.split('(').next(), |resumed| resumed.split(' ').next());

@@ -1,26 +1,27 @@
-//! `docker/assemble` and `docker/install`, on machines where somebody did part of
-//! it before, or in another way.
+//! `docker/assemble` and `docker/install` on machines where a part of the
+//! installation exists already, or was done in a different way.
 
 use std::time::Duration;
 
-use molecule_tests::docker::{City, Container, available, base, checkout, on_base};
+use molecule_tests::docker::{City, Container, base_image, can_run_containers, checkout_mounts, image_on_base};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const INSTALL: &str = "/usr/local/lib/molecule-broker/install";
 const ASSEMBLE: &str = "/src/docker/assemble /src /";
 
-/// The shim's file, the name that leads to it, and an answer by that name.
+/// Prints the type of the shim's file, the target of the other name, and the
+/// answer by that name.
 const LAYOUT: &str = "cd /usr/local/bin && stat -c %F molecule-askpass && readlink -f git-credential-molecule && \
                       git-credential-molecule capability </dev/null";
 const RIGHT: &str = "regular file\n/usr/local/bin/molecule-askpass\nversion 0\n";
 
 #[test]
-fn install_turns_a_layout_made_by_hand_around() {
-    if !available("a layout made by hand") {
+fn install_replaces_a_layout_made_by_hand() {
+    if !can_run_containers("a layout made by hand") {
         return;
     }
     let city = City::new(HOUR);
-    let image = on_base("debian", "");
+    let image = image_on_base("debian", "");
     let container = Container::start(&city, &image.name, &[], &["sleep", "infinity"]);
     let by_hand = "cd /usr/local/bin && mv molecule-askpass git-credential-molecule && \
                    ln -s git-credential-molecule molecule-askpass";
@@ -35,12 +36,12 @@ fn install_turns_a_layout_made_by_hand_around() {
 }
 
 #[test]
-fn install_says_what_is_missing_and_how_to_get_it() {
-    if !available("an installation without its files") {
+fn install_names_the_missing_file_and_how_to_get_it() {
+    if !can_run_containers("an installation without its files") {
         return;
     }
     let city = City::new(HOUR);
-    let image = on_base("debian", "");
+    let image = image_on_base("debian", "");
     let container = Container::start(&city, &image.name, &[], &["sleep", "infinity"]);
     for file in [
         "/usr/local/lib/molecule-broker/profile.sh",
@@ -62,20 +63,20 @@ fn install_says_what_is_missing_and_how_to_get_it() {
 }
 
 #[test]
-fn assemble_runs_again_over_what_is_there() {
-    if !available("a machine that is assembled twice") {
+fn assemble_can_run_again_over_its_own_files() {
+    if !can_run_containers("a machine that is assembled twice") {
         return;
     }
     let city = City::new(HOUR);
-    let checkout = checkout("prebuilt/");
+    let checkout = checkout_mounts("prebuilt/");
     let options: Vec<&str> = checkout.iter().map(String::as_str).collect();
-    let container = Container::start(&city, &base("debian"), &options, &["sleep", "infinity"]);
+    let container = Container::start(&city, &base_image("debian"), &options, &["sleep", "infinity"]);
     for _ in 0..2 {
         container.sh_as_root(&format!("{ASSEMBLE} && {INSTALL}")).ok();
     }
     let there = container.sh_as_root(LAYOUT).ok().stdout;
     assert!(there.starts_with(RIGHT), "{there}");
-    // Over the other layout, which an older README had.
+    // Over the other layout, which an older README described.
     let by_hand = "cd /usr/local/bin && rm molecule-askpass && cp --remove-destination /src/prebuilt/molecule-shim \
                    git-credential-molecule && ln -s git-credential-molecule molecule-askpass";
     container.sh_as_root(&format!("{by_hand} && {ASSEMBLE} && {INSTALL}")).ok();

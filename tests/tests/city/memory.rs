@@ -1,4 +1,4 @@
-//! What daemon and supervisor cost together, and that it doesn't grow.
+//! The memory of daemon and supervisor together, which must not grow.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -6,32 +6,33 @@ use std::time::Duration;
 
 use molecule_tests::wait::eventually;
 use molecule_tests::world::supervised::Supervised;
-use molecule_tests::world::{Setup, World};
+use molecule_tests::world::{World, WorldSetup};
 use molecule_tests::{Ability, can, skip};
 
-/// What a machine trusts: the largest thing that TLS brings along.
+/// The machine's trusted certificates, the largest part of the memory that TLS
+/// needs.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 const LIMIT_KIB: u64 = 6 * 1024;
 
-/// Rotations after which everything has been used once, and after which there
-/// was time to grow.
+/// Rotations after which everything has been used once, and rotations after
+/// which a growth would be visible.
 const SETTLED: u64 = 10;
 const LATER: u64 = 50;
 
 #[test]
-fn daemon_and_supervisor_stay_within_six_megabytes_over_fifty_rotations_with_tls() {
+fn daemon_and_supervisor_stay_below_six_megabytes_with_tls() {
     let Ok(bundle) = fs::read(BUNDLE) else {
-        return skip("memory with a machine's own trust: it has no certificates");
+        return skip("memory with a machine's own trust: there are no certificates here");
     };
     if !can(&[Ability::LookIntoClosed]) {
         return;
     }
-    let world = World::new(Setup {
+    let world = World::new(WorldSetup {
         life: Duration::from_secs(2),
         platform_tls: true,
         config_tail: ten_hosts(),
-        ..Setup::default()
+        ..WorldSetup::default()
     });
     OpenOptions::new().append(true).open(world.ca_file()).unwrap().write_all(&bundle).unwrap();
     let supervised = Supervised::start(&world);
@@ -39,7 +40,7 @@ fn daemon_and_supervisor_stay_within_six_megabytes_over_fifty_rotations_with_tls
         eventually("the token rotates", Duration::from_secs(150), || {
             world.broker.credential("github")["generation"].as_u64() >= Some(generation)
         });
-        supervised.both().unwrap().map(|pid| Memory::of(pid).unwrap_or_default())
+        supervised.pids().unwrap().map(|pid| Memory::of(pid).unwrap_or_default())
     };
     let settled = after(SETTLED);
     let later = after(LATER);
@@ -47,18 +48,18 @@ fn daemon_and_supervisor_stay_within_six_megabytes_over_fifty_rotations_with_tls
     let sum = |both: [Memory; 2], of: fn(Memory) -> u64| both.into_iter().map(of).sum::<u64>();
     let share = sum(later, |memory| memory.share);
     assert!(share <= LIMIT_KIB, "{share} KiB: {later:?}");
-    // The program's own pages are shared with whoever else runs it: what can
-    // grow is the rest.
+    // The program's own pages are shared with other processes that run it. Only
+    // the rest can grow.
     let (before, after) = (sum(settled, |memory| memory.own), sum(later, |memory| memory.own));
     assert!(after <= before + before / 10, "it grew from {before} to {after} KiB");
 }
 
-/// In KiB, as the kernel counts it (proc_pid_smaps(5)).
+/// Memory in KiB, as the kernel counts it (proc_pid_smaps(5)).
 #[derive(Clone, Copy, Debug, Default)]
 struct Memory {
     /// The proportional share of everything mapped.
     share: u64,
-    /// What belongs to no file.
+    /// Memory that doesn't belong to a file.
     own: u64,
 }
 

@@ -1,22 +1,23 @@
-//! Beside other helpers, and under git's own test of external helpers.
+//! Our helper together with other helpers, and git's own test of external
+//! helpers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use molecule_tests::git_host::Worth;
+use molecule_tests::git_host::CredentialState;
 use molecule_tests::programs::{Git, gits};
-use molecule_tests::world::{Ran, Setup, Wiring, World, run, run_with_input, write_program};
+use molecule_tests::world::{RunResult, Wiring, World, WorldSetup, run, run_with_input, write_program};
 use molecule_tests::{machine_tool, skip};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// git hands what worked to every helper that it knows of. The empty helper
-/// before ours takes out all that were read until then.
+/// git passes a credential that worked to every helper that it knows. The empty
+/// helper before ours removes all that were read before.
 #[test]
 fn rule21_a_store_read_before_setup_gits_entry_keeps_nothing() {
     for git in gits() {
-        let world = World::started(Setup::default());
+        let world = World::started(WorldSetup::default());
         let store = Store::new(&world);
         let system = world.path().join("system");
         fs::write(&system, &store.section).unwrap();
@@ -36,11 +37,12 @@ fn rule21_a_store_read_before_setup_gits_entry_keeps_nothing() {
     }
 }
 
-/// Wherever the store is configured: the settings of `supervise` are read last.
+/// The store may be configured anywhere: the settings of `supervise` are read
+/// last.
 #[test]
 fn rule21_beside_supervises_settings_a_store_keeps_nothing() {
     for git in gits() {
-        let world = World::new(Setup::default());
+        let world = World::new(WorldSetup::default());
         let store = Store::new(&world);
         let [system, global] = ["system", "global"].map(|name| world.path().join(name));
         fs::write(&system, &store.section).unwrap();
@@ -56,18 +58,18 @@ fn rule21_beside_supervises_settings_a_store_keeps_nothing() {
             supervised.env("PATH", format!("{}:/usr/bin:/bin", world.bin().display()));
             run(&mut supervised, PATIENCE).ok();
         };
-        // By askpass then.
+        // Then git uses askpass.
         below(&["--unset=GIT_CONFIG_PARAMETERS"]);
         assert!(store.taken().contains("x-access-token"), "the control, git {}", git.version);
-        let live = world.host.shown_count(Worth::Live);
+        let live = world.host.shown_count(CredentialState::Live);
         below(&[]);
-        assert!(world.host.shown_count(Worth::Live) > live, "git {}", git.version);
+        assert!(world.host.shown_count(CredentialState::Live) > live, "git {}", git.version);
         assert_eq!(store.taken(), "", "git {}", git.version);
     }
 }
 
-/// A private repository, and the section of a configuration that keeps its
-/// token in a file.
+/// A private repository, and a section of a configuration that stores its token
+/// in a file.
 struct Store {
     url: String,
     section: String,
@@ -82,7 +84,7 @@ impl Store {
         Self { url: world.host.url("acme/app.git"), section, file }
     }
 
-    /// What was stored until now. It is gone then.
+    /// Returns and removes everything that was stored until now.
     fn taken(&self) -> String {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
         let _ = fs::remove_file(&self.file);
@@ -90,23 +92,25 @@ impl Store {
     }
 }
 
-/// Of its value's text, in the case that is git's own: what stands there would
-/// just fill a buffer of 1 KiB, of 4 KiB, and one beyond any.
+/// Lengths of the header's text, in a test case of git itself: they just fill a
+/// buffer of 1 KiB, one of 4 KiB, and exceed any.
 const LONG: [usize; 3] = [1001, 4073, 65535];
 
-/// The host whose password that case is after. Here ours would have one.
+/// The host whose password that test case tries to get. Here our helper has one
+/// for it.
 const VICTIM: &str = "victim.example.com";
 
 #[test]
-fn rule47_gits_own_test_of_helpers_finds_that_ours_stores_nothing() {
+fn rule47_our_helper_stores_nothing_in_gits_own_helper_test() {
     let Some(folder) = git_tests() else { return };
-    let world = World::started(Setup { hosts: Some(VICTIM.into()), ..Setup::default() });
+    let world = World::started(WorldSetup { hosts: Some(VICTIM.into()), ..WorldSetup::default() });
     let ours = world.bin().join("git-credential-molecule");
     for git in gits() {
         for long in LONG {
             let silent = score(&world, &folder, &git, Path::new("/bin/true"), long);
             let passes = |words: &str| silent.iter().any(|line| line.starts_with("ok ") && line.contains(words));
-            // Both kinds are there, so that there is something to tell them apart.
+            // There are passing and failing cases, so that the result can tell
+            // helpers apart.
             assert!(passes("has no existing data"), "git {}: {silent:?}", git.version);
             assert!(silent.iter().any(|line| line.starts_with("not ok ")), "git {}: {silent:?}", git.version);
             assert_eq!(score(&world, &folder, &git, &ours, long), silent, "git {}, {long} bytes", git.version);
@@ -121,15 +125,15 @@ fn rule47_gits_own_test_of_helpers_finds_that_ours_stores_nothing() {
     }
 }
 
-/// Since 2.41 git hands the server's own text to its helpers.
+/// Since 2.41 git passes the server's own text to its helpers.
 fn hands_headers_on(git: &Git) -> bool {
     git.at_least(2, 41)
 }
 
-/// The same case by itself, whatever this machine's git was released with.
+/// The same test case without git's test suite, for every git of this machine.
 #[test]
-fn rule47_a_long_header_makes_no_helper_take_one_host_for_another() {
-    let world = World::started(Setup { hosts: Some(VICTIM.into()), ..Setup::default() });
+fn rule47_a_long_header_makes_no_helper_confuse_two_hosts() {
+    let world = World::started(WorldSetup { hosts: Some(VICTIM.into()), ..WorldSetup::default() });
     let (askpass, heard) = (world.bin().join("askpass"), world.path().join("heard"));
     let script = "#!/bin/sh\ncase $1 in U*) echo askpass-username ;; *) echo askpass-password ;; esac\n";
     write_program(&askpass, script);
@@ -141,7 +145,7 @@ fn rule47_a_long_header_makes_no_helper_take_one_host_for_another() {
     };
     for git in gits() {
         if !hands_headers_on(&git) {
-            skip(&format!("git {} and long headers: it hands none on", git.version));
+            skip(&format!("git {} and long headers: it passes none on", git.version));
             continue;
         }
         for long in LONG {
@@ -151,29 +155,32 @@ fn rule47_a_long_header_makes_no_helper_take_one_host_for_another() {
             let by_askpass = format!("{head}username=askpass-username\npassword=askpass-password\n{header}");
             assert!(filled == by_askpass, "git {}, {long} bytes: {}", git.version, filled.replace("aaaa", ""));
             let heard = fs::read_to_string(&heard).unwrap();
-            assert!(heard.contains(&header), "git {}: the helper wasn't told all of it", git.version);
+            assert!(heard.contains(&header), "git {}: the helper didn't get all of it", git.version);
         }
         let filled = fill(&git, &format!("protocol=https\nhost={VICTIM}\n"));
-        assert!(filled.contains("password=ghs_"), "there is a password to be had: {filled}");
+        assert!(filled.contains("password=ghs_"), "there must be a password: {filled}");
     }
 }
 
-/// The folder that holds git's own `t/`, fetched from Debian's source package.
+/// Returns the folder with git's own `t/`, fetched from Debian's source
+/// package.
 fn git_tests() -> Option<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = here.join("../target/git-tests");
     let mut fetch = machine_tool(here.join("fetch-git-tests"));
     let ran = run(fetch.arg(&folder), Duration::from_secs(180));
     if !ran.success() {
-        let why = ran.stderr.lines().chain(ran.stdout.lines()).last().unwrap_or("no word why").to_owned();
-        skip(&format!("git's own helper tests (t0303): their source can't be had: {why}"));
+        let why = ran.stderr.lines().chain(ran.stdout.lines()).last().unwrap_or("no reason given").to_owned();
+        skip(&format!("git's own helper tests (t0303): their source can't be fetched: {why}"));
         return None;
     }
-    // Its library insists on a built git. What it needs of one is this.
+    // The library of the tests demands a built git. These files are all that it
+    // needs of one.
     fs::create_dir_all(folder.join("t/helper")).unwrap();
     fs::create_dir_all(folder.join("templates/blt")).unwrap();
     let options = "SHELL_PATH=/bin/sh\nTEST_SHELL_PATH=/bin/sh\nPERL_PATH=perl\nDIFF=diff\nNO_GETTEXT=Yes\n";
-    // git 2.55 takes the folder from here. In quotes, since it may have a space.
+    // git 2.55 reads the folder from here. It is quoted, because it may contain
+    // a space.
     let templates = folder.canonicalize().unwrap().join("templates/blt");
     let options = format!("{options}GIT_TEST_TEMPLATE_DIR='{}'\n", templates.display());
     fs::write(folder.join("GIT-BUILD-OPTIONS"), options).unwrap();
@@ -182,7 +189,7 @@ fn git_tests() -> Option<PathBuf> {
     Some(folder)
 }
 
-/// `wwwauth[]=basic realm=` and a NUL, as the script has it.
+/// Length of `wwwauth[]=basic realm=` and a NUL, as the test script has them.
 const HEAD_AND_END: usize = 23;
 
 fn score(world: &World, folder: &Path, git: &Git, helper: &Path, long: usize) -> Vec<String> {
@@ -196,7 +203,7 @@ fn score(world: &World, folder: &Path, git: &Git, helper: &Path, long: usize) ->
         .env("GIT_TEST_LONG_CRED_BUFFER", (long + HEAD_AND_END).to_string())
         .env("GIT_TEST_CHAIN_LINT", "0")
         .env("TEST_NO_MALLOC_CHECK", "1");
-    let Ran { stdout, .. } = run(&mut command, 6 * PATIENCE);
+    let RunResult { stdout, .. } = run(&mut command, 6 * PATIENCE);
     let is_verdict = |line: &&str| line.starts_with("ok ") || line.starts_with("not ok ");
     let name = helper.display().to_string();
     stdout.lines().filter(is_verdict).map(|line| line.replace(&name, "HELPER")).collect()

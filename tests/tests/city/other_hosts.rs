@@ -1,12 +1,12 @@
-//! Rule 12: whatever a repository or a server does to send git elsewhere, the
-//! other server never sees the token.
+//! Rule 12: whatever a repository or a server does to send git to another
+//! server, that server never sees the token.
 
 use std::fs;
 use std::time::Duration;
 
-use molecule_tests::git_host::{Behaviour, GitHost, Worth};
+use molecule_tests::git_host::{CredentialState, GitHost, HostBehaviour};
 use molecule_tests::programs::{Git, gits};
-use molecule_tests::world::{Ran, Setup, Wiring, World, run};
+use molecule_tests::world::{RunResult, Wiring, World, WorldSetup, run};
 
 /// Another port of the same name, and another name.
 const EVIL_NAMES: [&str; 2] = ["localhost", "evil.localhost"];
@@ -18,22 +18,22 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let world = World::started(Setup::default());
+        let world = World::started(WorldSetup::default());
         world.host.create_repository("acme/app.git");
         let evil = GitHost::start(&world.ledger, Some(&world.ca));
         evil.create_repository("acme/app.git");
-        evil.set_behaviour(Behaviour::Refuses);
+        evil.set_behaviour(HostBehaviour::Refuses);
         Self { world, evil }
     }
 
-    fn git(&self, git: &Git, arguments: &[&str]) -> Ran {
+    fn git(&self, git: &Git, arguments: &[&str]) -> RunResult {
         let mut command = self.world.git(git, Wiring::Both);
         run(command.args(arguments), Duration::from_secs(30))
     }
 
-    /// It was asked, so there was an occasion; and nothing was shown to it.
+    /// Checks that git contacted the evil host and showed it no credential.
     fn evil_was_asked_and_shown_nothing(&self, case: &str) {
-        assert!(self.evil.anonymous_count() > 0, "{case}: git never came to the other host");
+        assert!(self.evil.anonymous_count() > 0, "{case}: git never contacted the other host");
         let shown = self.evil.shown();
         assert!(shown.is_empty(), "{case}: {shown:?}");
         self.evil.forget_shown();
@@ -51,7 +51,7 @@ fn rule12_a_redirect_takes_no_token_along() {
     for git in gits() {
         for name in EVIL_NAMES {
             let evil = base(&scene.evil, name);
-            let redirects = [Behaviour::Redirects(evil.clone()), Behaviour::RedirectsWelcome(evil)];
+            let redirects = [HostBehaviour::Redirects(evil.clone()), HostBehaviour::RedirectsWelcome(evil)];
             for redirect in redirects {
                 scene.world.host.set_behaviour(redirect.clone());
                 assert!(!scene.git(&git, &["ls-remote", &url]).success());
@@ -59,7 +59,7 @@ fn rule12_a_redirect_takes_no_token_along() {
             }
         }
     }
-    assert!(scene.world.host.shown_count(Worth::Live) > 0, "the allowed host did see the token");
+    assert!(scene.world.host.shown_count(CredentialState::Live) > 0, "the allowed host never saw the token");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn rule12_a_submodule_elsewhere_takes_no_token_along() {
         for git in gits() {
             let copy = format!("{path}-{number}-{}", git.version);
             let ran = scene.git(&git, &["clone", "--quiet", "--recurse-submodules", &url, &copy]);
-            assert!(!ran.success(), "the submodule can't be had");
+            assert!(!ran.success(), "the submodule was cloned");
             scene.evil_was_asked_and_shown_nothing(&format!("git {}, {name}", git.version));
         }
     }

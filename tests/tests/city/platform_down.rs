@@ -1,31 +1,31 @@
-//! The platform goes away: nothing is noticed while the token lives, and
-//! afterwards git stops at once and says why.
+//! The platform goes down. git doesn't notice it while the token lives.
+//! Afterwards git stops at once and says why.
 
 use std::time::{Duration, Instant};
 
-use molecule_tests::platform::Mode;
+use molecule_tests::platform::PlatformMode;
 use molecule_tests::programs::gits;
 use molecule_tests::wait::eventually;
-use molecule_tests::world::{Ran, Setup, Wiring, World, run};
+use molecule_tests::world::{RunResult, Wiring, World, WorldSetup, run};
 
 fn world(life: Duration) -> World {
-    let world = World::started(Setup { life, ..Setup::default() });
+    let world = World::started(WorldSetup { life, ..WorldSetup::default() });
     world.host.create_repository("acme/app.git");
     world
 }
 
-fn ls_remote(world: &World, wiring: Wiring) -> Ran {
+fn ls_remote(world: &World, wiring: Wiring) -> RunResult {
     let mut git = world.git(&gits()[0], wiring);
     run(git.args(["ls-remote", &world.host.url("acme/app.git")]), Duration::from_secs(20))
 }
 
 #[test]
-fn rule39_an_outage_that_ends_before_the_token_does_is_not_noticed() {
+fn rule39_an_outage_shorter_than_the_tokens_life_isnt_noticed() {
     let life = Duration::from_secs(8);
     let world = world(life);
     ls_remote(&world, Wiring::Helper).ok();
-    let asked = world.platform.asked_count();
-    eventually("a refresh", life, || world.platform.asked_count() > asked);
+    let asked = world.platform.request_count();
+    eventually("a refresh", life, || world.platform.request_count() > asked);
     world.platform.refuse_connections();
     let dies = world.ledger.all().last().unwrap().expires;
     while dies.duration_since(std::time::SystemTime::now()).is_ok_and(|left| left > life / 8) {
@@ -41,7 +41,7 @@ fn rule39_an_outage_that_ends_before_the_token_does_is_not_noticed() {
 
 #[test]
 fn rule39_past_expiry_git_stops_within_two_seconds_and_says_why() {
-    for (mode, cause) in [(None, "connect"), (Some(Mode::Fails), "500")] {
+    for (mode, cause) in [(None, "connect"), (Some(PlatformMode::Fails), "500")] {
         let life = Duration::from_secs(4);
         let world = world(life);
         ls_remote(&world, Wiring::Helper).ok();
@@ -49,7 +49,7 @@ fn rule39_past_expiry_git_stops_within_two_seconds_and_says_why() {
             None => world.platform.refuse_connections(),
             Some(mode) => world.platform.set_mode(mode),
         }
-        eventually("the token dies", life * 2, || world.broker.credential("github")["state"] == "expired");
+        eventually("the token expires", life * 2, || world.broker.credential("github")["state"] == "expired");
 
         let refused = ls_remote(&world, Wiring::Helper);
         assert!(!refused.success());
@@ -65,8 +65,8 @@ fn rule39_past_expiry_git_stops_within_two_seconds_and_says_why() {
         assert!(by_askpass.took < Duration::from_secs(2), "it took {:?}", by_askpass.took);
 
         world.platform.accept_connections();
-        world.platform.set_mode(Mode::Normal);
-        // The slowest step of the back-off is one second in this world.
+        world.platform.set_mode(PlatformMode::Normal);
+        // The longest pause of the back-off is one second in this world.
         eventually("git works again", Duration::from_secs(2), || ls_remote(&world, Wiring::Helper).success());
     }
 }
@@ -77,12 +77,12 @@ fn rule13_a_redirect_of_the_platform_is_not_followed() {
     let world = world(life);
     ls_remote(&world, Wiring::Helper).ok();
     let elsewhere = molecule_tests::git_host::GitHost::start(&world.ledger, None);
-    let asked = world.platform.asked_count();
-    world.platform.set_mode(Mode::Redirects(elsewhere.url("")));
-    eventually("it asks again", life, || world.platform.asked_count() > asked);
+    let asked = world.platform.request_count();
+    world.platform.set_mode(PlatformMode::Redirects(elsewhere.url("")));
+    eventually("the broker asks again", life, || world.platform.request_count() > asked);
     ls_remote(&world, Wiring::Helper).ok();
-    world.platform.set_mode(Mode::Normal);
-    eventually("it gets a token", life, || world.platform.asked().last().unwrap().status == 200);
-    assert!(elsewhere.shown().is_empty(), "the bearer went elsewhere");
+    world.platform.set_mode(PlatformMode::Normal);
+    eventually("the broker gets a token", life, || world.platform.requests().last().unwrap().status == 200);
+    assert!(elsewhere.shown().is_empty(), "the bearer was sent to another host");
     assert_eq!(elsewhere.anonymous_count(), 0, "the redirect was followed");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use molecule_tests::blocks;
 use molecule_tests::wait::eventually;
-use molecule_tests::world::{Setup, World};
+use molecule_tests::world::{World, WorldSetup};
 use molecule_tests::{program, skip};
 
 const TOKEN: &str = "ghs_of_the_page";
@@ -30,13 +30,13 @@ fn the_platform_of_the_page_serves_a_broker() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("platform.py");
-    fs::write(&program, blocks::find("docs/platform.md", "import datetime, http.server, json, os").text).unwrap();
+    fs::write(&program, blocks::find_block("docs/platform.md", "import datetime, http.server, json, os").text).unwrap();
     let _platform = start(&program, port);
 
     let url = format!("http://127.0.0.1:{port}");
     let variables = [("PLATFORM_URL", url.as_str()), ("WORKSPACE_ID", "w-1")];
     let broker_env = variables.map(|(name, value)| (name, Some(value.to_owned()))).to_vec();
-    let mut world = World::new(Setup { broker_env, ..Setup::default() });
+    let mut world = World::new(WorldSetup { broker_env, ..WorldSetup::default() });
     world.write_bearer("wrong");
     world.broker.start();
     let error = || world.broker.credential("github")["last_error"]["class"].clone();

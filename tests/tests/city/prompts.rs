@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use molecule_tests::programs::{Git, gits};
 use molecule_tests::wait::poll;
-use molecule_tests::world::{Ran, Setup, Wiring, World, run, write_program};
+use molecule_tests::world::{RunResult, Wiring, World, WorldSetup, run, write_program};
 use molecule_tests::{program, skip};
 use nix::pty::openpty;
 
 #[test]
-fn rule17_a_refused_git_on_a_terminal_ends_and_reads_nothing_from_it() {
-    let mut world = World::new(Setup::default());
+fn rule17_a_refused_git_ends_without_reading_its_terminal() {
+    let mut world = World::new(WorldSetup::default());
     world.host.create_repository("acme/app.git");
     world.platform.refuse_connections();
     world.broker.start();
@@ -27,8 +27,9 @@ fn rule17_a_refused_git_on_a_terminal_ends_and_reads_nothing_from_it() {
     }
 }
 
-/// What was typed ahead must still be there for a shell that reads it after
-/// git: whoever reads the terminal before takes it away.
+/// Runs git on a terminal with a line typed ahead. A shell that reads the
+/// terminal after git must still get that line: a program that reads it earlier
+/// takes it away.
 fn ls_remote_on_a_terminal(world: &World, git: &Git, wiring: Wiring) -> String {
     let script = r#"
         began=$(date +%s%N)
@@ -59,15 +60,17 @@ fn ls_remote_on_a_terminal(world: &World, git: &Git, wiring: Wiring) -> String {
     said
 }
 
-/// A language as an environment names it. The first is what the others are
-/// held against; the next two are made here, and the last is nobody's.
+/// Locale and `LANGUAGE` of an environment. The others are compared with the
+/// first. The next two locales are created here, and the last one doesn't
+/// exist.
 const LANGUAGES: [(&str, &str); 5] =
     [("C", ""), ("de_DE.UTF-8", "de"), ("tr_TR.UTF-8", "tr:de"), ("C.UTF-8", "de:tr"), ("no_such", "ja")];
 
-/// Those for which there is a locale, so that git really speaks them.
+/// The locales that are created, so that git really uses these languages.
 const MADE: [&str; 2] = ["de_DE", "tr_TR"];
 
-/// glibc's own, since a slim image has none but `C`. Says so where it can't.
+/// Creates glibc's locales, since a slim image has only `C`. Prints a SKIP line
+/// if it can't.
 fn make_locales(folder: &Path) {
     fs::create_dir(folder).unwrap();
     for name in MADE {
@@ -76,7 +79,7 @@ fn make_locales(folder: &Path) {
         let made = program("sh").args(["-c", "command -v localedef"]).output().unwrap().status.success()
             && run(&mut localedef, Duration::from_secs(60)).success();
         if !made {
-            skip(&format!("git's prompts in {name}: no such locale can be made here (Debian's package locales)"));
+            skip(&format!("git's prompts in {name}: no such locale can be created here (Debian's package locales)"));
         }
     }
 }
@@ -88,7 +91,7 @@ struct Speaker<'w> {
 }
 
 impl Speaker<'_> {
-    fn run(&self, wiring: Wiring, arguments: &[&str]) -> Ran {
+    fn run(&self, wiring: Wiring, arguments: &[&str]) -> RunResult {
         let mut command = self.world.git(self.git, wiring);
         if wiring == Wiring::Askpass {
             command.env("GIT_ASKPASS", self.world.bin().join("askpass-with-notes"));
@@ -98,13 +101,14 @@ impl Speaker<'_> {
         run(command.args(arguments), Duration::from_secs(15))
     }
 
-    /// What this git says of a folder that is no repository: a text that it
-    /// has in every language that it has.
+    /// Returns git's message for a folder that isn't a repository. git has this
+    /// text in each of its languages.
     fn sample(&self) -> String {
         self.run(Wiring::Nothing, &["status"]).stderr
     }
 
-    /// What it asks on its way to a repository, and that this leads there.
+    /// Returns git's prompts for a repository, and checks that the answers give
+    /// access to it.
     #[track_caller]
     fn prompts(&self) -> String {
         let notes = self.world.path().join("prompts");
@@ -116,8 +120,8 @@ impl Speaker<'_> {
 }
 
 #[test]
-fn rule18_any_language_gets_the_same_prompts_and_the_same_answers() {
-    let mut world = World::started(Setup::default());
+fn rule18_prompts_and_answers_are_the_same_in_any_language() {
+    let mut world = World::started(WorldSetup::default());
     world.host.create_repository("acme/app.git");
     make_locales(&world.path().join("locales"));
     let script = format!(
@@ -137,7 +141,7 @@ fn rule18_any_language_gets_the_same_prompts_and_the_same_answers() {
         }
         assert_eq!(speaker.prompts(), asked, "git {} in {:?}", speaker.git.version, speaker.language);
         speaker.run(Wiring::Helper, &["ls-remote", &world.host.url("acme/app.git")]).ok();
-        // Out of scope, nobody has anything to say but git.
+        // Out of scope, only git prints a message.
         let elsewhere =
             speaker.run(Wiring::Askpass, &["ls-remote", &world.host.url_as("evil.localhost", "acme/app.git")]);
         assert!(elsewhere.code() == Some(128) && !elsewhere.stderr.contains("molecule-broker: "), "{elsewhere:?}");
@@ -156,7 +160,8 @@ fn rule18_any_language_gets_the_same_prompts_and_the_same_answers() {
     });
 }
 
-/// Every git in every language, beside the same git in plain English.
+/// Checks every git in every language, together with the same git in plain
+/// English.
 fn each(world: &World, gits: &[Git], check: impl Fn(&Speaker<'_>, &Speaker<'_>)) {
     for git in gits {
         let speaker = |language| Speaker { world, git, language };

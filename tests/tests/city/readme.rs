@@ -1,5 +1,5 @@
-//! Every block of the documents is run as it stands there, and what is promised
-//! to be printed is printed.
+//! Runs every block of the documents as it is written, and compares its output
+//! with the output that the document shows.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use molecule_protocol::encoding::base64_digest;
 use molecule_tests::blocks::{self, Block, console, table};
-use molecule_tests::docker::{City, Container, Image, Options, agent, available, base, checkout, root};
-use molecule_tests::git_host::Worth;
+use molecule_tests::docker::{
+    City, Container, ExecOptions, Image, agent_image, base_image, can_run_containers, checkout_mounts, repository_root,
+};
+use molecule_tests::git_host::CredentialState;
 use molecule_tests::programs::programs;
-use molecule_tests::world::{Ran, run};
-use table::How;
+use molecule_tests::world::{RunResult, run};
+use table::RunMethod;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const FETCH: &str = "git ls-remote https://github.com/acme/app.git";
 
-/// The commands that the documents leave to the reader.
+/// Creates the commands that the documents leave to the reader.
 const READERS_OWN: &str = "printf '#!/bin/sh\\nexec sleep infinity\\n' >/usr/local/bin/your-command\n\
                            printf '#!/bin/sh\\necho \"$GH_TOKEN\"\\n' >/usr/local/bin/your-script\n\
                            chmod 0755 /usr/local/bin/your-*";
@@ -25,7 +27,7 @@ const READERS_OWN: &str = "printf '#!/bin/sh\\nexec sleep infinity\\n' >/usr/loc
 fn every_block_has_its_row_and_every_row_its_block() {
     let mut blocks = BTreeSet::new();
     for document in blocks::documents() {
-        for block in blocks::of(&document) {
+        for block in blocks::blocks_in(&document) {
             let known = ["console", "dockerfile", "python", "sh", "text", "toml"].contains(&block.language.as_str());
             assert!(known, "{}: no test runs a block of {:?}", block.place, block.language);
             let new = blocks.insert((document.clone(), String::from(block.first_line())));
@@ -36,40 +38,40 @@ fn every_block_has_its_row_and_every_row_its_block() {
     let unrun: Vec<_> = blocks.difference(&rows).collect();
     assert!(unrun.is_empty(), "tests/src/blocks/table.rs doesn't say how to run {unrun:#?}");
     let gone: Vec<_> = rows.difference(&blocks).collect();
-    assert!(gone.is_empty(), "tests/src/blocks/table.rs knows blocks that aren't there: {gone:#?}");
+    assert!(gone.is_empty(), "tests/src/blocks/table.rs has rows for blocks that don't exist: {gone:#?}");
 }
 
 #[test]
-fn what_others_run_is_run_there() {
-    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+fn blocks_that_other_tests_run_are_run_there() {
+    let read = |name: &str| fs::read_to_string(repository_root().join(name)).unwrap();
     let checks = read(".ci/run");
     for (document, line, how) in table::rows() {
         match how {
-            How::Ci => {
-                for line in blocks::find(&document, line).text.lines().filter(|line| *line != ".ci/run") {
+            RunMethod::Ci => {
+                for line in blocks::find_block(&document, line).text.lines().filter(|line| *line != ".ci/run") {
                     assert!(checks.contains(line), "{document}: .ci/run doesn't run: {line}");
                 }
             }
-            How::Test(file, name) => {
+            RunMethod::Test(file, name) => {
                 let code = read(&format!("tests/tests/city/{file}"));
                 assert!(code.contains(&format!("fn {name}(")), "{document}: {file} has no test {name}");
             }
-            How::Shown(reason) => println!("{document}: {line:?} is run by nobody: {reason}"),
-            How::As(_) | How::On | How::Config => {}
+            RunMethod::Shown(reason) => println!("{document}: {line:?} isn't run: {reason}"),
+            RunMethod::As(_) | RunMethod::On | RunMethod::Config => {}
         }
     }
 }
 
 #[test]
-fn every_configuration_in_a_block_is_taken() {
+fn every_configuration_in_a_block_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let mut count = 0;
-    for (document, line, _) in table::rows().into_iter().filter(|(_, _, how)| *how == How::Config) {
-        let block = blocks::find(&document, line);
+    for (document, line, _) in table::rows().into_iter().filter(|(_, _, how)| *how == RunMethod::Config) {
+        let block = blocks::find_block(&document, line);
         let file = folder.path().join("config.toml");
         fs::write(&file, &block.text).unwrap();
         let mut config = molecule_tests::program(&programs().broker);
-        // Elsewhere than in /run, which only root may write to.
+        // Not in /run, where only root may write.
         config
             .env_clear()
             .env("MOLECULE_BROKER_SOCKET", folder.path().join("broker.sock"))
@@ -83,12 +85,12 @@ fn every_configuration_in_a_block_is_taken() {
     assert!(count > 0);
 }
 
-/// What a reader puts in the place of these.
+/// Replaces the placeholders as a reader would.
 fn with_readers_own(text: &str, city: &City) -> String {
     text.replace("https://platform.example", &city.platform.url()).replace("your-workspace", &city.platform.workspace())
 }
 
-/// A container in which a document is read from its begin to its end.
+/// A container in which a document is followed from its beginning to its end.
 struct Machine {
     city: City,
     container: Container,
@@ -98,17 +100,17 @@ struct Machine {
 impl Machine {
     fn new(city: City, container: Container) -> Self {
         container.sh_as_root(READERS_OWN).ok();
-        let env = city.roads();
+        let env = city.git_variables();
         Self { city, container, env }
     }
 
-    /// Runs those blocks that the table gives to a machine.
+    /// Runs the blocks that the table assigns to a machine.
     #[track_caller]
     fn read(&self, document: &str) {
-        for block in blocks::of(document) {
-            match table::how(document, block.first_line()) {
-                Some(How::As(user)) => self.follow(user, &block),
-                Some(How::On) => self.leave_running(&block),
+        for block in blocks::blocks_in(document) {
+            match table::run_method(document, block.first_line()) {
+                Some(RunMethod::As(user)) => self.follow(user, &block),
+                Some(RunMethod::On) => self.leave_running(&block),
                 _ => {}
             }
         }
@@ -117,8 +119,8 @@ impl Machine {
     #[track_caller]
     fn follow(&self, user: &'static str, block: &Block) {
         if block.language == "console" {
-            let exchanges = console::exchanges(&block.text);
-            let ran = self.sh(user, &console::script(&exchanges)).ok();
+            let exchanges = console::parse_exchanges(&block.text);
+            let ran = self.sh(user, &console::script_for(&exchanges)).ok();
             if let Err(difference) = console::compare(&exchanges, &ran.stdout) {
                 panic!("{}: {difference}", block.place);
             }
@@ -137,27 +139,27 @@ impl Machine {
         assert!(ready.success(), "{}: {ready:?}\n{}", block.place, self.container.log());
     }
 
-    /// In a new shell, in the folder of the checkout.
-    fn sh(&self, user: &'static str, script: &str) -> Ran {
+    /// Runs a script in a new shell, in the folder of the checkout.
+    fn sh(&self, user: &'static str, script: &str) -> RunResult {
         self.container.exec(&self.options(user), &["bash", "-lc", &format!("cd /src 2>/dev/null || cd ~\n{script}")])
     }
 
-    fn options(&self, user: &'static str) -> Options {
-        Options { user: Some(user), env: self.env.clone(), ..Options::default() }
+    fn options(&self, user: &'static str) -> ExecOptions {
+        ExecOptions { user: Some(user), env: self.env.clone(), ..ExecOptions::default() }
     }
 }
 
-/// With git and nothing else, and with programs that are built already in the
-/// place where cargo leaves them.
+/// The machine has git and nothing else, and the built programs where cargo
+/// leaves them.
 #[test]
-fn the_readme_leads_from_an_empty_machine_to_a_clone_of_a_private_repository() {
-    if !available("the README's way from an empty machine to a clone") {
+fn the_readme_leads_from_an_empty_machine_to_a_private_clone() {
+    if !can_run_containers("the README's way from an empty machine to a clone") {
         return;
     }
     let city = City::new(HOUR);
-    let checkout = checkout("target/release/");
+    let checkout = checkout_mounts("target/release/");
     let options: Vec<&str> = checkout.iter().map(String::as_str).collect();
-    let container = Container::start_with(city.network(), &base("systemd"), &options, &["sleep", "infinity"]);
+    let container = Container::start_with(city.network(), &base_image("systemd"), &options, &["sleep", "infinity"]);
     let bearer = fs::read_to_string(city.bearer_file()).unwrap();
     let machine = Machine::new(city, container);
     let cargo = "printf '#!/bin/sh\\n[ \"$*\" = \"build --release --locked --target-dir target -p molecule-broker -p molecule-shim\" ]\\n' >/usr/local/bin/cargo; chmod 0755 /usr/local/bin/cargo";
@@ -169,28 +171,28 @@ fn the_readme_leads_from_an_empty_machine_to_a_clone_of_a_private_repository() {
     let there = machine.sh("agent", "git -C ~/app log --format=%s");
     assert_eq!(there.stdout, "The first commit\n", "{there:?}");
     let host = &machine.city.host;
-    assert!(host.shown_count(Worth::Live) > 0);
+    assert!(host.shown_count(CredentialState::Live) > 0);
     assert_eq!(host.dead_shown(), 0);
 }
 
-/// Of what the manifest says, a reader learns before anything is built.
+/// The reader learns the manifest's requirements before anything is built.
 #[test]
 fn the_readme_names_what_a_build_needs() {
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let manifest = fs::read_to_string(repository_root().join("Cargo.toml")).unwrap();
     let least = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let readme = fs::read_to_string(repository_root().join("README.md")).unwrap();
     for need in [&format!("Rust {least} or newer"), "git, a C compiler", "gcc libc6-dev", " GB |", " minute"] {
         assert!(readme.contains(need), "README.md doesn't say: {need}");
     }
 }
 
 #[test]
-fn the_migration_guide_leads_from_the_scripts_to_the_broker_and_back() {
-    if !available("the migration guide") {
+fn the_migration_guide_leads_to_the_broker_and_back() {
+    if !can_run_containers("the migration guide") {
         return;
     }
     let city = City::new(HOUR);
-    let container = Container::start(&city, agent(), &["--entrypoint=sleep"], &["infinity"]);
+    let container = Container::start(&city, agent_image(), &["--entrypoint=sleep"], &["infinity"]);
     container.sh_as_root("chown agent /configs").ok();
     let machine = Machine::new(city, container);
     machine.read("docs/migration.md");
@@ -198,15 +200,15 @@ fn the_migration_guide_leads_from_the_scripts_to_the_broker_and_back() {
 }
 
 #[test]
-fn the_operating_guides_commands_work_and_print_what_it_shows() {
-    if !available("the operating guide") {
+fn the_operating_guides_commands_print_what_it_shows() {
+    if !can_run_containers("the operating guide") {
         return;
     }
     let city = City::new(HOUR);
     let lines = "RUN install -d /etc/molecule-broker && install -d -o agent /var/log/molecule-broker && \
                  printf '[log]\\naudit_file = \"/var/log/molecule-broker/audit.log\"\\n' >/etc/molecule-broker/config.toml";
-    let image = Image::build("operated", &format!("FROM {}\n{lines}\n", agent()));
-    let container = Container::start(&city, &image.name, &[], &[]).ready();
+    let image = Image::build("operated", &format!("FROM {}\n{lines}\n", agent_image()));
+    let container = Container::start(&city, &image.name, &[], &[]).wait_until_ready();
     let mut machine = Machine::new(city, container);
     machine.sh("agent", FETCH).ok();
     let shown = machine.city.host.shown().last().unwrap().password_sha256;

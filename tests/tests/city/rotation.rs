@@ -2,51 +2,51 @@
 
 use std::time::{Duration, Instant};
 
-use molecule_tests::git_host::Worth;
-use molecule_tests::platform::Policy;
+use molecule_tests::git_host::CredentialState;
+use molecule_tests::platform::MintPolicy;
 use molecule_tests::programs::{Git, gits};
-use molecule_tests::world::{Setup, Wiring, World, run, with_long_enough_lives};
+use molecule_tests::world::{Wiring, World, WorldSetup, run, with_long_enough_lives};
 
 const LIFE: Duration = Duration::from_secs(4);
 
-/// How many of these lives the work goes on.
+/// Number of these lives for which git works.
 const LIVES: f64 = 2.5;
 
 #[test]
 fn git_works_through_rotations_by_the_helper() {
     for git in gits() {
-        work_through_rotations(&git, Wiring::Helper, |_| Policy::MintPerCall);
+        work_through_rotations(&git, Wiring::Helper, |_| MintPolicy::MintPerCall);
     }
 }
 
 #[test]
 fn git_works_through_rotations_by_askpass() {
     for git in gits() {
-        work_through_rotations(&git, Wiring::Askpass, |_| Policy::MintPerCall);
+        work_through_rotations(&git, Wiring::Askpass, |_| MintPolicy::MintPerCall);
     }
 }
 
 #[test]
 fn git_works_through_rotations_of_a_platform_that_caches() {
-    work_through_rotations(&gits()[0], Wiring::Both, Policy::cached_like_the_real_one);
+    work_through_rotations(&gits()[0], Wiring::Both, MintPolicy::cached_like_the_real_one);
 }
 
 #[test]
 fn git_works_with_a_platform_behind_tls() {
-    let world = World::started(Setup { platform_tls: true, ..Setup::default() });
+    let world = World::started(WorldSetup { platform_tls: true, ..WorldSetup::default() });
     world.host.create_repository("acme/app.git");
     let mut clone = world.git(&gits()[0], Wiring::Helper);
     clone.args(["clone", "--quiet", &world.host.url("acme/app.git"), "app"]);
     run(&mut clone, Duration::from_secs(20)).ok();
 }
 
-fn work_through_rotations(git: &Git, wiring: Wiring, policy: impl Fn(Duration) -> Policy) {
+fn work_through_rotations(git: &Git, wiring: Wiring, policy: impl Fn(Duration) -> MintPolicy) {
     with_long_enough_lives(LIFE, |life| works(git, wiring, life, policy(life)));
 }
 
-/// False where a run outlived its token.
-fn works(git: &Git, wiring: Wiring, life: Duration, policy: Policy) -> bool {
-    let world = World::started(Setup { life, policy, ..Setup::default() });
+/// Returns false if a run outlived its token.
+fn works(git: &Git, wiring: Wiring, life: Duration, policy: MintPolicy) -> bool {
+    let world = World::started(WorldSetup { life, policy, ..WorldSetup::default() });
     world.host.create_repository("acme/app.git");
     let folder = world.work().join("app").display().to_string();
     let git = |arguments: &[&str]| {
@@ -70,13 +70,14 @@ fn works(git: &Git, wiring: Wiring, life: Duration, policy: Policy) -> bool {
     }
 
     assert_eq!(world.host.dead_shown(), 0, "dead tokens were shown to the host");
-    assert!(world.host.shown_count(Worth::Live) > 10);
-    let mut tokens: Vec<_> = world.platform.asked().into_iter().filter_map(|one| one.token).collect();
+    assert!(world.host.shown_count(CredentialState::Live) > 10);
+    let mut tokens: Vec<_> = world.platform.requests().into_iter().filter_map(|one| one.token).collect();
     let asked = tokens.len();
     tokens.dedup();
     assert!(tokens.len() >= 3, "only {} tokens in {length:?}", tokens.len());
     let rotations = tokens.len() - 1;
-    // The boot fetch is no rotation, and the last rotation may be under way.
-    assert!(asked <= rotations * 22 / 10 + 2, "asked {asked} times for {rotations} rotations");
+    // The first fetch isn't a rotation, and the last rotation may still be in
+    // progress.
+    assert!(asked <= rotations * 22 / 10 + 2, "{asked} requests for {rotations} rotations");
     true
 }

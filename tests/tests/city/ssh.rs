@@ -1,5 +1,5 @@
 //! `molecule-askpass` as `SSH_ASKPASS`: the real ssh programs ask it their
-//! questions, and it has no answer to any.
+//! questions, and it answers none.
 
 use std::env;
 use std::fs;
@@ -14,17 +14,17 @@ use std::thread;
 use std::time::Duration;
 
 use molecule_tests::wait::{eventually, poll};
-use molecule_tests::world::{Ran, Setup, World, run, write_program};
+use molecule_tests::world::{RunResult, World, WorldSetup, run, write_program};
 use molecule_tests::{Ability, can, program, skip};
 use nix::unistd::geteuid;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What an sshd of ours runs as, where it would else be root: then it needs no
-/// user and no folder of the system's.
+/// Uid of our sshd where it would otherwise run as root. So it needs no user
+/// and no folder of the system.
 const NOBODY: u32 = 12345;
 
-/// What a program asked, and what it got.
+/// A question of a program, and the result.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked {
     arguments: Vec<String>,
@@ -35,21 +35,21 @@ struct Asked {
     said: String,
 }
 
-/// ssh's programs, wired to our askpass by a wrapper that notes all of it.
+/// ssh's programs, wired to our askpass by a wrapper that records everything.
 struct Scene {
     world: World,
-    /// In the daemon's place. Nobody answers here.
+    /// The socket in the daemon's place. No process answers here.
     socket: UnixListener,
 }
 
 impl Scene {
-    /// `None`, and said, without ssh.
+    /// Returns `None`, with a SKIP line, if ssh isn't installed.
     fn new() -> Option<Self> {
         if find("ssh-keygen").is_none() {
             skip("ssh's own questions: there is no ssh here");
             return None;
         }
-        let world = World::new(Setup::default());
+        let world = World::new(WorldSetup::default());
         let socket = UnixListener::bind(world.socket()).unwrap();
         socket.set_nonblocking(true).unwrap();
         let script = format!(
@@ -72,7 +72,8 @@ impl Scene {
         self.world.home()
     }
 
-    /// One of ssh's programs, with nobody to ask but our askpass.
+    /// Returns a command for one of ssh's programs, which can only ask our
+    /// askpass.
     fn ssh(&self, program: &str) -> Command {
         let mut command = self.world.command(&find(program).unwrap());
         command.env("SSH_ASKPASS", self.askpass()).env("SSH_ASKPASS_REQUIRE", "force");
@@ -84,8 +85,9 @@ impl Scene {
         self.new_key_of(&["-t", "ed25519"], name, passphrase)
     }
 
-    /// A key that doesn't tell its public half. OpenSSH 10.6 writes no ed25519
-    /// key in that form; earlier ones wrote it in their own and said nothing.
+    /// Creates a key whose file doesn't contain its public half. OpenSSH 10.6
+    /// can't write ed25519 keys in that form; earlier versions silently wrote
+    /// them in their own.
     fn new_pem_key(&self, name: &str, passphrase: &str) -> PathBuf {
         self.new_key_of(&["-t", "ecdsa", "-m", "PEM"], name, passphrase)
     }
@@ -98,7 +100,7 @@ impl Scene {
         key
     }
 
-    /// All that was asked so far, in its order.
+    /// Returns all questions so far, in order.
     fn asked(&self) -> Vec<Asked> {
         let count = fs::read_dir(self.world.work()).unwrap().count();
         let read = |number: usize, name: &str| {
@@ -115,8 +117,9 @@ impl Scene {
         (0..count).map(asked).collect()
     }
 
-    /// These questions and no others, each a single text of this beginning and
-    /// end; each got status 1 and nothing, and nobody was asked for an answer.
+    /// Checks that these questions were asked and no others, each a single text
+    /// with this beginning and end. Each got status 1 and no output, and the
+    /// daemon wasn't asked.
     #[track_caller]
     fn had_no_answer_to(&self, questions: &[(&str, &str, &str)]) {
         let asked = self.asked();
@@ -127,12 +130,12 @@ impl Scene {
             let got = (one.kind.as_str(), one.status.as_str(), one.printed.as_str(), one.said.as_str());
             assert_eq!(got, (*kind, "1\n", "", ""), "{one:?}");
         }
-        assert_eq!(self.socket.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "somebody asked the daemon");
-        self.would_have_been_asked();
+        assert_eq!(self.socket.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "the daemon was asked");
+        self.a_question_of_git_reaches_the_daemon();
     }
 
-    /// Where it does answer, the daemon is asked here.
-    fn would_have_been_asked(&self) {
+    /// Checks that a prompt that askpass answers does reach the socket.
+    fn a_question_of_git_reaches_the_daemon(&self) {
         let mut askpass = self.world.command(&self.world.bin().join("molecule-askpass"));
         let mut askpass = askpass.arg("Username for 'https://localhost': ").stderr(Stdio::null()).spawn().unwrap();
         eventually("the daemon is asked", PATIENCE, || self.socket.accept().is_ok());
@@ -141,23 +144,23 @@ impl Scene {
     }
 }
 
-/// Debian has sshd where only root's `PATH` leads.
+/// On Debian, sshd is in a folder that only root's `PATH` contains.
 fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).chain(["/usr/sbin".into()]).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 #[test]
-fn rule16_a_keys_passphrase_is_no_question_of_ours() {
+fn rule16_a_question_for_a_keys_passphrase_isnt_answered() {
     let Some(scene) = Scene::new() else { return };
     let key = scene.new_key("locked", "the passphrase");
     let ran = run(scene.ssh("ssh-keygen").arg("-y").arg("-f").arg(&key), PATIENCE);
     assert!(!ran.success() && ran.stderr.contains("incorrect passphrase"), "{ran:?}");
-    // Newer ones name the key.
+    // Newer versions name the key.
     scene.had_no_answer_to(&[("", "Enter passphrase", ": ")]);
 }
 
-/// An agent, which ends with the test.
+/// An ssh-agent, which is stopped when the value is dropped.
 struct Agent(Child);
 
 impl Agent {
@@ -184,13 +187,14 @@ impl Drop for Agent {
 }
 
 #[test]
-fn rule16_an_agents_passphrase_and_its_yes_or_no_are_no_questions_of_ours() {
+fn rule16_questions_of_an_ssh_agent_arent_answered() {
     let Some(scene) = Scene::new() else { return };
     let (locked, free) = (scene.new_key("locked", "the passphrase"), scene.new_key("free", ""));
     let _agent = Agent::start(&scene);
     let ran = run(Agent::with(&scene, "ssh-add").arg(&locked), PATIENCE);
     assert!(!ran.success(), "{ran:?}");
-    // From now on every use of this key is asked for, and empty is a yes.
+    // From now on ssh-agent asks before every use of this key, and an empty
+    // answer is a yes.
     run(Agent::with(&scene, "ssh-add").arg("-c").arg(&free), PATIENCE).ok();
     fs::remove_file(&free).unwrap();
     fs::write(scene.home().join("text"), "text").unwrap();
@@ -201,7 +205,7 @@ fn rule16_an_agents_passphrase_and_its_yes_or_no_are_no_questions_of_ours() {
     scene.had_no_answer_to(&[("", &passphrase, ": "), ("confirm", "Allow use of key ", "")]);
 }
 
-/// A server for one connection after the other, which lets nobody in.
+/// An sshd that serves one connection after the other and lets no client in.
 struct Sshd {
     sshd: PathBuf,
     folder: tempfile::TempDir,
@@ -209,7 +213,7 @@ struct Sshd {
 }
 
 impl Sshd {
-    /// `None`, and said, without one.
+    /// Returns `None`, with a SKIP line, if there is no sshd.
     fn new(scene: &Scene) -> Option<Self> {
         let Some(sshd) = find("sshd") else {
             skip("ssh's questions about hosts and passwords: there is no sshd (openssh-server) here");
@@ -230,8 +234,8 @@ impl Sshd {
         Some(Self { sshd, folder, listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap() })
     }
 
-    /// What ssh says to it.
-    fn meet(&self, scene: &Scene, options: &[&str]) -> Ran {
+    /// Connects to it with ssh, and returns ssh's output.
+    fn meet(&self, scene: &Scene, options: &[&str]) -> RunResult {
         let port = self.listener.local_addr().unwrap().port().to_string();
         let mut ssh = scene.ssh("ssh");
         ssh.args(["-F", "none", "-o", "UserKnownHostsFile=known_hosts", "-o", "GlobalKnownHostsFile=/dev/null"]);
@@ -244,7 +248,7 @@ impl Sshd {
             poll(PATIENCE, || sshd.try_wait().unwrap()).map_or_else(|| sshd.kill().unwrap(), drop);
             sshd.wait().unwrap();
             let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            Ran { stderr: format!("{}\nsshd says:\n{log}", ran.stderr), ..ran }
+            RunResult { stderr: format!("{}\nsshd says:\n{log}", ran.stderr), ..ran }
         })
     }
 
@@ -267,7 +271,7 @@ impl Sshd {
 }
 
 #[test]
-fn rule16_a_strange_host_a_password_and_a_keys_passphrase_are_no_questions_of_ours() {
+fn rule16_questions_about_hosts_and_passwords_arent_answered() {
     let Some(scene) = Scene::new() else { return };
     let Some(sshd) = Sshd::new(&scene) else { return };
     let ran = sshd.meet(&scene, &["-o", "StrictHostKeyChecking=ask"]);
@@ -275,7 +279,8 @@ fn rule16_a_strange_host_a_password_and_a_keys_passphrase_are_no_questions_of_ou
     let known = ["-o", "StrictHostKeyChecking=accept-new"];
     let ran = sshd.meet(&scene, &[&known[..], &["-o", "PreferredAuthentications=password"]].concat());
     assert!(ran.stderr.contains("Permission denied"), "{ran:?}");
-    // What doesn't tell its public half is opened before the server is asked.
+    // ssh opens such a key before it asks the server, because it needs the
+    // public half.
     let key = scene.new_pem_key("locked", "the passphrase");
     fs::remove_file(public(&key)).unwrap();
     let key = key.display().to_string();

@@ -1,5 +1,5 @@
-//! A daemon that takes connections and answers none: whoever asks is done in
-//! ten seconds, and git knows that it needn't ask anybody else.
+//! A daemon that accepts connections and answers none. Clients give up within
+//! ten seconds, and git asks no other helper.
 
 use std::fs;
 use std::process::Command;
@@ -9,27 +9,28 @@ use std::time::Duration;
 use molecule_tests::programs::gits;
 use molecule_tests::wait::eventually;
 use molecule_tests::world::supervised::serves;
-use molecule_tests::world::{Ran, Setup, Wiring, World, run, run_with_input, write_program};
+use molecule_tests::world::{RunResult, Wiring, World, WorldSetup, run, run_with_input, write_program};
 use nix::sys::signal::Signal;
 
-/// What a shim takes at most.
+/// The longest time of a shim.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Before that it hasn't waited in earnest.
+/// A client that gives up earlier hasn't really waited.
 const EARNEST: Duration = Duration::from_secs(8);
 
-/// What git takes around it, on a busy machine: twice the limit is far off.
+/// The longest time of git around it, on a busy machine. Twice the limit is far
+/// from it.
 const AND_GIT: Duration = Duration::from_secs(14);
 
 fn world() -> World {
-    let world = World::started(Setup::default());
+    let world = World::started(WorldSetup::default());
     world.host.create_repository("acme/app.git");
     eventually("the first token", LIMIT, || serves(&world));
     world
 }
 
-/// All at the same time, since each takes its ten seconds.
-fn at_once<K: Send>(commands: Vec<(K, Command, String)>) -> Vec<(K, Ran)> {
+/// Runs all commands at the same time, since each takes ten seconds.
+fn at_once<K: Send>(commands: Vec<(K, Command, String)>) -> Vec<(K, RunResult)> {
     thread::scope(|scope| {
         let start = |(key, mut command, input): (K, Command, String)| {
             scope.spawn(move || (key, run_with_input(&mut command, input.as_bytes(), 3 * LIMIT)))
@@ -40,7 +41,7 @@ fn at_once<K: Send>(commands: Vec<(K, Command, String)>) -> Vec<(K, Ran)> {
 }
 
 #[test]
-fn rule37_of_a_stopped_daemon_every_shim_is_done_within_ten_seconds_and_says_why() {
+fn rule37_every_shim_gives_up_on_a_stopped_daemon_within_10_s() {
     let world = world();
     world.link_shim(&world.path().join("gh/gh"));
     let gh = "#!/bin/sh\necho \"gh with ${GH_TOKEN-nothing} and ${GH_ENTERPRISE_TOKEN-nothing}\"\n";
@@ -77,9 +78,9 @@ fn rule37_of_a_stopped_daemon_every_shim_is_done_within_ten_seconds_and_says_why
     for (name, ran) in ran {
         let (code, output, says) = match name {
             "get" => (0, "quit=1\n", why.as_str()),
-            // A rejection's fate is no news for git.
+            // git doesn't need to know the outcome of a rejection.
             "erase" => (0, "", ""),
-            // It goes on with its own login.
+            // gh continues with its own login.
             "gh" => (0, "gh with nothing and nothing\n", why.as_str()),
             _ => (1, "", why.as_str()),
         };
@@ -89,7 +90,7 @@ fn rule37_of_a_stopped_daemon_every_shim_is_done_within_ten_seconds_and_says_why
 }
 
 #[test]
-fn rule37_of_a_stopped_daemon_git_asks_once_and_ends() {
+fn rule37_git_asks_a_stopped_daemon_once_and_ends() {
     let world = world();
     let url = world.host.url("acme/app.git");
     let next = world.path().join("next-was-asked");
@@ -118,8 +119,8 @@ fn rule37_of_a_stopped_daemon_git_asks_once_and_ends() {
         };
         assert!(ran.stderr.contains(end), "{about}");
     }
-    assert!(!fs::exists(&next).unwrap(), "the helper behind ours was asked");
-    // What was missed is made up for.
+    assert!(!fs::exists(&next).unwrap(), "the helper after ours was asked");
+    // Afterwards everything works again.
     for git in gits() {
         run(world.git(&git, Wiring::Helper).args(["ls-remote", &url]), LIMIT).ok();
     }

@@ -1,5 +1,5 @@
-//! Rule 53: tokens of every length and form go through every path whole, and
-//! their rejection is recognised.
+//! Rule 53: tokens of every length and form pass through every path unchanged,
+//! and their rejection is recognised.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,20 +7,21 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use molecule_tests::git_host::Worth;
+use molecule_tests::git_host::CredentialState;
 use molecule_tests::ledger::random_alphanumerics;
-use molecule_tests::platform::Mode;
+use molecule_tests::platform::PlatformMode;
 use molecule_tests::programs::gits;
 use molecule_tests::wait::eventually;
 use molecule_tests::world::supervised::Supervised;
-use molecule_tests::world::{Setup, Wiring, World, run, run_with_input};
+use molecule_tests::world::{Wiring, World, WorldSetup, run, run_with_input};
 use nix::sys::signal::{Signal, kill};
 
 const LENGTHS: [usize; 9] = [40, 383, 512, 513, 523, 700, 1_500, 4_000, 8_192];
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `ghs_` and letters, or GitHub's form of 2026: `ghs_<APPID>_<JWT>`, where a
-/// JWT is three parts of base64url with dots between them (RFC 7519).
+/// Returns a token of `ghs_` and letters, or of GitHub's form of 2026,
+/// `ghs_<APPID>_<JWT>`. A JWT is three parts of base64url with dots between
+/// them (RFC 7519).
 fn token(is_jwt: bool, length: usize) -> String {
     let head = if is_jwt { "ghs_12_" } else { "ghs_" };
     let mut text = format!("{head}{}", random_alphanumerics(length - head.len()));
@@ -39,8 +40,8 @@ fn every_token() -> impl Iterator<Item = String> {
 
 /// Makes the broker hold this token, and returns the base64 of its SHA-256.
 fn hold(world: &World, token: &str, life: Duration) -> String {
-    world.ledger.enter(token.to_owned(), life);
-    world.platform.next([Mode::TokenText(token.to_owned())]);
+    world.ledger.register(token.to_owned(), life);
+    world.platform.script_next([PlatformMode::TokenText(token.to_owned())]);
     world.broker.control(&["refresh", "github"]).ok();
     world.broker.credential("github")["token_sha256"].as_str().unwrap().to_owned()
 }
@@ -51,7 +52,7 @@ fn helper(world: &World, action: &str, lines: &str) -> String {
     run_with_input(helper.arg(action), input.as_bytes(), PATIENCE).ok().stdout
 }
 
-/// What each client prints, by its name.
+/// Returns the output of each client with its name.
 fn printed(world: &World) -> [(&'static str, String); 4] {
     let stdout = |command: &mut std::process::Command| run(command, PATIENCE).ok().stdout;
     let got = helper(world, "get", "capability[]=authtype\ncapability[]=state\n");
@@ -72,7 +73,7 @@ fn rule53_every_client_gets_tokens_of_every_length_whole() {
     let folder = tempfile::tempdir().unwrap();
     let sink: PathBuf = folder.path().join("token");
     let config_head = format!("[sinks]\nfile = \"{}\"\n", sink.display());
-    let world = World::started(Setup { config_head, ..Setup::default() });
+    let world = World::started(WorldSetup { config_head, ..WorldSetup::default() });
     world.host.create_repository("acme/app.git");
     for token in every_token() {
         let shown = hold(&world, &token, Duration::from_secs(3600));
@@ -89,13 +90,13 @@ fn rule53_every_client_gets_tokens_of_every_length_whole() {
         assert!(!audit.contains(&token) && !log.contains(&token), "{} bytes", token.len());
     }
     assert_eq!(world.host.dead_shown(), 0);
-    assert!(world.host.shown_count(Worth::Live) >= 2 * LENGTHS.len());
+    assert!(world.host.shown_count(CredentialState::Live) >= 2 * LENGTHS.len());
 }
 
 #[test]
 fn rule53_an_erase_of_tokens_of_every_length_is_recognised() {
     let life = Duration::from_secs(60);
-    let world = World::started(Setup { life, ..Setup::default() });
+    let world = World::started(WorldSetup { life, ..WorldSetup::default() });
     for (at, token) in every_token().enumerate() {
         hold(&world, &token, life);
         let generation = || world.broker.credential("github")["generation"].as_u64().unwrap();
@@ -104,7 +105,7 @@ fn rule53_an_erase_of_tokens_of_every_length_is_recognised() {
             0 => format!("username=x-access-token\npassword={token}\n"),
             _ => format!("authtype=Basic\ncredential={}\n", STANDARD.encode(format!("x-access-token:{token}"))),
         };
-        // A token may be too young to be believed rejected, for a moment.
+        // For a moment, a token may be too new for a rejection to be accepted.
         eventually("the rejected token is replaced", PATIENCE, || {
             assert!(helper(&world, "erase", &rejected).is_empty());
             generation() > held
@@ -114,14 +115,14 @@ fn rule53_an_erase_of_tokens_of_every_length_is_recognised() {
 
 #[test]
 fn rule53_the_longest_token_outlives_its_daemon() {
-    let world = World::new(Setup::default());
+    let world = World::new(WorldSetup::default());
     let token = token(true, 8_192);
-    world.ledger.enter(token.clone(), Duration::from_secs(3600));
-    world.platform.next([Mode::TokenText(token.clone())]);
+    world.ledger.register(token.clone(), Duration::from_secs(3600));
+    world.platform.script_next([PlatformMode::TokenText(token.clone())]);
     let supervised = Supervised::start(&world);
     let served = || world.broker.control(&["token"]).stdout.trim_end() == token;
     eventually("it is served", PATIENCE, served);
-    world.platform.set_mode(Mode::Fails);
+    world.platform.set_mode(PlatformMode::Fails);
     kill(supervised.daemon().unwrap(), Signal::SIGKILL).unwrap();
     eventually("the next daemon serves it", PATIENCE, served);
 }

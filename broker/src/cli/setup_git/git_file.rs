@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::git_text::{Remainder, without_ours};
-use super::{ExitError, FAILED};
 use crate::git_config::names_askpass;
+use crate::system::exit::{ExitError, FAILED};
 use crate::system::{bounded_file, text};
 
 /// git's own status for "there is no such key".

@@ -16,10 +16,8 @@ use super::{ExitError, Global, launch};
 use crate::config::OriginPattern;
 use crate::git_config::variables::{self, LONGEST};
 use crate::git_config::{Wiring, installed};
+use crate::system::exit::{BAD_CONFIGURATION, FAILED};
 use crate::system::{environment, text};
-
-const BAD_CONFIGURATION: u8 = 2;
-const FAILED: u8 = 1;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {

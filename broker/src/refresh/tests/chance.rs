@@ -47,8 +47,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn cases() -> u32 {
+    if molecule_test_kit::is_full_run() { 400 } else { 100 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The wall may be stepped and the machine suspended at any instant: what
     /// is served lives by both clocks and by every deadline its source ever

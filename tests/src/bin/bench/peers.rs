@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use molecule_tests::programs::{Git, gits};
 use molecule_tests::wait::poll;
-use molecule_tests::world::{Setup, World, run, run_with_input};
+use molecule_tests::world::{World, WorldSetup, run, run_with_input};
 
 use crate::{Choice, calls, gh, load, stats, whole};
 
@@ -48,10 +48,10 @@ pub(crate) struct Peers {
 impl Peers {
     pub(crate) fn start() -> Result<Self, String> {
         println!("Building the broker, the shims and the C peers …");
-        let mut world = World::try_new(Setup {
+        let mut world = World::try_new(WorldSetup {
             hosts: Some(String::from("github.com,gist.github.com")),
             broker_env: vec![("MOLECULE_BROKER_LOG", Some(String::from("info")))],
-            ..Setup::default()
+            ..WorldSetup::default()
         })?;
         world.broker.try_start()?;
         let answer = poll(Duration::from_secs(10), || {

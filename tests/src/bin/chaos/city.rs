@@ -3,11 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
-use molecule_tests::certs::{AGENTS, agent};
-use molecule_tests::ledger::Verdict;
+use molecule_tests::certs::{AGENTS, agent_name};
+use molecule_tests::ledger::TokenState;
 use molecule_tests::wait::poll;
 use molecule_tests::world::supervised::{Supervised, serves};
-use molecule_tests::world::{Setup, World};
+use molecule_tests::world::{World, WorldSetup};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -33,14 +33,14 @@ pub(crate) struct City {
 
 impl City {
     pub(crate) fn new(options: &Options) -> Self {
-        let mut world = World::new(Setup {
+        let mut world = World::new(WorldSetup {
             life: options.life,
             // The rest of the table is already in proportion to the life.
             config_tail: format!("attempt_timeout = \"{}ms\"\n", ATTEMPT.as_millis()),
-            ..Setup::default()
+            ..WorldSetup::default()
         });
         // The first name is also used by clients that aren't agents.
-        let names = LOOPBACK.map(String::from).into_iter().chain((0..AGENTS).map(agent));
+        let names = LOOPBACK.map(String::from).into_iter().chain((0..AGENTS).map(agent_name));
         let origins: Vec<_> = names.map(|name| world.host.origin_as(&name)).collect();
         world.broker.set_env("MOLECULE_BROKER_HOSTS", &origins.join(","));
         // The judge reads the audit log and the daemon's log.
@@ -51,7 +51,7 @@ impl City {
         let config = format!("[sinks]\nfile = \"{}\"\n{written}", disk.token_file().display());
         fs::write(world.broker.config_file(), &config).expect("our own folder is writable");
         let clock = Clock::new(&mut world);
-        let way = disk.way();
+        let way = disk.command_prefix();
         let way: Vec<_> = way.iter().map(String::as_str).collect();
         let supervisor = Supervised::start_through(&world, &way);
         Self { supervisor, world, disk, clock, config }
@@ -85,9 +85,9 @@ impl City {
     }
 
     /// Returns the verdict on the token in the token file.
-    pub(crate) fn sunk(&self) -> Option<Verdict> {
+    pub(crate) fn token_file_state(&self) -> Option<TokenState> {
         let text = fs::read_to_string(self.disk.token_file_of(self.supervisor())).ok()?;
-        Some(self.world.ledger.verdict(text.trim_end()))
+        Some(self.world.ledger.state_of(text.trim_end()))
     }
 
     /// Writes a configuration with this text before the usual one. The new file
@@ -105,6 +105,6 @@ impl City {
     }
 
     pub(crate) fn supervisor_lives(&mut self) -> bool {
-        self.supervisor.lives()
+        self.supervisor.is_running()
     }
 }

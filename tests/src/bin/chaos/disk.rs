@@ -37,13 +37,13 @@ impl Disk {
 
     /// Returns the words that go before the supervisor's command, so that it
     /// sees the disk.
-    pub(crate) fn way(&self) -> Vec<String> {
-        self.small.iter().flat_map(|small| small.way(KIB, "rw")).collect()
+    pub(crate) fn command_prefix(&self) -> Vec<String> {
+        self.small.iter().flat_map(|small| small.command_prefix(KIB, "rw")).collect()
     }
 
     /// Returns the token file's path by way of the supervisor.
     pub(crate) fn token_file_of(&self, supervisor: u32) -> PathBuf {
-        self.small.as_ref().map_or_else(|| self.token_file(), |small| small.seen_by(supervisor, "token"))
+        self.small.as_ref().map_or_else(|| self.token_file(), |small| small.path_seen_by(supervisor, "token"))
     }
 
     /// Fills the disk or makes it read-only. Returns whether that worked: it
@@ -59,7 +59,7 @@ impl Disk {
     pub(crate) fn mend(&self, supervisor: u32) {
         if let Some(small) = &self.small {
             small.remount(supervisor, "rw");
-            let _ = fs::remove_file(small.seen_by(supervisor, "filler"));
+            let _ = fs::remove_file(small.path_seen_by(supervisor, "filler"));
         }
     }
 }

@@ -10,18 +10,24 @@ use molecule_tests::world::World;
 use serde_json::Value;
 
 use crate::calendar::Calendar;
-use crate::judge::{Evidence, Handed, Refused, Sha256, Shown, Terms, Token};
+use crate::judge::{AuditLine, Evidence, Refusal, Sha256, ShownCredential, TimeLimits, Token};
 
 /// `log` is the daemon's log, as JSON and with its `debug` lines. `unwritten`
 /// has the lines that failed writes should have added to its audit log.
-pub(crate) fn gather(world: &World, log: &str, unwritten: &[String], calendar: &Calendar, terms: Terms) -> Evidence {
+pub(crate) fn gather(
+    world: &World,
+    log: &str,
+    unwritten: &[String],
+    calendar: &Calendar,
+    terms: TimeLimits,
+) -> Evidence {
     let audit = world.broker.audit();
     let mut handed: Vec<_> = audit.lines().filter(|line| !line.is_empty()).filter_map(handed).collect();
     handed.extend(unwritten.iter().filter_map(|line| self::handed(line.trim())));
     handed.sort_by_key(|line| line.at);
     let sent: HashMap<_, _> = world
         .platform
-        .asked()
+        .requests()
         .into_iter()
         .filter(|one| one.good)
         .filter_map(|one| Some((one.token?, one.at)))
@@ -31,11 +37,11 @@ pub(crate) fn gather(world: &World, log: &str, unwritten: &[String], calendar: &
         let token = Token { expires: one.expires, sent: sent.get(&one.token).copied() };
         (sha256(one.token.as_bytes()), token)
     });
-    let shown = world.host.shown().into_iter().map(|one| Shown {
+    let shown = world.host.shown().into_iter().map(|one| ShownCredential {
         at: one.at,
         host: one.host,
         token: one.password_sha256,
-        worth: one.worth,
+        state: one.state,
     });
     Evidence {
         tokens: tokens.collect(),
@@ -53,20 +59,20 @@ pub(crate) fn gather(world: &World, log: &str, unwritten: &[String], calendar: &
 /// Parses a line of the audit log. A daemon that was killed, or whose disk was
 /// full, may have left a line without its end. The facts are written before the
 /// credential is sent; the end contains none.
-fn handed(line: &str) -> Option<Handed> {
+fn handed(line: &str) -> Option<AuditLine> {
     if !line.starts_with('{') {
         return None;
     }
     let read = serde_json::from_str(line).or_else(|_| serde_json::from_str(&format!("{line}}}")));
     let value: Value = read.unwrap_or_else(|error| panic!("not a line of the audit log: {line}: {error}"));
     let told = |key: &str| value[key].as_str().unwrap_or_else(|| panic!("no {key} in {line}"));
-    Some(Handed { at: moment(told("timestamp")), host: host(told("origin")), token: digest(told("token_sha256")) })
+    Some(AuditLine { at: moment(told("timestamp")), host: host(told("origin")), token: digest(told("token_sha256")) })
 }
 
-fn refused(line: &str) -> Option<Refused> {
+fn refused(line: &str) -> Option<Refusal> {
     let value: Value = serde_json::from_str(line).ok()?;
     let reason = value["message"].as_str()?.strip_prefix("refused: ")?;
-    Some(Refused {
+    Some(Refusal {
         at: moment(value["timestamp"].as_str()?),
         host: host(value["origin"].as_str()?),
         reason: String::from(reason),

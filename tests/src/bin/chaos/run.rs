@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use molecule_tests::certs::agent;
-use molecule_tests::ledger::Verdict;
+use molecule_tests::certs::agent_name;
+use molecule_tests::ledger::TokenState;
 use molecule_tests::programs::{gh, gits, has_git_lfs, programs};
 use molecule_tests::skip;
 use molecule_tests::traffic::{Agent, Traffic};
@@ -18,7 +18,7 @@ use crate::calendar::Calendar;
 use crate::city::{ATTEMPT, City, LOOPBACK};
 use crate::dice::Dice;
 use crate::evidence::gather;
-use crate::judge::Terms;
+use crate::judge::TimeLimits;
 use crate::options::Options;
 use crate::report::{Facts, Held};
 use crate::strangers;
@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
                 let (name, skill) = match number {
                     1 => (String::from(LOOPBACK[0]), if lfs { Skill::Lfs } else { Skill::Git }),
                     2 => (String::from(LOOPBACK[1]), if gh { Skill::Gh } else { Skill::Git }),
-                    _ => (agent(number), Skill::Git),
+                    _ => (agent_name(number), Skill::Git),
                 };
                 let agent = Agent::new(&city.world, traffic, git, number, &name);
                 traffic::work(agent, dice, skill, || traffic.stopped());
@@ -96,14 +96,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     if poll(Duration::from_secs(20), || city.serves().then_some(())).is_none() {
         problems.push(String::from("the broker doesn't serve again"));
     }
-    if poll(Duration::from_secs(20), || (city.sunk() == Some(Verdict::Live)).then_some(())).is_none() {
-        problems.push(format!("the token file contains no live token: {:?}", city.sunk()));
+    if poll(Duration::from_secs(20), || (city.token_file_state() == Some(TokenState::Live)).then_some(())).is_none() {
+        problems.push(format!("the token file contains no live token: {:?}", city.token_file_state()));
     }
     if !city.supervisor_lives() {
         problems.push(String::from("the supervisor has ended"));
     }
-    let evidence = gather(&city.world, &city.log(), &made.unwritten, &calendar, Terms::of(options.life, ATTEMPT));
-    let (operations, asked) = (traffic.operations(), city.world.platform.asked_count());
+    let evidence = gather(&city.world, &city.log(), &made.unwritten, &calendar, TimeLimits::of(options.life, ATTEMPT));
+    let (operations, asked) = (traffic.operations(), city.world.platform.request_count());
     let facts = Facts { options, evidence, asked, operations, deck: made.deck, held, problems };
     if facts.tell() {
         return ExitCode::SUCCESS;

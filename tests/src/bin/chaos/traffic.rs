@@ -5,7 +5,7 @@
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use molecule_tests::ledger::Verdict;
+use molecule_tests::ledger::TokenState;
 use molecule_tests::traffic::{Agent, failure};
 use molecule_tests::world::Wiring;
 
@@ -47,9 +47,9 @@ pub(crate) fn work(mut agent: Agent<'_>, mut dice: Dice, skill: Skill, stopped: 
 fn token(agent: &Agent<'_>) -> bool {
     let began = SystemTime::now();
     let ran = agent.world.broker.control(&["token", "--host", agent.host()]);
-    let worth = agent.world.ledger.verdict(ran.stdout.trim());
-    let failure = match (ran.success(), worth) {
-        (true, Verdict::Live | Verdict::Expired) => None,
+    let state = agent.world.ledger.state_of(ran.stdout.trim());
+    let failure = match (ran.success(), state) {
+        (true, TokenState::Live | TokenState::Expired) => None,
         (true, other) => Some(format!("it printed a token that is {other:?}")),
         (false, _) => failure(&ran),
     };

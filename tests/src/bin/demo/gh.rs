@@ -14,13 +14,13 @@ use molecule_tests::world::World;
 /// Far longer than it takes: a gh that exceeds it hangs.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-pub(crate) struct Gh {
+pub(crate) struct GhAgents {
     folder: PathBuf,
     proxy: Proxy,
     dead: String,
 }
 
-impl Gh {
+impl GhAgents {
     /// Prepares the shim and the proxy. Returns `None` if gh isn't installed.
     pub(crate) fn of(world: &World) -> Option<Self> {
         programs::gh()?;
@@ -38,7 +38,7 @@ impl Gh {
     }
 
     fn command(&self, world: &World, arguments: &[&str]) -> Command {
-        let mut command = world.typed(std::slice::from_ref(&self.folder));
+        let mut command = world.agent_command(std::slice::from_ref(&self.folder));
         command.arg("gh").args(arguments).env("HTTPS_PROXY", self.proxy.url());
         for name in programs::GH_TOKENS {
             command.env(name, &self.dead);

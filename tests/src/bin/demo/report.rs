@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use molecule_tests::git_host::Worth;
+use molecule_tests::git_host::CredentialState;
 use molecule_tests::ledger::is_old_form;
 use molecule_tests::traffic::{Operation, Traffic};
 use molecule_tests::world::World;
@@ -36,7 +36,7 @@ pub(crate) struct Facts {
 
 impl Facts {
     pub(crate) fn gather(world: &World, traffic: &Traffic, trouble: &Trouble, elapsed: Duration) -> Self {
-        let asked = world.platform.asked();
+        let asked = world.platform.requests();
         let operations = traffic.operations();
         let mut tokens: Vec<_> = asked.iter().filter_map(|one| one.token.as_ref()).collect();
         let tokens_given = tokens.len();
@@ -57,7 +57,7 @@ impl Facts {
             old_tokens: old.len(),
             new_tokens,
             large_pushes: operations.iter().filter(is_large).count(),
-            shown_live: world.host.shown_count(Worth::Live),
+            shown_live: world.host.shown_count(CredentialState::Live),
             shown_dead: world.host.dead_shown(),
             platform: if matches!(trouble.stage, Stage::Outage { .. }) { "down" } else { "up" },
             broker: status["credentials"][0].clone(),

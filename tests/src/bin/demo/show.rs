@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use molecule_tests::platform::Policy;
+use molecule_tests::platform::MintPolicy;
 use molecule_tests::programs::{Git, build_like_this_program, first_git, gits};
 use molecule_tests::serve::runtime;
 use molecule_tests::traffic::{Agent, Traffic};
-use molecule_tests::world::{Setup, Wiring, World};
+use molecule_tests::world::{Wiring, World, WorldSetup};
 
-use crate::gh::Gh;
+use crate::gh::GhAgents;
 use crate::options::Options;
 use crate::report::{Facts, summary};
 use crate::traffic;
@@ -35,24 +35,25 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     }
 }
 
-fn prepare(options: &Options) -> Result<(World, Option<Gh>), String> {
+fn prepare(options: &Options) -> Result<(World, Option<GhAgents>), String> {
     first_git()?;
     println!("Building the broker and the shims …");
     build_like_this_program()?;
-    let policy = if options.cached { Policy::cached_like_the_real_one(options.life) } else { Policy::MintPerCall };
-    let mut world = World::try_new(Setup { life: options.life, policy, ..Setup::default() })?;
+    let policy =
+        if options.cached { MintPolicy::cached_like_the_real_one(options.life) } else { MintPolicy::MintPerCall };
+    let mut world = World::try_new(WorldSetup { life: options.life, policy, ..WorldSetup::default() })?;
     // git uses the host's own name, gh uses github.com.
     let hosts = format!("{},github.com", world.host.origin());
     world.broker.set_env("MOLECULE_BROKER_HOSTS", &hosts);
     world.broker.try_start()?;
-    let gh = Gh::of(&world);
+    let gh = GhAgents::of(&world);
     if options.gh && gh.is_none() {
         return Err(String::from("gh isn't installed"));
     }
     Ok((world, gh))
 }
 
-fn show(options: &Options, world: &World, gh: Option<&Gh>) -> ExitCode {
+fn show(options: &Options, world: &World, gh: Option<&GhAgents>) -> ExitCode {
     let gits = gits();
     println!(
         "For {:?}: {}, tokens that live {:?}, platform {}, git host {}",

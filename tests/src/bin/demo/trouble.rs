@@ -54,11 +54,11 @@ impl Trouble {
     pub(crate) fn step(&mut self, elapsed: Duration, world: &World, git: &Git) -> Option<String> {
         match self.stage {
             Stage::Calm if elapsed >= self.outage_at => {
-                self.asked_before = world.platform.asked_count();
+                self.asked_before = world.platform.request_count();
                 self.stage = Stage::AwaitingRefresh;
                 None
             }
-            Stage::AwaitingRefresh if world.platform.asked_count() > self.asked_before => {
+            Stage::AwaitingRefresh if world.platform.request_count() > self.asked_before => {
                 world.platform.refuse_connections();
                 self.outages += 1;
                 self.stage = Stage::Outage { since: Instant::now() };
@@ -70,7 +70,7 @@ impl Trouble {
                 Some(String::from("the platform is up again"))
             }
             Stage::Recovered if elapsed >= self.reject_at => {
-                let asked = world.platform.asked_count();
+                let asked = world.platform.request_count();
                 if !reject_newest(world, git).is_some_and(|ran| ran.success()) {
                     return None;
                 }
@@ -79,7 +79,7 @@ impl Trouble {
             }
             Stage::Rejected { since, asked } => {
                 let answer =
-                    poll(Duration::from_secs(3), || (world.platform.asked_count() > asked).then(|| since.elapsed()));
+                    poll(Duration::from_secs(3), || (world.platform.request_count() > asked).then(|| since.elapsed()));
                 self.rejection =
                     Some(answer.ok_or_else(|| String::from("the rejected token caused no refresh within 3 s")));
                 self.stage = Stage::Over;

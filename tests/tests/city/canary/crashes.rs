@@ -1,5 +1,5 @@
-//! Daemons and clients that are killed while they hold a token, with no limit
-//! to the core that they could leave.
+//! Daemons and clients that are killed while they hold a token, without a limit
+//! for the size of a core.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,13 +24,14 @@ use crate::canary::secrets::Secrets;
 
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Becomes a command that may leave a core of any size.
+/// A shell line that execs a command whose core may have any size.
 const UNLIMITED: &str = "ulimit -c unlimited; exec \"$0\" \"$@\"";
 
 pub(crate) struct Crashes {
-    /// Where all of them run, and nothing but a core would be.
+    /// The folder in which all of them run. A core is the only file that can
+    /// appear there.
     folder: PathBuf,
-    /// Where cores are left, if not there.
+    /// The folder where cores are left, if it isn't that one.
     elsewhere: Option<PathBuf>,
     before: BTreeSet<PathBuf>,
 }
@@ -48,7 +49,7 @@ impl Crashes {
         crashes
     }
 
-    /// Says so where no core would be seen if there were one.
+    /// Prints a SKIP line if this machine wouldn't leave a core.
     fn can_be_seen(&self) {
         let mut crash = program("sh");
         crash.args(["-c", UNLIMITED, "sh", "-c", "kill -ABRT $$"]).current_dir(&self.folder);
@@ -65,8 +66,8 @@ impl Crashes {
         folders.flat_map(fs::read_dir).flatten().flatten().map(|entry| entry.path()).collect()
     }
 
-    /// Becomes a program whose core would be seen.
-    pub(crate) fn way(&self) -> [&str; 6] {
+    /// Returns words that exec a program whose core would be found.
+    pub(crate) fn command_prefix(&self) -> [&str; 6] {
         ["env", "-C", self.folder.to_str().unwrap(), "sh", "-c", UNLIMITED]
     }
 
@@ -77,7 +78,7 @@ impl Crashes {
             let daemon = supervised.daemon().unwrap();
             crash(daemon, signal);
             eventually("the next daemon", PATIENCE, || supervised.daemon().is_some_and(|next| next != daemon));
-            // Hooks again, of a daemon that was handed its leases.
+            // Again with hooks, of a daemon that took over its leases.
             let hooks = count_of_hooks(world);
             world.broker.control(&["refresh"]).ok();
             eventually("the hook", PATIENCE, || count_of_hooks(world) > hooks);
@@ -87,7 +88,8 @@ impl Crashes {
         }
     }
 
-    /// With the answer in hand, and a reader who doesn't take it.
+    /// Kills clients that have their answer and can't write it, because it
+    /// isn't read.
     pub(crate) fn of_clients(&self, world: &World) {
         let asked = format!("protocol=https\nhost={}\n\n", world.host.origin());
         let prompt = format!("Password for 'https://x-access-token@{}': ", world.host.origin());
@@ -99,7 +101,7 @@ impl Crashes {
         ] {
             let mut client = world.command(Path::new("env"));
             client.envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
-            client.args(&self.way()[1..]).arg(world.bin().join(words[0])).args(&words[1..]);
+            client.args(&self.command_prefix()[1..]).arg(world.bin().join(words[0])).args(&words[1..]);
             self.of_one(world, client, input);
         }
     }
@@ -122,16 +124,16 @@ impl Crashes {
         drop(reader);
     }
 
-    /// And with it of its daemon.
+    /// Kills the supervisor, and with it its daemon.
     pub(crate) fn of_the_supervisor(supervised: &Supervised) {
-        let [supervisor, daemon] = supervised.both().unwrap();
+        let [supervisor, daemon] = supervised.pids().unwrap();
         crash(Pid::from_raw(supervisor.try_into().unwrap()), Signal::SIGSEGV);
         eventually("its daemon ends", PATIENCE, || is_over(daemon));
     }
 
     pub(crate) fn leave_no_core(&self, secrets: &Secrets<'_>) {
         for core in self.cores().difference(&self.before) {
-            // Others' may be where all are.
+            // The folder may also contain cores of other programs.
             let ours = core.starts_with(&self.folder) || secrets.are_in(&fs::read(core).unwrap_or_default());
             assert!(!ours, "{} was left", core.display());
         }
@@ -140,11 +142,11 @@ impl Crashes {
 
 fn count_of_hooks(world: &World) -> usize {
     let said = fs::read(world.path().join("hooks")).unwrap_or_default();
-    String::from_utf8_lossy(&said).matches("told of github").count()
+    String::from_utf8_lossy(&said).matches("notified of github").count()
 }
 
-/// By as many signals as it takes: the first SIGSEGV that no fault has caused
-/// is lost on the handler by which Rust finds overflown stacks.
+/// Sends as many signals as it takes. The first SIGSEGV that isn't caused by a
+/// fault is lost in the handler by which Rust detects stack overflows.
 fn crash(pid: Pid, signal: Signal) {
     let number = pid.as_raw().try_into().unwrap();
     eventually("it ends", PATIENCE, || {
@@ -157,7 +159,8 @@ fn is_over(pid: u32) -> bool {
     state(pid).is_none_or(|state| state == 'Z')
 }
 
-/// `S` where it sleeps, `Z` where it has ended; nothing where it is gone.
+/// Returns `S` for a sleeping process, `Z` for one that has ended, and `None`
+/// if it is gone.
 fn state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit(") ").next()?.chars().next()

@@ -1,7 +1,7 @@
-//! Rule 19: no token is anywhere but where it belongs. Everything at its most
-//! talkative and every way to a token used, daemons and clients killed while
-//! they hold one, and meanwhile and after it every place looked through for
-//! every token ever minted.
+//! Rule 19: tokens are only where they belong. Every program logs as much as it
+//! can, every way to a token is used, and daemons and clients are killed while
+//! they hold one. Meanwhile and afterwards, every place is searched for every
+//! token ever minted.
 
 mod crashes;
 mod secrets;
@@ -12,9 +12,9 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use molecule_tests::git_host::Worth;
+use molecule_tests::git_host::CredentialState;
 use molecule_tests::world::supervised::Supervised;
-use molecule_tests::world::{Setup, World, write_program};
+use molecule_tests::world::{World, WorldSetup, write_program};
 
 use crate::canary::crashes::Crashes;
 use crate::canary::secrets::Secrets;
@@ -23,13 +23,14 @@ use crate::canary::work::Work;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A quarter of it is what git-lfs has at least, on a busy machine, between a
-/// refresh and the old token's death. Most tokens here are asked for.
+/// A quarter of it is the least time that git-lfs has, on a busy machine,
+/// between a refresh and the old token's expiry. Most tokens here are requested
+/// explicitly.
 const LIFE: Duration = Duration::from_secs(24);
 
-/// All that a hook could come by.
+/// Writes down everything that a hook can read.
 const HOOK: &str = r#"#!/bin/sh
-echo "told of $MOLECULE_CREDENTIAL: $MOLECULE_OUTCOME $MOLECULE_CLASS"
+echo "notified of $MOLECULE_CREDENTIAL: $MOLECULE_OUTCOME $MOLECULE_CLASS"
 tr '\0' '\n' </proc/$$/environ
 tr '\0' ' ' </proc/$$/cmdline
 tr '\0' '\n' </proc/$PPID/environ
@@ -42,7 +43,7 @@ cat
 "#;
 
 #[test]
-fn rule19_a_token_is_in_no_log_argument_environment_file_core_or_trace() {
+fn rule19_a_token_is_in_no_log_argv_environ_file_core_or_trace() {
     let world = talkative_world();
     world.host.create_repository("acme/app.git");
     let crashes = Crashes::new(world.path());
@@ -50,7 +51,7 @@ fn rule19_a_token_is_in_no_log_argument_environment_file_core_or_trace() {
     let watch = Watch::new(world.path(), &secrets);
     thread::scope(|scope| {
         let watching = watch.begin(scope);
-        let supervised = Supervised::start_through(&world, &crashes.way());
+        let supervised = Supervised::start_through(&world, &crashes.command_prefix());
         let work = Work { world: &world, watch: &watch };
         work.by_every_client();
         work.through_rejections_and_failures();
@@ -61,27 +62,28 @@ fn rule19_a_token_is_in_no_log_argument_environment_file_core_or_trace() {
         drop(watching);
     });
     let seen = watch.end();
-    assert_eq!(seen.found, [""; 0], "a token is where it doesn't belong");
+    assert_eq!(seen.found, [""; 0], "a token is in a wrong place");
 
-    // All of it was there, and a token would have been seen.
+    // Everything was written, so a token would have been found.
     for place in ["broker.log", "audit.log", "trace", "hooks", "said-by-metrics", "said-by-doctor"] {
         assert!(fs::metadata(world.path().join(place)).unwrap().len() > 0, "{place} is empty");
     }
     let (log, hooks) = (world.broker.log(), fs::read_to_string(world.path().join("hooks")).unwrap());
     assert!(log.contains("TRACE"), "{log}");
-    assert!(hooks.contains("told of github: refreshed") && hooks.contains("told of github: failed"), "{hooks}");
+    assert!(hooks.contains("notified of github: refreshed") && hooks.contains("notified of github: failed"), "{hooks}");
     assert!(seen.processes > 30, "only {} processes were seen", seen.processes);
-    assert!(world.host.shown_count(Worth::Live) > 10);
+    assert!(world.host.shown_count(CredentialState::Live) > 10);
     assert!(world.ledger.count() > 5, "{} tokens", world.ledger.count());
     crashes.leave_no_core(&secrets);
 }
 
-/// At its most talkative, with hooks that write down all that they are given.
+/// Creates a world with the most verbose log, and with hooks that write down
+/// everything they get.
 fn talkative_world() -> World {
-    let world = World::new(Setup {
+    let world = World::new(WorldSetup {
         life: LIFE,
         broker_env: vec![("MOLECULE_BROKER_LOG", Some(String::from("trace")))],
-        ..Setup::default()
+        ..WorldSetup::default()
     });
     let hook = world.path().join("hook");
     write_program(&hook, HOOK);

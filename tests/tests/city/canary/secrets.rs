@@ -1,11 +1,11 @@
-//! What is looked for: every token that was ever minted, as it is and in
-//! base64 with whatever stands before it, such as `x-access-token:`.
+//! The texts to search for: every token that was ever minted, in plain text and
+//! in base64 after any prefix, such as `x-access-token:`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use molecule_tests::ledger::Ledger;
 
-/// How every token begins.
+/// The first bytes of every token.
 const HEAD: &str = "ghs_";
 
 pub(crate) struct Secrets<'w> {
@@ -18,17 +18,19 @@ impl<'w> Secrets<'w> {
         Self { ledger, heads: forms(HEAD) }
     }
 
-    /// Whether a token is in there. A token is minted before anybody has it.
+    /// True if the bytes contain a token. Each token is in the ledger before a
+    /// client has it.
     pub(crate) fn are_in(&self, bytes: &[u8]) -> bool {
         let text = String::from_utf8_lossy(bytes);
-        // Next to nothing has even this, and to look for every token is slow.
+        // Almost no text contains even this, and searching for every token is
+        // slow.
         self.heads.iter().any(|head| text.contains(head))
             && self.ledger.all().iter().flat_map(|minted| forms(&minted.token)).any(|form| text.contains(&form))
     }
 }
 
-/// As it is, and the part of its base64 that is the same whatever the text
-/// around it, which may begin at any of three places in a group.
+/// Returns the text itself, and the part of its base64 that doesn't depend on
+/// the surrounding text. The text may begin at any of three offsets in a group.
 fn forms(text: &str) -> [String; 4] {
     let inside = |before: usize| {
         let encoded = STANDARD_NO_PAD.encode([&b"???"[..before], text.as_bytes()].concat());

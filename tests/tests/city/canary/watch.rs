@@ -1,6 +1,6 @@
-//! Looks again and again: at the arguments, the environment and the open files
-//! of every process, and at every file that the world or somebody in a folder
-//! for temporary ones has made.
+//! Repeated searches: of the arguments, the environment and the open files of
+//! every process, and of every new file of the world or in a folder for
+//! temporary files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, Metadata};
@@ -19,24 +19,25 @@ use crate::canary::secrets::Secrets;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 const BETWEEN_LOOKS_AT_FILES: Duration = Duration::from_millis(50);
 
-/// A core of ours is far smaller, and what is larger is none of ours.
+/// Our cores are far smaller. A larger file isn't one of ours.
 const LARGEST: u64 = 64 << 20;
 
-/// Where a token is by design, and by this a look proves that it can see one.
+/// The places where a token is by design. Finding it there proves that a search
+/// works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ByDesign {
-    /// In the environment of what `exec` becomes.
+    /// In the environment of the program that `exec` becomes.
     Exec,
-    /// In that of the real gh, which the shim becomes.
+    /// In the environment of the real gh, which the shim becomes.
     Gh,
-    /// In the memory that supervisor and daemon keep the leases in.
+    /// In the memory in which supervisor and daemon keep the leases.
     Leases,
 }
 
 pub(crate) struct Watch<'w> {
     world: &'w Path,
     secrets: &'w Secrets<'w>,
-    /// What was in the folders for temporary files before.
+    /// Files that were in the folders for temporary files before.
     before: BTreeSet<PathBuf>,
     over: AtomicBool,
     seen: Mutex<Seen>,
@@ -50,7 +51,7 @@ struct Seen {
     files: HashMap<(u64, u64), Version>,
 }
 
-/// What a process was at the last look.
+/// Properties of a process in the last search.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Process {
     program: PathBuf,
@@ -58,7 +59,7 @@ struct Process {
     environment: Vec<u8>,
 }
 
-/// Of a file: when it was changed, and its length.
+/// Modification time and length of a file.
 type Version = (i64, i64, u64);
 
 pub(crate) struct Result {
@@ -66,7 +67,7 @@ pub(crate) struct Result {
     pub(crate) processes: usize,
 }
 
-/// Ends it, also where the test fails.
+/// Ends the search when it is dropped, also if the test fails.
 pub(crate) struct Watching<'w>(&'w AtomicBool);
 
 impl Drop for Watching<'_> {
@@ -98,7 +99,7 @@ impl<'w> Watch<'w> {
         self.seen.lock().unwrap().by_design.contains(&place)
     }
 
-    /// After a last look at what is left.
+    /// Searches the files a last time and returns the result.
     pub(crate) fn end(&self) -> Result {
         self.look_at_files();
         if can(&[Ability::LookIntoClosed]) {
@@ -111,7 +112,7 @@ impl<'w> Watch<'w> {
     fn look_at_processes(&self) {
         for folder in fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()) {
             let Some(number) = folder.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
-            // One that has just ended, or a thread of the kernel's.
+            // A process that has just ended, or a thread of the kernel.
             let Ok(program) = fs::read_link(folder.join("exe")) else { continue };
             let read = |name| fs::read(folder.join(name)).unwrap_or_default();
             let process = Process { program, arguments: read("cmdline"), environment: read("environ") };
@@ -125,7 +126,7 @@ impl<'w> Watch<'w> {
             self.found(format!("the arguments of {}", process.named()));
         }
         if is_new && self.secrets.are_in(&process.environment) {
-            // It may have become another program between two reads.
+            // The process may have execed another program between two reads.
             let now = fs::read_link(folder.join("exe")).unwrap_or_default();
             match [&process.program, &now, &parents_program(folder)].into_iter().find_map(|program| by_design(program))
             {
@@ -143,7 +144,8 @@ impl<'w> Watch<'w> {
         for entry in fs::read_dir(folder.join("fd")).into_iter().flatten().flatten() {
             let link = fs::read_link(entry.path()).unwrap_or_default();
             let is_lease = link.starts_with("/memfd:molecule-lease (deleted)");
-            // Each is read once, but for the leases: whoever has them counts.
+            // Each file is read once, except for the leases: there it matters
+            // which process has them.
             if is_lease && process.program == programs_file(&programs().broker) {
                 if self.file_has_one(&entry.path()) {
                     self.saw(ByDesign::Leases);
@@ -170,7 +172,8 @@ impl<'w> Watch<'w> {
         }
     }
 
-    /// Whether there is a token in it. No, if it is as it was at the last look.
+    /// True if the file contains a token. False if it is unchanged since the
+    /// last search.
     fn file_has_one(&self, path: &Path) -> bool {
         let Ok(about) = fs::metadata(path) else { return false };
         if !about.is_file() || about.len() > LARGEST || self.is_known(&about) {
@@ -199,15 +202,15 @@ impl Process {
         format!("{} ({})", String::from_utf8_lossy(&self.arguments).replace('\0', " "), self.program.display())
     }
 
-    /// Whether it is ours, or was started in this world.
+    /// True if the process is ours or was started in this world.
     fn is_of(&self, world: &Path) -> bool {
         let marker = world.as_os_str().as_encoded_bytes();
         [&self.arguments, &self.environment].iter().any(|text| text.windows(marker.len()).any(|part| part == marker))
     }
 }
 
-/// What gh starts (infocmp since 2.46, for a terminal's colours) has its
-/// environment.
+/// A program that gh starts (infocmp since 2.46, for a terminal's colours) has
+/// gh's environment.
 fn parents_program(folder: &Path) -> PathBuf {
     let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap_or_default();
@@ -221,7 +224,7 @@ fn by_design(program: &Path) -> Option<ByDesign> {
     gh().is_some_and(|gh| programs_file(&gh) == program).then_some(ByDesign::Gh)
 }
 
-/// As `/proc/PID/exe` has it.
+/// Returns the path in the form of `/proc/PID/exe`.
 fn programs_file(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_default()
 }
@@ -231,7 +234,7 @@ fn temporary_files() -> impl Iterator<Item = PathBuf> {
     folders.into_iter().flat_map(fs::read_dir).flatten().flatten().map(|entry| entry.path())
 }
 
-/// Other tests run at the same time, each in a folder of its own.
+/// Other tests run at the same time, each in its own folder.
 fn is_a_world(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"molecule-"))
 }

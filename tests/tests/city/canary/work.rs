@@ -1,4 +1,4 @@
-//! Every way to a token.
+//! Uses every way to a token.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
@@ -7,11 +7,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use molecule_tests::ledger::Verdict;
-use molecule_tests::platform::Mode;
+use molecule_tests::ledger::TokenState;
+use molecule_tests::platform::PlatformMode;
 use molecule_tests::programs::{Git, gh, gits, has_git_lfs};
 use molecule_tests::wait::eventually;
-use molecule_tests::world::{Ran, Wiring, World, run, run_with_input};
+use molecule_tests::world::{RunResult, Wiring, World, run, run_with_input};
 use molecule_tests::{program, skip};
 
 use super::PATIENCE;
@@ -48,8 +48,8 @@ impl Work<'_> {
         }
     }
 
-    /// With everything that git can tell, in files of this world.
-    fn git(&self, git: &Git, wiring: Wiring, folder: &str, arguments: &[&str]) -> Ran {
+    /// Runs git with everything that it can log, in files of this world.
+    fn git(&self, git: &Git, wiring: Wiring, folder: &str, arguments: &[&str]) -> RunResult {
         let mut command = self.world.git(git, wiring);
         command.envs(TRACES.map(|name| (name, self.world.path().join("trace")))).env("GIT_CURL_VERBOSE", "1");
         let ran = run(command.current_dir(self.world.work().join(folder)).args(arguments), PATIENCE);
@@ -81,11 +81,11 @@ impl Work<'_> {
         askpass("lfs-again", &["lfs", "pull"]);
     }
 
-    /// Until the real gh was seen with its token.
+    /// Runs until the real gh was seen with its token.
     fn gh(&self) {
         self.world.link_shim(&self.world.bin().join("gh"));
         eventually("gh is seen with its token", PATIENCE, || {
-            let mut gh = self.world.typed(&[]);
+            let mut gh = self.world.agent_command(&[]);
             gh.args(["gh", "api", "user"]).env("GH_HOST", self.world.host.origin()).env("GH_DEBUG", "api");
             let ran = run(&mut gh, PATIENCE).ok();
             self.keep("gh", &(ran.stdout + &ran.stderr));
@@ -93,7 +93,7 @@ impl Work<'_> {
         });
     }
 
-    /// A shell under a name that tells it from all others, until it was seen.
+    /// Runs a shell with a unique name, until it was seen.
     fn exec(&self) {
         let (shell, seen) = (self.world.path().join("given-to-exec"), self.world.path().join("was-seen"));
         run(program("cp").arg("/bin/sh").arg(&shell), PATIENCE).ok();
@@ -105,41 +105,41 @@ impl Work<'_> {
         assert!(exec.wait().unwrap().success());
     }
 
-    /// Whatever may make a program say more.
+    /// Everything that may make a program log more.
     pub(crate) fn through_rejections_and_failures(&self) {
         let world = self.world;
         let (git, url) = (&gits()[0], world.host.url("acme/app.git"));
-        // By a client that says so, with the password on its input.
+        // A client rejects the token, with the password on its input.
         let token = self.current();
         let rejected =
             format!("protocol=https\nhost={}\nusername=x-access-token\npassword={token}\n\n", world.host.origin());
-        let asked = world.platform.asked_count();
+        let asked = world.platform.request_count();
         let mut erase = world.shim("git-credential-molecule");
         let ran = run_with_input(erase.arg("erase"), rejected.as_bytes(), PATIENCE).ok();
         self.keep("erase", &(ran.stdout + &ran.stderr));
-        eventually("another token", PATIENCE, || world.platform.asked_count() > asked);
-        // By the host.
+        eventually("the broker requests another token", PATIENCE, || world.platform.request_count() > asked);
+        // The host rejects the token.
         world.ledger.revoke(&self.current());
-        eventually("git has a living one", PATIENCE, || {
+        eventually("git has a live token", PATIENCE, || {
             self.git(git, Wiring::Helper, ".", &["ls-remote", &url]).success()
         });
-        let asked = world.platform.asked_count();
-        world.platform.next([
-            Mode::Html,
-            Mode::WrongType,
-            Mode::ExpiryPast,
-            Mode::ExpiryText(Some("soon".into())),
-            Mode::ExpiryText(None),
-            Mode::Cut,
-            Mode::Fails,
+        let asked = world.platform.request_count();
+        world.platform.script_next([
+            PlatformMode::Html,
+            PlatformMode::WrongType,
+            PlatformMode::ExpiryPast,
+            PlatformMode::ExpiryText(Some("soon".into())),
+            PlatformMode::ExpiryText(None),
+            PlatformMode::Cut,
+            PlatformMode::Fails,
         ]);
         world.broker.control(&["refresh"]);
-        eventually("the bad answers are eaten", PATIENCE, || world.platform.asked_count() > asked + 7);
-        eventually("a good token", PATIENCE, || world.ledger.verdict(&self.current()) == Verdict::Live);
+        eventually("the bad answers are used up", PATIENCE, || world.platform.request_count() > asked + 7);
+        eventually("a good token", PATIENCE, || world.ledger.state_of(&self.current()) == TokenState::Live);
     }
 
     fn current(&self) -> String {
-        self.world.platform.asked().into_iter().rev().find_map(|one| one.token).unwrap()
+        self.world.platform.requests().into_iter().rev().find_map(|one| one.token).unwrap()
     }
 
     pub(crate) fn by_every_command(&self) {
@@ -164,7 +164,7 @@ impl Work<'_> {
         self.keep("metrics", &said);
     }
 
-    /// Where the watch will look it through.
+    /// Appends the text to a file that the watch searches.
     fn keep(&self, name: &str, said: &str) {
         append(&self.world.path().join(format!("said-by-{name}")), said);
     }

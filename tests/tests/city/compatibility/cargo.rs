@@ -1,10 +1,10 @@
-//! cargo's three ways to a git dependency: libgit2, which reads git's files
-//! and starts helpers by itself; the git on `PATH`; and gitoxide.
+//! cargo's three ways to a git dependency: libgit2, which reads git's files and
+//! starts helpers itself; the git on `PATH`; and gitoxide.
 //!
 //! Behind a proxy the first and the last ask no helper at all (seen with cargo
-//! 1.95): one takes a transport that knows no credentials, the other takes the
-//! proxy's `200` for the host's. So those two go to a host directly. Debian's
-//! libgit2 believes in the machine's own roots only, so its host has no TLS.
+//! 1.95): one uses a transport without credentials, the other takes the proxy's
+//! `200` for the host's. So these two connect to a host directly. Debian's
+//! libgit2 trusts only the machine's own roots, so its host has no TLS.
 
 use std::fs;
 use std::path::Path;
@@ -15,11 +15,11 @@ use crate::compatibility::scene::{Scene, WIRED, Wired, url};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Site {
-    /// By the proxy.
+    /// Through the proxy.
     GitHub,
-    /// Directly, under a name with a port.
+    /// Directly, by a name with a port.
     Direct,
-    /// Likewise, without TLS.
+    /// Directly, without TLS.
     Plain,
 }
 
@@ -29,15 +29,15 @@ struct Way {
     arguments: &'static [&'static str],
     env: &'static [(&'static str, &'static str)],
     site: Site,
-    /// What this way's `User-Agent` holds.
+    /// Text that this way's `User-Agent` contains.
     agent: &'static str,
-    /// The first of cargo's versions that has it.
+    /// First minor version of cargo that supports it.
     since: u32,
 }
 
 const LIBGIT2: Way = Way {
     row: "cargo, libgit2",
-    // It knows none of git's variables.
+    // libgit2 knows none of git's variables.
     wired: &[Wired::File],
     arguments: &["fetch"],
     env: &[("CARGO_NET_GIT_FETCH_WITH_CLI", "false")],
@@ -58,10 +58,11 @@ const GIT: Way = Way {
 
 const GITOXIDE: Way = Way {
     row: "cargo, gitoxide",
-    // It knows some of git's variables, and its prompt isn't git's.
+    // gitoxide knows some of git's variables, and its prompt differs from
+    // git's.
     wired: &[Wired::File],
     arguments: &["-Zgitoxide=fetch", "fetch"],
-    // A released cargo takes the flag only so.
+    // A released cargo accepts the flag only with this variable.
     env: &[("CARGO_NET_GIT_FETCH_WITH_CLI", "false"), ("RUSTC_BOOTSTRAP", "1")],
     site: Site::Direct,
     agent: "oxide",
@@ -91,7 +92,7 @@ fn fetch(way: &Way) {
     for cargo in cargos {
         let version = version(&cargo, &["--version"]);
         if minor(&version) < way.since {
-            Cell::skip(way.row, &version, &format!("this cargo is older than 1.{}", way.since));
+            Cell::skip(way.row, &version, &format!("cargo has it since 1.{}", way.since));
             continue;
         }
         let _cell = Cell::new(way.row, version);
@@ -112,7 +113,7 @@ fn fetch_with(cargo: &Path, way: &Way) {
         Site::Plain => scene.publish_plainly(&git(), name, &files),
         Site::GitHub | Site::Direct => scene.publish(&git(), name, &files),
     }
-    // libgit2's users look for a helper of the host without its port.
+    // Users of libgit2 look for a helper of the host without its port.
     scene.setup_git(&["http://localhost"]);
     let dependency = format!("[dependencies]\nlibrary = {{ git = \"{url}\" }}\n");
     let manifest = library.replace("library", "app") + &dependency;
@@ -132,7 +133,8 @@ fn fetch_with(cargo: &Path, way: &Way) {
     }
 }
 
-/// Of cargo's own version; Debian 12 names it `0.66.0`, which came with 1.65.
+/// Returns cargo's minor version. Debian 12 calls it `0.66.0`, which came with
+/// 1.65.
 fn minor(version: &str) -> u32 {
     let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
     match (numbers.next(), numbers.next()) {

@@ -27,7 +27,7 @@ pub(crate) const ROWS: [&str; 18] = [
     "OpenSSH: its questions to askpass",
 ];
 
-/// Prints the cell's line when it is dropped: `FAILED` where the test panics.
+/// Prints the cell's line when it is dropped: `FAILED` if the test panics.
 pub(crate) struct Cell {
     row: &'static str,
     version: String,

@@ -1,4 +1,5 @@
-//! Every gh, by the shim in its place, with a dead token in its environment.
+//! Every gh, through the shim in its place, with a dead token in its
+//! environment.
 
 use std::fs;
 use std::os::unix::fs::symlink;

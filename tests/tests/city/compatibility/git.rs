@@ -1,10 +1,10 @@
-//! git itself, every one of this machine.
+//! git itself, in every version of this machine.
 
 use std::fs;
 use std::path::Path;
 
 use molecule_tests::programs::{Git, gits};
-use molecule_tests::world::{Ran, run};
+use molecule_tests::world::{RunResult, run};
 
 use crate::compatibility::cell::Cell;
 use crate::compatibility::scene::{PATIENCE, Scene, WIRED, url};
@@ -42,7 +42,7 @@ fn rule52_a_partial_clone_fetches_lazily() {
         let path = clone.display().to_string();
         let watched = Watched { scene: &scene, git: &git };
         watched.let_in(&["clone", "--quiet", "--filter=blob:none", "--no-checkout", &url("acme/app.git"), &path]);
-        assert!(watched.missing(&path) > 0, "the host gave everything at once");
+        assert!(watched.missing(&path) > 0, "the host sent every object at once");
         scene.rotate();
         watched.let_in(&["-C", &path, "checkout", "--quiet", "main"]);
         assert_eq!(fs::read_to_string(clone.join("second")).unwrap(), "two\n");
@@ -50,17 +50,17 @@ fn rule52_a_partial_clone_fetches_lazily() {
     }
 }
 
-/// Runs a git and looks at how it was let in.
+/// Runs a git and checks how the host let it in.
 pub(crate) struct Watched<'s> {
     pub(crate) scene: &'s Scene,
     pub(crate) git: &'s Git,
 }
 
 impl Watched<'_> {
-    /// It ends well, is turned away once, at its first request, and tells no
-    /// helper that a token is dead.
+    /// Checks that git succeeds, that the host refuses only its first request,
+    /// and that git doesn't report a live token as rejected to a helper.
     #[track_caller]
-    pub(crate) fn let_in(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn let_in(&self, arguments: &[&str]) -> RunResult {
         let host = &self.scene.world.host;
         host.forget_shown();
         let trace = self.scene.world.path().join("trace");
@@ -72,10 +72,10 @@ impl Watched<'_> {
         assert_eq!(
             host.anonymous_count(),
             1,
-            "git {} {arguments:?}: it came without its token again",
+            "git {} {arguments:?}: it sent a later request without its token",
             self.git.version
         );
-        assert_eq!(erased(&trace), 0, "git {} {arguments:?}: it has a live token erased", self.git.version);
+        assert_eq!(erased(&trace), 0, "git {} {arguments:?}: it erased a live token", self.git.version);
         ran
     }
 
@@ -85,10 +85,10 @@ impl Watched<'_> {
     }
 }
 
-/// How often git started a helper to have something erased.
+/// Returns how often git started a helper to erase a credential.
 fn erased(trace: &Path) -> usize {
     let text = fs::read_to_string(trace).unwrap();
-    assert!(text.contains("run_command"), "git wrote no trace of what it starts");
+    assert!(text.contains("run_command"), "git's trace has no started programs");
     text.lines()
         .filter(|line| line.contains("run_command") && line.contains("credential") && line.contains("erase"))
         .count()

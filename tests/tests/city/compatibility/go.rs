@@ -1,5 +1,5 @@
-//! go: modules by the git that it starts, and by `GOAUTH=git`, for which it
-//! asks `git credential fill` itself and shows the answer to a web server.
+//! go: modules by the git that it starts, and by `GOAUTH=git`. With that, go
+//! runs `git credential fill` itself and sends the credential to a web server.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn go_gets_a_module_by_git_through_a_rotation() {
     get("go, git on PATH", "github.com/acme/module", 0);
 }
 
-/// A module whose host must be asked where its repository is.
+/// A module whose host has to be asked for the location of its repository.
 #[test]
 fn go_gets_a_module_by_goauth_through_a_rotation() {
     get("go, GOAUTH=git", "gist.github.com/acme/module", 24);

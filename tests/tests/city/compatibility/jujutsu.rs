@@ -8,7 +8,7 @@ const ROW: &str = "jj";
 
 #[test]
 fn jj_clones_through_a_rotation() {
-    let Some(jj) = find(ROW) else { return Cell::skip(ROW, "–", "Debian has it since sid only") };
+    let Some(jj) = find(ROW) else { return Cell::skip(ROW, "–", "only Debian sid has it") };
     let _cell = Cell::new(ROW, version(&jj, &["--version"]));
     let scene = Scene::new();
     scene.publish(&git(), "acme/app.git", &[("README", "An app.\n")]);

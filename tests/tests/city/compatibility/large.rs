@@ -1,5 +1,5 @@
-//! Pushes of every size: above `http.postBuffer` (1 MiB) git sends the pack in
-//! chunks, after a probe of four bytes by which it is let in.
+//! Pushes of every size. Above `http.postBuffer` (1 MiB) git sends the pack in
+//! chunks, after a probe of four bytes that gets it authenticated.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use molecule_tests::programs::{Git, gits};
-use molecule_tests::world::{Ran, Setup, Wiring, World, run};
+use molecule_tests::world::{RunResult, Wiring, World, WorldSetup, run};
 use tempfile::TempDir;
 
 use crate::compatibility::cell::Cell;
@@ -39,8 +39,8 @@ fn rule52_100_mb_are_pushed_and_cloned() {
     }
 }
 
-/// Each to a repository of its own; the last of them.
-fn push_each(scene: &Scene, git: &Git, names: &[&str]) -> Ran {
+/// Pushes each branch to its own repository. Returns the last run.
+fn push_each(scene: &Scene, git: &Git, names: &[&str]) -> RunResult {
     let data = data().display().to_string();
     let push = |name: &&str| {
         let repository = format!("acme/{name}.git");
@@ -50,19 +50,19 @@ fn push_each(scene: &Scene, git: &Git, names: &[&str]) -> Ran {
     names.iter().map(push).last().unwrap()
 }
 
-/// A repository with a branch of each size, which no compression makes less.
-/// Made once, and shared by all gits.
+/// Returns a repository with a branch of each size, whose data can't be
+/// compressed. It is created once and shared by all gits.
 fn data() -> PathBuf {
     static DATA: OnceLock<TempDir> = OnceLock::new();
     let folder = DATA.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let world = World::new(Setup::default());
+        let world = World::new(WorldSetup::default());
         let git = |arguments: &[&str]| {
             let mut git = world.git(&gits()[0], Wiring::Nothing);
             run(git.current_dir(folder.path()).args(arguments), PATIENCE).ok();
         };
         git(&["init", "--quiet", "."]);
-        // The time is for the push, not for zlib.
+        // The test should measure the push, not zlib.
         git(&["config", "core.compression", "0"]);
         for (name, size) in [("300-KB", 300_000), ("3-MB", 3_000_000), ("100-MB", 100_000_000)] {
             git(&["checkout", "--quiet", "--orphan", name]);

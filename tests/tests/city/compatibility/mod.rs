@@ -1,9 +1,10 @@
-//! Today's programs, each by the way in which it calls git or a credential
-//! helper: it fetches a private repository of `https://github.com` (the test
-//! city's), and again after a rotation that leaves the old token dead.
+//! Today's programs, each with its own way to call git or a credential helper.
+//! Each fetches a private repository of `https://github.com` (played by the
+//! test city), and fetches it again after a rotation that leaves the old token
+//! dead.
 //!
-//! Every test prints one line for the version matrix (see [`cell`]), which
-//! `tests/matrix` makes a table of:
+//! Every test prints one line for the version matrix (see [`cell`]).
+//! `tests/matrix` makes a table of these lines:
 //!
 //! ```text
 //! VERSION: ROW | PROGRAM'S VERSION | ok, or FAILED, or skip: REASON

@@ -1,4 +1,4 @@
-//! The table of `docs/compatibility.md`, which `tests/matrix --write` makes.
+//! The table of `docs/compatibility.md`, which `tests/matrix --write` writes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::compatibility::cell::ROWS;
 
-/// The rows, each with the program and a cell for each Debian.
+/// Returns the rows, each with the program and a cell for each Debian.
 fn table() -> Vec<Vec<String>> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/compatibility.md");
     let text = fs::read_to_string(page).unwrap();

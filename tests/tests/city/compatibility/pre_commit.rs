@@ -1,4 +1,4 @@
-//! pre-commit, which takes most of git's variables out of the environment of
+//! pre-commit, which removes most of git's variables from the environment of
 //! the git that it starts. `GIT_ASKPASS` stays.
 
 use std::fs;
@@ -14,7 +14,7 @@ const HOOK: &str = "- id: nothing\n  name: nothing\n  entry: 'true'\n  language:
 
 #[test]
 fn pre_commit_fetches_its_hooks_through_a_rotation() {
-    let Some(pre_commit) = find(ROW) else { return Cell::skip(ROW, "–", "it can't be had from PyPI here") };
+    let Some(pre_commit) = find(ROW) else { return Cell::skip(ROW, "–", "it can't be fetched from PyPI here") };
     let _cell = Cell::new(ROW, version(&pre_commit, &["--version"]));
     let (scene, git) = (Scene::new(), git());
     scene.publish(&git, "acme/hooks.git", &[(".pre-commit-hooks.yaml", HOOK)]);

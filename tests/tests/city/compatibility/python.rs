@@ -1,4 +1,4 @@
-//! pip, uv and GitPython: each starts the git on `PATH` in a way of its own.
+//! pip, uv and GitPython. Each starts the git on `PATH` in its own way.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::compatibility::scene::{Scene, WIRED, url};
 const PROJECT: &str = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n\
                        [project]\nname = \"package\"\nversion = \"0.1.0\"\n";
 
-/// Builds a wheel by itself, so that nothing is asked of an index.
+/// A backend that builds the wheel itself, so that pip contacts no index.
 const BACKEND: &str = r#"
 import zipfile
 
@@ -26,14 +26,14 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 
 #[test]
 fn pip_installs_through_a_rotation() {
-    let Some(python) = python_with("pip") else { return Cell::skip("pip", "–", "there is no Python with it here") };
+    let Some(python) = python_with("pip") else { return Cell::skip("pip", "–", "there is no Python with pip here") };
     let _cell = Cell::new("pip", version(&python, &["-m", "pip", "--version"]));
     install(&python, &["-m", "pip", "install", "--no-index", "--no-deps", "--no-cache-dir"]);
 }
 
 #[test]
 fn uv_installs_through_a_rotation() {
-    let Some(uv) = find("uv") else { return Cell::skip("uv", "–", "it can't be had from PyPI here") };
+    let Some(uv) = find("uv") else { return Cell::skip("uv", "–", "it can't be fetched from PyPI here") };
     let _cell = Cell::new("uv", version(&uv, &["--version"]));
     install(&uv, &["pip", "install", "--no-index", "--no-deps", "--no-config", "--python", "/usr/bin/python3"]);
 }
@@ -58,7 +58,7 @@ const GIT_PYTHON: &str = "import sys, git\n\
 #[test]
 fn git_python_clones_and_pushes_through_a_rotation() {
     let Some(python) = python_with("git") else {
-        return Cell::skip("GitPython", "–", "it can't be had from PyPI here");
+        return Cell::skip("GitPython", "–", "it can't be fetched from PyPI here");
     };
     let _cell = Cell::new("GitPython", version(&python, &["-c", "import git; print(git.__version__)"]));
     let scene = Scene::new();

@@ -1,5 +1,5 @@
-//! A world in which `https://github.com` is the test city's git host, and any
-//! program finds it, trusts it, and has git wired as an image has it.
+//! A world in which `https://github.com` is the test city's git host. Any
+//! program finds it and trusts it, and git is wired as in an image.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,46 +7,45 @@ use std::time::Duration;
 
 use std::process::Command;
 
-use molecule_tests::git_host::{Behaviour, GitHost, Worth};
+use molecule_tests::git_host::{CredentialState, GitHost, HostBehaviour};
 use molecule_tests::programs::Git;
 use molecule_tests::proxy::Proxy;
-use molecule_tests::world::{Ran, Setup, World, run};
+use molecule_tests::world::{RunResult, World, WorldSetup, run};
 
 /// Long enough for a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How git learns of the helper.
+/// How git learns about the helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wired {
     /// `setup-git --global`: a file.
     File,
     /// `setup-git --env`: variables, as `supervise` sets them.
     Variables,
-    /// Not at all: `GIT_ASKPASS`, which is set in every workspace.
+    /// No setting: only `GIT_ASKPASS`, which is set in every workspace.
     Askpass,
 }
 
-/// For programs that leave git's environment as it is.
+/// The wirings for programs that leave git's environment unchanged.
 pub(crate) const WIRED: [Wired; 2] = [Wired::File, Wired::Variables];
 
 pub(crate) struct Scene {
     pub(crate) world: World,
     proxy: Proxy,
-    /// A host without TLS, for programs that believe in the machine's roots
-    /// only.
+    /// A host without TLS, for programs that trust only the machine's roots.
     pub(crate) plain: GitHost,
-    /// Behind every name that isn't GitHub's.
+    /// The host for every name that isn't GitHub's.
     evil: GitHost,
 }
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let mut world = World::new(Setup::default());
+        let mut world = World::new(WorldSetup::default());
         let plain = GitHost::start(&world.ledger, None);
         world.broker.set_env("MOLECULE_BROKER_HOSTS", &hosts(&world, &plain));
         world.broker.start();
         let evil = GitHost::start(&world.ledger, Some(&world.ca));
-        evil.set_behaviour(Behaviour::Refuses);
+        evil.set_behaviour(HostBehaviour::Refuses);
         let proxy = Proxy::start(world.host.port(), evil.port());
         let scene = Self { world, proxy, plain, evil };
         for wired in [Wired::File, Wired::Variables, Wired::Askpass] {
@@ -58,7 +57,7 @@ impl Scene {
         scene
     }
 
-    /// Into the file, for these hosts besides those of the configuration.
+    /// Writes the file, for these hosts and for those of the configuration.
     pub(crate) fn setup_git(&self, hosts: &[&str]) {
         let mut setup = self.run_by(Wired::File, Path::new("molecule-broker"));
         setup.args(["setup-git", "--global"]).args(hosts.iter().flat_map(|host| ["--host", host]));
@@ -69,7 +68,7 @@ impl Scene {
         self.world.home().join(format!("{wired:?}"))
     }
 
-    /// A program that the agent runs.
+    /// Returns a command for a program that the agent runs.
     pub(crate) fn program(&self, wired: Wired, program: &Path) -> Command {
         match wired {
             Wired::File => self.run_by(wired, program),
@@ -88,7 +87,7 @@ impl Scene {
     }
 
     fn run_by(&self, wired: Wired, program: &Path) -> Command {
-        let mut command = self.world.typed(&[]);
+        let mut command = self.world.agent_command(&[]);
         command
             .arg(program)
             .env("HOME", self.home(wired))
@@ -100,17 +99,18 @@ impl Scene {
         command
     }
 
-    pub(crate) fn git(&self, git: &Git, arguments: &[&str]) -> Ran {
+    pub(crate) fn git(&self, git: &Git, arguments: &[&str]) -> RunResult {
         run(self.program(Wired::File, &git.path).args(arguments), PATIENCE)
     }
 
-    /// A private repository with these files, on `main` and as `v0.1.0`.
+    /// Creates a private repository with these files, on `main` and as tag
+    /// `v0.1.0`.
     pub(crate) fn publish(&self, git: &Git, name: &str, files: &[(&str, &str)]) {
         self.world.host.create_repository(name);
         self.push_to(git, &url(name), files);
     }
 
-    /// The same at the host without TLS.
+    /// The same on the host without TLS.
     pub(crate) fn publish_plainly(&self, git: &Git, name: &str, files: &[(&str, &str)]) {
         self.plain.create_repository(name);
         self.push_to(git, &self.plain.url(name), files);
@@ -135,26 +135,26 @@ impl Scene {
         }
     }
 
-    /// The broker holds a new token, and every older one is dead at the host.
+    /// Makes the broker hold a new token, and the host refuse every older one.
     pub(crate) fn rotate(&self) {
         let old = self.world.ledger.all();
         self.world.broker.control(&["refresh"]).ok();
         old.iter().for_each(|minted| self.world.ledger.revoke(&minted.token));
     }
 
-    /// Runs it before and after a rotation; it has the number of the round, and
-    /// each time it must show the host a living token and no other.
+    /// Runs `once` before and after a rotation, with the number of the round.
+    /// Each time it must show the host a live token and no other.
     pub(crate) fn through_a_rotation(&self, mut once: impl FnMut(usize)) {
         for round in 0..2 {
             let hosts = [&self.world.host, &self.plain];
             hosts.iter().for_each(|host| host.forget_shown());
             once(round);
-            let live: usize = hosts.iter().map(|host| host.shown_count(Worth::Live)).sum();
-            assert!(live > 0, "round {round}: it came without a token");
+            let live: usize = hosts.iter().map(|host| host.shown_count(CredentialState::Live)).sum();
+            assert!(live > 0, "round {round}: it showed no live token");
             for host in hosts {
                 assert_eq!(host.dead_shown(), 0, "round {round}: {:?}", host.shown());
             }
-            assert!(self.evil.shown().is_empty(), "round {round}: a token went elsewhere");
+            assert!(self.evil.shown().is_empty(), "round {round}: a token was shown to another host");
             let github = self.world.broker.credential("github");
             assert_eq!(github["state"], "ok", "round {round}: a live token was rejected: {github}");
             if round == 0 {
@@ -163,7 +163,7 @@ impl Scene {
         }
     }
 
-    /// The same for a program that is run once a round, in an empty folder.
+    /// The same for a program that runs once per round, in an empty folder.
     pub(crate) fn program_through_a_rotation(
         &self,
         wired: Wired,
@@ -179,7 +179,7 @@ impl Scene {
         });
     }
 
-    /// An empty folder.
+    /// Creates an empty folder.
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
         let folder = self.world.work().join(name);
         let _ = fs::remove_dir_all(&folder);
@@ -188,12 +188,13 @@ impl Scene {
     }
 }
 
-/// GitHub's names, and the host's own for what can't be led through a proxy.
+/// Returns GitHub's names, and the host's own for programs that can't use a
+/// proxy.
 fn hosts(world: &World, plain: &GitHost) -> String {
     format!("github.com,gist.github.com,{},http://{}", world.host.origin(), plain.origin())
 }
 
-/// The address of a repository such as `acme/app.git`.
+/// Returns the URL of a repository such as `acme/app.git`.
 pub(crate) fn url(name: &str) -> String {
     format!("https://github.com/{name}")
 }

@@ -1,4 +1,4 @@
-//! The daemon's system calls fail: while it serves, and while it starts.
+//! Failing system calls of the daemon, while it serves and while it starts.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use molecule_tests::wait::{eventually, poll};
 use molecule_tests::world::supervised::{Supervised, serves};
-use molecule_tests::world::{Setup, World};
+use molecule_tests::world::{World, WorldSetup};
 use molecule_tests::{Ability, can};
 
 use crate::faults::asker::{Heard, ask};
 use crate::faults::tracer::{self, Row, Tracer};
 
-/// Some of its calls, each in the ways that a kernel has. Every third one where
-/// the daemon may go on by itself, a run of them where it has to wait.
+/// Some of its calls, each with the errors that a kernel can return. Every
+/// third call fails if the daemon may just continue, a run of them if it has to
+/// wait.
 const WHILE_IT_SERVES: [Row<'_>; 30] = [
     ("accept4", "EMFILE", "1..4"),
     ("accept4", "ENFILE", "2+3"),
@@ -47,7 +48,8 @@ const WHILE_IT_SERVES: [Row<'_>; 30] = [
     ("epoll_ctl", "ENOSPC", "1+2"),
 ];
 
-/// Tried with the first of its calls, and with all from the middle one on.
+/// Each is tried with the first call, and with all calls from the middle one
+/// on.
 const WHILE_IT_STARTS: [(&str, &str); 9] = [
     ("mmap", "ENOMEM"),
     ("brk", "ENOMEM"),
@@ -61,7 +63,7 @@ const WHILE_IT_STARTS: [(&str, &str); 9] = [
 ];
 
 #[test]
-fn a_call_that_fails_while_the_daemon_serves_costs_a_caller_a_refusal_at_most() {
+fn a_failing_call_of_a_serving_daemon_costs_one_refusal_at_most() {
     let Some((world, supervised)) = traceable() else { return };
     for row in WHILE_IT_SERVES {
         println!("{row:?}");
@@ -69,7 +71,8 @@ fn a_call_that_fails_while_the_daemon_serves_costs_a_caller_a_refusal_at_most() 
         let tracer = Tracer::attach(daemon, &world.path().join("trace"), row);
         for _ in 0..3 {
             ask(&world);
-            // Through a platform that answers: only the call's own fault shows.
+            // The platform answers, so that only the fault of the call has an
+            // effect.
             let ran = world.broker.control(&["refresh"]);
             assert!(ran.status.is_some(), "{row:?}: {ran:?}");
         }
@@ -80,36 +83,36 @@ fn a_call_that_fails_while_the_daemon_serves_costs_a_caller_a_refusal_at_most() 
     }
 }
 
-/// Who sent a request in two pieces is still there: told nothing, it asks again,
-/// where a word about its request would be the last one.
+/// A client that sent its request in two pieces is still connected. Without an
+/// answer it asks again. A refusal of its request would be final.
 #[test]
-fn a_read_that_fails_in_the_middle_of_a_request_is_no_word_about_it() {
+fn a_failing_read_within_a_request_refuses_nothing() {
     let Some((world, supervised)) = traceable() else { return };
     let mut caller = UnixStream::connect(world.socket()).unwrap();
     caller.write_all(b"molecule/1 get\nclient=helper\n").unwrap();
-    // Whoever came later has been served, so the first piece was read.
+    // A later client has been served, so the first piece was read.
     assert_eq!([ask(&world), ask(&world)], [Heard::Token; 2]);
     let row = ("recvfrom", "ENOMEM", "1+");
     let tracer = Tracer::attach(supervised.daemon().unwrap(), &world.path().join("trace"), row);
     caller.write_all(b"protocol=https\nhost=nowhere.example\n\n").unwrap();
-    // It may be closed with the second piece unread.
+    // The connection may be closed with the second piece unread.
     let mut answer = Vec::new();
     let _ = caller.read_to_end(&mut answer);
-    assert!(tracer.injected() > 0, "nothing was made to fail");
+    assert!(tracer.injected() > 0, "no call failed");
     assert_eq!(String::from_utf8_lossy(&answer), "");
     drop(tracer);
     assert_eq!(ask(&world), Heard::Token);
 }
 
-/// A daemon can't go on without memory: it ends, and the next one has its
-/// leases.
+/// A daemon can't continue without memory. It ends, and the next one takes over
+/// its leases.
 #[test]
-fn memory_that_runs_out_while_the_daemon_serves_costs_no_token() {
+fn a_serving_daemon_out_of_memory_loses_no_token() {
     let Some((world, supervised)) = traceable() else { return };
     let first = supervised.daemon().unwrap();
     let tracer = Tracer::attach(first, &world.path().join("trace"), ("mmap,mremap,brk", "ENOMEM", "1+"));
     world.platform.refuse_connections();
-    // Requests without an end, each kept as it comes.
+    // Unfinished requests, each of which is kept in memory as it arrives.
     let mut strangers = Vec::new();
     let starved = || {
         if let Ok(mut stranger) = UnixStream::connect(world.socket()) {
@@ -122,27 +125,27 @@ fn memory_that_runs_out_while_the_daemon_serves_costs_no_token() {
     eventually("it runs out of memory, and ends", Duration::from_secs(20), starved);
     drop(tracer);
     eventually("the next one has the token", Duration::from_secs(15), || ask(&world) == Heard::Token);
-    assert_eq!(world.ledger.all().len(), 1, "the token is the first one");
+    assert_eq!(world.ledger.all().len(), 1, "the token isn't the first one");
 }
 
 #[test]
-fn a_call_that_fails_while_the_daemon_starts_ends_it_or_leaves_it_serving() {
+fn a_failing_call_at_the_start_ends_the_daemon_or_it_serves() {
     if !can(&[Ability::FailingCalls, Ability::LookIntoClosed]) {
         return;
     }
     let trace = |world: &World| world.path().join("trace");
-    let mut whole = World::new(Setup::default());
+    let mut whole = World::new(WorldSetup::default());
     let words = tracer::watch(&trace(&whole));
     assert!(starts(&mut whole, &words), "{}", whole.broker.log());
     let counts = tracer::calls(&trace(&whole));
     for (call, error) in WHILE_IT_STARTS {
         let middle = counts.get(call).map_or(1, |count| count.div_ceil(2));
         for when in [String::from("1"), format!("{middle}+")] {
-            let mut world = World::new(Setup::default());
+            let mut world = World::new(WorldSetup::default());
             let trace = trace(&world);
             let answers = starts(&mut world, &tracer::words(&trace, (call, error, &when)));
             println!("{call} {error} {when}: {}", if answers { "it answers" } else { "it ends" });
-            // Not one that answers and refreshes nothing for ever.
+            // A daemon that answers but never refreshes isn't enough.
             let comes_to = || !world.broker.is_running() || serves(&world);
             eventually("it has a token, or ends", Duration::from_secs(20), comes_to);
             let what = format!("{call} {error} {when} makes something fail");
@@ -152,22 +155,23 @@ fn a_call_that_fails_while_the_daemon_starts_ends_it_or_leaves_it_serving() {
     }
 }
 
-/// A daemon that serves, with a supervisor to start the next. `None`, and said,
-/// where its calls can't be made to fail.
+/// Returns a daemon that serves, with a supervisor that starts the next one.
+/// Returns `None`, with a SKIP line, if its calls can't be made to fail.
 fn traceable() -> Option<(World, Supervised)> {
     if !can(&[Ability::FailingCalls, Ability::LookIntoClosed]) {
         return None;
     }
-    let world = World::new(Setup { config_tail: String::from("attempt_timeout = \"1s\"\n"), ..Setup::default() });
+    let world =
+        World::new(WorldSetup { config_tail: String::from("attempt_timeout = \"1s\"\n"), ..WorldSetup::default() });
     let supervised = Supervised::start(&world);
     Some((world, supervised))
 }
 
-/// Whether it does; if not, it has ended.
+/// Tells whether the daemon starts. If not, it has ended.
 #[track_caller]
 fn starts(world: &mut World, words: &[String]) -> bool {
-    // As the child that ends with the world: a strace between them would leave
-    // it behind.
+    // The daemon must be the child that ends with the world. With strace
+    // between them, it would be left behind.
     let words = [&words[..1], &[String::from("-D")], &words[1..]].concat();
     world.broker.spawn_through(&words);
     let answers = poll(Duration::from_secs(10), || match world.broker.is_running() {

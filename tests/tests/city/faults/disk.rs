@@ -1,5 +1,5 @@
-//! Disks that are full, and that can't be written to, under what the daemon
-//! writes: its audit, and the sinks' token file.
+//! Full and read-only disks for the files that the daemon writes: its audit log
+//! and the sink's token file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,13 +9,13 @@ use std::time::Duration;
 use molecule_tests::small_disk::SmallDisk;
 use molecule_tests::wait::{eventually, eventually_some};
 use molecule_tests::world::supervised::{Supervised, serves};
-use molecule_tests::world::{Setup, World};
+use molecule_tests::world::{World, WorldSetup};
 
 use crate::faults::asker::{Heard, ask};
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A daemon that sees a disk of a few KiB where nobody else does.
+/// A daemon with a disk of a few KiB that no other process sees.
 struct Scene {
     supervised: Supervised,
     disk: SmallDisk,
@@ -23,18 +23,19 @@ struct Scene {
 }
 
 impl Scene {
-    /// `None`, and said, where nothing may be mounted. `config` is put in front
-    /// of the configuration, with the disk's path for each `DISK`.
+    /// Starts a daemon that serves. Returns `None`, with a SKIP line, if this
+    /// machine doesn't allow mounts. `config` goes before the usual
+    /// configuration, with the disk's path in place of each `DISK`.
     fn new(config: &str, audit_there: bool) -> Option<Self> {
         let small = Self::mounted("rw", config, audit_there)?;
         eventually("the broker serves", Duration::from_secs(20), || serves(&small.world));
         Some(small)
     }
 
-    /// The disk can be read and written (`rw`), or only read (`ro`): then no
-    /// daemon may come of it.
+    /// Starts a daemon with a writable (`rw`) or a read-only (`ro`) disk. With
+    /// a read-only disk the daemon may fail to start.
     fn mounted(access: &str, config: &str, audit_there: bool) -> Option<Self> {
-        let world = World::new(Setup::default());
+        let world = World::new(WorldSetup::default());
         let disk = SmallDisk::new(world.path().join("disk"))?;
         let path = world.broker.config_file().to_path_buf();
         let folder = disk.folder().display().to_string();
@@ -43,14 +44,14 @@ impl Scene {
             text = text.replace("/audit.log", "/disk/audit.log");
         }
         fs::write(path, text).unwrap();
-        let way = disk.way(8, access);
+        let way = disk.command_prefix(8, access);
         let supervised = Supervised::spawn_through(&world, &way.each_ref().map(String::as_str));
         Some(Self { supervised, disk, world })
     }
 
-    /// As the daemon sees it.
+    /// Returns the path of a file as the daemon sees it.
     fn path(&self, name: &str) -> PathBuf {
-        self.disk.seen_by(self.supervised.pid(), name)
+        self.disk.path_seen_by(self.supervised.pid(), name)
     }
 
     fn fill(&self) {
@@ -71,25 +72,25 @@ impl Scene {
 }
 
 #[test]
-fn a_full_disk_under_the_audit_takes_no_credential_away_and_the_log_tells_how_many_lines_it_took() {
+fn a_full_disk_loses_audit_lines_that_are_counted_but_no_token() {
     let Some(small) = Scene::new("", true) else { return };
     let lost = || small.supervised.log().contains("an audit line was lost");
     eventually("the disk is full", Duration::from_secs(60), || {
         assert_eq!(ask(&small.world), Heard::Token);
         lost()
     });
-    // The line that filled it may have got its beginning there.
+    // The beginning of the line that filled the disk may have been written.
     let audit = small.path("audit.log");
     let before = fs::read_to_string(&audit).unwrap();
     for _ in 0..3 {
         assert_eq!(ask(&small.world), Heard::Token);
     }
-    // Room is made in place, as by an operator in a hurry.
+    // Space is freed in place, as by an operator in a hurry.
     let first_lines: String = before.lines().take(2).map(|line| format!("{line}\n")).collect();
     let torn = if before.ends_with('\n') { "" } else { before.lines().last().unwrap() };
     fs::write(&audit, first_lines.clone() + torn).unwrap();
     assert_eq!(ask(&small.world), Heard::Token);
-    let told = eventually_some("the log tells of it", SOON, || {
+    let told = eventually_some("the log reports it", SOON, || {
         let log = small.supervised.log();
         let line = log.lines().find(|line| line.contains("takes lines again"))?;
         Some(String::from(line))
@@ -97,18 +98,18 @@ fn a_full_disk_under_the_audit_takes_no_credential_away_and_the_log_tells_how_ma
     assert!(told.ends_with("lost=4"), "{told}");
     let after = fs::read_to_string(&audit).unwrap();
     let last = after.lines().last().unwrap();
-    assert!(last.contains(" AUDIT uid=") && last.matches("AUDIT").count() == 1, "a line of its own: {after}");
+    assert!(last.contains(" AUDIT uid=") && last.matches("AUDIT").count() == 1, "the line isn't on its own: {after}");
 }
 
-/// Whoever asked for an audit gets no daemon without one.
+/// An operator who configured an audit log gets no daemon without one.
 #[test]
-fn an_audit_on_a_read_only_disk_is_told_by_name_and_written_as_soon_as_it_can_be() {
+fn an_audit_log_on_a_read_only_disk_is_named_and_written_later() {
     let Some(mut small) = Scene::mounted("ro", "", true) else { return };
     let audit = small.world.path().join("disk/audit.log");
     let told = format!("{}: Read-only file system", audit.display());
-    eventually("the log tells of it", Duration::from_secs(30), || small.supervised.log().contains(&told));
+    eventually("the log reports it", Duration::from_secs(30), || small.supervised.log().contains(&told));
     assert_eq!(ask(&small.world), Heard::No);
-    assert!(small.supervised.lives(), "the command would be gone");
+    assert!(small.supervised.is_running(), "the supervisor ended, and the command with it");
     small.remount("rw");
     eventually("the broker serves", Duration::from_secs(40), || serves(&small.world));
     assert_eq!(ask(&small.world), Heard::Token);
@@ -116,7 +117,7 @@ fn an_audit_on_a_read_only_disk_is_told_by_name_and_written_as_soon_as_it_can_be
 }
 
 #[test]
-fn a_disk_that_takes_no_token_file_leaves_the_old_one_whole_and_the_credential_served() {
+fn without_space_for_a_token_file_the_old_one_stays_whole() {
     type Break = fn(&Scene);
     let cases: [(&str, Break); 2] = [("full", Scene::fill), ("read-only", Scene::make_read_only)];
     for (what, break_it) in cases {
@@ -125,11 +126,14 @@ fn a_disk_that_takes_no_token_file_leaves_the_old_one_whole_and_the_credential_s
         let old = eventually_some("the first token file", SOON, || fs::read_to_string(&file).ok());
         break_it(&small);
         small.refresh();
-        eventually("the log tells of it", SOON, || small.supervised.log().contains("can't be written: "));
+        eventually("the log reports it", SOON, || small.supervised.log().contains("can't be written: "));
         assert_eq!(fs::read_to_string(&file).unwrap(), old, "{what}");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{what}");
         let others = fs::read_dir(small.path(".")).unwrap().flatten().map(|entry| entry.file_name());
-        assert!(others.into_iter().all(|name| name == "token" || name == "filler"), "a draft was left: {what}");
+        assert!(
+            others.into_iter().all(|name| name == "token" || name == "filler"),
+            "a temporary file was left: {what}"
+        );
         assert_eq!(ask(&small.world), Heard::Token, "{what}");
         assert!(!small.supervised.log().contains(old.trim()), "{what}");
     }

@@ -1,8 +1,8 @@
-//! Faults that only a kernel can cause, with the real programs: system calls
-//! that fail, disks that are full or read-only, a process that was stopped.
+//! Faults that only a kernel can cause, with the real programs: failing system
+//! calls, full or read-only disks, a stopped process.
 //!
-//! Whatever fails, a caller gets a living token or is told no, within ten
-//! seconds; and a daemon that dies of it is replaced.
+//! Whatever fails, within ten seconds a client gets a live token or a refusal.
+//! A daemon that ends because of the fault is replaced.
 
 mod asker;
 mod daemon_calls;

@@ -1,5 +1,5 @@
-//! The shim's own system calls fail: each of them, one after the other, by each
-//! error that fits.
+//! Failing system calls of the shim: each of them, one after the other, with
+//! each possible error.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use molecule_tests::wait::eventually;
 use molecule_tests::world::supervised::serves;
-use molecule_tests::world::{Setup, World};
+use molecule_tests::world::{World, WorldSetup};
 use molecule_tests::{Ability, can};
 
 use crate::faults::asker::{Heard, ask_by, heard};
 use crate::faults::tracer;
 
-/// A call that the shim doesn't make is tried as soon as it does.
+/// Calls that the shim doesn't make are listed too. They are tried as soon as
+/// it makes them.
 const ERRORS: [(&str, &[&str]); 12] = [
     ("read", &["EIO", "EINTR"]),
     ("write", &["EPIPE", "EINTR", "EAGAIN"]),
@@ -30,11 +31,11 @@ const ERRORS: [(&str, &[&str]); 12] = [
 ];
 
 #[test]
-fn a_call_of_the_shim_that_fails_makes_no_half_answer_and_no_hang() {
+fn a_failing_call_of_the_shim_gives_no_half_answer_and_no_hang() {
     if !can(&[Ability::FailingCalls]) {
         return;
     }
-    let world = World::started(Setup::default());
+    let world = World::started(WorldSetup::default());
     eventually("the first token", Duration::from_secs(10), || serves(&world));
     let trace = world.path().join("trace");
     let counts = calls(&world, &trace);
@@ -44,8 +45,9 @@ fn a_call_of_the_shim_that_fails_makes_no_half_answer_and_no_hang() {
             for error in errors {
                 let ran = ask_by(&world, &tracer::words(&trace, (call, error, &number.to_string())));
                 let heard = heard(&ran, &world);
-                // A question or an answer that can't be passed on ends git's
-                // asking; all else is told.
+                // If the request can't be read or the answer can't be written,
+                // the shim can't report it to git. All other errors are
+                // reported.
                 let may_be_silent = matches!(call, "read" | "write");
                 assert!(heard != Heard::Nothing || may_be_silent, "{call} {number} {error}: {ran:?}");
                 *outcomes.entry(format!("{call} {error}: {heard:?}")).or_default() += 1;
@@ -53,10 +55,10 @@ fn a_call_of_the_shim_that_fails_makes_no_half_answer_and_no_hang() {
         }
     }
     println!("{outcomes:#?}");
-    assert!(outcomes.len() > 10, "hardly anything was tried: {counts:?}");
+    assert!(outcomes.len() > 10, "too few calls were tried: {counts:?}");
 }
 
-/// How often the shim makes each of its calls.
+/// Returns how often the shim makes each of its calls.
 fn calls(world: &World, trace: &Path) -> BTreeMap<String, usize> {
     let ran = ask_by(world, &tracer::watch(trace));
     assert_eq!(heard(&ran, world), Heard::Token, "{ran:?}");

@@ -3,10 +3,10 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use molecule_tests::ledger::Verdict;
+use molecule_tests::ledger::TokenState;
 use molecule_tests::wait::eventually;
 use molecule_tests::world::supervised::serves;
-use molecule_tests::world::{Setup, World};
+use molecule_tests::world::{World, WorldSetup};
 use nix::sys::signal::Signal;
 
 use crate::faults::asker::{Heard, ask};
@@ -14,23 +14,24 @@ use crate::faults::asker::{Heard, ask};
 const LIFE: Duration = Duration::from_secs(3);
 
 #[test]
-fn rule44_stopped_past_the_expiry_a_daemon_goes_on_without_the_dead_token() {
+fn rule44_a_daemon_stopped_past_expiry_gives_no_dead_token() {
     for (platform_is_well, expected) in [(true, Heard::Token), (false, Heard::No)] {
-        let world = World::started(Setup { life: LIFE, ..Setup::default() });
+        let world = World::started(WorldSetup { life: LIFE, ..WorldSetup::default() });
         eventually("the first token", Duration::from_secs(10), || serves(&world));
         world.broker.signal(Signal::SIGSTOP);
         if !platform_is_well {
             world.platform.refuse_connections();
         }
-        // One who asked before it died, and is answered after.
+        // A client that asked before the expiry and gets its answer afterwards.
         let waiting = world.broker.command(&["token"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let all_are_dead = || world.ledger.all().iter().all(|one| world.ledger.verdict(&one.token) == Verdict::Expired);
-        eventually("the token dies", LIFE * 2, all_are_dead);
+        let all_are_dead =
+            || world.ledger.all().iter().all(|one| world.ledger.state_of(&one.token) == TokenState::Expired);
+        eventually("the token expires", LIFE * 2, all_are_dead);
         world.broker.signal(Signal::SIGCONT);
         let waited = waiting.wait_with_output().unwrap();
         let token = String::from_utf8(waited.stdout).unwrap();
         match expected {
-            Heard::Token => assert_eq!(world.ledger.verdict(token.trim()), Verdict::Live, "{token}"),
+            Heard::Token => assert_eq!(world.ledger.state_of(token.trim()), TokenState::Live, "{token}"),
             _ => assert_eq!(token, "", "{:?}", waited.stderr),
         }
         assert_eq!(ask(&world), expected);

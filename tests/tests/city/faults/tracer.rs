@@ -1,4 +1,4 @@
-//! strace, for what it can make of a system call's answer.
+//! strace, which makes system calls fail.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use molecule_tests::strace::Strace;
 use nix::unistd::Pid;
 
-/// One system call, the error that it is to fail with, and which of its calls.
+/// A system call, the error that it fails with, and the selection of its calls.
 pub(crate) type Row<'a> = (&'a str, &'a str, &'a str);
 
 pub(crate) fn words(trace: &Path, (call, error, when): Row<'_>) -> Vec<String> {
@@ -17,16 +17,16 @@ pub(crate) fn words(trace: &Path, (call, error, when): Row<'_>) -> Vec<String> {
     watch(trace).into_iter().chain(more).collect()
 }
 
-/// Makes nothing fail.
+/// Traces without making a call fail.
 pub(crate) fn watch(trace: &Path) -> Vec<String> {
     ["strace", "-f", "-qq", "-o", &trace.display().to_string()].map(String::from).to_vec()
 }
 
-/// How often each call was made.
+/// Returns how often each call was made.
 pub(crate) fn calls(trace: &Path) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for line in fs::read_to_string(trace).unwrap().lines() {
-        // Behind the number of the process.
+        // After the number of the process.
         let call = line.split_whitespace().nth(1).and_then(|rest| rest.split_once('('));
         if let Some((name, _)) = call {
             *counts.entry(String::from(name)).or_default() += 1;
@@ -39,7 +39,7 @@ pub(crate) fn injected(trace: &Path) -> usize {
     fs::read_to_string(trace).unwrap_or_default().matches("(INJECTED)").count()
 }
 
-/// Makes the calls of a process that runs fail, until it is dropped.
+/// Makes calls of a running process fail until it is dropped.
 pub(crate) struct Tracer {
     _strace: Strace,
     trace: PathBuf,

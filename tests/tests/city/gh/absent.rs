@@ -1,16 +1,16 @@
-//! Without a broker, and without a gh.
+//! gh without a broker, and the shim without a gh.
 
 use std::time::Duration;
 
-use molecule_tests::git_host::Worth;
+use molecule_tests::git_host::CredentialState;
 use molecule_tests::skip;
-use molecule_tests::world::{Setup, run};
+use molecule_tests::world::{WorldSetup, run};
 
 use crate::gh::scene::{PATIENCE, SHIMS, Scene, Site, Way};
 
 #[test]
 fn without_a_broker_gh_has_the_persona() {
-    for scene in Scene::each(Site::Enterprise, Setup::default) {
+    for scene in Scene::each(Site::Enterprise, WorldSetup::default) {
         scene.world.host.let_in_persona("alice", "long-lived");
         for way in SHIMS {
             let mut gh = scene.gh(way, &["api", "user"]);
@@ -19,30 +19,33 @@ fn without_a_broker_gh_has_the_persona() {
             let ran = run(gh.env("MOLECULE_BROKER_PERSONA_HOSTS", origin), PATIENCE).ok();
             assert!(ran.stdout.contains("alice"), "{way:?}: {ran:?}");
         }
-        assert_eq!((scene.world.host.shown_count(Worth::Persona), scene.world.host.dead_shown()), (SHIMS.len(), 0));
+        assert_eq!(
+            (scene.world.host.shown_count(CredentialState::Persona), scene.world.host.dead_shown()),
+            (SHIMS.len(), 0)
+        );
     }
 }
 
-/// In a process namespace whose first process has just begun.
+/// In a PID namespace whose first process has just started.
 #[test]
-fn without_a_broker_gh_has_the_provision_time_token_for_the_containers_first_hour() {
-    for scene in Scene::each(Site::GitHub, Setup::default) {
+fn without_a_broker_gh_has_the_provisioners_token_for_an_hour() {
+    for scene in Scene::each(Site::GitHub, WorldSetup::default) {
         let new = ["unshare", "--pid", "--fork", "--mount-proc"];
-        if !run(scene.typed(Way::Before).args(new).arg("true"), PATIENCE).success() {
-            skip("gh in a container's first hour: no process namespace can be made here");
+        if !run(scene.agent_command(Way::Before).args(new).arg("true"), PATIENCE).success() {
+            skip("gh in a container's first hour: no PID namespace can be created here");
             return;
         }
         let young = scene.world.ledger.mint(Duration::from_secs(3600)).token;
-        let mut gh = scene.typed(Way::Before);
+        let mut gh = scene.agent_command(Way::Before);
         gh.env("GH_TOKEN", &young).env("GITHUB_TOKEN", &young).args(new).args(["gh", "api", "user"]);
         run(&mut gh, PATIENCE).ok();
-        assert_eq!((scene.world.host.shown_count(Worth::Live), scene.world.host.dead_shown()), (1, 0));
+        assert_eq!((scene.world.host.shown_count(CredentialState::Live), scene.world.host.dead_shown()), (1, 0));
     }
 }
 
 #[test]
-fn without_a_broker_and_a_credential_gh_comes_with_empty_hands() {
-    for scene in Scene::each(Site::Enterprise, Setup::default) {
+fn without_a_broker_and_a_credential_gh_sends_none() {
+    for scene in Scene::each(Site::Enterprise, WorldSetup::default) {
         for way in SHIMS {
             let ran = scene.run(way, &["api", "user"]);
             assert_eq!(
@@ -56,8 +59,8 @@ fn without_a_broker_and_a_credential_gh_comes_with_empty_hands() {
 }
 
 #[test]
-fn without_a_gh_the_status_is_127_and_a_line_says_where_to_get_it() {
-    for scene in Scene::each_started(Site::GitHub, Setup::default).take(1) {
+fn without_a_gh_the_status_is_127_and_one_line_says_why() {
+    for scene in Scene::each_started(Site::GitHub, WorldSetup::default).take(1) {
         for (way, words) in [(Way::Before, "cli.github.com"), (Way::Exec, "can't run gh")] {
             let path: Vec<_> = scene.folders(way).into_iter().chain([scene.world.bin()]).collect();
             let mut gh = scene.gh(way, &["api", "user"]);

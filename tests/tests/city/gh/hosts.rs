@@ -1,26 +1,27 @@
-//! Whose token goes where: ours to hosts in scope only, and the user's own
-//! always instead of it.
+//! The hosts that get a token: ours goes only to hosts in scope, and the user's
+//! own always takes precedence.
 
 use molecule_protocol::digest::sha256;
-use molecule_tests::git_host::{GitHost, Worth};
+use molecule_tests::git_host::{CredentialState, GitHost};
 use molecule_tests::programs::GH_TOKENS;
-use molecule_tests::world::{Ran, Setup, run};
+use molecule_tests::world::{RunResult, WorldSetup, run};
 
 use crate::gh::scene::{PATIENCE, SHIMS, Scene, Site, Way};
 
 const OWN: &str = "ghp_alices";
 const EVIL: &str = "evil.example";
 
-/// The variables that gh reads for this site, and those for the other kind.
+/// Returns the variables that gh reads for this site, and those for the other
+/// kind.
 fn split(site: Site) -> (&'static [&'static str], &'static [&'static str]) {
     let (github, enterprise) = GH_TOKENS.split_at(2);
     if site == Site::GitHub { (github, enterprise) } else { (enterprise, github) }
 }
 
 #[test]
-fn the_users_own_token_is_all_that_the_host_sees() {
+fn the_host_sees_only_the_users_own_token() {
     for site in [Site::GitHub, Site::Enterprise] {
-        for scene in Scene::each_started(site, Setup::default) {
+        for scene in Scene::each_started(site, WorldSetup::default) {
             scene.world.host.let_in_persona("alice", OWN);
             for way in SHIMS {
                 for variable in split(site).0 {
@@ -36,37 +37,40 @@ fn the_users_own_token_is_all_that_the_host_sees() {
 }
 
 #[test]
-fn a_token_of_ones_own_for_the_other_kind_of_host_keeps_nobody_from_ours() {
+fn an_own_token_for_the_other_kind_of_host_changes_nothing() {
     for site in [Site::GitHub, Site::Enterprise] {
-        for scene in Scene::each_started(site, Setup::default) {
+        for scene in Scene::each_started(site, WorldSetup::default) {
             for variable in split(site).1 {
                 run(scene.gh(Way::Before, &["api", "user"]).env(variable, OWN), PATIENCE).ok();
             }
-            assert_eq!((scene.world.host.shown_count(Worth::Live), scene.world.host.dead_shown()), (2, 0));
+            assert_eq!((scene.world.host.shown_count(CredentialState::Live), scene.world.host.dead_shown()), (2, 0));
             assert!(scene.world.broker.audit().contains("client=gh"));
         }
     }
 }
 
-/// As a compose file leaves a variable that it was to pass on.
+/// A compose file leaves a variable empty if it passes on one that isn't set.
 #[test]
-fn an_empty_variable_is_none() {
+fn an_empty_variable_counts_as_not_set() {
     for site in [Site::GitHub, Site::Enterprise] {
-        for scene in Scene::each_started(site, Setup::default) {
+        for scene in Scene::each_started(site, WorldSetup::default) {
             for way in SHIMS {
                 run(scene.gh(way, &["api", "user"]).envs(GH_TOKENS.map(|name| (name, ""))), PATIENCE).ok();
             }
-            assert_eq!((scene.world.host.shown_count(Worth::Live), scene.world.host.dead_shown()), (SHIMS.len(), 0));
+            assert_eq!(
+                (scene.world.host.shown_count(CredentialState::Live), scene.world.host.dead_shown()),
+                (SHIMS.len(), 0)
+            );
         }
     }
 }
 
 #[test]
 fn a_host_out_of_scope_is_shown_nothing() {
-    for scene in Scene::each_started(Site::Enterprise, Setup::default) {
+    for scene in Scene::each_started(Site::Enterprise, WorldSetup::default) {
         for way in SHIMS {
             let mut gh = scene.gh(way, &["api", "user"]);
-            comes_with_empty_hands(&scene.evil, way, &run(gh.env("GH_HOST", EVIL), PATIENCE));
+            sends_no_token(&scene.evil, way, &run(gh.env("GH_HOST", EVIL), PATIENCE));
         }
         let mut gh = scene.gh(Way::Before, &["api", "user"]);
         run(gh.env("GH_HOST", EVIL).env("GH_ENTERPRISE_TOKEN", OWN), PATIENCE);
@@ -77,12 +81,13 @@ fn a_host_out_of_scope_is_shown_nothing() {
 #[test]
 fn another_host_that_an_argument_names_is_shown_nothing() {
     for site in [Site::GitHub, Site::Enterprise] {
-        for scene in Scene::each_started(site, Setup::default) {
+        for scene in Scene::each_started(site, WorldSetup::default) {
             let elsewhere = ["api", "--hostname", EVIL, "user"];
-            // What gh does with an enterprise host's token, `exec` can't see.
+            // `exec` can't see what gh does with the token for an enterprise
+            // host.
             let exec = (site == Site::GitHub).then_some(Way::Exec);
             for way in SHIMS.into_iter().chain(exec) {
-                comes_with_empty_hands(&scene.evil, way, &scene.run(way, &elsewhere));
+                sends_no_token(&scene.evil, way, &scene.run(way, &elsewhere));
             }
             run(scene.gh(Way::Before, &elsewhere).env("GH_ENTERPRISE_TOKEN", OWN), PATIENCE);
             assert!(sees_the_users_own(&scene.evil));
@@ -91,7 +96,7 @@ fn another_host_that_an_argument_names_is_shown_nothing() {
 }
 
 #[track_caller]
-fn comes_with_empty_hands(evil: &GitHost, way: Way, ran: &Ran) {
+fn sends_no_token(evil: &GitHost, way: Way, ran: &RunResult) {
     assert!(!ran.success() && ran.stderr.contains("HTTP 401"), "{way:?}: {ran:?}");
     assert!(evil.anonymous_count() > 0 && evil.shown().is_empty(), "{way:?}: {:?}", evil.shown());
     evil.forget_shown();

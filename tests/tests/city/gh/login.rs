@@ -1,17 +1,17 @@
-//! gh's own logins through the shim: all is as with gh itself where the
-//! environment has no dead token.
+//! gh's own logins through the shim. The result is the same as with gh itself
+//! in an environment without a dead token.
 
 use std::fs;
 use std::time::Duration;
 
 use molecule_tests::git_host::APP;
 use molecule_tests::programs::GH_TOKENS;
-use molecule_tests::world::{Ran, Setup, run_with_input};
+use molecule_tests::world::{RunResult, WorldSetup, run_with_input};
 
 use crate::gh::scene::{PATIENCE, SHIMS, Scene, Site, Way};
 
-/// What a person sees of one command, and what it leaves in gh's and in git's
-/// configuration.
+/// The result of one command: its status, its output, and gh's and git's
+/// configuration afterwards.
 type Seen = (Option<i32>, String, String, String, String);
 
 struct Desk<'a> {
@@ -30,7 +30,7 @@ impl Desk<'_> {
         self.scene.world.home().join("gitconfig")
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    fn run(&self, arguments: &[&str]) -> RunResult {
         let mut gh = self.scene.gh(self.way, arguments);
         if self.way == Way::Bare {
             for name in GH_TOKENS {
@@ -45,16 +45,16 @@ impl Desk<'_> {
         let ran = self.run(arguments);
         let hosts = fs::read_to_string(self.scene.world.home().join(".config/gh/hosts.yml")).unwrap_or_default();
         let git = fs::read_to_string(self.git_config()).unwrap_or_default();
-        // The one difference: gh writes where it lies itself.
+        // The only difference: gh writes down its own path.
         let moved = self.scene.world.path().join("image/usr/bin/gh.distrib").display().to_string();
         (ran.code(), ran.stdout, ran.stderr, hosts, git.replace(&moved, &self.scene.real.path.display().to_string()))
     }
 }
 
-/// At github.com: gh 2.102 can't log in at a host with a port.
+/// At github.com, because gh 2.102 can't log in at a host with a port.
 #[test]
-fn a_login_through_the_shim_is_as_one_by_gh_itself() {
-    for scene in Scene::each_started(Site::GitHub, Setup::default) {
+fn a_login_through_the_shim_is_the_same_as_by_gh_itself() {
+    for scene in Scene::each_started(Site::GitHub, WorldSetup::default) {
         let token = scene.world.ledger.mint(Duration::from_secs(3600)).token;
         let host = scene.host();
         let steps: [&[&str]; 5] = [
@@ -80,13 +80,14 @@ fn a_login_through_the_shim_is_as_one_by_gh_itself() {
 }
 
 #[test]
-fn rule56_auth_status_tells_of_the_login_that_works() {
+fn rule56_auth_status_shows_the_login_that_works() {
     for site in [Site::GitHub, Site::Enterprise] {
-        for scene in Scene::each_started(site, Setup::default) {
+        for scene in Scene::each_started(site, WorldSetup::default) {
             for way in SHIMS {
                 let ran = Desk { scene: &scene, token: "", way }.run(&["auth", "status"]).ok();
                 let said = ran.stdout + &ran.stderr;
-                // `as app[bot]` until gh 2.39, `account app[bot]` since.
+                // `as app[bot]` up to gh 2.39, `account app[bot]` in later
+                // versions.
                 let line = said.lines().find(|line| line.contains(&format!("Logged in to {}", scene.host())));
                 assert!(line.is_some_and(|line| line.contains(APP)), "{way:?}: {said}");
             }

@@ -1,5 +1,5 @@
-//! The real gh, by the shim under its name and by `exec`, against a GitHub that
-//! tells a living token from a dead one.
+//! The real gh, through the shim under its name and by `exec`, with a GitHub
+//! that tells live tokens from dead ones.
 
 mod absent;
 mod git;

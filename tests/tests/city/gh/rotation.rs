@@ -1,17 +1,17 @@
-//! The main job, for gh: it works through every rotation, whatever dead token
-//! is exported.
+//! The main job for gh: it works through every rotation, whatever dead token is
+//! exported.
 
 use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use molecule_tests::git_host::{APP, Worth};
-use molecule_tests::world::Setup;
+use molecule_tests::git_host::{APP, CredentialState};
+use molecule_tests::world::WorldSetup;
 
 use crate::gh::scene::{SHIMS, Scene, Site, Way};
 
-/// The broker's times are in proportion to it. The tokens live twice as long, so
-/// that a gh which is slow on a busy machine still gets there in time.
+/// The broker's times are in proportion to it. The tokens live twice as long,
+/// so that a gh that is slow on a busy machine still uses its token in time.
 const LIFE: Duration = Duration::from_secs(4);
 const LENGTH: Duration = Duration::from_secs(9);
 
@@ -25,9 +25,9 @@ fn gh_works_through_rotations_at_an_enterprise_host() {
     work_through_rotations(Site::Enterprise);
 }
 
-/// All ghs at once: each waits for its tokens to end.
+/// Runs all ghs at the same time, because each waits for its tokens to expire.
 fn work_through_rotations(site: Site) {
-    let mut scenes: Vec<_> = Scene::each(site, || Setup { life: LIFE, ..Setup::default() }).collect();
+    let mut scenes: Vec<_> = Scene::each(site, || WorldSetup { life: LIFE, ..WorldSetup::default() }).collect();
     for scene in &mut scenes {
         scene.world.platform.set_life(2 * LIFE);
         scene.world.broker.start();
@@ -62,14 +62,15 @@ fn work(scene: &Scene) {
     assert!(tokens.len() >= 3, "gh {version} saw only {} tokens in {LENGTH:?}", tokens.len());
 }
 
-/// The disease, without which the test above would prove nothing.
+/// The problem that the shim solves. Without it, the test above would prove
+/// nothing.
 #[test]
 fn gh_by_itself_shows_the_dead_token() {
     for site in [Site::GitHub, Site::Enterprise] {
-        for scene in Scene::each_started(site, Setup::default) {
+        for scene in Scene::each_started(site, WorldSetup::default) {
             let ran = scene.run(Way::Bare, &["api", "user"]);
             assert!(!ran.success() && ran.stdout.contains("Bad credentials"), "{ran:?}");
-            assert_eq!(scene.world.host.shown_count(Worth::Expired), 1);
+            assert_eq!(scene.world.host.shown_count(CredentialState::Expired), 1);
         }
     }
 }

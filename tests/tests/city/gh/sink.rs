@@ -1,4 +1,4 @@
-//! The sink `gh`: a gh without any shim or variable has the fresh token.
+//! The sink `gh`: a gh without a shim or a variable has the fresh token.
 
 use std::fs;
 use std::thread;
@@ -7,23 +7,23 @@ use std::time::{Duration, Instant, SystemTime};
 use molecule_tests::git_host::APP;
 use molecule_tests::programs::GH_TOKENS;
 use molecule_tests::wait::eventually;
-use molecule_tests::world::{Setup, run};
+use molecule_tests::world::{WorldSetup, run};
 use molecule_tests::{Ability, can};
 
 use crate::gh::scene::{PATIENCE, Scene, Site, Way};
 
 const LIFE: Duration = Duration::from_secs(8);
 
-/// As much as a call of gh may take on a busy machine.
+/// The longest time of a call of gh on a busy machine.
 const ENOUGH: Duration = Duration::from_secs(2);
 
-/// All ghs at once: each waits for its logins.
+/// Runs all ghs at the same time, because each waits for its logins.
 #[test]
 fn after_each_refresh_a_plain_gh_works() {
     if !can(&[Ability::OwnHome]) {
         return;
     }
-    let mut scenes: Vec<_> = Scene::each(Site::GitHub, || Setup { life: LIFE, ..Setup::default() }).collect();
+    let mut scenes: Vec<_> = Scene::each(Site::GitHub, || WorldSetup { life: LIFE, ..WorldSetup::default() }).collect();
     thread::scope(|scope| {
         for scene in &mut scenes {
             scope.spawn(|| work(scene));
@@ -48,7 +48,7 @@ fn work(scene: &mut Scene) {
     scene.world.broker.start();
     let end = Instant::now() + 2 * LIFE;
     while Instant::now() < end {
-        eventually("gh is logged in with a token that lives on for a while", PATIENCE, || {
+        eventually("gh is logged in with a token that has enough life left", PATIENCE, || {
             let log = scene.world.broker.log();
             assert!(!log.contains("gh failed"), "gh {version}: {log}");
             has_life_left(scene, &fs::read_to_string(&hosts).unwrap_or_default())

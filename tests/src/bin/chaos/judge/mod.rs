@@ -31,7 +31,7 @@ mod tests;
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use molecule_tests::git_host::Worth;
+use molecule_tests::git_host::CredentialState;
 use molecule_tests::traffic::Operation;
 use molecule_tests::world::config::scaled;
 
@@ -59,16 +59,16 @@ const REFUSED_BY_HOST: [&str; 2] = ["Authentication failed", "HTTP 401"];
 #[derive(Clone, Debug)]
 pub(crate) struct Evidence {
     pub(crate) tokens: HashMap<Sha256, Token>,
-    pub(crate) handed: Vec<Handed>,
-    pub(crate) refused: Vec<Refused>,
-    pub(crate) shown: Vec<Shown>,
+    pub(crate) handed: Vec<AuditLine>,
+    pub(crate) refused: Vec<Refusal>,
+    pub(crate) shown: Vec<ShownCredential>,
     /// Times when the platform was in trouble.
     pub(crate) troubles: Vec<Span>,
     /// Times when we kept the daemon from reaching the platform.
     pub(crate) cut_offs: Vec<Span>,
     pub(crate) pauses: Vec<Span>,
     pub(crate) jumps: Vec<Jump>,
-    pub(crate) terms: Terms,
+    pub(crate) terms: TimeLimits,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,7 @@ pub(crate) struct Token {
 
 /// One line of the audit log.
 #[derive(Clone, Debug)]
-pub(crate) struct Handed {
+pub(crate) struct AuditLine {
     pub(crate) at: SystemTime,
     pub(crate) host: String,
     pub(crate) token: Sha256,
@@ -88,7 +88,7 @@ pub(crate) struct Handed {
 
 /// One refused client, from the daemon's log.
 #[derive(Clone, Debug)]
-pub(crate) struct Refused {
+pub(crate) struct Refusal {
     pub(crate) at: SystemTime,
     pub(crate) host: String,
     pub(crate) reason: String,
@@ -96,16 +96,16 @@ pub(crate) struct Refused {
 
 /// One credential that was shown to the host.
 #[derive(Clone, Debug)]
-pub(crate) struct Shown {
+pub(crate) struct ShownCredential {
     pub(crate) at: SystemTime,
     pub(crate) host: String,
     pub(crate) token: Sha256,
-    pub(crate) worth: Worth,
+    pub(crate) state: CredentialState,
 }
 
 /// The times that the daemon's configuration guarantees.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct TimeLimits {
     /// Time in which an answer of the platform is used or given up.
     pub(crate) attempt: Duration,
     /// Time after the platform's recovery in which the daemon asks it and has a
@@ -115,7 +115,7 @@ pub(crate) struct Terms {
     pub(crate) life_left: Duration,
 }
 
-impl Terms {
+impl TimeLimits {
     /// Returns the terms of a configuration in proportion to this life.
     pub(crate) fn of(life: Duration, attempt: Duration) -> Self {
         let minutes = |count: u64| scaled(Duration::from_secs(count * 60), life);
@@ -186,11 +186,11 @@ impl Evidence {
         let own = self.shown.iter().filter(|one| one.host == operation.host);
         let shown: Vec<_> = own.filter(|one| during.from <= one.at && one.at <= during.to).collect();
         let last = shown.iter().max_by_key(|one| one.at).ok_or("it showed no credential")?;
-        if last.worth.is_welcome() {
+        if last.state.is_welcome() {
             return Err(String::from("the last token that it showed was live"));
         }
         let mut verdict = Verdict::HeldUp;
-        for dead in shown.iter().filter(|one| !one.worth.is_welcome()) {
+        for dead in shown.iter().filter(|one| !one.state.is_welcome()) {
             let handed = self.handed_alive(operation, dead)?;
             let expires = self.tokens[&handed.token].expires;
             if self.longest_held(handed.at).is_some_and(|longest| longest > expires) {
@@ -218,9 +218,9 @@ impl Evidence {
 
     /// Returns the audit line by which the daemon gave this operation the dead
     /// token that it showed, if the token was live at that time.
-    fn handed_alive(&self, operation: &Operation, shown: &Shown) -> Result<&Handed, String> {
-        if shown.worth != Worth::Expired {
-            return Err(format!("it showed a token that is {:?}", shown.worth));
+    fn handed_alive(&self, operation: &Operation, shown: &ShownCredential) -> Result<&AuditLine, String> {
+        if shown.state != CredentialState::Expired {
+            return Err(format!("it showed a token that is {:?}", shown.state));
         }
         let own = self.handed.iter().filter(|one| one.host == operation.host && one.token == shown.token);
         let mut lines = own.filter(|one| operation.began <= one.at + GRAIN && one.at <= shown.at);
@@ -231,20 +231,20 @@ impl Evidence {
         Ok(line)
     }
 
-    fn is_dead(&self, handed: &Handed) -> bool {
+    fn is_dead(&self, handed: &AuditLine) -> bool {
         self.tokens.get(&handed.token).is_none_or(|token| token.expires <= handed.at)
     }
 
     /// Returns the audit lines by which the daemon handed out a token that was
     /// dead or was never minted.
-    pub(crate) fn handed_dead(&self) -> Vec<&Handed> {
+    pub(crate) fn handed_dead(&self) -> Vec<&AuditLine> {
         self.handed.iter().filter(|line| self.is_dead(line)).collect()
     }
 
     /// Judges each dead credential that was shown to the host. `Some` is the
     /// reason why it is a fault.
     pub(crate) fn shown_dead(&self, operations: &[Operation]) -> Vec<Option<String>> {
-        let dead = self.shown.iter().filter(|one| !one.worth.is_welcome());
+        let dead = self.shown.iter().filter(|one| !one.state.is_welcome());
         let judged = dead.map(|shown| {
             let mut own = operations.iter().filter(|one| one.host == shown.host);
             match own.find(|one| one.began <= shown.at && shown.at <= one.ended()) {

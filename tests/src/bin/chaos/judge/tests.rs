@@ -27,18 +27,18 @@ fn operation(from: f64, to: f64, said: &str) -> Operation {
     }
 }
 
-fn handed(at: f64, token: Sha256) -> Handed {
-    Handed { at: second(at), host: String::from(HOST), token }
+fn handed(at: f64, token: Sha256) -> AuditLine {
+    AuditLine { at: second(at), host: String::from(HOST), token }
 }
 
-fn shown(at: f64, token: Sha256, worth: Worth) -> Shown {
-    Shown { at: second(at), host: String::from(HOST), token, worth }
+fn shown(at: f64, token: Sha256, state: CredentialState) -> ShownCredential {
+    ShownCredential { at: second(at), host: String::from(HOST), token, state }
 }
 
 /// The platform is down from second 3 to 30. The token that it sent at 2
 /// expires at 10.
 fn evidence() -> Evidence {
-    let terms = Terms::of(Duration::from_secs(8), Duration::from_secs(1));
+    let terms = TimeLimits::of(Duration::from_secs(8), Duration::from_secs(1));
     assert!(Duration::from_secs(4) < terms.recovery && terms.recovery < Duration::from_secs(5), "{terms:?}");
     assert!(Duration::from_millis(500) < terms.life_left && terms.life_left < Duration::from_secs(1), "{terms:?}");
     let old = Token { expires: second(10.0), sent: Some(second(2.0)) };
@@ -57,7 +57,7 @@ fn evidence() -> Evidence {
 
 fn refusal() -> (Evidence, Operation) {
     let mut evidence = evidence();
-    evidence.refused.push(Refused { at: second(12.5), host: String::from(HOST), reason: String::from(REASON) });
+    evidence.refused.push(Refusal { at: second(12.5), host: String::from(HOST), reason: String::from(REASON) });
     (evidence, operation(12.0, 13.0, &format!("exit status: 128: molecule-broker: {REASON}\nfatal: quit")))
 }
 
@@ -65,8 +65,8 @@ fn refusal() -> (Evidence, Operation) {
 fn death() -> (Evidence, Operation) {
     let mut evidence = evidence();
     evidence.handed.push(handed(9.5, OLD));
-    evidence.shown.push(shown(9.8, OLD, Worth::Live));
-    evidence.shown.push(shown(10.2, OLD, Worth::Expired));
+    evidence.shown.push(shown(9.8, OLD, CredentialState::Live));
+    evidence.shown.push(shown(10.2, OLD, CredentialState::Expired));
     (evidence, operation(9.0, 10.5, "exit status: 128: fatal: Authentication failed for 'https://…'"))
 }
 
@@ -184,7 +184,7 @@ fn a_refusal_is_a_fault_unless_every_condition_holds() {
         // It had been handed to another client.
         ("with 8.0s left", |e, _| {
             e.tokens.insert(NEW, Token { expires: second(20.5), sent: None });
-            e.handed.push(Handed { at: second(12.4), host: String::from("localhost:1"), token: NEW });
+            e.handed.push(AuditLine { at: second(12.4), host: String::from("localhost:1"), token: NEW });
         }),
         ("with 500.0ms left", |e, o| {
             e.refused[0].at = second(9.5);
@@ -204,9 +204,9 @@ fn an_expiry_in_use_is_a_fault_unless_every_condition_holds() {
     let cases: [(&str, Change); 12] = [
         ("it showed no credential", |e, _| e.shown.clear()),
         ("it showed no credential", |e, _| e.shown.iter_mut().for_each(|s| s.host = String::from("localhost:1"))),
-        ("it showed was live", |e, _| e.shown[1].worth = Worth::Live),
-        ("it showed a token that is Unknown", |e, _| e.shown[1].worth = Worth::Unknown),
-        ("it showed a token that is Revoked", |e, _| e.shown[1].worth = Worth::Revoked),
+        ("it showed was live", |e, _| e.shown[1].state = CredentialState::Live),
+        ("it showed a token that is Unknown", |e, _| e.shown[1].state = CredentialState::Unknown),
+        ("it showed a token that is Revoked", |e, _| e.shown[1].state = CredentialState::Revoked),
         // It wasn't handed out, or not to this operation, or not in time.
         ("it never got", |e, _| e.handed.clear()),
         ("it never got", |e, _| e.handed[0].host = String::from("agent-1.localhost:1")),
@@ -215,7 +215,7 @@ fn an_expiry_in_use_is_a_fault_unless_every_condition_holds() {
         ("it got a dead token", |e, _| e.handed[0].at = second(10.0)),
         ("one that lives longer", |e, _| {
             e.tokens.insert(NEW, Token { expires: second(11.0), sent: None });
-            e.handed.push(Handed { at: second(9.4), host: String::from("localhost:1"), token: NEW });
+            e.handed.push(AuditLine { at: second(9.4), host: String::from("localhost:1"), token: NEW });
         }),
         ("500.0ms left although the platform was well", |e, _| e.troubles.clear()),
     ];

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use molecule_tests::platform::{Mode, RetryAfter};
+use molecule_tests::platform::{PlatformMode, RetryAfter};
 
 use super::Trouble;
 
@@ -33,40 +33,40 @@ impl Trouble<'_> {
     }
 
     pub(super) fn mend_the_platform(&mut self) {
-        self.city.world.platform.set_mode(Mode::Normal);
+        self.city.world.platform.set_mode(PlatformMode::Normal);
         self.city.world.platform.accept_connections();
         self.calendar.end();
         self.platform_until = None;
     }
 
     /// Returns a failure. `None` means that no process listens any more.
-    fn mode(&mut self) -> Option<Mode> {
+    fn mode(&mut self) -> Option<PlatformMode> {
         let text = String::from;
         let elsewhere = self.city.world.host.url("evil");
         let modes = [
-            Mode::Slow(Duration::from_millis(700)),
-            Mode::Unauthorized,
-            Mode::Forbidden,
-            Mode::NotConfigured,
-            Mode::RateLimited(RetryAfter::None),
-            Mode::RateLimited(RetryAfter::Seconds(1)),
-            Mode::RateLimited(RetryAfter::Seconds(1_000_000_000)),
-            Mode::RateLimited(RetryAfter::Date(Duration::from_secs(2))),
-            Mode::RateLimited(RetryAfter::Text(text("soon"))),
-            Mode::Fails,
-            Mode::Hangs,
-            Mode::Drips,
-            Mode::Cut,
-            Mode::Reset,
-            Mode::Html,
-            Mode::Huge,
-            Mode::Redirects(elsewhere),
-            Mode::WrongType,
-            Mode::TokenText(text("ghs_with\nline")),
-            Mode::TokenText(String::new()),
-            Mode::ExpiryText(None),
-            Mode::ExpiryText(Some(text("in an hour"))),
-            Mode::ExpiryPast,
+            PlatformMode::Slow(Duration::from_millis(700)),
+            PlatformMode::Unauthorized,
+            PlatformMode::Forbidden,
+            PlatformMode::NotConfigured,
+            PlatformMode::RateLimited(RetryAfter::None),
+            PlatformMode::RateLimited(RetryAfter::Seconds(1)),
+            PlatformMode::RateLimited(RetryAfter::Seconds(1_000_000_000)),
+            PlatformMode::RateLimited(RetryAfter::Date(Duration::from_secs(2))),
+            PlatformMode::RateLimited(RetryAfter::Text(text("soon"))),
+            PlatformMode::Fails,
+            PlatformMode::Hangs,
+            PlatformMode::Drips,
+            PlatformMode::Cut,
+            PlatformMode::Reset,
+            PlatformMode::Html,
+            PlatformMode::Huge,
+            PlatformMode::Redirects(elsewhere),
+            PlatformMode::WrongType,
+            PlatformMode::TokenText(text("ghs_with\nline")),
+            PlatformMode::TokenText(String::new()),
+            PlatformMode::ExpiryText(None),
+            PlatformMode::ExpiryText(Some(text("in an hour"))),
+            PlatformMode::ExpiryPast,
         ];
         modes.get(self.dice.below(modes.len() + 3)).cloned()
     }
