@@ -57,4 +57,4 @@ pub fn or_usage<T>(options: Result<T, String>, program: &str, usage: &str) -> Re
     })
 }
 
-pub use molecule_test_kit::{Ability, can, machine_tool, program, reachable, skip};
+pub use molecule_test_kit::{Ability, can, machine_tool, only_in_full_run, program, reachable, skip};

@@ -214,4 +214,13 @@ impl fmt::Display for ClientError {
     }
 }
 
-impl std::error::Error for ClientError {}
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NotRunning { error, .. } | Self::PermissionDenied { error, .. } | Self::NoSockets(error) => {
+                Some(error)
+            }
+            Self::Denied | Self::UntrustedServer { .. } | Self::TimedOut { .. } | Self::InvalidReply => None,
+        }
+    }
+}

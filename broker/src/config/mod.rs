@@ -71,7 +71,8 @@ pub fn load(flags: &Flags, env: &Env) -> Result<Config, Problems> {
         }
         None => (PathBuf::from(DEFAULT_FILE), ConfigLocation::file(DEFAULT_FILE.as_ref())),
     };
-    let text = trust::read(&path, us).map_err(|what| {
+    let text = trust::read(&path, us).map_err(|error| {
+        let what = error.to_string();
         let what =
             if matches!(place, ConfigLocation::File { .. }) { what } else { format!("{}: {what}", path.display()) };
         Problems(vec![Problem { place, key: String::new(), what }])

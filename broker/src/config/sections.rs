@@ -15,6 +15,7 @@ use super::valid::{
     Config, CredentialConfig, GITHUB, HookConfig, LogConfig, LogFormat, MetricsListen, SinkConfig, SocketConfig,
 };
 use super::{credentials, policy, socket_path};
+use crate::system::advice::AdviceError;
 use crate::system::environment::Env;
 use crate::system::users::{OVERFLOW, User};
 
@@ -116,10 +117,12 @@ impl Resolver<'_> {
                 let runtime = self.env.os("XDG_RUNTIME_DIR").map(Path::new);
                 let path = socket_path::default_socket_path(runtime, self.system.usable).and_then(|path| {
                     let fault = socket_path::fault(&path);
-                    fault.map_or(Ok(path), |fault| Err(format!("the socket's path would be {fault}")))
+                    fault.map_or(Ok(path), |fault| {
+                        Err(AdviceError::new(format!("the socket's path would be {fault}"), ""))
+                    })
                 });
                 path.unwrap_or_else(|what| {
-                    self.wrong(ConfigLocation::Environment("XDG_RUNTIME_DIR"), "socket.path", what);
+                    self.wrong(ConfigLocation::Environment("XDG_RUNTIME_DIR"), "socket.path", what.to_string());
                     PathBuf::new()
                 })
             }

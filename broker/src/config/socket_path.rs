@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::system::advice::AdviceError;
+
 pub const DEFAULT: &str = "/run/molecule-broker/broker.sock";
 
 /// The longest path that fits into a socket address, whose last byte is a NUL.
@@ -14,21 +16,24 @@ pub const MAX_PATH: usize = 107;
 ///
 /// # Errors
 /// Neither is usable. The text says what to do.
-pub fn default_socket_path(runtime_dir: Option<&Path>, usable: impl Fn(&Path) -> bool) -> Result<PathBuf, String> {
+pub fn default_socket_path(runtime_dir: Option<&Path>, usable: impl Fn(&Path) -> bool) -> Result<PathBuf, AdviceError> {
     let usual = Path::new(DEFAULT);
     if usual.parent().is_some_and(&usable) {
         return Ok(usual.to_owned());
     }
     match runtime_dir.filter(|dir| dir.is_absolute()) {
         Some(dir) if usable(&dir.join("molecule-broker")) => Ok(dir.join("molecule-broker/broker.sock")),
-        Some(dir) => Err(format!(
-            "neither /run/molecule-broker nor {} is there or can be made: \
-             make one of them, owned by the daemon's user, or set MOLECULE_BROKER_SOCKET",
-            dir.join("molecule-broker").display()
+        Some(dir) => Err(AdviceError::new(
+            format!(
+                "neither /run/molecule-broker nor {} is there or can be made",
+                dir.join("molecule-broker").display()
+            ),
+            "make one of them, owned by the daemon's user, or set MOLECULE_BROKER_SOCKET",
         )),
-        None => Err("/run/molecule-broker isn't there and can't be made, and XDG_RUNTIME_DIR is not set: \
-             make that folder, owned by the daemon's user, or set MOLECULE_BROKER_SOCKET"
-            .to_owned()),
+        None => Err(AdviceError::new(
+            "/run/molecule-broker isn't there and can't be made, and XDG_RUNTIME_DIR is not set",
+            "make that folder, owned by the daemon's user, or set MOLECULE_BROKER_SOCKET",
+        )),
     }
 }
 
@@ -62,7 +67,10 @@ mod tests {
     fn without_a_usable_folder_the_error_says_what_to_do() {
         for runtime in [None, Some(Path::new("/run/user/1000")), Some(Path::new("relative"))] {
             let error = default_socket_path(runtime, |_| false).unwrap_err();
-            assert!(error.contains("/run/molecule-broker") && error.contains("MOLECULE_BROKER_SOCKET"), "{error}");
+            assert!(
+                error.what.contains("/run/molecule-broker") && error.remedy.contains("MOLECULE_BROKER_SOCKET"),
+                "{error}"
+            );
         }
     }
 

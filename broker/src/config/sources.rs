@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use molecule_protocol::gh;
 use molecule_protocol::limits::MAX_USERNAME;
 
 use super::location::ConfigLocation;
@@ -13,6 +14,7 @@ use super::valid::{GITHUB, SourceConfig};
 use crate::credential::secret::{MAX_SECRET, Secret, SecretError};
 use crate::source::Platform;
 use crate::source::platform::{PlatformSettings, Proxies, Roots};
+use crate::system::environment::SUPERVISOR_VARIABLES;
 
 pub(super) const EXPECTED: &str = "\"platform\", \"env\", \"persona\", { platform = \"URL\" }, { variable = \"NAME\" }, \
      { file = \"/PATH\" } or { command = [\"/PROGRAM\", …] }";
@@ -20,23 +22,6 @@ pub(super) const EXPECTED: &str = "\"platform\", \"env\", \"persona\", { platfor
 const PROVISION: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 const PERSONA_USER: [&str; 2] = ["GIT_HTTP_USERNAME", "GITEA_USER"];
 const PERSONA_PASSWORD: [&str; 2] = ["GIT_HTTP_PASSWORD", "GITEA_TOKEN"];
-
-/// What a configured command doesn't get to see: credentials, and the
-/// descriptors and sockets of the daemon's own supervision.
-const WITHHELD: [&str; 12] = [
-    "GITHUB_TOKEN",
-    "GH_TOKEN",
-    "GH_ENTERPRISE_TOKEN",
-    "GITHUB_ENTERPRISE_TOKEN",
-    "GIT_HTTP_PASSWORD",
-    "GITEA_TOKEN",
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-    "LISTEN_PID",
-    "NOTIFY_SOCKET",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-];
 
 /// `None` where it is wrong, and noted.
 pub(super) fn resolve_source(
@@ -272,6 +257,12 @@ fn secret_in(
 }
 
 fn command_env(resolver: &Resolver<'_>) -> BTreeMap<String, String> {
-    let withheld = |name: &str| WITHHELD.contains(&name) || resolver.withheld.iter().any(|w| w == name);
+    let withheld = |name: &str| is_withheld(name) || resolver.withheld.iter().any(|w| w == name);
     resolver.env.texts().filter(|(name, _)| !withheld(name)).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+}
+
+/// Returns true for variables that a configured command must not see: git
+/// hosts' tokens, the persona's password, and the supervisor's variables.
+fn is_withheld(name: &str) -> bool {
+    gh::TOKENS.contains(&name) || PERSONA_PASSWORD.contains(&name) || SUPERVISOR_VARIABLES.contains(&name)
 }

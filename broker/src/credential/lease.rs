@@ -7,6 +7,10 @@ use std::time::Duration;
 use crate::credential::secret::Secret;
 use crate::system::time::{Deadline, Moment};
 
+/// The longest life of an installation token ("Generating an installation
+/// access token for a GitHub App", GitHub docs: "expires after 1 hour").
+pub const GITHUB_TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
+
 /// One credential as its source gave it.
 #[derive(Clone, Debug)]
 pub struct Lease {

@@ -317,4 +317,13 @@ impl std::fmt::Display for ServeError {
     }
 }
 
-impl std::error::Error for ServeError {}
+impl std::error::Error for ServeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) | Self::Audit(error) => Some(error),
+            Self::Metrics(error) => Some(error),
+            Self::Source(failure) => Some(failure),
+            Self::Helper => None,
+        }
+    }
+}

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::errands::wire::{self, CommandOutput, LineReader, ReplyLine, RequestLine, RunnerError, RunnerRequest};
+use crate::system::environment::SUPERVISOR_VARIABLES;
 
 /// How many errands may stand in line. Each is one refresh of one credential.
 const QUEUE: usize = 64;
@@ -42,7 +43,7 @@ pub fn start_runner(config: Option<&Path>, socket: &Path, user: Option<&str>) ->
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null());
     // What the supervisor gave to us is not for it; neither are our signals.
-    for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+    for name in SUPERVISOR_VARIABLES {
         command.env_remove(name);
     }
     command.process_group(0).spawn()?;

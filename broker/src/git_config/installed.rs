@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use super::{ASKPASS, HELPER};
+use crate::system::advice::AdviceError;
 use crate::system::environment;
 
 const USUAL_FOLDER: &str = "/usr/local/bin";
@@ -20,12 +21,13 @@ const BROKER: &str = "molecule-broker";
 ///
 /// # Errors
 /// It isn't installed, or in a place that git can't be told; with the remedy.
-pub fn helper_value() -> Result<String, String> {
+pub fn helper_value() -> Result<String, AdviceError> {
     let remedy = format!("install the shim as {USUAL_FOLDER}/{HELPER}");
+    let advice = |what| AdviceError::new(what, remedy.clone());
     let path = find(HELPER)
-        .ok_or_else(|| format!("{HELPER} isn't beside {BROKER}, not in {USUAL_FOLDER} and not on PATH; {remedy}"))?;
+        .ok_or_else(|| advice(format!("{HELPER} isn't beside {BROKER}, not in {USUAL_FOLDER} and not on PATH")))?;
     let text = path.to_str().filter(|text| !text.contains(char::is_control));
-    text.map(shell_command).ok_or_else(|| format!("git can't be told the path {path:?}; {remedy}"))
+    text.map(shell_command).ok_or_else(|| advice(format!("git can't be told the path {path:?}")))
 }
 
 /// The path of askpass. git runs it without a shell, so it isn't quoted.

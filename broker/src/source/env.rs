@@ -7,13 +7,10 @@ use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
+use crate::credential::lease::{Class, Failure, Fresh, GITHUB_TOKEN_LIFE, SourceKind};
 use crate::credential::secret::Secret;
 use crate::system::clock;
 use crate::system::time::{Boot, Deadline, Moment};
-
-/// GitHub lets no installation token live longer.
-const LIFE: Duration = Duration::from_secs(60 * 60);
 
 pub struct Env {
     token: Secret,
@@ -71,7 +68,7 @@ fn started(stat: &[u8], ticks_per_second: u64) -> Option<Boot> {
 /// shows in a time namespace that was set back.
 fn deadline(start: Boot, now: Moment) -> Option<Deadline> {
     let age = now.boot.checked_sub(start)?;
-    Some(Deadline { boot: start + LIFE, wall: now.wall.saturating_sub(age) + LIFE })
+    Some(Deadline { boot: start + GITHUB_TOKEN_LIFE, wall: now.wall.saturating_sub(age) + GITHUB_TOKEN_LIFE })
 }
 
 #[cfg(test)]
@@ -130,8 +127,8 @@ mod tests {
         let fresh = with_stat(&stat("init", &ticks(0)), "ghs_a").unwrap();
         assert_eq!(fresh.secret.expose(), "ghs_a");
         let left = fresh.deadline.unwrap().left(clock::now());
-        assert!(left <= LIFE && left > LIFE / 2);
-        if clock::now().boot < LIFE {
+        assert!(left <= GITHUB_TOKEN_LIFE && left > GITHUB_TOKEN_LIFE / 2);
+        if clock::now().boot < GITHUB_TOKEN_LIFE {
             println!("SKIP: this machine has been up for less than an hour");
             return;
         }

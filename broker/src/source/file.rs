@@ -45,7 +45,7 @@ impl File {
         }
         // What was read may since lie elsewhere; who could have led there is
         // still one of those on the way.
-        trust::folders(&self.path, geteuid()).map_err(config)?;
+        trust::folders(&self.path, geteuid()).map_err(|error| config(error.to_string()))?;
         note::parse(&content, &place, clock::now(), SourceKind::File)
     }
 }

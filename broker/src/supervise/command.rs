@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 
+use molecule_protocol::gh;
 use nix::unistd::Pid;
 
 use super::plan::CommandEnvironment;
@@ -11,13 +12,11 @@ use super::{exec_stage, log};
 use crate::git_config::variables::{self, LONGEST};
 use crate::system::environment;
 
-/// Frozen at provisioning and dead within the hour: with these in its
-/// environment gh asks nobody else. The daemon keeps them as its fallback.
-const FROZEN: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
-
 pub fn start(argv: &[OsString], user: &str, added: &CommandEnvironment) -> io::Result<Pid> {
     let mut command = exec_stage::command(user, argv);
-    for name in FROZEN {
+    // With the provision-time token in its environment gh would use that one,
+    // which is dead within the hour. The daemon keeps it as its fallback.
+    for name in gh::GITHUB {
         command.env_remove(name);
     }
     command.envs(added.variables.iter().map(|(name, value)| (name, value)));

@@ -7,6 +7,12 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
+/// The variables by which a supervisor talks to the one process that it
+/// started (sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)). Processes
+/// that this one starts must not get them.
+pub const SUPERVISOR_VARIABLES: [&str; 6] =
+    ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
 /// All of it, for the configuration.
 #[must_use]
 pub fn all() -> Env {

@@ -209,53 +209,65 @@ impl Drop for BoundSocket {
     }
 }
 
-impl std::fmt::Display for SocketError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl SocketError {
+    /// Says what happened, and where.
+    #[must_use]
+    pub fn what(&self) -> String {
         match self {
-            Self::TooLong { path } => write!(
-                f,
-                "the socket's path {} has {} bytes, and a Unix socket's can have {MAX_SOCKET_PATH}; set a shorter MOLECULE_BROKER_SOCKET",
+            Self::TooLong { path } => format!(
+                "the socket's path {} has {} bytes, and a Unix socket's can have {MAX_SOCKET_PATH}",
                 path.display(),
                 path.as_os_str().len()
             ),
-            Self::NoFolder { folder, error } => write!(
-                f,
-                "the socket's folder {} can't be used ({error}); make it with: install -d -m 0755 {}",
-                folder.display(),
-                folder.display()
-            ),
-            Self::Folder { folder, fault, mend } => {
-                write!(
-                    f,
-                    "the socket's folder {} {fault}, so others could swap the socket; mend it with: {mend}",
-                    folder.display()
-                )
+            Self::NoFolder { folder, error } => {
+                format!("the socket's folder {} can't be used ({error})", folder.display())
             }
-            Self::InTheWay { path } => write!(
-                f,
-                "{} is not a socket and is left alone; move it away, or set another MOLECULE_BROKER_SOCKET",
-                path.display()
-            ),
-            Self::Served { path } => {
-                write!(f, "another process serves {} already; ask it with: molecule-broker status", path.display())
+            Self::Folder { folder, fault, .. } => {
+                format!("the socket's folder {} {fault}, so others could swap the socket", folder.display())
             }
-            Self::Group { path, group, error } => write!(
-                f,
-                "could not give {} to the group {group}: {error}; name one of the groups of uid {} as group below [socket], or none",
-                path.display(),
-                Uid::effective()
-            ),
-            Self::Io { step, path, error } => write!(
-                f,
-                "could not {step} {}: {error}; make its folder one that uid {} can write to, or set another MOLECULE_BROKER_SOCKET",
-                path.display(),
-                Uid::effective()
-            ),
+            Self::InTheWay { path } => format!("{} is not a socket and is left alone", path.display()),
+            Self::Served { path } => format!("another process serves {} already", path.display()),
+            Self::Group { path, group, error } => {
+                format!("could not give {} to the group {group}: {error}", path.display())
+            }
+            Self::Io { step, path, error } => format!("could not {step} {}: {error}", path.display()),
+        }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        let us = Uid::effective();
+        match self {
+            Self::TooLong { .. } => "set a shorter MOLECULE_BROKER_SOCKET".into(),
+            Self::NoFolder { folder, .. } => format!("make it with: install -d -m 0755 {}", folder.display()),
+            Self::Folder { mend, .. } => format!("mend it with: {mend}"),
+            Self::InTheWay { .. } => "move it away, or set another MOLECULE_BROKER_SOCKET".into(),
+            Self::Served { .. } => "ask it with: molecule-broker status".into(),
+            Self::Group { .. } => {
+                format!("name one of the groups of uid {us} as group below [socket], or none")
+            }
+            Self::Io { .. } => {
+                format!("make its folder one that uid {us} can write to, or set another MOLECULE_BROKER_SOCKET")
+            }
         }
     }
 }
 
-impl std::error::Error for SocketError {}
+impl std::fmt::Display for SocketError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; {}", self.what(), self.remedy())
+    }
+}
+
+impl std::error::Error for SocketError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NoFolder { error, .. } | Self::Group { error, .. } | Self::Io { error, .. } => Some(error),
+            Self::TooLong { .. } | Self::Folder { .. } | Self::InTheWay { .. } | Self::Served { .. } => None,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -12,8 +12,9 @@
 //! | [`async_fd`], [`inherited_fds`] | descriptors that the runtime watches; descriptors that must not be passed on |
 //! | [`log_writer`], [`log_limit`] | log lines that never block, and not too many of them |
 //! | [`text`], [`secret_buffer`] | untrusted text made printable; bytes that are overwritten after use |
-//! | [`exit`] | an error that ends a command, with its exit status |
+//! | [`advice`], [`exit`] | an error with its remedy; exit statuses and the error that carries one |
 
+pub(crate) mod advice;
 pub(crate) mod async_fd;
 pub(crate) mod bounded_file;
 pub(crate) mod clock;

@@ -11,7 +11,8 @@ pub const MAX_OUTSIDE: usize = 200;
 const REDACTED: &str = "[redacted]";
 
 /// How credentials begin, wherever they stand. What follows is a secret.
-const PREFIXES: [&str; 9] = ["ghs_", "gho_", "ghp_", "ghu_", "ghr_", "github_pat_", "glpat-", "gitea_", "eyJ"];
+pub const TOKEN_PREFIXES: [&str; 9] =
+    ["ghs_", "gho_", "ghp_", "ghu_", "ghr_", "github_pat_", "glpat-", "gitea_", "eyJ"];
 
 /// The words before a credential in a header. The next word is a secret if it
 /// looks drawn by lot, not if the sentence just goes on.
@@ -83,7 +84,7 @@ fn shapes_redacted(text: &str) -> String {
 /// How many bytes at the start of `rest` lead up to a secret, and how many
 /// bytes the secret has; no secret starts here if those are zero.
 fn secret_at(rest: &str) -> (usize, usize) {
-    if let Some(prefix) = PREFIXES.iter().find(|p| rest.starts_with(**p)) {
+    if let Some(prefix) = TOKEN_PREFIXES.iter().find(|p| rest.starts_with(**p)) {
         return (prefix.len(), run(&rest[prefix.len()..]));
     }
     let scheme = SCHEMES.iter().find(|s| {

@@ -13,6 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::Uid;
 
+use crate::system::advice::AdviceError;
 use crate::system::bounded_file;
 
 const MAX_FILE: u64 = 1024 * 1024;
@@ -23,41 +24,42 @@ const STICKY: u32 = 0o1000;
 ///
 /// # Errors
 /// What is wrong, and the command that mends it.
-pub(crate) fn read(path: &Path, us: Uid) -> Result<String, String> {
+pub(crate) fn read(path: &Path, us: Uid) -> Result<String, AdviceError> {
     folders(path, us)?;
-    let failed = |error: std::io::Error| format!("it can't be read: {error}");
+    let failed = |error: std::io::Error| AdviceError::new(format!("it can't be read: {error}"), "").caused_by(error);
     let (file, metadata) = bounded_file::open(path).map_err(failed)?;
     check(path, &metadata, us)?;
     let mut text = String::new();
     let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
     if length as u64 > MAX_FILE {
-        return Err(format!("it is longer than {MAX_FILE} bytes, expected a configuration"));
+        let what = format!("it is longer than {MAX_FILE} bytes, expected a configuration");
+        return Err(AdviceError::new(what, ""));
     }
     Ok(text)
 }
 
-fn check(path: &Path, metadata: &Metadata, us: Uid) -> Result<(), String> {
+fn check(path: &Path, metadata: &Metadata, us: Uid) -> Result<(), AdviceError> {
     let shown = path.display();
     if metadata.uid() != 0 && metadata.uid() != us.as_raw() {
         return Err(belongs_to(path, metadata.uid(), us));
     }
     let mode = metadata.mode();
     if mode & 0o022 != 0 && !(metadata.is_dir() && mode & STICKY != 0) {
-        return Err(format!(
-            "{shown} can be written by others (mode {:04o}); expected only root or the daemon's user: \
-             chmod go-w {shown}",
+        let what = format!(
+            "{shown} can be written by others (mode {:04o}); expected only root or the daemon's user",
             mode & 0o7777
-        ));
+        );
+        return Err(AdviceError::new(what, format!("chmod go-w {shown}")));
     }
     Ok(())
 }
 
-fn belongs_to(path: &Path, owner: u32, us: Uid) -> String {
+fn belongs_to(path: &Path, owner: u32, us: Uid) -> AdviceError {
     let shown = path.display();
-    format!(
-        "{shown} belongs to uid {owner}, who could change it; expected root or the user who reads it here (uid {us}): \
-         chown -h root {shown}"
-    )
+    let what = format!(
+        "{shown} belongs to uid {owner}, who could change it; expected root or the user who reads it here (uid {us})"
+    );
+    AdviceError::new(what, format!("chown -h root {shown}"))
 }
 
 /// Walks the path as the kernel does and checks each folder in which it looks
@@ -65,8 +67,10 @@ fn belongs_to(path: &Path, owner: u32, us: Uid) -> String {
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) fn folders(path: &Path, us: Uid) -> Result<(), String> {
-    let failed = |at: &Path, error: std::io::Error| format!("{} can't be read: {error}", at.display());
+pub(crate) fn folders(path: &Path, us: Uid) -> Result<(), AdviceError> {
+    let failed = |at: &Path, error: std::io::Error| {
+        AdviceError::new(format!("{} can't be read: {error}", at.display()), "").caused_by(error)
+    };
     let absolute = std::path::absolute(path).map_err(|e| failed(path, e))?;
     let mut left: Vec<PathBuf> = steps(&absolute);
     let (mut at, mut links) = (PathBuf::from("/"), 0);
@@ -91,7 +95,7 @@ pub(crate) fn folders(path: &Path, us: Uid) -> Result<(), String> {
                 links += 1;
                 left.extend(steps(&target));
             }
-            Ok(_) => return Err(format!("{} has too many symbolic links", path.display())),
+            Ok(_) => return Err(AdviceError::new(format!("{} has too many symbolic links", path.display()), "")),
             Err(_) => at = next,
         }
     }
@@ -144,7 +148,7 @@ mod tests {
         for bad in [0o664, 0o646] {
             mode(&file, bad);
             let error = read(&file, geteuid()).unwrap_err();
-            assert!(error.contains("chmod go-w") && error.contains("config.toml"), "{error}");
+            assert!(error.remedy.contains("chmod go-w") && error.remedy.contains("config.toml"), "{error}");
         }
     }
 
@@ -152,7 +156,7 @@ mod tests {
     fn a_file_in_a_folder_that_others_can_write_is_refused() {
         let (folder, file) = folder_with_file();
         mode(folder.path(), 0o777);
-        assert!(read(&file, geteuid()).unwrap_err().contains("chmod go-w"));
+        assert!(read(&file, geteuid()).unwrap_err().remedy.contains("chmod go-w"));
         mode(folder.path(), 0o1777);
         assert!(read(&file, geteuid()).is_ok(), "in a sticky folder only owners replace files");
     }
@@ -165,7 +169,7 @@ mod tests {
         symlink(&file, elsewhere.path().join("hop")).unwrap();
         assert!(read(&link, geteuid()).is_ok());
         mode(elsewhere.path(), 0o777);
-        assert!(read(&link, geteuid()).unwrap_err().contains("chmod go-w"));
+        assert!(read(&link, geteuid()).unwrap_err().remedy.contains("chmod go-w"));
     }
 
     #[test]
@@ -176,15 +180,15 @@ mod tests {
         let (_folder, file) = folder_with_file();
         std::os::unix::fs::chown(&file, Some(12345), None).unwrap();
         let error = read(&file, geteuid()).unwrap_err();
-        assert!(error.contains("belongs to uid 12345") && error.contains("chown -h root"), "{error}");
+        assert!(error.what.contains("belongs to uid 12345") && error.remedy.contains("chown -h root"), "{error}");
         assert!(read(&file, Uid::from_raw(12345)).is_ok(), "it may be the daemon's own user's");
     }
 
     #[test]
     fn a_folder_or_nothing_in_its_place_is_a_clear_error() {
         let (folder, file) = folder_with_file();
-        assert!(read(folder.path(), geteuid()).unwrap_err().contains("no regular file"));
+        assert!(read(folder.path(), geteuid()).unwrap_err().what.contains("no regular file"));
         fs::remove_file(&file).unwrap();
-        assert!(read(&file, geteuid()).unwrap_err().contains("can't be read"));
+        assert!(read(&file, geteuid()).unwrap_err().what.contains("can't be read"));
     }
 }

@@ -144,6 +144,9 @@ fn status_tells_how_often_the_daemon_was_started_again() {
 
 #[test]
 fn a_stopped_daemon_is_replaced_within_a_minute_and_keeps_its_token() {
+    if !molecule_test_kit::only_in_full_run("the watchdog's whole period") {
+        return;
+    }
     let world = DaemonWorld::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();
@@ -158,6 +161,9 @@ fn a_stopped_daemon_is_replaced_within_a_minute_and_keeps_its_token() {
 /// What the freezer does, to both processes at once.
 #[test]
 fn a_container_that_is_paused_for_longer_than_the_watchdogs_period_needs_no_restart() {
+    if !molecule_test_kit::only_in_full_run("the watchdog's whole period") {
+        return;
+    }
     let world = DaemonWorld::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use molecule_tests::only_in_full_run;
 use molecule_tests::programs::{first_git, programs};
 use molecule_tests::world::{RunResult, run};
 use molecule_tests::{Ability, can, program};
@@ -103,6 +104,9 @@ fn the_demo_leaves_the_callers_repository_alone() {
 
 #[test]
 fn the_demo_runs_below_a_long_temporary_folder() {
+    if !only_in_full_run("the demo below a long folder") {
+        return;
+    }
     let short = tempfile::tempdir().unwrap();
     let long = short.path().join("x".repeat(90));
     fs::create_dir(&long).unwrap();
@@ -128,6 +132,9 @@ fn without_gits(script: &str) -> Option<RunResult> {
 
 #[test]
 fn without_git_the_demo_says_what_to_install() {
+    if !only_in_full_run("the demo without git") {
+        return;
+    }
     let Some(ran) = without_gits("exec \"$@\"") else { return };
     assert_eq!(ran.code(), Some(1), "{ran:?}");
     assert!(ran.stderr.starts_with("demo: there is no git in /usr/bin") && ran.stderr.contains("install"), "{ran:?}");

@@ -9,6 +9,7 @@ use molecule_tests::docker::{
 };
 use molecule_tests::git_host::CredentialState;
 use molecule_tests::ledger::TokenState;
+use molecule_tests::only_in_full_run;
 use molecule_tests::wait::{eventually, eventually_some};
 use molecule_tests::world::{RunResult, run};
 
@@ -211,6 +212,9 @@ fn docker_stop_takes_under_two_seconds() {
 /// The pause is also longer than the watchdog's period of 52 s.
 #[test]
 fn git_works_at_once_after_a_pause_longer_than_a_tokens_life() {
+    if !only_in_full_run("a pause longer than a life") {
+        return;
+    }
     if !can_run_containers("docker pause") {
         return;
     }
@@ -306,6 +310,9 @@ fn a_bad_configuration_does_not_keep_the_command_from_starting() {
 
 #[test]
 fn git_never_notices_kills_while_the_platform_is_down() {
+    if !only_in_full_run("a storm of kills in a container") {
+        return;
+    }
     if !can_run_containers("a killed daemon") {
         return;
     }

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
+use molecule_tests::only_in_full_run;
 use molecule_tests::wait::{eventually, poll};
 use molecule_tests::world::supervised::Supervised;
 use molecule_tests::world::{World, WorldSetup};
@@ -18,6 +19,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
 fn an_idle_daemon_does_not_wake_up_for_a_minute() {
+    if !only_in_full_run("a minute without a wake-up") {
+        return;
+    }
     let world = World::started(WorldSetup::default());
     settled(&world);
     one_thread(world.broker.pid());
@@ -30,6 +34,9 @@ fn an_idle_daemon_does_not_wake_up_for_a_minute() {
 
 #[test]
 fn under_supervise_only_the_watchdog_wakes_both_twice_a_minute() {
+    if !only_in_full_run("two wake-ups in a minute") {
+        return;
+    }
     let world = World::new(WorldSetup::default());
     let supervised = Supervised::start(&world);
     settled(&world);

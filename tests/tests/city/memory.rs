@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::time::Duration;
 
+use molecule_tests::only_in_full_run;
 use molecule_tests::wait::eventually;
 use molecule_tests::world::supervised::Supervised;
 use molecule_tests::world::{World, WorldSetup};
@@ -22,6 +23,9 @@ const LATER: u64 = 50;
 
 #[test]
 fn daemon_and_supervisor_stay_below_six_megabytes_with_tls() {
+    if !only_in_full_run("memory over thousands of requests") {
+        return;
+    }
     let Ok(bundle) = fs::read(BUNDLE) else {
         return skip("memory with a machine's own trust: there are no certificates here");
     };

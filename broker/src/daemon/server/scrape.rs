@@ -136,4 +136,11 @@ impl std::fmt::Display for ListenError {
     }
 }
 
-impl std::error::Error for ListenError {}
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Tcp(error) => Some(error),
+            Self::Unix(error) => Some(error),
+        }
+    }
+}

@@ -4,9 +4,7 @@
 use molecule_protocol::origin::Origin;
 
 use super::files::GitEntry;
-
-/// How logins begin that are a token alone, without a password.
-const TOKENS: [&str; 8] = ["ghs_", "ghp_", "gho_", "ghu_", "ghr_", "github_pat_", "glpat-", "gitea_"];
+use crate::system::text::TOKEN_PREFIXES;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Url<'u> {
@@ -51,7 +49,7 @@ impl<'u> Url<'u> {
     /// A login that holds a password or a token, and not just a user's name.
     pub(super) fn carries_login(&self) -> bool {
         let is_token = |login: &str| {
-            TOKENS.iter().any(|prefix| login.starts_with(prefix))
+            TOKEN_PREFIXES.iter().any(|prefix| login.starts_with(prefix))
                 // As GitHub's tokens were before 2021, and Gitea's are.
                 || login.len() == 40 && login.bytes().all(|b| b.is_ascii_hexdigit())
         };

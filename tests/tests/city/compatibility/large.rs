@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use molecule_tests::only_in_full_run;
 use molecule_tests::programs::{Git, gits};
 use molecule_tests::world::{RunResult, Wiring, World, WorldSetup, run};
 use tempfile::TempDir;
@@ -25,6 +26,9 @@ fn rule52_pushes_above_the_post_buffer_arrive() {
 
 #[test]
 fn rule52_100_mb_are_pushed_and_cloned() {
+    if !only_in_full_run("100 MB pushed and cloned") {
+        return;
+    }
     for git in gits() {
         let _cell = Cell::new("git: 100 MB pushed and cloned", &git.version);
         let scene = Scene::new();

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use molecule_tests::only_in_full_run;
 use molecule_tests::wait::{eventually, poll};
 use molecule_tests::world::supervised::{Supervised, serves};
 use molecule_tests::world::{World, WorldSetup};
@@ -64,6 +65,9 @@ const WHILE_IT_STARTS: [(&str, &str); 9] = [
 
 #[test]
 fn a_failing_call_of_a_serving_daemon_costs_one_refusal_at_most() {
+    if !only_in_full_run("each system call of a serving daemon failing") {
+        return;
+    }
     let Some((world, supervised)) = traceable() else { return };
     for row in WHILE_IT_SERVES {
         println!("{row:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
+use crate::credential::lease::{Class, Failure, Fresh, GITHUB_TOKEN_LIFE, SourceKind};
 use crate::credential::secret::Secret;
 use crate::source::expiry::{http_date, rfc3339};
 use crate::system::text::{untrusted, untrusted_without};
@@ -14,9 +14,6 @@ use crate::system::time::{Deadline, Moment, Wall};
 
 /// The most that is read of a body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
-
-/// GitHub lets no installation token live longer.
-const LONGEST_LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// Beyond this, a `Retry-After` is a mistake and not a wish.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
@@ -91,7 +88,7 @@ pub fn parse(answer: &PlatformAnswer<'_>, asked: &RequestContext<'_>) -> Result<
                 .ok_or_else(|| fail(Class::Body, "answered an \"expires_at\" that is no RFC 3339 time".into()))?;
             deadline(end, answer.date.and_then(http_date), asked)
         }
-        None if asked.allow_missing_expiry => Deadline::after(asked.sent, LONGEST_LIFE),
+        None if asked.allow_missing_expiry => Deadline::after(asked.sent, GITHUB_TOKEN_LIFE),
         None => return Err(fail(Class::Body, "answered no \"expires_at\"".into())),
     };
     if deadline.left(asked.received).is_zero() {
@@ -128,7 +125,7 @@ fn deadline(end: Wall, date: Option<Wall>, asked: &RequestContext<'_>) -> Deadli
         Some(date) if received < date || date + SECOND < sent => date + SECOND,
         _ => sent,
     };
-    Deadline { boot: asked.sent.boot + end.saturating_sub(then).min(LONGEST_LIFE), wall: end }
+    Deadline { boot: asked.sent.boot + end.saturating_sub(then).min(GITHUB_TOKEN_LIFE), wall: end }
 }
 
 fn refusal(answer: &PlatformAnswer<'_>, asked: &RequestContext<'_>) -> Failure {
