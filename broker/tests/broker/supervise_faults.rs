@@ -62,6 +62,9 @@ fn a_configuration_that_takes_for_ever_to_read_is_given_up_and_read_again() {
 /// Here it never ends once it has told all.
 #[test]
 fn a_child_that_has_told_the_plan_and_doesnt_end_is_given_up_too() {
+    if !molecule_test_kit::only_in_full_run("a plan child that doesn't end") {
+        return;
+    }
     let alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=exit_group"];
     let late = ["-e", "inject=exit_group:delay_enter=600000000:when=1"];

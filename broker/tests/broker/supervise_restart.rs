@@ -7,6 +7,9 @@ use nix::sys::signal::{Signal, kill};
 
 #[test]
 fn twenty_kills_with_the_platform_down_lose_no_token_and_ask_for_none() {
+    if !molecule_test_kit::only_in_full_run("twenty kills with the platform down") {
+        return;
+    }
     let world = DaemonWorld::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     supervised.daemon();

@@ -11,6 +11,9 @@ use crate::kit::{Ability, DaemonWorld, can, program, wait_for};
 
 #[test]
 fn an_idle_daemon_makes_not_one_system_call_in_twenty_seconds() {
+    if !molecule_test_kit::only_in_full_run("twenty seconds without a system call") {
+        return;
+    }
     if !can(&[Ability::Strace, Ability::LookIntoClosed]) {
         return;
     }
