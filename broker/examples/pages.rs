@@ -10,7 +10,7 @@ use molecule_broker::cli::Cli;
 
 const NAME: &str = "molecule-broker";
 
-#[allow(dead_code, reason = "the test calls what this calls")]
+#[allow(dead_code, reason = "the test calls `write` instead")]
 fn main() -> io::Result<()> {
     let folder = env::args_os().nth(1).map(PathBuf::from);
     let folder =
@@ -18,8 +18,10 @@ fn main() -> io::Result<()> {
     write(&folder)
 }
 
+/// Writes the man pages and the completions below `folder`.
+///
 /// # Errors
-/// The folder can't be written to.
+/// If the folder can't be written to.
 pub fn write(folder: &Path) -> io::Result<()> {
     let (man, completions) = (folder.join("man"), folder.join("completions"));
     fs::create_dir_all(&man)?;

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn rule32_what_can_open_no_request_is_known_from_its_first_bytes() {
+    fn rule32_a_non_request_is_known_from_its_first_bytes() {
         for noise in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"molecule/2", b"\n\n", b"m\0"] {
             assert_eq!(end(noise, false), Err(Fault::Head), "{noise:?}");
         }

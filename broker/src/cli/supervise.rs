@@ -47,8 +47,8 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
 pub fn plan(global: &Global, options: &PlanOptions) -> Result<ExitCode, ExitError> {
     let user = options.user.as_deref();
     let config = launch::config_for(global, user).map_err(|problems| ExitError::new(BAD_CONFIGURATION, problems))?;
-    log::format(config.log.format);
-    let plan = LaunchPlan::of(&config, plan::daemon_user(&config, user)).to_string();
+    log::set_format(config.log.format);
+    let plan = LaunchPlan::from_config(&config, plan::daemon_user(&config, user)).to_string();
     // The supervisor that asked has gone if it can't be written.
     let _ = io::stdout().write_all(plan.as_bytes());
     Ok(ExitCode::SUCCESS)

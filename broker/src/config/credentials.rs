@@ -1,14 +1,15 @@
-//! The credentials: two that are there without a file, and what the file says.
+//! Resolves the credentials: the two built-in ones and the file's entries.
 //!
-//! `github` and `persona` come from the images' own variables. An entry of the
-//! file with one of these names changes what it mentions of them and keeps the
-//! rest; an entry with another name stands beside them. What an entry takes,
-//! a built-in gives up: the persona's password when the entry's source is
-//! `"persona"`, the platform when it is `"platform"`, and any of the two
-//! default origins that it lists. `source = "none"` switches a built-in off.
+//! `github` and `persona` are built in and come from the images' own variables. A file entry with
+//! one of these names overrides the keys that it contains and keeps the rest. An entry with
+//! another name adds a credential.
 //!
-//! Whatever becomes of `github`, its origins stay claimed, so that the persona
-//! without a scope never goes there.
+//! An entry takes over what it uses from the built-in ones: the persona's password if its source is
+//! `"persona"`, the platform if its source is `"platform"`, and each of the two default origins
+//! that it lists. `source = "none"` switches a built-in credential off.
+//!
+//! The origins of `github` stay claimed even if it is switched off or unconfigured, so that an
+//! unscoped persona is never given to them.
 
 use std::sync::Arc;
 
@@ -24,11 +25,11 @@ use super::valid::{CredentialConfig, CredentialScope, GITHUB, OriginPattern, PER
 
 const GITHUB_ORIGINS: [&str; 2] = ["github.com", "gist.github.com"];
 
-/// A credential whose claims aren't settled yet.
+/// A credential whose claims haven't been checked against the others' yet.
 struct Draft {
     credential: CredentialConfig,
     claims: Vec<Placed<OriginPattern>>,
-    /// Where it can be pointed at.
+    /// The location that a problem of the whole credential is reported at.
     place: ConfigLocation,
 }
 
@@ -43,37 +44,37 @@ pub(super) fn resolve_credentials(
             resolver.withheld.push(name.value.clone());
         }
     }
-    let mut take = |name: &str| {
+    let mut take_entry = |name: &str| {
         let mut slots = entries.iter_mut().enumerate();
         let (at, slot) = slots.find(|(_, e)| e.as_ref().is_some_and(|e| e.name.value == name))?;
         Some((at, slot.take()?))
     };
-    let (github, persona) = (take(GITHUB), take(PERSONA));
+    let (github, persona) = (take_entry(GITHUB), take_entry(PERSONA));
     let (github_at, persona_at) = (github.as_ref().map(|g| g.0), persona.as_ref().map(|p| p.0));
     let only_built_in = entries.iter().all(Option::is_none);
 
     let mut drafts = Vec::new();
     let mut uses = Uses::default();
     for (at, entry) in entries.into_iter().enumerate().filter_map(|(at, e)| Some((at, e?))) {
-        uses.note(&entry);
-        drafts.push((at, listed(resolver, entry, base)));
+        uses.record(&entry);
+        drafts.push((at, draft_listed(resolver, entry, base)));
     }
-    let reserved = match github_draft(resolver, github.map(|g| g.1), base, &uses, only_built_in, &drafts) {
+    let reserved = match draft_github(resolver, github.map(|g| g.1), base, &uses, only_built_in, &drafts) {
         Github::Serves(draft) => {
-            // Unlisted, it comes first: `token` and `exec` mean it.
+            // Without an entry of its own it comes first, because `token` and `exec` use the first.
             drafts.insert(0, (github_at.unwrap_or(0), *draft));
             Vec::new()
         }
         Github::Claims(claims) => claims,
     };
-    if let Some(draft) = persona_draft(resolver, persona.map(|p| p.1), base, &uses) {
+    if let Some(draft) = draft_persona(resolver, persona.map(|p| p.1), base, &uses) {
         drafts.push((persona_at.unwrap_or(usize::MAX), draft));
     }
     drafts.sort_by_key(|(at, _)| *at);
-    settle(resolver, drafts.into_iter().map(|(_, draft)| draft).collect(), reserved)
+    check_claims(resolver, drafts.into_iter().map(|(_, draft)| draft).collect(), reserved)
 }
 
-/// Which of the images' credentials the file's own entries took over.
+/// Records which of the images' credentials the file's own entries have taken over.
 #[derive(Default)]
 struct Uses {
     platform: bool,
@@ -81,7 +82,7 @@ struct Uses {
 }
 
 impl Uses {
-    fn note(&mut self, entry: &raw::RawCredential) {
+    fn record(&mut self, entry: &raw::RawCredential) {
         match entry.source.as_ref().map(|at| &at.value) {
             Some(raw::RawSource::Word(word)) if word == "platform" => self.platform = true,
             Some(raw::RawSource::Word(word)) if word == "persona" => self.persona = true,
@@ -97,10 +98,10 @@ fn deduplicate(resolver: &mut Resolver<'_>, entries: Vec<raw::RawCredential>) ->
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
             let what = "not a name, expected 1 to 64 letters, digits, '-', '_' or '.'";
-            resolver.wrong(entry.name.place.clone(), "credential.name", what);
+            resolver.reject(entry.name.place.clone(), "credential.name", what);
         } else if let Some(first) = kept.iter().find(|e| e.name.value == *name) {
-            let what = format!("the name is taken at {}, expected one of its own", first.name.place);
-            resolver.wrong(entry.name.place.clone(), &format!("credential.{name}.name"), what);
+            let what = format!("the name is already used at {}, expected a different one", first.name.place);
+            resolver.reject(entry.name.place.clone(), &format!("credential.{name}.name"), what);
         } else {
             kept.push(entry);
         }
@@ -108,18 +109,18 @@ fn deduplicate(resolver: &mut Resolver<'_>, entries: Vec<raw::RawCredential>) ->
     kept
 }
 
-fn listed(resolver: &mut Resolver<'_>, entry: raw::RawCredential, base: &PolicyDefaults) -> Draft {
+fn draft_listed(resolver: &mut Resolver<'_>, entry: raw::RawCredential, base: &PolicyDefaults) -> Draft {
     let (name, place) = (entry.name.value.clone(), entry.name.place.clone());
     if entry.origins.is_none() && !resolver.has_problem(&format!("credential.{name}.origins")) {
         let what = "origins is missing, expected a list such as [\"git.example.com\"]";
-        resolver.wrong(place.clone(), &format!("credential.{name}"), what);
+        resolver.reject(place.clone(), &format!("credential.{name}"), what);
     }
     if entry.source.is_none() && !resolver.has_problem(&format!("credential.{name}.source")) {
         let what = format!("source is missing, expected {}", sources::EXPECTED);
-        resolver.wrong(place.clone(), &format!("credential.{name}"), what);
+        resolver.reject(place.clone(), &format!("credential.{name}"), what);
     }
     let source = entry.source.as_ref().and_then(|at| sources::resolve_source(resolver, &name, at));
-    draft(resolver, entry, base, source.unwrap_or_else(refused), None, None, place)
+    draft(resolver, entry, base, source.unwrap_or_else(placeholder_source), None, None, place)
 }
 
 enum Github {
@@ -127,7 +128,7 @@ enum Github {
     Claims(Vec<OriginPattern>),
 }
 
-fn github_draft(
+fn draft_github(
     resolver: &mut Resolver<'_>,
     entry: Option<raw::RawCredential>,
     base: &PolicyDefaults,
@@ -140,8 +141,8 @@ fn github_draft(
     let written = hosts.or_else(|| match entry.as_mut()?.origins.take()? {
         RawOrigins::List(list) => Some(list),
         RawOrigins::Word(at) => {
-            let what = "not a list, expected one such as [\"github.com\"]: a token must not go anywhere else";
-            resolver.wrong(at.place, "credential.github.origins", what);
+            let what = "not a list, expected one such as [\"github.com\"]: a token must not be given to any other host";
+            resolver.reject(at.place, "credential.github.origins", what);
             None
         }
     });
@@ -151,7 +152,7 @@ fn github_draft(
             let place =
                 entry.as_ref().map_or(ConfigLocation::Environment("MOLECULE_BROKER_HOSTS"), |e| e.name.place.clone());
             let taken = |o: &OriginPattern| others.iter().any(|(_, d)| d.claims.iter().any(|at| at.value == *o));
-            let defaults = GITHUB_ORIGINS.iter().filter_map(|text| Pattern::parse(text).ok()).map(lower);
+            let defaults = GITHUB_ORIGINS.iter().filter_map(|text| Pattern::parse(text).ok()).map(to_lowercase);
             defaults.filter(|o| !taken(o)).map(|value| Placed { value, place: place.clone() }).collect()
         }
     };
@@ -168,15 +169,15 @@ fn github_draft(
     }
     let entry = entry.unwrap_or_else(|| raw::RawCredential::built_in(GITHUB, "PLATFORM_URL"));
     let source = match &entry.source {
-        _ if let Err(what) = switch => Some(sources::unusable(resolver, GITHUB, "platform", what)),
+        _ if let Err(what) = switch => Some(sources::unusable_source(resolver, GITHUB, "platform", what)),
         Some(at) => sources::resolve_source(resolver, GITHUB, at),
-        None if has_platform => sources::platform(resolver, GITHUB, &raw::RawPlatform::default(), None),
+        None if has_platform => sources::resolve_platform(resolver, GITHUB, &raw::RawPlatform::default(), None),
         None => Some(token.clone().map_or_else(
             || SourceConfig::Missing("set PLATFORM_URL, or GITHUB_TOKEN for the first hour".to_owned()),
             SourceConfig::Env,
         )),
     };
-    let source = source.unwrap_or_else(refused);
+    let source = source.unwrap_or_else(placeholder_source);
     let behind = matches!(source, SourceConfig::Platform(_) | SourceConfig::Unusable { .. })
         .then_some(token)
         .flatten()
@@ -185,10 +186,11 @@ fn github_draft(
     Github::Serves(Box::new(draft(resolver, entry, base, source, behind, Some(claims), place)))
 }
 
-/// The variable of newer images. Unset means on: to run a broker is the opt-in.
+/// Tells whether the variable of newer images switches `github` off. Unset means on: running a
+/// broker is the opt-in.
 ///
 /// # Errors
-/// It says neither yes nor no.
+/// Returns an error if the value is neither true nor false.
 fn is_switched_off(resolver: &Resolver<'_>) -> Result<bool, String> {
     let Some(text) = resolver.env.text("ENABLE_GITHUB_MIRROR_CREDENTIALS") else { return Ok(false) };
     let at = text.map_err(|problem| problem.to_string())?;
@@ -199,7 +201,7 @@ fn is_switched_off(resolver: &Resolver<'_>) -> Result<bool, String> {
     }
 }
 
-fn persona_draft(
+fn draft_persona(
     resolver: &mut Resolver<'_>,
     entry: Option<raw::RawCredential>,
     base: &PolicyDefaults,
@@ -217,16 +219,16 @@ fn persona_draft(
     let claims = hosts.map(|list| resolver.origins("credential.persona.origins", list));
     let source = match &entry.source {
         Some(at) => sources::resolve_source(resolver, PERSONA, at),
-        None => Some(sources::persona(resolver, PERSONA)),
+        None => Some(sources::resolve_persona(resolver, PERSONA)),
     };
-    let source = source.unwrap_or_else(refused);
+    let source = source.unwrap_or_else(placeholder_source);
     let place = entry.name.place.clone();
     let draft = draft(resolver, entry, base, source, None, claims, place);
     if draft.credential.scope == CredentialScope::Any {
         resolver.warnings.push(
-            "the credential persona is unscoped: its password goes to any https host that asks and that no other \
-             credential claims; name its hosts in MOLECULE_BROKER_PERSONA_HOSTS before it starts, or as origins of \
-             [[credential]] persona in the configuration file"
+            "the credential persona is unscoped: its password is given out for any https host that no other \
+             credential claims; name its hosts in MOLECULE_BROKER_PERSONA_HOSTS before the daemon starts, or as \
+             origins of [[credential]] persona in the configuration file"
                 .to_owned(),
         );
     }
@@ -255,21 +257,21 @@ fn draft(
             (true, Vec::new())
         }
         (None, Some(RawOrigins::Word(at))) => {
-            resolver.wrong(at.place, &key("origins"), "wrong type (string), expected a list of origins, or \"any\"");
+            resolver.reject(at.place, &key("origins"), "wrong type (string), expected a list of origins, or \"any\"");
             (false, Vec::new())
         }
         (None, None) => (name == PERSONA, Vec::new()),
     };
     let from_persona = matches!(source, SourceConfig::Persona(_));
-    let username = sources::username(resolver, &key("username"), entry.username, from_persona);
+    let username = sources::resolve_username(resolver, &key("username"), entry.username, from_persona);
     let username = username.unwrap_or_else(|what| {
-        source = sources::unusable(resolver, &name, "persona", what);
+        source = sources::unusable_source(resolver, &name, "persona", what);
         None
     });
     if matches!(source, SourceConfig::Persona(_)) && username.is_none() {
         source = SourceConfig::Missing("set GIT_HTTP_USERNAME or GITEA_USER, or username in the file".to_owned());
     }
-    let allow = entry.allow_users.map(|list| resolver.users(&key("allow_users"), list));
+    let allow = entry.allow_users.map(|list| resolver.resolve_users(&key("allow_users"), list));
     let fallback = match entry.fallback {
         None => default_fallback,
         Some(at) => {
@@ -277,14 +279,14 @@ fn draft(
                 "env" => sources::provision_time_token(resolver).map(SourceConfig::Env),
                 "none" => None,
                 _ => {
-                    resolver.wrong(at.place.clone(), &key("fallback"), "not a fallback, expected \"env\" or \"none\"");
+                    resolver.reject(at.place.clone(), &key("fallback"), "not a fallback, expected \"env\" or \"none\"");
                     None
                 }
             };
-            resolver.placed(&key("fallback"), Placed { value: token, place: at.place })
+            resolver.record_place(&key("fallback"), Placed { value: token, place: at.place })
         }
     };
-    let policy = policy::of_credential(resolver, &name, base, &entry.refresh);
+    let policy = policy::resolve_policy(resolver, &name, base, &entry.refresh);
     if let SourceConfig::Platform(settings) = &mut source {
         settings.timeout = policy.attempt_timeout;
     }
@@ -306,14 +308,14 @@ fn draft(
     Draft { credential, claims, place }
 }
 
-/// Stands in for a source that was noted as wrong, so that what else is wrong
-/// comes to light too.
-fn refused() -> SourceConfig {
+/// Returns a placeholder for a source that was reported as wrong, so that the other problems are
+/// found too.
+fn placeholder_source() -> SourceConfig {
     SourceConfig::Missing(String::new())
 }
 
-/// Holds that nobody claims what another one has.
-fn settle(
+/// Checks that no two credentials claim the same origin, and that at most one takes any origin.
+fn check_claims(
     resolver: &mut Resolver<'_>,
     drafts: Vec<Draft>,
     reserved: Vec<OriginPattern>,
@@ -325,8 +327,9 @@ fn settle(
         for at in claims {
             match claimed.iter().find(|(origin, owner)| **origin == at.value && *owner != name) {
                 Some((origin, owner)) => {
-                    let what = format!("{origin} is claimed by the credential {owner} too, expected it in one of them");
-                    resolver.wrong(at.place.clone(), &format!("credential.{name}.origins"), what);
+                    let what =
+                        format!("{origin} is also claimed by the credential {owner}, expected it in one of them");
+                    resolver.reject(at.place.clone(), &format!("credential.{name}.origins"), what);
                 }
                 None => claimed.push((&at.value, name)),
             }
@@ -334,8 +337,8 @@ fn settle(
         match (&credential.scope, open) {
             (CredentialScope::Any, None) => open = Some(name),
             (CredentialScope::Any, Some(other)) => {
-                let what = format!("the credential {other} takes any origin too, expected a list for one of them");
-                resolver.wrong(place.clone(), &format!("credential.{name}.origins"), what);
+                let what = format!("the credential {other} also takes any origin, expected a list for one of them");
+                resolver.reject(place.clone(), &format!("credential.{name}.origins"), what);
             }
             _ => {}
         }
@@ -349,12 +352,12 @@ impl Resolver<'_> {
         let mut origins: Vec<Placed<OriginPattern>> = Vec::new();
         let count = list.value.len();
         for (at, text) in list.value.into_iter().enumerate() {
-            match Pattern::parse(&text.value).map(lower) {
+            match Pattern::parse(&text.value).map(to_lowercase) {
                 Ok(origin) if origins.iter().any(|at| at.value == origin) => {}
                 Ok(value) => origins.push(Placed { value, place: text.place }),
                 Err(bad) => {
                     let entry = if count > 1 { format!("entry {}: ", at + 1) } else { String::new() };
-                    self.wrong(
+                    self.reject(
                         text.place,
                         key,
                         format!("{entry}not an origin: {bad}; expected host, host:port or scheme://host[:port]"),
@@ -363,7 +366,7 @@ impl Resolver<'_> {
             }
         }
         if count == 0 {
-            self.wrong(list.place.clone(), key, "an empty list, expected at least one origin");
+            self.reject(list.place.clone(), key, "an empty list, expected at least one origin");
         }
         self.places.insert(key.to_owned(), list.place);
         origins
@@ -374,7 +377,7 @@ impl Resolver<'_> {
     }
 }
 
-fn lower(pattern: Pattern<&str>) -> OriginPattern {
+fn to_lowercase(pattern: Pattern<&str>) -> OriginPattern {
     let Pattern { scheme, wildcard, host, port } = pattern;
     Pattern { scheme, wildcard, host: host.to_ascii_lowercase().into(), port }
 }

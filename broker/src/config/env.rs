@@ -1,5 +1,5 @@
-//! What a configuration asks of the environment. What is wrong with a variable
-//! never quotes it.
+//! Reads the environment's variables for the configuration. A problem with a variable never quotes
+//! its value.
 
 use super::location::{ConfigLocation, Problem};
 use super::reader::{Placed, nearest};
@@ -7,7 +7,7 @@ use crate::system::environment::Env;
 
 pub(super) const PREFIX: &str = "MOLECULE_BROKER_";
 
-/// Our own variables, to tell a misspelt one.
+/// The broker's own variables, which a misspelt name is compared with.
 pub(super) const OWN: &[&str] = &[
     "MOLECULE_BROKER_ALLOW_USERS",
     "MOLECULE_BROKER_CONFIG",
@@ -21,17 +21,17 @@ pub(super) const OWN: &[&str] = &[
 ];
 
 impl Env {
-    /// All that is text.
+    /// Returns the variables whose value is text.
     pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.variables().filter_map(|(name, value)| Some((name, value.to_str()?)))
     }
 
-    /// The value with its place; one that is no text is a problem.
+    /// Returns the value with its location. Adds a problem if the value isn't text.
     pub(super) fn at(&self, name: &'static str, problems: &mut Vec<Problem>) -> Option<Placed<String>> {
         self.text(name)?.map_err(|problem| problems.push(problem)).ok()
     }
 
-    /// The value with its place, or what is wrong with one that is no text.
+    /// Returns the value with its location, or a problem if the value isn't text.
     pub(super) fn text(&self, name: &'static str) -> Option<Result<Placed<String>, Problem>> {
         let place = ConfigLocation::Environment(name);
         Some(match self.os(name)?.to_str() {
@@ -40,12 +40,13 @@ impl Env {
         })
     }
 
-    /// [`Env::text`] of the first of these variables that is set.
+    /// Returns [`Env::text`] of the first of these variables that is set.
     pub(super) fn first(&self, names: &[&'static str]) -> Option<Result<Placed<String>, Problem>> {
         names.iter().find_map(|name| self.text(name))
     }
 
-    /// Variables of our own prefix that look like a misspelt one.
+    /// Returns unknown variables with the broker's prefix, each with the known name that it
+    /// resembles.
     pub(super) fn misspelt(&self) -> impl Iterator<Item = (&str, &'static str)> {
         let names = self.variables().map(|(name, _)| name);
         let ours = names.filter(|name| name.starts_with(PREFIX) && !OWN.contains(name));

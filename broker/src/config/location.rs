@@ -1,10 +1,10 @@
-//! Where a value came from, and what is wrong with it there.
+//! Locations of configured values, and the problems found with them.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Where a value was written. What has no place has its default.
+/// Location at which a value was written. A value without a location has its default.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigLocation {
     CommandLine(&'static str),
@@ -12,23 +12,22 @@ pub enum ConfigLocation {
     File { file: Arc<Path>, line: usize, column: usize },
 }
 
-/// One thing that is wrong with the configuration. Never carries a value that
-/// may be a secret.
+/// One problem with the configuration. It never contains a value that may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub place: ConfigLocation,
-    /// The dotted key, empty where the file as a whole is meant.
+    /// The dotted key; empty for the file as a whole.
     pub key: String,
-    /// What is wrong, and what is expected.
+    /// The problem, and the value that is expected.
     pub what: String,
 }
 
-/// All that is wrong, found in one run, in the order of its places.
+/// All problems of one run, sorted by location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
 impl ConfigLocation {
-    /// A file as a whole, by its beginning.
+    /// Returns the location of a file as a whole, which is its beginning.
     pub(super) fn file(path: &Path) -> Self {
         Self::File { file: path.into(), line: 1, column: 1 }
     }

@@ -1,15 +1,15 @@
-//! Configuration: the command line, the environment and the file, in this
-//! order of precedence, made into one [`Config`] that can be trusted.
+//! Resolves the configuration: command line, environment and file, in this order of precedence, are
+//! merged into one checked [`Config`].
 //!
-//! - `reader`, `raw`: the file as it is written, every fault in it noted
-//! - [`Env`], [`Flags`]: the other two; nothing in here reads the process's own
-//! - [`crate::system::trust`]: whether the file can be believed at all
-//! - `sections`, with `policy`, `credentials`, `sources` and [`socket_path`]:
-//!   precedence, defaults, look-ups and checks; `resolver`: their notes
-//! - `valid`: what comes out
-//! - [`report`]: how the command `config` prints it
+//! - `reader`, `raw`: the file as written, with all its faults
+//! - [`Env`], [`Flags`]: environment and command line; this module never reads the process's own
+//! - [`crate::system::trust`]: checks that only root or the daemon's user can change the file
+//! - `sections`, with `policy`, `credentials`, `sources` and [`socket_path`]: precedence, defaults,
+//!   lookups and checks; `resolver`: the state that they share
+//! - `valid`: the result
+//! - [`report`]: prints the result for the command `config`
 //!
-//! All that is wrong is told in one run, each with its place. The reference is
+//! One run reports all problems, each with its location. The reference is
 //! `docs/config.reference.toml`.
 
 mod credentials;
@@ -41,14 +41,13 @@ pub use valid::{
 
 use crate::system::{trust, users};
 
-/// Where the file is looked for if nobody says where it is.
+/// The file's path unless `--config` or `MOLECULE_BROKER_CONFIG` sets another.
 pub const DEFAULT_FILE: &str = "/etc/molecule-broker/config.toml";
 
-/// Finds and reads the file, if there is one, and makes the configuration out
-/// of all three.
+/// Finds and reads the file, if there is one, and resolves the configuration.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Returns all problems.
 pub fn load(flags: &Flags, env: &Env) -> Result<Config, Problems> {
     let us = geteuid();
     let system = SystemLookups {
@@ -65,7 +64,8 @@ pub fn load(flags: &Flags, env: &Env) -> Result<Config, Problems> {
     };
     let (path, place) = match named.or_else(variable) {
         Some(named) => named,
-        // "Can't be looked at" is not "isn't there": then reading says why.
+        // Only a file that certainly doesn't exist is skipped. If its existence can't be
+        // determined, reading it reports the reason.
         None if matches!(Path::new(DEFAULT_FILE).try_exists(), Ok(false)) => {
             return sections::resolve_sections(None, Default::default(), flags, env, &system);
         }
@@ -80,10 +80,10 @@ pub fn load(flags: &Flags, env: &Env) -> Result<Config, Problems> {
     parse(&path, &text, flags, env, &system)
 }
 
-/// The same out of a file's text: pure but for the `system`.
+/// Resolves the configuration from a file's text. Pure except for the `system` lookups.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Returns all problems.
 pub fn parse(
     file: &Path,
     text: &str,

@@ -1,5 +1,5 @@
-//! The file as it is written: every key there is, its type checked, nothing
-//! looked up and no value judged.
+//! The file as written: all known keys with checked types. Nothing is looked up, and no value is
+//! checked.
 
 use std::path::Path;
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub(super) struct RawLog {
     pub audit_file: Option<Placed<String>>,
 }
 
-/// The numbers of a `[refresh]` table that were written, by key.
+/// The values that a `[refresh]` table sets, with their keys.
 #[derive(Clone, Default)]
 pub(super) struct RawRefresh(pub Vec<(&'static str, Placed<RawNumber>)>);
 
@@ -85,13 +85,13 @@ pub(super) struct RawCredential {
 }
 
 pub(super) enum RawOrigins {
-    /// A single word in place of the list; only `any` is one.
+    /// A string in place of the list; only `any` is valid.
     Word(Placed<String>),
     List(RawList),
 }
 
 pub(super) enum RawSource {
-    /// `"platform"`, `"env"`, `"persona"`, `"none"`, or a mistake.
+    /// `"platform"`, `"env"`, `"persona"`, `"none"`, or an invalid string.
     Word(String),
     Platform(RawPlatform),
     Variable(Placed<String>),
@@ -122,7 +122,7 @@ pub(super) struct RawHooks {
 }
 
 impl Raw {
-    /// Reads a file's text. What is wrong is left out and told.
+    /// Reads a file's text. A value with a problem is left out and the problem is returned.
     pub(super) fn read(file: &Path, text: &str) -> (Self, Vec<Problem>) {
         let doc = TomlDocument::new(file, text);
         let mut root = doc.root(ROOT);
@@ -132,7 +132,7 @@ impl Raw {
                 path: table.take("path", string),
                 mode: table.take("mode", mode),
                 group: table.take("group", name_or_number),
-                allow_users: users(&mut table),
+                allow_users: read_users(&mut table),
             };
             table.finish();
         }
@@ -148,9 +148,9 @@ impl Raw {
             raw.metrics_listen = table.take("listen", string);
             table.finish();
         }
-        raw.refresh = refresh(&mut root);
+        raw.refresh = read_refresh(&mut root);
         let mut credentials = root.take_tables("credential", CREDENTIAL);
-        raw.credentials = credentials.drain(..).filter_map(credential).collect();
+        raw.credentials = credentials.drain(..).filter_map(read_credential).collect();
         if let Some(mut table) = root.take_table("sinks", SINKS) {
             raw.sinks = RawSinks {
                 gh: table.take("gh", boolean),
@@ -161,8 +161,10 @@ impl Raw {
             table.finish();
         }
         if let Some(mut table) = root.take_table("hooks", HOOKS) {
-            raw.hooks =
-                RawHooks { on_refresh: argv(&mut table, "on_refresh"), on_failure: argv(&mut table, "on_failure") };
+            raw.hooks = RawHooks {
+                on_refresh: read_argv(&mut table, "on_refresh"),
+                on_failure: read_argv(&mut table, "on_failure"),
+            };
             table.finish();
         }
         root.finish();
@@ -171,7 +173,7 @@ impl Raw {
 }
 
 impl RawCredential {
-    /// What the file doesn't mention: everything as the variables say.
+    /// Returns an entry for a built-in credential that the file doesn't mention.
     pub(super) fn built_in(name: &str, variable: &'static str) -> Self {
         let name = Placed { value: name.to_owned(), place: ConfigLocation::Environment(variable) };
         Self {
@@ -187,7 +189,7 @@ impl RawCredential {
 }
 
 impl RawRefresh {
-    /// Puts the numbers into a policy, and says of each where it stands.
+    /// Sets these values in a policy, and passes the location of each to `placed`.
     pub(super) fn apply(&self, policy: &mut RefreshPolicy, mut placed: impl FnMut(&'static str, &ConfigLocation)) {
         for (key, number) in &self.0 {
             match number.value {
@@ -200,7 +202,7 @@ impl RawRefresh {
     }
 }
 
-/// A policy's duration by its key.
+/// Returns a policy's duration by its key.
 pub(super) fn span_of<'p>(policy: &'p mut RefreshPolicy, key: &str) -> &'p mut Duration {
     match key {
         "interval" => &mut policy.interval,
@@ -216,11 +218,11 @@ pub(super) fn span_of<'p>(policy: &'p mut RefreshPolicy, key: &str) -> &'p mut D
         "replication_lag" => &mut policy.replication_lag,
         "attempt_timeout" => &mut policy.attempt_timeout,
         "boot_spread" => &mut policy.boot_spread,
-        other => unreachable!("{other} is no key of a [refresh] table"),
+        other => unreachable!("{other} isn't a key of a [refresh] table"),
     }
 }
 
-fn refresh(parent: &mut TomlTable<'_, '_>) -> RawRefresh {
+fn read_refresh(parent: &mut TomlTable<'_, '_>) -> RawRefresh {
     let Some(mut table) = parent.take_table("refresh", REFRESH) else { return RawRefresh::default() };
     let mut numbers = Vec::new();
     for key in REFRESH.iter().copied() {
@@ -234,11 +236,11 @@ fn refresh(parent: &mut TomlTable<'_, '_>) -> RawRefresh {
     RawRefresh(numbers)
 }
 
-fn credential(mut table: TomlTable<'_, '_>) -> Option<RawCredential> {
+fn read_credential(mut table: TomlTable<'_, '_>) -> Option<RawCredential> {
     let unnamed = !table.holds("name");
     let name = table.take("name", string);
     if unnamed {
-        table.wrong(table.place(), "name", "it is missing, expected a name such as \"github\"");
+        table.reject(table.place(), "name", "it is missing, expected a name such as \"github\"");
     }
     if let Some(name) = &name {
         table.name = format!("credential.{}", name.value);
@@ -250,14 +252,14 @@ fn credential(mut table: TomlTable<'_, '_>) -> Option<RawCredential> {
         table.take_list("origins", expected, string).map(RawOrigins::List)
     };
     let username = table.take("username", string);
-    let allow_users = users(&mut table);
-    let (source, fallback) = (source(&mut table), table.take("fallback", string));
-    let refresh = refresh(&mut table);
+    let allow_users = read_users(&mut table);
+    let (source, fallback) = (read_source(&mut table), table.take("fallback", string));
+    let refresh = read_refresh(&mut table);
     table.finish();
     Some(RawCredential { name: name?, origins, username, allow_users, source, fallback, refresh })
 }
 
-fn source(table: &mut TomlTable<'_, '_>) -> Option<Placed<RawSource>> {
+fn read_source(table: &mut TomlTable<'_, '_>) -> Option<Placed<RawSource>> {
     if !table.holds_table("source") {
         let word = table.take("source", string)?;
         return Some(Placed { value: RawSource::Word(word.value), place: word.place });
@@ -275,18 +277,18 @@ fn source(table: &mut TomlTable<'_, '_>) -> Option<Placed<RawSource>> {
     kinds.extend(is_platform.then_some(RawSource::Platform(platform)));
     kinds.extend(table.take("variable", string).map(RawSource::Variable));
     kinds.extend(table.take("file", string).map(RawSource::File));
-    kinds.extend(argv(&mut table, "command").map(RawSource::Command));
+    kinds.extend(read_argv(&mut table, "command").map(RawSource::Command));
     if kinds.len() != 1 {
-        table.wrong(place.clone(), "", "expected exactly one of: platform, variable, file, command");
+        table.reject(place.clone(), "", "expected exactly one of: platform, variable, file, command");
     }
     table.finish();
     Some(Placed { value: kinds.into_iter().next()?, place })
 }
 
-fn users(table: &mut TomlTable<'_, '_>) -> Option<RawList> {
+fn read_users(table: &mut TomlTable<'_, '_>) -> Option<RawList> {
     table.take_list("allow_users", "a list of users such as [\"agent\"] or [1000]", name_or_number)
 }
 
-fn argv(table: &mut TomlTable<'_, '_>, key: &'static str) -> Option<RawList> {
+fn read_argv(table: &mut TomlTable<'_, '_>, key: &'static str) -> Option<RawList> {
     table.take_list(key, "a program and its arguments such as [\"/usr/bin/true\", \"-x\"]", string)
 }

@@ -1,6 +1,6 @@
-//! Reads a TOML text table by table, and notes everything that is wrong with
-//! it instead of stopping at the first. That is why this stands on the parser's
-//! own tree: a derived `Deserialize` ends with its first error.
+//! Reads a TOML text table by table and collects all problems instead of stopping at the first one.
+//! It works on the parser's own tree for that reason: a derived `Deserialize` ends with its first
+//! error.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -20,24 +20,25 @@ pub(super) struct Placed<T> {
     pub place: ConfigLocation,
 }
 
-/// One file's text, and what is wrong with it so far.
+/// One file's text, and the problems found so far.
 pub(super) struct TomlDocument<'a> {
     file: Arc<Path>,
     text: &'a str,
     problems: RefCell<Vec<Problem>>,
 }
 
-/// One table of it. Keys are taken out one by one; what is left is unknown.
+/// One table of a document. Known keys are taken out one by one; the keys that are left are
+/// unknown.
 pub(super) struct TomlTable<'d, 'a> {
     doc: &'d TomlDocument<'a>,
-    /// Its dotted name, empty for the file itself.
+    /// The table's dotted name; empty for the file itself.
     pub name: String,
     place: ConfigLocation,
     keys: &'static [&'static str],
     entries: DeTable<'a>,
 }
 
-/// What a value isn't, or what is wrong with it.
+/// A parsed value, or the description of the problem with it.
 pub(super) type Parsed<T> = Result<T, String>;
 
 impl<'a> TomlDocument<'a> {
@@ -45,14 +46,14 @@ impl<'a> TomlDocument<'a> {
         Self { file: file.into(), text, problems: RefCell::default() }
     }
 
-    /// The file's own table, as far as its syntax allows.
+    /// Returns the file's root table, as far as it could be parsed.
     pub(super) fn root<'d>(&'d self, keys: &'static [&'static str]) -> TomlTable<'d, 'a> {
         let (root, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
-            let place = self.place(error.span().unwrap_or(0..0));
-            self.note(place, "", error.message().trim().replace('\n', ", "));
+            let place = self.locate(error.span().unwrap_or(0..0));
+            self.add_problem(place, "", error.message().trim().replace('\n', ", "));
         }
-        let place = self.place(0..0);
+        let place = self.locate(0..0);
         TomlTable { doc: self, name: String::new(), place, keys, entries: root.into_inner() }
     }
 
@@ -60,12 +61,12 @@ impl<'a> TomlDocument<'a> {
         self.problems.into_inner()
     }
 
-    fn note(&self, place: ConfigLocation, key: &str, what: String) {
+    fn add_problem(&self, place: ConfigLocation, key: &str, what: String) {
         self.problems.borrow_mut().push(Problem { place, key: key.to_owned(), what });
     }
 
-    /// Counts lines and characters from 1, as editors do.
-    fn place(&self, span: Range<usize>) -> ConfigLocation {
+    /// Returns the location of a span, with lines and characters counted from 1, as editors do.
+    fn locate(&self, span: Range<usize>) -> ConfigLocation {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         ConfigLocation::File {
@@ -76,12 +77,13 @@ impl<'a> TomlDocument<'a> {
     }
 
     fn at<T>(&self, value: T, span: Range<usize>) -> Placed<T> {
-        Placed { value, place: self.place(span) }
+        Placed { value, place: self.locate(span) }
     }
 }
 
 impl<'d, 'a> TomlTable<'d, 'a> {
-    /// Takes a key's value. `None` if it isn't there, or is wrong and noted.
+    /// Takes a key's value. Returns `None` if the key is missing or its value is wrong, which is
+    /// reported.
     pub(super) fn take<T>(
         &mut self,
         key: &'static str,
@@ -91,13 +93,13 @@ impl<'d, 'a> TomlTable<'d, 'a> {
         match read(value.get_ref()) {
             Ok(read) => Some(self.doc.at(read, value.span())),
             Err(what) => {
-                self.doc.note(self.doc.place(value.span()), &self.dotted(key), what);
+                self.doc.add_problem(self.doc.locate(value.span()), &self.dotted(key), what);
                 None
             }
         }
     }
 
-    /// Takes an array, each element with its own place.
+    /// Takes an array, each element with its own location.
     pub(super) fn take_list(
         &mut self,
         key: &'static str,
@@ -107,43 +109,43 @@ impl<'d, 'a> TomlTable<'d, 'a> {
         let value = self.remove(key)?;
         let Some(array) = value.get_ref().as_array() else {
             let what = wrong_type(value.get_ref(), expected);
-            self.doc.note(self.doc.place(value.span()), &self.dotted(key), what);
+            self.doc.add_problem(self.doc.locate(value.span()), &self.dotted(key), what);
             return None;
         };
         let mut list = Vec::new();
         for element in array.iter() {
             match read(element.get_ref()) {
                 Ok(text) => list.push(self.doc.at(text, element.span())),
-                Err(what) => self.doc.note(self.doc.place(element.span()), &self.dotted(key), what),
+                Err(what) => self.doc.add_problem(self.doc.locate(element.span()), &self.dotted(key), what),
             }
         }
         Some(self.doc.at(list, value.span()))
     }
 
-    /// Takes a table, or an empty one in its place.
+    /// Takes a table. Returns `None` if the key is missing or isn't a table, which is reported.
     pub(super) fn take_table(&mut self, key: &'static str, keys: &'static [&'static str]) -> Option<TomlTable<'d, 'a>> {
         let value = self.remove(key)?;
-        self.table_of(key, value, keys, "a table")
+        self.open_table(key, value, keys, "a table")
     }
 
-    /// Takes `[[key]]`.
+    /// Takes the tables of `[[key]]`.
     pub(super) fn take_tables(&mut self, key: &'static str, keys: &'static [&'static str]) -> Vec<TomlTable<'d, 'a>> {
         let Some(value) = self.remove(key) else { return Vec::new() };
         let span = value.span();
         match value.into_inner() {
             DeValue::Array(array) => {
-                let tables = array.into_iter().filter_map(|v| self.table_of(key, v, keys, "a table"));
+                let tables = array.into_iter().filter_map(|v| self.open_table(key, v, keys, "a table"));
                 tables.collect()
             }
             other => {
                 let what = wrong_type(&other, &format!("one or more [[{key}]]"));
-                self.doc.note(self.doc.place(span), key, what);
+                self.doc.add_problem(self.doc.locate(span), key, what);
                 Vec::new()
             }
         }
     }
 
-    /// Whether the key is there and holds a table.
+    /// True if the key exists and its value is a table.
     pub(super) fn holds_table(&self, key: &str) -> bool {
         self.entries.get(key).is_some_and(|v| v.get_ref().is_table())
     }
@@ -160,18 +162,18 @@ impl<'d, 'a> TomlTable<'d, 'a> {
         self.place.clone()
     }
 
-    pub(super) fn wrong(&self, place: ConfigLocation, key: &str, what: impl Into<String>) {
-        self.doc.note(place, &self.dotted(key), what.into());
+    pub(super) fn reject(&self, place: ConfigLocation, key: &str, what: impl Into<String>) {
+        self.doc.add_problem(place, &self.dotted(key), what.into());
     }
 
-    /// Notes every key that nobody took.
+    /// Reports every key that hasn't been taken.
     pub(super) fn finish(self) {
         for key in self.entries.keys() {
             let known = self.keys.join(", ");
             let nearest = nearest(key.get_ref(), self.keys);
             let advice = nearest.map_or(format!("expected one of: {known}"), |k| format!("did you mean {k}?"));
             let what = format!("unknown key, {advice}");
-            self.doc.note(self.doc.place(key.span()), &self.dotted(key.get_ref()), what);
+            self.doc.add_problem(self.doc.locate(key.span()), &self.dotted(key.get_ref()), what);
         }
     }
 
@@ -180,19 +182,19 @@ impl<'d, 'a> TomlTable<'d, 'a> {
         self.entries.remove(key)
     }
 
-    fn table_of(
+    fn open_table(
         &self,
         key: &str,
         value: Spanned<DeValue<'a>>,
         keys: &'static [&'static str],
         expected: &str,
     ) -> Option<TomlTable<'d, 'a>> {
-        let place = self.doc.place(value.span());
+        let place = self.doc.locate(value.span());
         match value.into_inner() {
             DeValue::Table(entries) => Some(TomlTable { doc: self.doc, name: self.dotted(key), place, keys, entries }),
             other => {
                 let what = wrong_type(&other, expected);
-                self.doc.note(place, &self.dotted(key), what);
+                self.doc.add_problem(place, &self.dotted(key), what);
                 None
             }
         }
@@ -204,7 +206,7 @@ impl<'d, 'a> TomlTable<'d, 'a> {
     }
 }
 
-/// The known word that somebody probably meant.
+/// Returns the known word that a misspelt word most likely stands for.
 pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let near = |k: &&str| strsim::damerau_levenshtein(word, k);
     known.iter().copied().min_by_key(near).filter(|k| near(k) <= (k.len() / 3).clamp(1, 3))
@@ -218,7 +220,7 @@ pub(super) fn boolean(value: &DeValue<'_>) -> Parsed<bool> {
     value.as_bool().map_or_else(|| Err(wrong_type(value, "true or false")), Ok)
 }
 
-/// A user: a name, or a number with or without quotes.
+/// Parses a user or group: a name, or a number with or without quotes.
 pub(super) fn name_or_number(value: &DeValue<'_>) -> Parsed<String> {
     match value {
         DeValue::Integer(n) if n.radix() == 10 => Ok(n.as_str().to_owned()),
@@ -227,7 +229,7 @@ pub(super) fn name_or_number(value: &DeValue<'_>) -> Parsed<String> {
     }
 }
 
-/// A file mode, which nobody means in decimal.
+/// Parses a file mode, which must be octal.
 pub(super) fn mode(value: &DeValue<'_>) -> Parsed<u32> {
     const EXPECTED: &str = "an octal mode such as \"0660\"";
     let digits = match value {

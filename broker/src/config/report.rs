@@ -1,6 +1,6 @@
-//! The effective configuration as the command `config` prints it: a file that
-//! could be read back, each line with the place that it came from. Credentials
-//! in the environment stand there as the word for their source.
+//! Prints the effective configuration for the command `config`. The output is a valid configuration
+//! file in which each line names the location of its value. A credential in the environment is
+//! shown as the name of its source.
 
 use std::fmt::{self, Write as _};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::refresh::RefreshPolicy;
 use crate::source::platform;
 use crate::system::users;
 
-/// Prints all of it.
+/// Returns the whole report.
 #[must_use]
 pub fn report(config: &Config) -> String {
     let mut out = Report { config, text: String::new(), table: String::new() };
@@ -69,23 +69,25 @@ pub fn report(config: &Config) -> String {
 struct Report<'c> {
     config: &'c Config,
     text: String,
-    /// The dotted key of the table in which lines are written.
+    /// The dotted key of the current table.
     table: String,
 }
 
 impl Report<'_> {
     fn head(&mut self) {
         let file = self.config.file.as_deref();
-        self.note(file.map_or("no configuration file".to_owned(), |f| format!("configuration file {}", f.display())));
+        self.comment(
+            file.map_or("no configuration file".to_owned(), |f| format!("configuration file {}", f.display())),
+        );
         let claims = self.config.claims.iter().map(ToString::to_string).collect::<Vec<_>>();
         if !claims.is_empty() {
-            self.note(format!("claimed without a credential: {}", claims.join(", ")));
+            self.comment(format!("claimed without a credential: {}", claims.join(", ")));
         }
         let warnings = self.config.warnings.clone();
-        warnings.into_iter().for_each(|warning| self.note(format!("warning: {warning}")));
+        warnings.into_iter().for_each(|warning| self.comment(format!("warning: {warning}")));
     }
 
-    fn note(&mut self, text: String) {
+    fn comment(&mut self, text: String) {
         let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         self.push(format_args!("# {line}\n"));
     }
@@ -151,11 +153,11 @@ impl Report<'_> {
                 format!("{{ command = {} }}", list(argv.iter().map(|s| quoted(s))))
             }
             SourceConfig::Missing(what) => {
-                self.note(format!("{key}: unconfigured, {what}"));
+                self.comment(format!("{key}: unconfigured, {what}"));
                 return;
             }
             SourceConfig::Unusable { what, .. } => {
-                self.note(format!("{key}: can't be used, {what}"));
+                self.comment(format!("{key}: can't be used, {what}"));
                 return;
             }
         };
@@ -172,23 +174,23 @@ impl Report<'_> {
         self.placed(key, value, (!places.is_empty()).then(|| places.join(", ")));
     }
 
-    /// By which way the platform is asked, without a proxy's URL: it may hold a
-    /// password.
+    /// Writes the proxies and root certificates for the platform. A proxy's URL isn't shown, since
+    /// it may hold a password.
     fn network(&mut self, settings: &platform::PlatformSettings) {
         let platform::PlatformSettings { proxies, roots, .. } = settings;
         for (kind, url) in [("http", &proxies.http), ("https", &proxies.https), ("all", &proxies.all)] {
             if !url.is_empty() {
-                self.note(format!("{kind}_proxy is set in the environment"));
+                self.comment(format!("{kind}_proxy is set in the environment"));
             }
         }
         for (name, path) in [("SSL_CERT_FILE", &roots.file), ("SSL_CERT_DIR", &roots.dirs)] {
             if let Some(path) = path {
-                self.note(format!("{name} = {}", path.display()));
+                self.comment(format!("{name} = {}", path.display()));
             }
         }
     }
 
-    /// All numbers, or those that are otherwise than in `base`.
+    /// Writes all values, or only those that differ from `base`.
     fn policy(&mut self, policy: &RefreshPolicy, base: Option<&RefreshPolicy>) {
         let (mut policy, mut base) = (policy.clone(), base.cloned());
         for key in raw::REFRESH {
@@ -225,7 +227,7 @@ fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
-/// A TOML string.
+/// Returns the text as a TOML string.
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }

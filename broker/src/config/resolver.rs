@@ -1,5 +1,5 @@
-//! What the reading of a configuration goes through with: what it may ask, and
-//! the notes that it takes of every fault and every value's place.
+//! State shared while a configuration is resolved: the system lookups, the problems found, and the
+//! location of each value.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use super::reader::Placed;
 use crate::system::environment::Env;
 use crate::system::users::{User, UserNotFound};
 
-/// What has to be asked of the machine.
+/// Lookups in the operating system, replaced in tests.
 pub struct SystemLookups<'s> {
-    /// The daemon's user.
+    /// The uid of this process, which is the daemon's user.
     pub uid: Uid,
     pub user: &'s dyn Fn(&str) -> Result<User, UserNotFound>,
     pub user_of: &'s dyn Fn(Uid) -> User,
     pub group: &'s dyn Fn(&str) -> Result<Gid, UserNotFound>,
-    /// The owner of a folder, if it is there.
+    /// Returns the owner of a folder, if the folder exists.
     pub owner: &'s dyn Fn(&Path) -> Option<Uid>,
-    /// Whether the socket can be in that folder: it is there, or can be made.
+    /// Tells whether the socket can be in a folder: it exists or can be created.
     pub usable: &'s dyn Fn(&Path) -> bool,
 }
 
@@ -31,12 +31,13 @@ pub(super) struct Resolver<'b> {
     pub problems: Vec<Problem>,
     pub warnings: Vec<String>,
     pub places: BTreeMap<String, ConfigLocation>,
-    /// Variables that hold a credential, beside the images' own.
+    /// Variables that hold a credential, besides the images' own.
     pub withheld: Vec<String>,
 }
 
 impl Resolver<'_> {
-    pub(super) fn wrong(&mut self, place: ConfigLocation, key: &str, what: impl Into<String>) {
+    /// Adds a problem.
+    pub(super) fn reject(&mut self, place: ConfigLocation, key: &str, what: impl Into<String>) {
         self.problems.push(Problem { place, key: key.to_owned(), what: what.into() });
     }
 
@@ -44,8 +45,8 @@ impl Resolver<'_> {
         self.env.at(name, &mut self.problems)
     }
 
-    /// Takes the value, and keeps its place for the report.
-    pub(super) fn placed<T>(&mut self, key: &str, at: Placed<T>) -> T {
+    /// Records the location for the report and returns the value.
+    pub(super) fn record_place<T>(&mut self, key: &str, at: Placed<T>) -> T {
         self.places.insert(key.to_owned(), at.place);
         at.value
     }
@@ -53,7 +54,7 @@ impl Resolver<'_> {
     pub(super) fn absolute(&mut self, key: &str, at: Placed<String>) -> Option<PathBuf> {
         let path = PathBuf::from(&at.value);
         if !path.is_absolute() || at.value.ends_with('/') {
-            self.wrong(at.place, key, "not the absolute path of a file, expected one such as \"/var/log/file\"");
+            self.reject(at.place, key, "not the absolute path of a file, expected one such as \"/var/log/file\"");
             return None;
         }
         self.places.insert(key.to_owned(), at.place);
@@ -64,20 +65,24 @@ impl Resolver<'_> {
         let list = list?;
         if list.value.first().is_none_or(|program| !Path::new(&program.value).is_absolute()) {
             let place = list.value.first().map_or(list.place, |program| program.place.clone());
-            self.wrong(place, key, "no program to run, expected the absolute path of one and then its arguments");
+            self.reject(
+                place,
+                key,
+                "no program to run, expected the absolute path of a program and then its arguments",
+            );
             return None;
         }
         self.places.insert(key.to_owned(), list.place);
         Some(list.value.into_iter().map(|at| at.value).collect())
     }
 
-    pub(super) fn users(&mut self, key: &str, list: RawList) -> Vec<Uid> {
+    pub(super) fn resolve_users(&mut self, key: &str, list: RawList) -> Vec<Uid> {
         let mut uids = Vec::new();
         for name in list.value {
             match (self.system.user)(&name.value) {
                 Ok(user) if uids.contains(&user.uid) => {}
                 Ok(user) => uids.push(user.uid),
-                Err(error) => self.wrong(name.place, key, error.to_string()),
+                Err(error) => self.reject(name.place, key, error.to_string()),
             }
         }
         self.places.insert(key.to_owned(), list.place);
@@ -89,7 +94,7 @@ impl Resolver<'_> {
     }
 }
 
-/// The parts of a variable's comma list; empty ones don't count.
+/// Returns the parts of a comma-separated variable, without empty ones.
 pub(super) fn comma_list(at: Placed<String>) -> RawList {
     let parts = at.value.split(',').map(str::trim).filter(|part| !part.is_empty());
     let value = parts.map(|part| Placed { value: part.to_owned(), place: at.place.clone() }).collect();

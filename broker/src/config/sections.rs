@@ -1,5 +1,5 @@
-//! From what is written to what holds, section by section: precedence,
-//! defaults, look-ups and checks. Pure but for the [`SystemLookups`] that is handed in.
+//! Resolves the configuration section by section: precedence, defaults, lookups and checks. Pure
+//! except for the [`SystemLookups`] that are passed in.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::system::advice::AdviceError;
 use crate::system::environment::Env;
 use crate::system::users::{OVERFLOW, User};
 
-/// What the command line says.
+/// Options of the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     /// `--config FILE`
@@ -28,8 +28,7 @@ pub struct Flags {
     pub socket: Option<PathBuf>,
     /// `--log FILTER`
     pub log: Option<String>,
-    /// `supervise --user NAME`: whom to allow and to act for, unless configured
-    /// otherwise.
+    /// `supervise --user NAME`: the user to allow and to act for, unless configured otherwise.
     pub user: Option<String>,
 }
 
@@ -46,14 +45,14 @@ pub(super) fn resolve_sections(
         resolver.warnings.push(format!("environment {name}: unknown variable, did you mean {meant}?"));
     }
     let default_user = resolver.default_user(flags);
-    let socket = resolver.socket(raw.socket, flags, default_user.as_ref());
-    let log = resolver.log(raw.log, flags);
-    let metrics = raw.metrics_listen.and_then(|at| resolver.listen(at));
-    let base = policy::base(&mut resolver, &raw.refresh);
+    let socket = resolver.resolve_socket(raw.socket, flags, default_user.as_ref());
+    let log = resolver.resolve_log(raw.log, flags);
+    let metrics = raw.metrics_listen.and_then(|at| resolver.resolve_metrics(at));
+    let base = policy::resolve_defaults(&mut resolver, &raw.refresh);
     let (credentials, claims) = credentials::resolve_credentials(&mut resolver, raw.credentials, &base);
     resolver.check_allowed(&socket, &credentials);
-    let served = resolver.served(flags, default_user, &socket);
-    let sinks = resolver.sinks(raw.sinks, &credentials, served);
+    let served = resolver.served_user(flags, default_user, &socket);
+    let sinks = resolver.resolve_sinks(raw.sinks, &credentials, served);
     let hooks = HookConfig {
         on_refresh: resolver.argv("hooks.on_refresh", raw.hooks.on_refresh),
         on_failure: resolver.argv("hooks.on_failure", raw.hooks.on_failure),
@@ -80,19 +79,19 @@ pub(super) fn resolve_sections(
 }
 
 impl Resolver<'_> {
-    /// For whom all this is: whoever supervises says so, else the owner of the
-    /// platform's folder.
+    /// Returns the user that the broker is for: the one that the supervisor names, otherwise the
+    /// owner of the platform's folder.
     fn default_user(&mut self, flags: &Flags) -> Option<User> {
         if let Some(name) = &flags.user {
             let found = (self.system.user)(name);
-            return found.map_err(|e| self.wrong(ConfigLocation::CommandLine("--user"), "", e.to_string())).ok();
+            return found.map_err(|e| self.reject(ConfigLocation::CommandLine("--user"), "", e.to_string())).ok();
         }
         let folder = self.configs_dir();
         let owner = (self.system.owner)(&folder)?;
         if owner == OVERFLOW {
             self.warnings.push(format!(
-                "{} belongs to uid {owner}, which stands for everybody whom this container's user namespace doesn't map; \
-                 name who may ask in MOLECULE_BROKER_ALLOW_USERS",
+                "{} belongs to uid {owner}, which stands for every user that this container's user namespace doesn't \
+                 map; name who may ask in MOLECULE_BROKER_ALLOW_USERS",
                 folder.display()
             ));
             return None;
@@ -100,7 +99,7 @@ impl Resolver<'_> {
         Some((self.system.user_of)(owner))
     }
 
-    fn socket(&mut self, raw: raw::RawSocket, flags: &Flags, default_user: Option<&User>) -> SocketConfig {
+    fn resolve_socket(&mut self, raw: raw::RawSocket, flags: &Flags, default_user: Option<&User>) -> SocketConfig {
         let flag = flags.socket.clone().map(|value| Placed { value, place: ConfigLocation::CommandLine("--socket") });
         let variable = self.env.os("MOLECULE_BROKER_SOCKET").map(PathBuf::from);
         let variable =
@@ -108,41 +107,41 @@ impl Resolver<'_> {
         let written = raw.path.map(|at| Placed { value: PathBuf::from(at.value), place: at.place });
         let path = match flag.or(variable).or(written) {
             Some(at) => {
-                if let Some(fault) = socket_path::fault(&at.value) {
-                    self.wrong(at.place.clone(), "socket.path", fault);
+                if let Some(fault) = socket_path::find_problem(&at.value) {
+                    self.reject(at.place.clone(), "socket.path", fault);
                 }
-                self.placed("socket.path", at)
+                self.record_place("socket.path", at)
             }
             None => {
                 let runtime = self.env.os("XDG_RUNTIME_DIR").map(Path::new);
                 let path = socket_path::default_socket_path(runtime, self.system.usable).and_then(|path| {
-                    let fault = socket_path::fault(&path);
+                    let fault = socket_path::find_problem(&path);
                     fault.map_or(Ok(path), |fault| {
                         Err(AdviceError::new(format!("the socket's path would be {fault}"), ""))
                     })
                 });
                 path.unwrap_or_else(|what| {
-                    self.wrong(ConfigLocation::Environment("XDG_RUNTIME_DIR"), "socket.path", what.to_string());
+                    self.reject(ConfigLocation::Environment("XDG_RUNTIME_DIR"), "socket.path", what.to_string());
                     PathBuf::new()
                 })
             }
         };
         let group = raw.group.and_then(|at| match (self.system.group)(&at.value) {
-            Ok(gid) => Some(self.placed("socket.group", Placed { value: gid, place: at.place })),
+            Ok(gid) => Some(self.record_place("socket.group", Placed { value: gid, place: at.place })),
             Err(error) => {
-                self.wrong(at.place, "socket.group", error.to_string());
+                self.reject(at.place, "socket.group", error.to_string());
                 None
             }
         });
         let allow = match self.env("MOLECULE_BROKER_ALLOW_USERS").map(comma_list).or(raw.allow_users) {
-            Some(list) => self.users("socket.allow_users", list),
+            Some(list) => self.resolve_users("socket.allow_users", list),
             None => default_user.map(|user| user.uid).into_iter().collect(),
         };
-        let mode = raw.mode.map_or(0o666, |at| self.placed("socket.mode", at));
+        let mode = raw.mode.map_or(0o666, |at| self.record_place("socket.mode", at));
         SocketConfig { path, mode, group, allow }
     }
 
-    fn log(&mut self, raw: raw::RawLog, flags: &Flags) -> LogConfig {
+    fn resolve_log(&mut self, raw: raw::RawLog, flags: &Flags) -> LogConfig {
         let flag = flags.log.clone().map(|value| Placed { value, place: ConfigLocation::CommandLine("--log") });
         let filter = flag.or_else(|| self.env("MOLECULE_BROKER_LOG")).or(raw.filter);
         let filter = filter.map_or_else(
@@ -150,27 +149,27 @@ impl Resolver<'_> {
             |at| {
                 if super::log_filter(&at.value).is_none() {
                     let what = "not a log filter, expected one such as \"info\" or \"info,molecule_broker=debug\"";
-                    self.wrong(at.place.clone(), "log.filter", what);
+                    self.reject(at.place.clone(), "log.filter", what);
                 }
-                self.placed("log.filter", at)
+                self.record_place("log.filter", at)
             },
         );
         let format = self.env("MOLECULE_BROKER_LOG_FORMAT").or(raw.format);
         let format = format.map_or(LogFormat::Text, |at| {
             let format = LogFormat::named(&at.value).unwrap_or_else(|| {
-                self.wrong(at.place.clone(), "log.format", "not a format, expected \"text\" or \"json\"");
+                self.reject(at.place.clone(), "log.format", "not a format, expected \"text\" or \"json\"");
                 LogFormat::Text
             });
-            self.placed("log.format", Placed { value: format, place: at.place })
+            self.record_place("log.format", Placed { value: format, place: at.place })
         });
         let audit_file = raw.audit_file.and_then(|at| self.absolute("log.audit_file", at));
         LogConfig { filter, format, audit_file }
     }
 
-    fn listen(&mut self, at: Placed<String>) -> Option<MetricsListen> {
+    fn resolve_metrics(&mut self, at: Placed<String>) -> Option<MetricsListen> {
         let wanted = if at.value.starts_with('/') {
             let path = PathBuf::from(&at.value);
-            socket_path::fault(&path).map_or(Ok(MetricsListen::Unix(path)), Err)
+            socket_path::find_problem(&path).map_or(Ok(MetricsListen::Unix(path)), Err)
         } else {
             match at.value.parse::<SocketAddr>() {
                 Ok(address) if address.ip().is_loopback() => Ok(MetricsListen::Tcp(address)),
@@ -183,33 +182,34 @@ impl Resolver<'_> {
             }
         };
         match wanted {
-            Ok(listen) => Some(self.placed("metrics.listen", Placed { value: listen, place: at.place })),
+            Ok(listen) => Some(self.record_place("metrics.listen", Placed { value: listen, place: at.place })),
             Err(what) => {
-                self.wrong(at.place, "metrics.listen", what);
+                self.reject(at.place, "metrics.listen", what);
                 None
             }
         }
     }
 
-    /// Whom the sinks act for, unless they say so: whom the supervisor names, or
-    /// the owner of the platform's folder. That may be root's so that the agent
-    /// can't read it; then it is the first of those who may ask.
-    fn served(&self, flags: &Flags, default_user: Option<User>, socket: &SocketConfig) -> User {
+    /// Returns the user that the sinks act for unless `sinks.user` is set: the one that the
+    /// supervisor names, or the owner of the platform's folder. If that owner may not ask, for
+    /// instance because the folder belongs to root to keep it from the agent, it is the first
+    /// allowed user that isn't root, or the daemon's own user if there is none.
+    fn served_user(&self, flags: &Flags, default_user: Option<User>, socket: &SocketConfig) -> User {
         let may_ask = |uid: &Uid| !uid.is_root() && socket.allow.contains(uid);
-        let at_any_rate = flags.user.is_some() || socket.allow.is_empty();
-        default_user.filter(|user| at_any_rate || may_ask(&user.uid)).unwrap_or_else(|| {
+        let is_unconditional = flags.user.is_some() || socket.allow.is_empty();
+        default_user.filter(|user| is_unconditional || may_ask(&user.uid)).unwrap_or_else(|| {
             let first = socket.allow.iter().copied().find(|uid| !uid.is_root());
             (self.system.user_of)(first.unwrap_or(self.system.uid))
         })
     }
 
-    fn sinks(&mut self, raw: raw::RawSinks, credentials: &[CredentialConfig], served: User) -> SinkConfig {
+    fn resolve_sinks(&mut self, raw: raw::RawSinks, credentials: &[CredentialConfig], served: User) -> SinkConfig {
         let user = match raw.user {
             None => served,
             Some(at) => match (self.system.user)(&at.value) {
-                Ok(user) => self.placed("sinks.user", Placed { value: user, place: at.place }),
+                Ok(user) => self.record_place("sinks.user", Placed { value: user, place: at.place }),
                 Err(error) => {
-                    self.wrong(at.place, "sinks.user", error.to_string());
+                    self.reject(at.place, "sinks.user", error.to_string());
                     (self.system.user_of)(self.system.uid)
                 }
             },
@@ -218,7 +218,7 @@ impl Resolver<'_> {
         let place = [&raw.file.as_ref().map(|at| &at.place), &raw.gh.as_ref().map(|at| &at.place)];
         let place =
             named.as_ref().map(|at| at.place.clone()).or_else(|| place.into_iter().flatten().next().cloned().cloned());
-        let mut gh = raw.gh.map(|at| self.placed("sinks.gh", at)).unwrap_or(false);
+        let mut gh = raw.gh.map(|at| self.record_place("sinks.gh", at)).unwrap_or(false);
         let mut file = raw.file;
         if let Some(at) = named {
             let list = comma_list(at);
@@ -226,7 +226,7 @@ impl Resolver<'_> {
             if let Some(unknown) = names.iter().find(|name| !["gh", "file"].contains(name)) {
                 let meant =
                     nearest(unknown, &["gh", "file", "none"]).map_or(String::new(), |m| format!(", did you mean {m}?"));
-                self.wrong(
+                self.reject(
                     list.place.clone(),
                     "",
                     format!("unknown sink{meant}; expected a comma list of gh and file, or none"),
@@ -238,30 +238,31 @@ impl Resolver<'_> {
             let default = || Placed { value: "~/.gh_token".to_owned(), place: list.place.clone() };
             file = names.contains(&"file").then(|| file.unwrap_or_else(default));
         }
-        let file = file.and_then(|at| self.in_home(at, &user));
-        let credential = raw.credential.map_or_else(|| GITHUB.to_owned(), |at| self.placed("sinks.credential", at));
+        let file = file.and_then(|at| self.resolve_home_path(at, &user));
+        let credential =
+            raw.credential.map_or_else(|| GITHUB.to_owned(), |at| self.record_place("sinks.credential", at));
         let wanted = gh || file.is_some();
         if let Some(place) = place.filter(|_| wanted && !credentials.iter().any(|c| *c.name == *credential)) {
             let place = self.places.get("sinks.credential").cloned().unwrap_or(place);
-            self.wrong(place, "sinks.credential", "no such credential, expected the name of one that is configured");
+            self.reject(place, "sinks.credential", "no such credential, expected the name of one that is configured");
         }
         SinkConfig { gh, file, credential: credential.into(), user: wanted.then_some(user) }
     }
 
-    /// A path that may begin with `~/`.
-    fn in_home(&mut self, at: Placed<String>, user: &User) -> Option<PathBuf> {
+    /// Resolves a path that may begin with `~/`.
+    fn resolve_home_path(&mut self, at: Placed<String>, user: &User) -> Option<PathBuf> {
         let path = match (at.value.strip_prefix("~/"), &user.home) {
             (None, _) => Some(PathBuf::from(&at.value)),
             (Some(rest), Some(home)) => Some(home.join(rest)),
             (Some(_), None) => {
                 let what = format!("user {} has no home folder here, expected an absolute path", user.name);
-                self.wrong(at.place.clone(), "sinks.file", what);
+                self.reject(at.place.clone(), "sinks.file", what);
                 return None;
             }
         };
         let path = path.filter(|path| path.is_absolute() && !at.value.ends_with('/'));
         if path.is_none() {
-            self.wrong(at.place.clone(), "sinks.file", "expected an absolute path, or one that begins with ~/");
+            self.reject(at.place.clone(), "sinks.file", "expected an absolute path, or one that begins with ~/");
         }
         self.places.insert("sinks.file".to_owned(), at.place);
         path
@@ -272,7 +273,7 @@ impl Resolver<'_> {
             let asking = |uid: &&Uid| !uid.is_root() && **uid != self.system.uid && !socket.allow.contains(uid);
             for uid in credential.allow.iter().flatten().filter(asking) {
                 self.warnings.push(format!(
-                    "credential.{}.allow_users names uid {uid}, whom socket.allow_users doesn't let ask at all",
+                    "credential.{}.allow_users names uid {uid}, which socket.allow_users doesn't allow at all",
                     credential.name
                 ));
             }

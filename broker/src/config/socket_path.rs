@@ -1,5 +1,5 @@
-//! Where the socket is. The shims follow the same rule, so that neither side
-//! has to be told.
+//! Default location of the socket. The shims follow the same rule, so that neither side needs to be
+//! configured.
 
 use std::path::{Path, PathBuf};
 
@@ -7,15 +7,15 @@ use crate::system::advice::AdviceError;
 
 pub const DEFAULT: &str = "/run/molecule-broker/broker.sock";
 
-/// The longest path that fits into a socket address, whose last byte is a NUL.
+/// The longest path in bytes that fits into a socket address with its final NUL.
 pub const MAX_PATH: usize = 107;
 
-/// Where the socket is unless somebody configured it: the usual folder if it
-/// is `usable` (to a daemon: there, or can be made; to its clients: there),
-/// else the session's own.
+/// Returns the socket's path for a configuration without one: in `/run/molecule-broker` if that
+/// folder is `usable`, otherwise in `XDG_RUNTIME_DIR`. For a daemon, a folder is usable if it
+/// exists or can be created.
 ///
 /// # Errors
-/// Neither is usable. The text says what to do.
+/// Returns an error with a remedy if neither folder is usable.
 pub fn default_socket_path(runtime_dir: Option<&Path>, usable: impl Fn(&Path) -> bool) -> Result<PathBuf, AdviceError> {
     let usual = Path::new(DEFAULT);
     if usual.parent().is_some_and(&usable) {
@@ -25,27 +25,27 @@ pub fn default_socket_path(runtime_dir: Option<&Path>, usable: impl Fn(&Path) ->
         Some(dir) if usable(&dir.join("molecule-broker")) => Ok(dir.join("molecule-broker/broker.sock")),
         Some(dir) => Err(AdviceError::new(
             format!(
-                "neither /run/molecule-broker nor {} is there or can be made",
+                "neither /run/molecule-broker nor {} exists or can be created",
                 dir.join("molecule-broker").display()
             ),
-            "make one of them, owned by the daemon's user, or set MOLECULE_BROKER_SOCKET",
+            "create one of them, owned by the daemon's user, or set MOLECULE_BROKER_SOCKET",
         )),
         None => Err(AdviceError::new(
-            "/run/molecule-broker isn't there and can't be made, and XDG_RUNTIME_DIR is not set",
-            "make that folder, owned by the daemon's user, or set MOLECULE_BROKER_SOCKET",
+            "/run/molecule-broker doesn't exist and can't be created, and XDG_RUNTIME_DIR isn't set",
+            "create that folder, owned by the daemon's user, or set MOLECULE_BROKER_SOCKET",
         )),
     }
 }
 
-/// What is wrong with a configured path.
-pub(super) fn fault(path: &Path) -> Option<String> {
+/// Returns the problem with a configured path, if there is one.
+pub(super) fn find_problem(path: &Path) -> Option<String> {
     let bytes = path.as_os_str().len();
     if !path.is_absolute() {
         Some("a relative path, expected one that begins with /".to_owned())
     } else if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         Some("a folder, expected the path of a file in it".to_owned())
     } else if bytes > MAX_PATH {
-        Some(format!("{bytes} bytes long, expected at most {MAX_PATH}: the kernel takes no longer socket path"))
+        Some(format!("{bytes} bytes long, expected at most {MAX_PATH}: the kernel accepts no longer socket path"))
     } else {
         None
     }
@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn rule30_a_path_of_108_bytes_is_refused_and_one_of_107_is_not() {
         let path = |bytes: usize| PathBuf::from(format!("/{}", "x".repeat(bytes - 1)));
-        assert_eq!(fault(&path(107)), None);
-        assert!(fault(&path(108)).unwrap().contains("108 bytes long, expected at most 107"));
-        assert!(fault(Path::new("broker.sock")).is_some() && fault(Path::new("/run/")).is_some());
+        assert_eq!(find_problem(&path(107)), None);
+        assert!(find_problem(&path(108)).unwrap().contains("108 bytes long, expected at most 107"));
+        assert!(find_problem(Path::new("broker.sock")).is_some() && find_problem(Path::new("/run/")).is_some());
     }
 }

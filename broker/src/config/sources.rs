@@ -1,4 +1,4 @@
-//! What a credential comes from, and the images' variables for it.
+//! Resolves the credentials' sources, and the images' variables for them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ const PROVISION: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 const PERSONA_USER: [&str; 2] = ["GIT_HTTP_USERNAME", "GITEA_USER"];
 const PERSONA_PASSWORD: [&str; 2] = ["GIT_HTTP_PASSWORD", "GITEA_TOKEN"];
 
-/// `None` where it is wrong, and noted.
+/// Resolves the source of a credential. Returns `None` if it is wrong, which is reported.
 pub(super) fn resolve_source(
     resolver: &mut Resolver<'_>,
     name: &str,
@@ -34,26 +34,26 @@ pub(super) fn resolve_source(
     match &at.value {
         raw::RawSource::Word(word) => match word.as_str() {
             "platform" if resolver.env.os("PLATFORM_URL").is_none() => missing("set PLATFORM_URL"),
-            "platform" => platform(resolver, name, &raw::RawPlatform::default(), Some(&at.place)),
+            "platform" => resolve_platform(resolver, name, &raw::RawPlatform::default(), Some(&at.place)),
             "env" => match provision_time_token(resolver) {
                 Some(token) => Some(SourceConfig::Env(token)),
                 None => missing("set GITHUB_TOKEN or GH_TOKEN"),
             },
-            "persona" => Some(persona(resolver, name)),
+            "persona" => Some(resolve_persona(resolver, name)),
             "none" => {
                 let what = "only github and persona can be switched off, expected a source, or the entry to be removed";
-                resolver.wrong(at.place.clone(), &key, what);
+                resolver.reject(at.place.clone(), &key, what);
                 None
             }
             unknown => {
                 let meant = nearest(unknown, &["platform", "env", "persona", "none"]);
                 let meant = meant.map(|m| format!(", did you mean {m:?}?")).unwrap_or_default();
-                resolver.wrong(at.place.clone(), &key, format!("unknown source{meant}; expected {EXPECTED}"));
+                resolver.reject(at.place.clone(), &key, format!("unknown source{meant}; expected {EXPECTED}"));
                 None
             }
         },
-        raw::RawSource::Platform(written) => platform(resolver, name, written, Some(&at.place)),
-        raw::RawSource::Variable(variable) => secret_in(resolver, name, &key, variable),
+        raw::RawSource::Platform(written) => resolve_platform(resolver, name, written, Some(&at.place)),
+        raw::RawSource::Variable(variable) => resolve_variable(resolver, name, &key, variable),
         raw::RawSource::File(path) => {
             let path = Placed { value: path.value.clone(), place: path.place.clone() };
             resolver.absolute(&format!("{key}.file"), path).map(SourceConfig::File)
@@ -65,9 +65,9 @@ pub(super) fn resolve_source(
     }
 }
 
-/// The platform. Its variables are about the credential `github`, or about
-/// whichever names no URL of its own.
-pub(super) fn platform(
+/// Resolves a platform source. The platform's variables apply to the credential `github`, and to
+/// every platform source without a URL of its own.
+pub(super) fn resolve_platform(
     resolver: &mut Resolver<'_>,
     name: &str,
     written: &raw::RawPlatform,
@@ -101,10 +101,10 @@ pub(super) fn platform(
     if let Err(failure) = Platform::new(settings.clone()) {
         return match place.filter(|_| is_fault_of_file(&settings, &url, workspace.as_ref())) {
             Some(place) => {
-                resolver.wrong(place.clone(), &key, failure.message);
+                resolver.reject(place.clone(), &key, failure.message);
                 None
             }
-            None => Some(unusable(resolver, name, "platform", failure.message)),
+            None => Some(unusable_source(resolver, name, "platform", failure.message)),
         };
     }
     resolver.places.insert(format!("{key}.platform"), url.place);
@@ -119,8 +119,8 @@ pub(super) fn platform(
     Some(SourceConfig::Platform(settings))
 }
 
-/// Whether the platform can't be asked even by what the file says alone, without
-/// the environment's workspace and proxy.
+/// True if the platform would be unusable with the file's values alone, without the environment's
+/// workspace and proxy.
 fn is_fault_of_file(settings: &PlatformSettings, url: &Placed<String>, workspace: Option<&Placed<String>>) -> bool {
     let is_written = |at: &Placed<String>| matches!(at.place, ConfigLocation::File { .. });
     let workspace_id = workspace.filter(|at| is_written(at)).map(|at| at.value.clone()).unwrap_or_default();
@@ -128,9 +128,14 @@ fn is_fault_of_file(settings: &PlatformSettings, url: &Placed<String>, workspace
     is_written(url) && Platform::new(PlatformSettings { workspace_id, proxies, ..settings.clone() }).is_err()
 }
 
-/// A source that the environment spoils for one credential, which must not take
-/// the others away: they are served, and a warning names this one.
-pub(super) fn unusable(resolver: &mut Resolver<'_>, name: &str, kind: &'static str, what: String) -> SourceConfig {
+/// Returns the source of a credential that a variable makes unusable, and adds a warning. The other
+/// credentials must still be served, so this isn't an error.
+pub(super) fn unusable_source(
+    resolver: &mut Resolver<'_>,
+    name: &str,
+    kind: &'static str,
+    what: String,
+) -> SourceConfig {
     let warning = format!("the credential {name} can't be served: {what}");
     if !resolver.warnings.contains(&warning) {
         resolver.warnings.push(warning);
@@ -138,15 +143,15 @@ pub(super) fn unusable(resolver: &mut Resolver<'_>, name: &str, kind: &'static s
     SourceConfig::Unusable { kind, what }
 }
 
-/// A token that can't be one is no reason not to start: it would be dead within
-/// the hour anyway.
+/// Returns the provision-time token. An invalid value only adds a warning and doesn't keep the
+/// daemon from starting: the token would expire within the hour anyway.
 pub(super) fn provision_time_token(resolver: &mut Resolver<'_>) -> Option<Secret> {
     for name in PROVISION {
         let Some(at) = resolver.env.at(name, &mut Vec::new()) else { continue };
         match Secret::token(at.value.trim()) {
             Ok(token) => return Some(token),
             Err(unfit) => {
-                let warning = format!("environment {name}: {unfit}, so it is no token and not used");
+                let warning = format!("environment {name}: {unfit}, so it isn't a valid token and isn't used");
                 if !resolver.warnings.contains(&warning) {
                     resolver.warnings.push(warning);
                 }
@@ -156,7 +161,7 @@ pub(super) fn provision_time_token(resolver: &mut Resolver<'_>) -> Option<Secret
     None
 }
 
-/// Whether both halves of the persona are there; half of it is worth a word.
+/// Tells whether the persona's user name and password are both set. Adds a warning if only one is.
 pub(super) fn persona_is_whole(resolver: &mut Resolver<'_>) -> bool {
     let set = |names: [&'static str; 2]| names.into_iter().find(|name| resolver.env.os(name).is_some());
     let (user, password) = (set(PERSONA_USER), set(PERSONA_PASSWORD));
@@ -170,16 +175,17 @@ pub(super) fn persona_is_whole(resolver: &mut Resolver<'_>) -> bool {
     false
 }
 
-/// The images' password, without the line feed that mounted secrets end with.
-pub(super) fn persona(resolver: &mut Resolver<'_>, name: &str) -> SourceConfig {
+/// Resolves the images' persona. Its password is read without the line feed that mounted secrets
+/// end with.
+pub(super) fn resolve_persona(resolver: &mut Resolver<'_>, name: &str) -> SourceConfig {
     let password = match resolver.env.first(&PERSONA_PASSWORD) {
         None => return SourceConfig::Missing("set GIT_HTTP_PASSWORD or GITEA_TOKEN".to_owned()),
-        Some(Err(problem)) => return unusable(resolver, name, "persona", problem.to_string()),
+        Some(Err(problem)) => return unusable_source(resolver, name, "persona", problem.to_string()),
         Some(Ok(at)) => at,
     };
     match Secret::password(password.value.trim_end_matches(['\r', '\n'])) {
         Ok(secret) => SourceConfig::Persona(secret),
-        Err(unfit) => unusable(resolver, name, "persona", unfit_password(&password.place.to_string(), unfit)),
+        Err(unfit) => unusable_source(resolver, name, "persona", unfit_password(&password.place.to_string(), unfit)),
     }
 }
 
@@ -187,11 +193,12 @@ fn unfit_password(place: &str, unfit: SecretError) -> String {
     format!("{place}: {unfit}, expected a password of 1 to {MAX_SECRET} bytes on one line")
 }
 
-/// The user name: for the images' persona their variables come first.
+/// Resolves the user name. For the images' persona, the images' variables come first.
 ///
 /// # Errors
-/// The variable's value isn't a user name. A mistake in the file is noted.
-pub(super) fn username(
+/// Returns an error if a variable's value isn't a valid user name. A mistake in the file is
+/// reported instead.
+pub(super) fn resolve_username(
     resolver: &mut Resolver<'_>,
     key: &str,
     written: Option<Placed<String>>,
@@ -205,13 +212,13 @@ pub(super) fn username(
         if matches!(at.place, ConfigLocation::Environment(_)) {
             return Err(format!("{}: {EXPECTED}", at.place));
         }
-        resolver.wrong(at.place, key, EXPECTED);
+        resolver.reject(at.place, key, EXPECTED);
         return Ok(None);
     }
-    Ok(Some(resolver.placed(key, at)))
+    Ok(Some(resolver.record_place(key, at)))
 }
 
-/// Which variable holds the secret of such a source.
+/// Returns the variable that holds this source's secret, if one of the images' variables does.
 pub(super) fn variable_of(resolver: &Resolver<'_>, source: &SourceConfig) -> Option<ConfigLocation> {
     let set = |names: [&'static str; 2]| names.into_iter().find(|name| resolver.env.os(name).is_some());
     let name = match source {
@@ -225,7 +232,7 @@ pub(super) fn variable_of(resolver: &Resolver<'_>, source: &SourceConfig) -> Opt
     name.map(ConfigLocation::Environment)
 }
 
-fn secret_in(
+fn resolve_variable(
     resolver: &mut Resolver<'_>,
     credential: &str,
     key: &str,
@@ -234,7 +241,7 @@ fn secret_in(
     let name = &variable.value;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(plain) {
-        resolver.wrong(
+        resolver.reject(
             variable.place.clone(),
             &format!("{key}.variable"),
             "not the name of a variable, expected one such as \"GHES_TOKEN\"",
@@ -243,7 +250,7 @@ fn secret_in(
     }
     let Some(value) = resolver.env.os(name) else { return Some(SourceConfig::Missing(format!("set {name}"))) };
     let Some(value) = value.to_str() else {
-        return Some(unusable(
+        return Some(unusable_source(
             resolver,
             credential,
             "persona",
@@ -252,7 +259,9 @@ fn secret_in(
     };
     Some(match Secret::password(value.trim_end_matches(['\r', '\n'])) {
         Ok(password) => SourceConfig::Variable { name: name.clone(), password },
-        Err(unfit) => unusable(resolver, credential, "persona", unfit_password(&format!("environment {name}"), unfit)),
+        Err(unfit) => {
+            unusable_source(resolver, credential, "persona", unfit_password(&format!("environment {name}"), unfit))
+        }
     })
 }
 
@@ -261,7 +270,7 @@ fn command_env(resolver: &Resolver<'_>) -> BTreeMap<String, String> {
     resolver.env.texts().filter(|(name, _)| !withheld(name)).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }
 
-/// Returns true for variables that a configured command must not see: git
+/// True for variables that a configured command must not see: git
 /// hosts' tokens, the persona's password, and the supervisor's variables.
 fn is_withheld(name: &str) -> bool {
     gh::TOKENS.contains(&name) || PERSONA_PASSWORD.contains(&name) || SUPERVISOR_VARIABLES.contains(&name)

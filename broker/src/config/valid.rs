@@ -1,5 +1,5 @@
-//! The configuration once it is known to be good. Nothing in here needs to be
-//! checked again: whoever holds a [`Config`] can act on it.
+//! The resolved configuration. All values have been checked, so code that has a [`Config`] can use
+//! them without checks of its own.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,10 +19,10 @@ use crate::source::platform;
 use crate::system::listening_socket::SocketPlan;
 use crate::system::users::User;
 
-/// The two credentials that are there without a file.
+/// Names of the two built-in credentials.
 pub const GITHUB: &str = "github";
 pub(super) const PERSONA: &str = "persona";
-/// GitHub's user name for an installation token, a stand-in for no user at all
+/// GitHub's user name for an installation token. It is a placeholder and no user's name
 /// ("Authenticating as a GitHub App installation", GitHub docs).
 pub const TOKEN_USER: &str = "x-access-token";
 
@@ -36,37 +36,36 @@ pub struct Config {
     pub socket: SocketConfig,
     pub log: LogConfig,
     pub metrics: Option<MetricsListen>,
-    /// In the file's order; no two of one name, none with another's origins.
+    /// In the file's order. No two have the same name, and no two claim the same origin.
     pub credentials: Vec<CredentialConfig>,
-    /// Origins that are spoken for though no credential here serves them: a
-    /// credential with [`CredentialScope::Any`] is never given there.
+    /// Origins that are claimed although no credential serves them: a credential with
+    /// [`CredentialScope::Any`] is never given to them.
     pub claims: Vec<OriginPattern>,
-    /// The numbers that a credential has unless it has its own.
+    /// The refresh policy of a credential that sets none of its own.
     pub refresh: RefreshPolicy,
     pub sinks: SinkConfig,
     pub hooks: HookConfig,
-    /// What isn't wrong but should be known, for the log at the start.
+    /// Warnings for the log at the start.
     pub warnings: Vec<String>,
-    /// Where each value came from, by its dotted key. A key that isn't in here
-    /// has its default.
+    /// The location of each value by its dotted key. A key that isn't listed has its default.
     pub places: BTreeMap<String, ConfigLocation>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketConfig {
     pub path: PathBuf,
-    /// 0666 unless configured. Who may ask is decided by the peer's uid, which
-    /// can't be forged; the mode only decides who is told so. With less, a
-    /// user that is allowed but not the daemon's own couldn't connect.
+    /// 0666 unless configured. The peer's uid, which can't be forged, decides who may ask; the mode
+    /// only decides who can connect and get a refusal. With a stricter mode, an allowed user other
+    /// than the daemon's own couldn't connect.
     pub mode: u32,
     pub group: Option<Gid>,
-    /// Who may ask, besides root and the daemon's own user.
+    /// Users that may ask, besides root and the daemon's own user.
     pub allow: Vec<Uid>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
-    /// A text that [`log_filter`] has read once already.
+    /// A filter that [`log_filter`] accepts.
     pub filter: String,
     pub format: LogFormat,
     /// `None`: audit lines go into the log.
@@ -94,7 +93,7 @@ impl LogFormat {
     }
 }
 
-/// Where metrics are served. Never further away than this machine.
+/// Address of the metrics. It is never reachable from another machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MetricsListen {
     /// A loopback address.
@@ -107,60 +106,57 @@ pub struct CredentialConfig {
     pub name: Arc<str>,
     pub scope: CredentialScope,
     pub username: Arc<str>,
-    /// Who may ask for this one, out of those who may ask at all. `None`: all
-    /// of them.
+    /// Users that may ask for this credential, among those that may ask at all. `None`: all of
+    /// them.
     pub allow: Option<Vec<Uid>>,
     pub source: SourceConfig,
-    /// Serves while `source` has had nothing yet. Only ever the provision-time
-    /// token.
+    /// Served until `source` has given a credential. Only the provision-time token can be one.
     pub fallback: Option<SourceConfig>,
     pub policy: RefreshPolicy,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialScope {
-    /// Any https origin that nobody else claims.
+    /// Any https origin that no other credential claims.
     Any,
-    /// The first is the one that `token` and `exec` mean without a host.
+    /// `token` and `exec` without a host use the first one.
     Patterns(Vec<OriginPattern>),
 }
 
-/// Where a credential comes from, with all that is needed to open it. It has no
-/// derived `Debug`: a proxy's URL may hold a password.
+/// Source of a credential, with everything needed to open it. It has no derived `Debug`, since a
+/// proxy's URL may hold a password.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SourceConfig {
-    /// Known to make a [`Platform`](crate::source::Platform).
+    /// Settings that [`Platform::new`](crate::source::Platform::new) accepts.
     Platform(platform::PlatformSettings),
     /// The provision-time token.
     Env(Secret),
-    /// A password of long life, with the credential's user name.
+    /// A long-lived password for the credential's user name.
     Persona(Secret),
-    /// The same, in a variable that the configuration names.
+    /// A long-lived password in a variable that the configuration names.
     Variable { name: String, password: Secret },
-    /// A file that holds the credential, read again when it changes.
+    /// A file with the credential, read again when it changes.
     File(PathBuf),
-    /// A program that prints the credential: never empty, with its whole
+    /// A program that prints the credential. `argv` isn't empty, and `env` is the whole
     /// environment.
     Command { argv: Vec<String>, env: BTreeMap<String, String> },
-    /// Configured, but what it needs isn't there: the state `unconfigured`.
-    /// The text says what to set.
+    /// A source that lacks a variable: the state `unconfigured`. The text says what to set.
     Missing(String),
-    /// The environment names a source that can't be used: the state
-    /// `unavailable`. The text says which variable, what is wrong with it and
-    /// what is expected. Other credentials are served all the same.
+    /// A source that a variable makes unusable: the state `unavailable`. The text names the
+    /// variable, the problem and what is expected. Other credentials are still served.
     Unusable { kind: &'static str, what: String },
 }
 
-/// Files and programs that are told of every new token.
+/// Sinks: the file and the program that get every new token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkConfig {
-    /// Log the real gh in.
+    /// True if the real gh is logged in.
     pub gh: bool,
-    /// Write the token there. Absolute.
+    /// The absolute path of the file that the token is written to.
     pub file: Option<PathBuf>,
-    /// The credential that goes there; it exists if there is any sink.
+    /// The credential that the sinks get. It exists if there is any sink.
     pub credential: Arc<str>,
-    /// As whom; `None` if there is no sink.
+    /// The user that the sinks act as; `None` if there is no sink.
     pub user: Option<User>,
 }
 
@@ -170,7 +166,7 @@ impl SinkConfig {
         !self.names().is_empty()
     }
 
-    /// As `MOLECULE_BROKER_SINKS` names them.
+    /// Returns the sinks by their names in `MOLECULE_BROKER_SINKS`.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         let wanted = [("gh", self.gh), ("file", self.file.is_some())];
@@ -178,7 +174,7 @@ impl SinkConfig {
     }
 }
 
-/// Programs that are run after an event: no shell, the first is the program.
+/// Programs that run after an event, without a shell: each list is a program and its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HookConfig {
     pub on_refresh: Option<Vec<String>>,
@@ -186,7 +182,7 @@ pub struct HookConfig {
 }
 
 impl Config {
-    /// Who claims what, for the one decision function.
+    /// Returns the origins that each credential claims, for the decision which credential to serve.
     #[must_use]
     pub fn scopes(&self) -> Scopes {
         let mut scopes = Scopes::default();
@@ -200,7 +196,7 @@ impl Config {
         scopes
     }
 
-    /// How the listening socket is to be made.
+    /// Returns how the listening socket is to be created.
     #[must_use]
     pub fn socket_plan(&self) -> SocketPlan {
         let SocketConfig { path, mode, group, .. } = &self.socket;
@@ -208,8 +204,8 @@ impl Config {
         SocketPlan { path: path.clone(), mode: *mode, group: *group, make_folder }
     }
 
-    /// Whether anything is configured that starts a program or acts as another
-    /// user, which the runner process does for the daemon.
+    /// True if anything is configured that starts a program or acts as another user, which only the
+    /// runner process can do.
     #[must_use]
     pub fn needs_runner(&self) -> bool {
         let hooks = self.hooks.on_refresh.is_some() || self.hooks.on_failure.is_some();
@@ -223,24 +219,25 @@ impl Config {
 }
 
 impl CredentialConfig {
-    /// Whether the other one is refreshed in the same way from the same source.
+    /// True if the other credential has the same source, fallback and policy.
     #[must_use]
     pub fn is_refreshed_like(&self, other: &Self) -> bool {
         self.source == other.source && self.fallback == other.fallback && self.policy == other.policy
     }
 
-    /// Whether it belongs to a person or a bot, so that a request for another
-    /// user name isn't for it. A token's user name is overridden instead.
+    /// True if the user name belongs to a person or a bot, so that a request with another user name
+    /// isn't for this credential. A token's user name is a placeholder: a different user name in
+    /// the request is overridden instead.
     #[must_use]
     pub fn is_persona(&self) -> bool {
         !self.source.brings_tokens() && &*self.username != TOKEN_USER
     }
 }
 
-/// What the rest of the program asks about a kind of source. Each answer is a
-/// `match` without `_`, so that the compiler names them all for a new kind.
+/// Properties of each kind of source. Each method is a `match` without `_`, so that the compiler
+/// points at all of them when a kind is added.
 impl SourceConfig {
-    /// Whether fetching starts a program.
+    /// True if fetching starts a program.
     #[must_use]
     pub fn needs_runner(&self) -> bool {
         match self {
@@ -255,8 +252,8 @@ impl SourceConfig {
         }
     }
 
-    /// Whether only a daemon fetches from it, so that a command that answers
-    /// without one uses the fallback.
+    /// True if only the daemon fetches from this source. A command that answers without a daemon
+    /// then uses the fallback.
     #[must_use]
     pub fn needs_daemon(&self) -> bool {
         match self {
@@ -265,7 +262,7 @@ impl SourceConfig {
         }
     }
 
-    /// The file that the daemon's user must be able to read.
+    /// Returns the file that the daemon's user must be able to read.
     #[must_use]
     pub fn file_to_read(&self) -> Option<&Path> {
         match self {
@@ -280,7 +277,7 @@ impl SourceConfig {
         }
     }
 
-    /// The token that was frozen in the container's environment at its start.
+    /// Returns the token that the container's environment has held since its start.
     #[must_use]
     pub fn provision_time_token(&self) -> Option<&Secret> {
         match self {
@@ -295,8 +292,7 @@ impl SourceConfig {
         }
     }
 
-    /// Whether its credentials are a git host's tokens, whose user name is a
-    /// placeholder.
+    /// True if the credentials are a git host's tokens, whose user name is a placeholder.
     #[must_use]
     pub fn brings_tokens(&self) -> bool {
         match self {
@@ -310,7 +306,7 @@ impl SourceConfig {
         }
     }
 
-    /// As `status` names it.
+    /// Returns the name that `status` shows.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -331,9 +327,10 @@ impl fmt::Debug for SourceConfig {
     }
 }
 
-/// What a text filters, if it is a filter. Values of fields are compared as
-/// they are written: made into a regular expression, a line of a hundred bytes
-/// could take minutes. What isn't ASCII could make the parser panic.
+/// Parses a log filter. Returns `None` if it isn't valid.
+///
+/// Field values are compared literally: as a regular expression, a line of a hundred bytes could
+/// take minutes to compile. Text that isn't ASCII is refused, since it can make the parser panic.
 #[must_use]
 pub fn log_filter(text: &str) -> Option<EnvFilter> {
     if !text.is_ascii() {

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn rule51_an_origin_that_somebody_claims_never_falls_to_the_open_persona() {
+    fn rule51_a_claimed_origin_never_falls_to_the_open_persona() {
         let scopes = github_and_open_persona();
         assert_eq!(resolve(&scopes, "https", "github.com"), Some(0));
         assert_eq!(resolve(&scopes, "https", "GITHUB.com:443"), Some(0));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn rule02_a_trailing_dot_does_not_turn_a_claimed_host_into_the_personas() {
+    fn rule02_a_lookalike_of_a_claimed_host_isnt_the_personas() {
         for host in ["github.com.", "github.com%2f", "github.com/", "github.com\u{e9}", "", ".", "a..b"] {
             assert_eq!(resolve(&github_and_open_persona(), "https", host), None, "{host:?}");
         }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn an_explicit_claim_is_stronger_than_a_reservation_of_the_same_origin() {
+    fn an_explicit_claim_beats_a_reservation_of_the_same_origin() {
         let mut scopes = Scopes::default();
         scopes.claim(3, pattern("github.com"));
         scopes.reserve(pattern("github.com"));

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unfit_says_why() {
+    fn an_unfit_secret_says_why() {
         let why = |text: &str| Secret::token(text).unwrap_err().to_string();
         assert_eq!(why(""), "it is empty");
         assert_eq!(why(&"x".repeat(8193)), "it has 8193 bytes, and 8192 is the limit");

@@ -135,7 +135,7 @@ fn initial_state(
         SourceConfig::Command { argv, env } => {
             let command = CommandSource::new(argv.clone(), env.clone(), credential.policy.attempt_timeout);
             Some(Source::Command(match runner {
-                Some(runner) => command.by(runner.clone(), Arc::clone(&credential.name)),
+                Some(runner) => command.run_by(runner.clone(), Arc::clone(&credential.name)),
                 None => command,
             }))
         }

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trouble_that_lasts_is_told_at_once_then_every_ten_minutes_with_what_was_left_out_and_so_is_its_end() {
+    fn a_lasting_failure_is_logged_at_once_and_every_ten_minutes() {
         let journal = RefreshLog::default();
         let at = Duration::from_secs;
         let failed = |credential, class, seconds| journal.line(credential, RefreshOutcome::Failed(class), at(seconds));
@@ -113,8 +113,8 @@ mod tests {
             assert_eq!(failed("github", Class::Http5xx, second), LogLine::Nothing);
         }
         assert_eq!(failed("github", Class::Http5xx, 601), LogLine::Failed { unlogged: 599 });
-        assert_eq!(failed("github", Class::Connect, 602), LogLine::Failed { unlogged: 0 }, "another trouble");
-        assert_eq!(failed("other", Class::Connect, 602), LogLine::Failed { unlogged: 0 }, "somebody else's");
+        assert_eq!(failed("github", Class::Connect, 602), LogLine::Failed { unlogged: 0 }, "another class of failure");
+        assert_eq!(failed("other", Class::Connect, 602), LogLine::Failed { unlogged: 0 }, "another credential");
         assert_eq!(journal.line("github", RefreshOutcome::SameToken, at(603)), LogLine::Recovered);
         assert_eq!(journal.line("github", RefreshOutcome::SameToken, at(604)), LogLine::Nothing);
         assert_eq!(failed("github", Class::Connect, 605), LogLine::Failed { unlogged: 0 });

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_published_is_what_every_reader_sees() {
+    async fn every_reader_sees_what_was_published() {
         let (writer, mut reader) = lease_channel(held(1));
         let other = reader.clone();
         writer.publish(&held(2));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_reader_tells_and_asks_comes_to_the_writer_in_order() {
+    async fn a_readers_asks_reach_the_writer_in_order() {
         let (mut writer, reader) = lease_channel(held(1));
         reader.tell(RefreshAsk::Demand);
         let outcome = reader.refresh(true).await.unwrap();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_holds_nobody_up() {
+    async fn a_full_queue_blocks_no_reader() {
         let (mut writer, reader) = lease_channel(held(1));
         for _ in 0..=QUEUE {
             reader.tell(RefreshAsk::Demand);

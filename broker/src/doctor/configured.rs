@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_is_over_is_not_told() {
+    fn an_error_that_is_over_is_not_shown() {
         assert_eq!(of("ok", 0), Finding::ok("credential", "github is ok"));
         let stale = of("stale", 2);
         assert!(stale.level == Level::Warn && stale.what.contains("http_5xx") && stale.what.contains("503"));

@@ -1,4 +1,4 @@
-//! The daemon's line to its helper process.
+//! The daemon's end of the connection to the runner process.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,17 +18,17 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::errands::wire::{self, CommandOutput, LineReader, ReplyLine, RequestLine, RunnerError, RunnerRequest};
 use crate::system::environment::SUPERVISOR_VARIABLES;
 
-/// How many errands may stand in line. Each is one refresh of one credential.
+/// Length of the request queue. Each request belongs to one refresh of one credential.
 const QUEUE: usize = 64;
 
-const GONE: &str = "the helper process that starts programs has ended";
+const GONE: &str = "the runner process that starts programs has ended";
 
-/// Starts the helper process, which reads the same configuration: where the
-/// socket is may stand on the daemon's command line alone. To be called before
-/// the sandbox closes.
+/// Starts the runner process, which reads the same configuration as the daemon. The socket's path
+/// is passed on because it may be set on the daemon's command line only. Must be called before the
+/// daemon enters its sandbox.
 ///
 /// # Errors
-/// It can't be started.
+/// Returns an error if the process can't be started.
 pub fn start_runner(config: Option<&Path>, socket: &Path, user: Option<&str>) -> io::Result<Socket> {
     let (ours, theirs) = Socket::pair()?;
     let mut command = Command::new("/proc/self/exe");
@@ -42,7 +42,8 @@ pub fn start_runner(config: Option<&Path>, socket: &Path, user: Option<&str>) ->
         .args(user.iter().flat_map(|user| ["--user", user]))
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null());
-    // What the supervisor gave to us is not for it; neither are our signals.
+    // The supervisor's variables are for the daemon only. So are the terminal's signals, hence the
+    // runner's own process group.
     for name in SUPERVISOR_VARIABLES {
         command.env_remove(name);
     }
@@ -54,42 +55,44 @@ type ReplySender = oneshot::Sender<Result<Option<CommandOutput>, RunnerError>>;
 
 #[derive(Clone)]
 pub struct RunnerClient {
-    orders: mpsc::Sender<RequestLine>,
+    requests: mpsc::Sender<RequestLine>,
     waiting: Arc<Mutex<BTreeMap<u64, ReplySender>>>,
-    last: Arc<AtomicU64>,
+    next_id: Arc<AtomicU64>,
     gone: CancellationToken,
 }
 
 impl RunnerClient {
-    /// Takes up the line that [`start_runner`] opened, within the runtime.
+    /// Takes over the socket that [`start_runner`] returned. Must be called within the runtime.
     ///
     /// # Errors
-    /// It can't be polled.
-    pub fn connect(line: Socket) -> io::Result<Self> {
-        line.set_nonblocking(true)?;
-        let (read, write) = UnixStream::from_std(line)?.into_split();
-        let (orders, queue) = mpsc::channel(QUEUE);
+    /// Returns an error if the socket can't be polled.
+    pub fn connect(socket: Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let (read, write) = UnixStream::from_std(socket)?.into_split();
+        let (requests, queue) = mpsc::channel(QUEUE);
         let gone = CancellationToken::new();
-        let errands = Self { orders, waiting: Arc::default(), last: Arc::default(), gone: gone.clone() };
-        tokio::spawn(forward(queue, write));
-        tokio::spawn(listen(read, Arc::clone(&errands.waiting), gone.drop_guard()));
-        Ok(errands)
+        let client = Self { requests, waiting: Arc::default(), next_id: Arc::default(), gone: gone.clone() };
+        tokio::spawn(send_requests(queue, write));
+        tokio::spawn(receive_replies(read, Arc::clone(&client.waiting), gone.drop_guard()));
+        Ok(client)
     }
 
-    /// Waits for the helper's end, after which nothing here works any more.
+    /// Waits for the runner's end, after which every request fails.
     pub async fn gone(&self) {
         self.gone.cancelled().await;
     }
 
+    /// Sends a request and waits for its result.
+    ///
     /// # Errors
-    /// What kept it from being done.
+    /// Returns the runner's error, or an error if the runner has ended.
     pub async fn run(&self, errand: RunnerRequest) -> Result<Option<CommandOutput>, RunnerError> {
-        let id = self.last.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (answer, result) = oneshot::channel();
         self.lock().insert(id, answer);
-        // Whoever stops waiting leaves nothing behind.
-        let _entry = PendingReply { errands: self, id };
-        if self.orders.send(RequestLine { id, errand }).await.is_err() {
+        // Removes the entry when this future is dropped before the reply has arrived.
+        let _entry = PendingReply { client: self, id };
+        if self.requests.send(RequestLine { id, errand }).await.is_err() {
             return Err(RunnerError::new(GONE));
         }
         result.await.unwrap_or_else(|_| Err(RunnerError::new(GONE)))
@@ -101,17 +104,17 @@ impl RunnerClient {
 }
 
 struct PendingReply<'a> {
-    errands: &'a RunnerClient,
+    client: &'a RunnerClient,
     id: u64,
 }
 
 impl Drop for PendingReply<'_> {
     fn drop(&mut self) {
-        self.errands.lock().remove(&self.id);
+        self.client.lock().remove(&self.id);
     }
 }
 
-async fn forward(mut queue: mpsc::Receiver<RequestLine>, mut to: OwnedWriteHalf) {
+async fn send_requests(mut queue: mpsc::Receiver<RequestLine>, mut to: OwnedWriteHalf) {
     while let Some(request) = queue.recv().await {
         if wire::send(&mut to, &request).await.is_err() {
             return;
@@ -119,7 +122,7 @@ async fn forward(mut queue: mpsc::Receiver<RequestLine>, mut to: OwnedWriteHalf)
     }
 }
 
-async fn listen(from: OwnedReadHalf, waiting: Arc<Mutex<BTreeMap<u64, ReplySender>>>, _gone: DropGuard) {
+async fn receive_replies(from: OwnedReadHalf, waiting: Arc<Mutex<BTreeMap<u64, ReplySender>>>, _gone: DropGuard) {
     let lock = || waiting.lock().unwrap_or_else(PoisonError::into_inner);
     let mut lines = LineReader::new(from);
     while let Some(ReplyLine { id, result }) = lines.next().await {
@@ -127,6 +130,6 @@ async fn listen(from: OwnedReadHalf, waiting: Arc<Mutex<BTreeMap<u64, ReplySende
             let _ = answer.send(result);
         }
     }
-    // Their senders go, and with them everybody's wait.
+    // Drops the senders, which ends the wait of every pending request.
     lock().clear();
 }

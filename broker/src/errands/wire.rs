@@ -1,5 +1,4 @@
-//! What daemon and helper say to each other: a line of JSON each. The daemon
-//! names what is to be done; what that is stands in the configuration.
+//! Messages between the daemon and the runner: each is one line of JSON.
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -8,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::credential::lease::Class;
 use crate::system::secret_buffer::SecretBuffer;
 
-/// The longest line: what a command printed, escaped.
+/// The longest line in bytes. It has room for a command's output with JSON escapes.
 const MAX_LINE: usize = 512 * 1024;
 
 #[derive(Serialize, Deserialize)]
@@ -20,7 +19,7 @@ pub struct RequestLine {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunnerRequest {
-    /// Bring the token to the configured sinks.
+    /// Deliver the token to the configured sinks.
     Sink {
         #[serde(with = "text")]
         token: Zeroizing<String>,
@@ -33,11 +32,12 @@ pub enum RunnerRequest {
     Reload,
 }
 
-/// What a hook is told.
+/// The event that a hook's environment describes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HookEvent {
     pub credential: String,
     pub outcome: String,
+    /// The name of the failure's [`Class`]; `None` after a refresh.
     pub class: Option<String>,
 }
 
@@ -47,15 +47,15 @@ pub struct ReplyLine {
     pub result: Result<Option<CommandOutput>, RunnerError>,
 }
 
-/// What a command brought: a credential, as it was printed.
+/// The output of a command, which is a credential.
 #[derive(Serialize, Deserialize)]
 pub struct CommandOutput(#[serde(with = "text")] pub Zeroizing<String>);
 
-/// Why an errand failed. Fit to be shown.
+/// Why a request failed. The text is safe to show.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunnerError {
     pub message: String,
-    /// The name of its [`Class`].
+    /// The name of the failure's [`Class`].
     pub class: String,
 }
 
@@ -65,8 +65,10 @@ impl RunnerError {
     }
 }
 
+/// Writes one message.
+///
 /// # Errors
-/// The other side is gone.
+/// Returns an error if the other process is gone.
 pub async fn send(to: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) -> std::io::Result<()> {
     let mut line = SecretBuffer::with_capacity(1024);
     serde_json::to_writer(&mut line, what)?;
@@ -74,7 +76,7 @@ pub async fn send(to: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) -> 
     to.write_all(&line).await
 }
 
-/// A secret on its way: overwritten when done with, on both sides.
+/// Serializes a secret. Both processes overwrite their copy after use.
 mod text {
     use serde::{Deserialize, Deserializer, Serializer};
     use zeroize::Zeroizing;
@@ -88,7 +90,7 @@ mod text {
     }
 }
 
-/// The lines of the other side.
+/// Reads the messages of the other process.
 pub struct LineReader<R>(BufReader<R>);
 
 impl<R: AsyncRead + Unpin> LineReader<R> {
@@ -96,7 +98,8 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         Self(BufReader::new(from))
     }
 
-    /// `None` at the end. May be dropped while it waits, between lines only.
+    /// Returns the next message, or `None` at the end. The future may be dropped between messages
+    /// only.
     pub async fn next<T: for<'a> Deserialize<'a>>(&mut self) -> Option<T> {
         let mut line = SecretBuffer::with_capacity(1024);
         while line.last() != Some(&b'\n') && line.len() < MAX_LINE {

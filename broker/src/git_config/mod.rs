@@ -157,7 +157,7 @@ mod tests {
     fn an_open_persona_adds_a_helper_for_all_hosts_and_drops_none() {
         let settings = wiring(&["github.com"], true).settings("/h");
         assert_eq!(settings[0], GitSetting::new("credential.helper", "/h"));
-        assert_eq!(settings[1].value.as_deref(), Some(""), "github.com still drops it, or it would be asked twice");
+        assert_eq!(settings[1].value.as_deref(), Some(""), "github.com must drop it, or it would be asked twice");
     }
 
     #[test]

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_interval_can_stand_beside_the_default_jitter() {
+    fn a_short_interval_is_valid_with_the_default_jitter() {
         let policy = RefreshPolicy { interval: Duration::from_secs(60), ..RefreshPolicy::default() };
         assert_eq!(policy.check(), []);
     }

@@ -1,4 +1,4 @@
-//! One program, run for a time, as a certain user.
+//! Runs one program as a given user, with a time limit.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,31 +14,34 @@ use crate::system::program::{self, ProcessGroup};
 use crate::system::text::untrusted_without;
 use crate::system::users::User;
 
-/// How much of its stderr is read, in bytes.
-const WORDS: u64 = 4096;
+/// The part of the program's stderr that is read, in bytes.
+const MAX_STDERR: u64 = 4096;
 
 pub struct ChildJob<'a> {
     pub argv: &'a [OsString],
-    /// All of its environment, but for folders that aren't its user's.
+    /// The whole environment. Folders that another user controls are removed from it.
     pub env: BTreeMap<String, String>,
-    /// Written to it; never shown in what goes wrong.
+    /// Written to the program's stdin, and redacted in error messages.
     pub stdin: Option<&'a Zeroizing<String>>,
-    /// `None`: as this_program.
+    /// The user to run as; `None` for this process's own.
     pub user: Option<&'a User>,
-    pub time: Duration,
+    /// The time after which the program is killed.
+    pub time_limit: Duration,
 }
 
+/// Runs the program to its end.
+///
 /// # Errors
-/// Why it didn't end well, fit to be shown.
+/// Says why the program couldn't be started or didn't succeed. The text is safe to show.
 pub async fn run(job: ChildJob<'_>) -> Result<(), String> {
     let name = job.argv.first().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    match timeout(job.time, attempt(&job, &name)).await {
-        Ok(done) => done,
-        Err(_) => Err(format!("{name} took longer than {:?} and was killed", job.time)),
+    match timeout(job.time_limit, run_untimed(&job, &name)).await {
+        Ok(result) => result,
+        Err(_) => Err(format!("{name} took longer than {:?} and was killed", job.time_limit)),
     }
 }
 
-async fn attempt(job: &ChildJob<'_>, name: &str) -> Result<(), String> {
+async fn run_untimed(job: &ChildJob<'_>, name: &str) -> Result<(), String> {
     let (program, arguments) = job.argv.split_first().ok_or("there is no program to run")?;
     let user = job.user.map_or_else(Uid::effective, |user| user.uid);
     let mut command = program::command(program, job.env.clone(), user);
@@ -51,23 +54,23 @@ async fn attempt(job: &ChildJob<'_>, name: &str) -> Result<(), String> {
                 user.name, user.uid
             ));
         }
-        // std drops the other groups with the uid.
+        // std also drops the supplementary groups when it sets the uid.
         command.gid(user.gid.as_raw()).uid(user.uid.as_raw());
     }
     let mut child = command.spawn().map_err(|error| format!("{name} {}", program::not_started(name, &error)))?;
     let _group = ProcessGroup::led_by(&child);
     if let (Some(mut pipe), Some(text)) = (child.stdin.take(), job.stdin) {
-        // One that doesn't read it says for itself why.
+        // A program that doesn't read its stdin reports the reason itself.
         let _ = pipe.write_all(text.as_bytes()).await;
     }
-    let mut said = Vec::new();
+    let mut stderr = Vec::new();
     if let Some(pipe) = child.stderr.take() {
-        let _ = pipe.take(WORDS).read_to_end(&mut said).await;
+        let _ = pipe.take(MAX_STDERR).read_to_end(&mut stderr).await;
     }
-    let status = child.wait().await.map_err(|error| format!("{name} was lost: {error}"))?;
+    let status = child.wait().await.map_err(|error| format!("{name} can't be waited for: {error}"))?;
     if status.success() {
         return Ok(());
     }
     let secret = job.stdin.map_or("", |text| text.trim());
-    Err(format!("{name} failed ({status}): {}", untrusted_without(String::from_utf8_lossy(&said).trim(), &[secret])))
+    Err(format!("{name} failed ({status}): {}", untrusted_without(String::from_utf8_lossy(&stderr).trim(), &[secret])))
 }

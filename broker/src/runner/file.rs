@@ -1,5 +1,5 @@
-//! The token in a file, for tools that read nothing else: 0600 from its first
-//! byte, whole at every moment.
+//! Writes the token into a file, for tools that can only read a file. The file's mode is 0600 from
+//! its first byte, and a reader never sees a partly written token.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -13,27 +13,33 @@ use zeroize::Zeroizing;
 use crate::runner::child::{self, ChildJob};
 use crate::system::users::User;
 
-const TIME: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The hidden command that writes what it reads, as the user that it runs as.
+/// The hidden command that writes its stdin to a file, as the user that it runs as.
 pub const COMMAND: &str = "keep";
 
-/// Has the token written by a process of its owner-to-be: the folder is that
-/// user's, and nothing in it must lead root astray.
+/// Writes the token from a process that runs as `user`. The folder belongs to that user, so a link
+/// in it must not make root write elsewhere.
 ///
 /// # Errors
-/// What that process says.
+/// Returns the error of that process.
 pub async fn write_as(path: &Path, token: &Zeroizing<String>, user: &User) -> Result<(), String> {
     let argv = [OsString::from("/proc/self/exe"), OsString::from(COMMAND), path.into()];
-    let done =
-        child::run(ChildJob { argv: &argv, env: Default::default(), stdin: Some(token), user: Some(user), time: TIME });
-    done.await.map_err(|error| format!("{} not written: {error}", path.display()))
+    let written = child::run(ChildJob {
+        argv: &argv,
+        env: Default::default(),
+        stdin: Some(token),
+        user: Some(user),
+        time_limit: WRITE_TIMEOUT,
+    });
+    written.await.map_err(|error| format!("{} isn't written: {error}", path.display()))
 }
 
-/// Puts the bytes there in one step, as the user that this process is.
+/// Writes the bytes and a line feed to a new file and renames it to `path`, as this process's own
+/// user.
 ///
 /// # Errors
-/// Which step failed, and the system's reason.
+/// Returns an error with the path and the system's reason.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}", std::process::id()));
@@ -46,7 +52,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
 }
 
 fn create(draft: &Path, bytes: &[u8]) -> io::Result<()> {
-    // One that a process of the same number left behind.
+    // An earlier process with the same pid may have left its file behind.
     let _ = fs::remove_file(draft);
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(draft)?;
     file.write_all(bytes)?;
@@ -61,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_for_its_owner_alone_and_a_link_in_its_place_is_replaced_not_followed() {
+    fn the_file_is_private_and_replaces_a_link_in_its_place() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join(".gh_token"), folder.path().join("other"));
         fs::write(&other, "mine").unwrap();

@@ -1,5 +1,5 @@
-//! Logs the real gh in, as the old refresher did: the token on stdin, and
-//! neither of the variables that gh would take for it (gh help auth login).
+//! Logs the real gh in, as the old refresher did. The token goes to gh's stdin. The variables that
+//! gh would prefer to that login (`GH_TOKEN`, `GITHUB_TOKEN`; gh help auth login) aren't set.
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
@@ -13,16 +13,18 @@ use crate::runner::child::{self, ChildJob};
 use crate::system::users::User;
 use crate::system::{environment, trust};
 
-/// gh asks GitHub once who the token is.
-const TIME: Duration = Duration::from_secs(30);
+/// Time limit for the login, in which gh sends one request to GitHub for the token's user.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where the shim keeps the gh whose place it took.
-const MOVED: &str = "gh.distrib";
+/// The name under which the real gh is kept, once the shim has taken the name `gh`.
+const MOVED_GH: &str = "gh.distrib";
 
+/// Logs gh in to this host as this user.
+///
 /// # Errors
-/// There is no gh, or it says no.
+/// Returns an error if gh isn't installed, the user has no home folder, or the login fails.
 pub async fn log_in(token: &Zeroizing<String>, host: &str, user: &User) -> Result<(), String> {
-    let gh = find(environment::os("PATH"), user.uid)
+    let gh = find_gh(environment::os("PATH"), user.uid)
         .ok_or("gh isn't on PATH, so it can't be logged in; install it or drop the sink gh")?;
     let home = user.home.as_ref().ok_or_else(|| format!("user {} has no home folder for gh's login", user.name))?;
     let mut env = crate::runner::minimal_environment(&["GH_CONFIG_DIR", "XDG_CONFIG_HOME"]);
@@ -33,30 +35,30 @@ pub async fn log_in(token: &Zeroizing<String>, host: &str, user: &User) -> Resul
     env.insert("GH_PROMPT_DISABLED".into(), "1".into());
     let mut argv = vec![gh.into_os_string()];
     argv.extend(["auth", "login", "--with-token"].map(OsString::from));
-    // The option takes no host with a port, the variable does (gh 2.46).
+    // The option doesn't accept a host with a port; the variable does (gh 2.46).
     if host.contains(':') {
         env.insert(molecule_protocol::gh::HOST.into(), host.into());
     } else {
         argv.extend(["--hostname", host].map(OsString::from));
     }
-    child::run(ChildJob { argv: &argv, env, stdin: Some(token), user: Some(user), time: TIME }).await
+    child::run(ChildJob { argv: &argv, env, stdin: Some(token), user: Some(user), time_limit: LOGIN_TIMEOUT }).await
 }
 
 #[must_use]
-pub fn is_there() -> bool {
-    find(environment::os("PATH"), Uid::effective()).is_some()
+pub fn is_installed() -> bool {
+    find_gh(environment::os("PATH"), Uid::effective()).is_some()
 }
 
-/// The one that was moved aside comes first. The shim under the name gh would
-/// do as well: it passes `auth login` on. It runs as the `user`, so nobody but
-/// that one and root may have put it there.
-fn find(path: Option<OsString>, user: Uid) -> Option<PathBuf> {
+/// Returns the first real gh on this `PATH`, or else the first program named `gh`. That may be the
+/// shim, which works too, since it passes `auth login` on. gh runs as `user`, so only folders that
+/// this user or root controls are searched.
+fn find_gh(path: Option<OsString>, user: Uid) -> Option<PathBuf> {
     let folders: Vec<PathBuf> = std::env::split_paths(&path?).filter(|folder| trust::is_theirs(folder, user)).collect();
-    let moved = folders.iter().map(|folder| folder.join(MOVED));
-    moved.chain(folders.iter().map(|folder| folder.join("gh"))).find(|file| can_run(file))
+    let moved = folders.iter().map(|folder| folder.join(MOVED_GH));
+    moved.chain(folders.iter().map(|folder| folder.join("gh"))).find(|file| is_executable(file))
 }
 
-fn can_run(file: &Path) -> bool {
+fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
@@ -68,17 +70,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gh_that_somebody_else_could_have_put_there_is_not_run() {
+    fn a_gh_that_another_user_could_have_put_there_is_not_run() {
         let root = tempfile::tempdir().unwrap();
         let (first, second) = (root.path().join("first"), root.path().join("second"));
-        for (folder, name) in [(&first, MOVED), (&second, "gh")] {
+        for (folder, name) in [(&first, MOVED_GH), (&second, "gh")] {
             fs::create_dir(folder).unwrap();
             fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
             fs::write(folder.join(name), "").unwrap();
             fs::set_permissions(folder.join(name), Permissions::from_mode(0o755)).unwrap();
         }
-        let found = || find(std::env::join_paths([&first, &second]).ok(), Uid::effective()).unwrap();
-        assert_eq!(found(), first.join(MOVED));
+        let found = || find_gh(std::env::join_paths([&first, &second]).ok(), Uid::effective()).unwrap();
+        assert_eq!(found(), first.join(MOVED_GH));
         fs::set_permissions(&first, Permissions::from_mode(0o777)).unwrap();
         assert_eq!(found(), second.join("gh"));
         fs::set_permissions(&first, Permissions::from_mode(0o755)).unwrap();

@@ -1,5 +1,4 @@
-//! The helper process: does the errands that its daemon names, until that
-//! ends. It starts programs and holds no credential but those on their way.
+//! The runner's loop: carries out the daemon's requests until the daemon ends.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,31 +19,32 @@ use crate::errands::wire::{
     self, CommandOutput, HookEvent, LineReader, ReplyLine, RequestLine, RunnerError, RunnerRequest,
 };
 use crate::runner::child::{self, ChildJob};
-use crate::runner::{file, gh, host, minimal_environment};
+use crate::runner::{file, gh, login_host, minimal_environment};
 use crate::source;
 
-/// How long a hook may take.
-const HOOK: Duration = Duration::from_secs(30);
+/// Time limit for a hook.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads the configuration again: its faults in words.
-pub type Reread = Box<dyn Fn() -> Result<Config, String>>;
+/// Reads the configuration again. The error lists what is wrong with it.
+pub type ReloadConfig = Box<dyn Fn() -> Result<Config, String>>;
 
 struct Runner {
     config: Mutex<Arc<Config>>,
-    /// One at a time, or an older token could come to lie over a newer one.
+    /// Serializes the deliveries, so that an older token can't overwrite a newer one.
     sinks: AsyncMutex<()>,
-    /// How many tokens came for them: of those in line only the newest counts.
+    /// Counts the tokens that arrived. Of those that wait for the lock, only the newest is
+    /// delivered.
     tokens: AtomicU64,
 }
 
-/// Serves the daemon at the other end of stdin until it is gone.
+/// Serves the daemon at the other end of stdin until the daemon is gone.
 ///
 /// # Errors
-/// stdin is no socket, or can't be polled.
-pub async fn serve(config: Config, reread: Reread) -> io::Result<()> {
-    let line = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
-    line.set_nonblocking(true)?;
-    let (read, write) = UnixStream::from_std(line)?.into_split();
+/// Returns an error if stdin isn't a socket or can't be polled.
+pub async fn serve(config: Config, reload: ReloadConfig) -> io::Result<()> {
+    let socket = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
+    socket.set_nonblocking(true)?;
+    let (read, write) = UnixStream::from_std(socket)?.into_split();
     let write = Arc::new(AsyncMutex::new(write));
     let runner = Arc::new(Runner {
         config: Mutex::new(Arc::new(config)),
@@ -52,12 +52,12 @@ pub async fn serve(config: Config, reread: Reread) -> io::Result<()> {
         tokens: AtomicU64::new(0),
     });
     let mut lines = LineReader::new(read);
-    // Dropped with all that runs as soon as the daemon is gone.
+    // Dropped as soon as the daemon is gone, which ends everything that still runs.
     let mut running = JoinSet::new();
     while let Some(RequestLine { id, errand }) = lines.next().await {
         while running.try_join_next().is_some() {}
         if let RunnerRequest::Reload = errand {
-            let result = reread().map(|config| runner.replace(config)).map_err(RunnerError::new);
+            let result = reload().map(|config| runner.replace(config)).map_err(RunnerError::new);
             report(&write, id, result.map(|()| None)).await;
             continue;
         }
@@ -71,7 +71,7 @@ pub async fn serve(config: Config, reread: Reread) -> io::Result<()> {
 }
 
 async fn report(write: &AsyncMutex<OwnedWriteHalf>, id: u64, result: Result<Option<CommandOutput>, RunnerError>) {
-    // If the daemon is gone, so are we in a moment.
+    // If the daemon is gone, this process is about to end too.
     let _ = wire::send(&mut *write.lock().await, &ReplyLine { id, result }).await;
 }
 
@@ -84,7 +84,7 @@ impl Runner {
         let config = Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner));
         match errand {
             RunnerRequest::Sink { token } => self.sink(&config, &token).await.map(|()| None).map_err(RunnerError::new),
-            RunnerRequest::Hook(happened) => hook(&config, &happened).await.map(|()| None).map_err(RunnerError::new),
+            RunnerRequest::Hook(event) => hook(&config, &event).await.map(|()| None).map_err(RunnerError::new),
             RunnerRequest::Fetch { credential } => fetch(&config, &credential).await.map(Some),
             RunnerRequest::Reload => Ok(None),
         }
@@ -102,34 +102,34 @@ impl Runner {
             faults.extend(file::write_as(path, token, user).await.err());
         }
         if config.sinks.gh {
-            match host(config) {
+            match login_host(config) {
                 Some(host) => faults.extend(gh::log_in(token, &host, user).await.err()),
-                None => faults.push("gh needs a credential with an https origin of its own".into()),
+                None => faults.push("the sink gh needs a credential with an https origin that isn't a wildcard".into()),
             }
         }
         if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
     }
 }
 
-async fn hook(config: &Config, happened: &HookEvent) -> Result<(), String> {
-    let hook = if happened.class.is_some() { &config.hooks.on_failure } else { &config.hooks.on_refresh };
+async fn hook(config: &Config, event: &HookEvent) -> Result<(), String> {
+    let hook = if event.class.is_some() { &config.hooks.on_failure } else { &config.hooks.on_refresh };
     let Some(argv) = hook else { return Ok(()) };
     let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
     let mut env = minimal_environment(&["HOME", "XDG_RUNTIME_DIR"]);
     env.insert("MOLECULE_BROKER_SOCKET".into(), config.socket.path.display().to_string());
-    env.insert("MOLECULE_CREDENTIAL".into(), happened.credential.clone());
-    env.insert("MOLECULE_OUTCOME".into(), happened.outcome.clone());
-    env.insert("MOLECULE_CLASS".into(), happened.class.clone().unwrap_or_default());
-    child::run(ChildJob { argv: &argv, env, stdin: None, user: None, time: HOOK }).await
+    env.insert("MOLECULE_CREDENTIAL".into(), event.credential.clone());
+    env.insert("MOLECULE_OUTCOME".into(), event.outcome.clone());
+    env.insert("MOLECULE_CLASS".into(), event.class.clone().unwrap_or_default());
+    child::run(ChildJob { argv: &argv, env, stdin: None, user: None, time_limit: HOOK_TIMEOUT }).await
 }
 
 async fn fetch(config: &Config, name: &str) -> Result<CommandOutput, RunnerError> {
     let credential = config.credential(name).ok_or_else(|| RunnerError::new("there is no such credential"))?;
     let SourceConfig::Command { argv, env } = &credential.source else {
-        return Err(RunnerError::new("its source is no command"));
+        return Err(RunnerError::new("its source isn't a command"));
     };
     source::CommandSource::new(argv.clone(), env.clone(), credential.policy.attempt_timeout)
-        .print()
+        .output()
         .await
         .map(CommandOutput)
         .map_err(|failure| RunnerError { class: failure.class.name().into(), message: failure.message })

@@ -10,7 +10,7 @@ use tokio::io::AsyncRead;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::note::{self, MAX_NOTE};
+use super::token_text::{self, MAX_TOKEN_TEXT};
 use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
 use crate::errands::{RunnerClient, RunnerRequest};
 use crate::system::clock;
@@ -22,11 +22,12 @@ pub struct CommandSource {
     argv: Vec<String>,
     env: BTreeMap<String, String>,
     timeout: Duration,
-    /// Who runs it in our place, and under what name it is known there.
-    by: Option<(RunnerClient, Arc<str>)>,
+    /// The runner, if it runs the command instead of this process, and the credential's name, by
+    /// which the runner finds the command.
+    runner: Option<(RunnerClient, Arc<str>)>,
 }
 
-/// What a command did.
+/// Status and output of a command that has ended.
 struct CommandEnd {
     status: ExitStatus,
     stdout: SecretBuffer,
@@ -34,40 +35,44 @@ struct CommandEnd {
 }
 
 impl CommandSource {
-    /// Runs `argv` with `env` for its whole environment, but for folders of
-    /// other users: the daemon's own holds credentials.
+    /// Creates a source that runs `argv` with `env` as its whole environment, since this process's
+    /// own holds credentials. Folders that another user controls are removed from `env`.
     #[must_use]
     pub fn new(argv: Vec<String>, env: BTreeMap<String, String>, timeout: Duration) -> Self {
-        Self { argv, env, timeout, by: None }
+        Self { argv, env, timeout, runner: None }
     }
 
-    /// The same, run by the helper process, which finds it in the
-    /// configuration under this credential's name.
+    /// Lets the runner process run the command. The runner finds it in its configuration under this
+    /// credential's name.
     #[must_use]
-    pub fn by(self, errands: RunnerClient, credential: Arc<str>) -> Self {
-        Self { by: Some((errands, credential)), ..self }
+    pub fn run_by(self, runner: RunnerClient, credential: Arc<str>) -> Self {
+        Self { runner: Some((runner, credential)), ..self }
     }
 
+    /// Runs the command once and parses its output.
+    ///
     /// # Errors
-    /// If it can't be started, fails, takes too long, or prints no credential.
+    /// Returns an error if the command can't be started, fails, takes too long, or prints no valid
+    /// credential.
     pub async fn fetch(&self) -> Result<Fresh, Failure> {
-        let printed = match &self.by {
-            None => self.print().await?,
-            Some((errands, credential)) => errand(errands, credential).await?,
+        let printed = match &self.runner {
+            None => self.output().await?,
+            Some((runner, credential)) => fetch_by_runner(runner, credential).await?,
         };
-        let place = format!("what {} printed", self.name());
-        note::parse(printed.as_bytes(), &place, clock::now(), SourceKind::Command)
+        let place = format!("the output of {}", self.name());
+        token_text::parse(printed.as_bytes(), &place, clock::now(), SourceKind::Command)
     }
 
     fn name(&self) -> String {
         format!("command {}", untrusted(self.argv.first().map_or("", |n| n)))
     }
 
-    /// Runs it here.
+    /// Runs the command in this process and returns its output.
     ///
     /// # Errors
-    /// If it can't be started, fails, takes too long, or prints what is no text.
-    pub async fn print(&self) -> Result<Zeroizing<String>, Failure> {
+    /// Returns an error if the command can't be started, fails, takes too long, or prints bytes
+    /// that aren't UTF-8 text.
+    pub async fn output(&self) -> Result<Zeroizing<String>, Failure> {
         let name = self.name();
         let outcome = timeout(self.timeout, self.run(&name)).await.map_err(|_| {
             Failure::new(Class::Timeout, format!("{name} took longer than {:?} and was killed", self.timeout))
@@ -76,20 +81,19 @@ impl CommandSource {
             let stderr = String::from_utf8_lossy(&outcome.stderr);
             return Err(Failure::new(
                 Class::Body,
-                format!("{name} failed ({}) and said: {}", outcome.status, untrusted(stderr.trim())),
+                format!("{name} failed ({}) with the error output: {}", outcome.status, untrusted(stderr.trim())),
             ));
         }
-        if outcome.stdout.len() > MAX_NOTE {
-            return Err(Failure::new(Class::Body, format!("{name} printed more than {MAX_NOTE} bytes")));
+        if outcome.stdout.len() > MAX_TOKEN_TEXT {
+            return Err(Failure::new(Class::Body, format!("{name} printed more than {MAX_TOKEN_TEXT} bytes")));
         }
-        let text = std::str::from_utf8(&outcome.stdout).map_err(|_| {
-            Failure::new(Class::Body, format!("what {name} printed holds bytes that are no UTF-8 text"))
-        })?;
+        let text = std::str::from_utf8(&outcome.stdout)
+            .map_err(|_| Failure::new(Class::Body, format!("the output of {name} isn't UTF-8 text")))?;
         Ok(Zeroizing::new(text.to_owned()))
     }
 
-    /// The one place that starts a process. Whenever this future ends, so does
-    /// the process, with all that it started.
+    /// Starts the process and waits for its end. Dropping this future kills the process with all
+    /// its children.
     async fn run(&self, name: &str) -> Result<CommandEnd, Failure> {
         let failed = |what: String| Failure::new(Class::Config, format!("{name} {what}"));
         let (program, args) =
@@ -104,25 +108,25 @@ impl CommandSource {
         let _group = ProcessGroup::led_by(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr) = tokio::join!(read_capped(stdout), read_capped(stderr));
-        let status = child.wait().await.map_err(|e| failed(format!("was lost: {e}")))?;
+        let status = child.wait().await.map_err(|e| failed(format!("can't be waited for: {e}")))?;
         Ok(CommandEnd { status, stdout, stderr: stderr.to_vec() })
     }
 }
 
-async fn errand(errands: &RunnerClient, credential: &str) -> Result<Zeroizing<String>, Failure> {
+async fn fetch_by_runner(runner: &RunnerClient, credential: &str) -> Result<Zeroizing<String>, Failure> {
     let class = |name: &str| [Class::Timeout, Class::Body].into_iter().find(|c| c.name() == name);
-    match errands.run(RunnerRequest::Fetch { credential: credential.to_owned() }).await {
+    match runner.run(RunnerRequest::Fetch { credential: credential.to_owned() }).await {
         Ok(printed) => Ok(printed.map(|p| p.0).unwrap_or_default()),
-        Err(trouble) => Err(Failure::new(class(&trouble.class).unwrap_or(Class::Config), trouble.message)),
+        Err(error) => Err(Failure::new(class(&error.class).unwrap_or(Class::Config), error.message)),
     }
 }
 
-/// Reads one byte more than a note may have, then no further, so that the
-/// writer dies of the closed pipe.
+/// Reads at most one byte more than a valid output has, and then closes the pipe, so that SIGPIPE
+/// ends a program that writes on.
 async fn read_capped(pipe: Option<impl AsyncRead + Unpin>) -> SecretBuffer {
     match pipe {
-        // What came before an error is judged like any other text.
-        Some(pipe) => SecretBuffer::read_async(pipe, MAX_NOTE + 1).await.0,
+        // After a read error, the bytes before it are used like any other output.
+        Some(pipe) => SecretBuffer::read_async(pipe, MAX_TOKEN_TEXT + 1).await.0,
         None => SecretBuffer::default(),
     }
 }

@@ -1,6 +1,6 @@
-//! The provision-time token: frozen in the container's environment, good for
-//! at most 60 min from then, and there again unchanged, though dead, when the
-//! container restarts. Its only known end is 60 min after PID 1 began.
+//! The provision-time token, which is fixed in the container's environment. It is valid for at most
+//! 60 min after the container was created, and is still in the environment, unchanged but expired,
+//! when the container restarts. The only bound known for its life is 60 min after PID 1 started.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,8 +23,10 @@ impl Env {
         Self { token, stat: PathBuf::from("/proc/1/stat") }
     }
 
+    /// Returns the token with its deadline.
+    ///
     /// # Errors
-    /// Once the token must be dead, or where its age can't be known.
+    /// Returns an error if the token must have expired, or if its age can't be determined.
     pub fn fetch(&self) -> Result<Fresh, Failure> {
         let unknown = |why: String| {
             Failure::new(
@@ -39,24 +41,24 @@ impl Env {
         let ticks =
             sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(100);
         let now = clock::now();
-        let deadline = started(&stat, ticks)
+        let deadline = start_time(&stat, ticks)
             .and_then(|start| deadline(start, now))
             .ok_or_else(|| unknown("doesn't say when PID 1 started".to_owned()))?;
         if deadline.left(now).is_zero() {
             return Err(Failure::new(
                 Class::Expired,
-                "the provision-time token is dead: the container started more than 60 min ago",
+                "the provision-time token has expired: the container started more than 60 min ago",
             ));
         }
         Ok(Fresh { username: None, secret: self.token.clone(), deadline: Some(deadline), source: SourceKind::Env })
     }
 }
 
-/// When the process began, from its `stat` file: field 22. The second field is
-/// its name in parentheses, which may itself hold blanks and parentheses, so
-/// counting begins after the last one. The kernel shifts the value into the
-/// reader's time namespace, as it does with the reader's boot clock.
-fn started(stat: &[u8], ticks_per_second: u64) -> Option<Boot> {
+/// Returns the start time of a process from field 22 of its `stat` file (proc_pid_stat(5)). The
+/// second field is the process's name in parentheses. The name may contain blanks and parentheses,
+/// so fields are counted after the last closing one. The kernel shifts the value into the reader's
+/// time namespace, as it does with the reader's boot clock.
+fn start_time(stat: &[u8], ticks_per_second: u64) -> Option<Boot> {
     let name_end = stat.iter().rposition(|b| *b == b')')?;
     let fields = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
     let ticks: u64 = fields.split_ascii_whitespace().nth(22 - 3)?.parse().ok()?;
@@ -64,8 +66,9 @@ fn started(stat: &[u8], ticks_per_second: u64) -> Option<Boot> {
     u64::try_from(nanos).ok().map(Duration::from_nanos)
 }
 
-/// `None` for a start in the future, which is how one before the clock's zero
-/// shows in a time namespace that was set back.
+/// Returns the deadline of a token that is as old as a process with this start time. Returns `None`
+/// for a start in the future: in a time namespace that was set back, a start before the clock's
+/// zero looks like that.
 fn deadline(start: Boot, now: Moment) -> Option<Deadline> {
     let age = now.boot.checked_sub(start)?;
     Some(Deadline { boot: start + GITHUB_TOKEN_LIFE, wall: now.wall.saturating_sub(age) + GITHUB_TOKEN_LIFE })
@@ -92,11 +95,11 @@ mod tests {
     #[test]
     fn the_start_is_found_behind_any_process_name() {
         for name in ["init", "a b", "x) S 1 1 1", ":-) (", "\u{fffd}"] {
-            let start = started(stat(name, "1234").as_bytes(), 100);
+            let start = start_time(stat(name, "1234").as_bytes(), 100);
             assert_eq!(start, Some(Duration::from_millis(12_340)), "{name}");
         }
         for bad in ["", "1 (init", "1 (init) S 0 1", &stat("init", "-5"), &stat("init", "x")] {
-            assert_eq!(started(bad.as_bytes(), 100), None, "{bad}");
+            assert_eq!(start_time(bad.as_bytes(), 100), None, "{bad}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! The two ways in which instants arrive: RFC 3339 in bodies, HTTP dates in
-//! headers. Fractions are cut to the nanosecond, so that no life is rounded up.
+//! Parses the two formats of instants: RFC 3339 in bodies, HTTP dates in headers. Fractions are
+//! truncated to the nanosecond, so that no life is rounded up.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,10 +7,9 @@ use jiff::Timestamp;
 
 use crate::system::time::Wall;
 
-/// Reads an RFC 3339 instant, and nothing that merely resembles one: the
-/// parser below also takes other forms of ISO 8601. Instants before 1970 read
-/// as 1970.
-pub(super) fn rfc3339(text: &str) -> Option<Wall> {
+/// Parses an RFC 3339 instant. Checks the format first, since the `jiff` parser also accepts other
+/// forms of ISO 8601. Instants before 1970 are returned as 1970.
+pub(super) fn parse_rfc3339(text: &str) -> Option<Wall> {
     let (moment, rest) = text.split_at_checked(19)?;
     let shaped = moment.bytes().enumerate().all(|(at, b)| match at {
         4 | 7 => b == b'-',
@@ -48,8 +47,8 @@ fn is_offset(text: &str) -> bool {
     }
 }
 
-/// Reads any of the three forms that RFC 9110 lets an HTTP date have.
-pub(super) fn http_date(text: &str) -> Option<Wall> {
+/// Parses an HTTP date in any of the three forms of RFC 9110.
+pub(super) fn parse_http_date(text: &str) -> Option<Wall> {
     let date = httpdate::parse_http_date(text).ok()?;
     date.duration_since(SystemTime::UNIX_EPOCH).ok()
 }
@@ -71,7 +70,7 @@ mod tests {
             ("2026-04-17T22:50:00-00:00", 1_776_466_200, 0),
             ("1960-01-01T00:00:00.5Z", 0, 0),
         ] {
-            assert_eq!(rfc3339(text), Some(Duration::new(seconds, nanos)), "{text}");
+            assert_eq!(parse_rfc3339(text), Some(Duration::new(seconds, nanos)), "{text}");
         }
         for text in [
             "",
@@ -93,22 +92,22 @@ mod tests {
             "Fri, 17 Apr 2026 22:50:00 GMT",
             "2026-04-17T22:50:0éZ",
         ] {
-            assert_eq!(rfc3339(text), None, "{text}");
+            assert_eq!(parse_rfc3339(text), None, "{text}");
         }
     }
 
     #[test]
     fn http_dates_come_in_three_forms() {
         for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
-            assert_eq!(http_date(text), Some(Duration::from_secs(784_111_777)), "{text}");
+            assert_eq!(parse_http_date(text), Some(Duration::from_secs(784_111_777)), "{text}");
         }
-        assert_eq!(http_date("soon"), None);
+        assert_eq!(parse_http_date("soon"), None);
     }
 
     proptest! {
         #[test]
         fn any_text_is_read_or_refused_without_a_panic(text in "\\PC{0,40}|[0-9TZ:.+-]{15,40}") {
-            let _ = (rfc3339(&text), http_date(&text));
+            let _ = (parse_rfc3339(&text), parse_http_date(&text));
         }
     }
 }

@@ -1,11 +1,11 @@
-//! A file that holds a credential and that somebody else renews.
+//! A file with a credential that another program renews.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
-use super::note;
+use super::token_text;
 use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
 use crate::system::{bounded_file, clock, trust};
 
@@ -24,17 +24,17 @@ impl File {
         &self.path
     }
 
-    /// Reads the file anew.
+    /// Reads the file.
     ///
     /// # Errors
-    /// If it can't be read, holds no credential, or could have been put there by
-    /// a user other than root and the daemon's own: a neighbour could slip this
-    /// container a credential of his, or have it hand out what only the daemon
-    /// may read.
+    /// Returns an error if the file can't be read, holds no valid credential, or could have been
+    /// put there by a user other than root and the daemon's own. Such a user could make this
+    /// container use a credential of theirs, or make the daemon hand out a file that only the
+    /// daemon may read.
     pub fn fetch(&self) -> Result<Fresh, Failure> {
         let place = self.path.display().to_string();
         let config = |what: String| Failure::new(Class::Config, what);
-        let (content, metadata) = bounded_file::read(&self.path, note::MAX_NOTE)
+        let (content, metadata) = bounded_file::read(&self.path, token_text::MAX_TOKEN_TEXT)
             .map_err(|e| config(format!("{place} can't be read: {e}")))?;
         let us = geteuid().as_raw();
         if metadata.uid() != 0 && metadata.uid() != us {
@@ -43,10 +43,10 @@ impl File {
         if metadata.mode() & 0o022 != 0 {
             return Err(config(format!("{place} can be written by others: run `chmod go-w {place}`")));
         }
-        // What was read may since lie elsewhere; who could have led there is
-        // still one of those on the way.
+        // The path may have changed since the file was read. But only the owners of its folders and
+        // links could have changed it, and those are checked here.
         trust::folders(&self.path, geteuid()).map_err(|error| config(error.to_string()))?;
-        note::parse(&content, &place, clock::now(), SourceKind::File)
+        token_text::parse(&content, &place, clock::now(), SourceKind::File)
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_another_user_could_have_put_there_is_not_followed() {
+    fn a_link_that_another_user_could_have_made_is_not_followed() {
         let (folder, secret) = written("canary", 0o600);
         let theirs = folder.path().join("theirs");
         fs::create_dir(&theirs).unwrap();

@@ -1,17 +1,17 @@
-//! Where credentials come from.
+//! Sources of credentials.
 //!
-//! A source does one thing: one [`Source::fetch`], bounded in time, that
-//! brings a [`Fresh`] credential or says why not. It doesn't retry, cache,
-//! sleep or log, never sees a request, and reads no environment: whoever
-//! builds it hands everything over. When to ask again is for others to say.
+//! A source does one thing: [`Source::fetch`] returns a [`Fresh`] credential or a [`Failure`],
+//! within a time limit. A source doesn't retry, sleep or cache credentials, and it never sees a
+//! client's request. It reads no environment: its constructor gets all settings. The refresh
+//! decides when to fetch again.
 
 mod command;
 mod env;
 mod expiry;
 mod file;
-mod note;
 pub mod persona;
 pub mod platform;
+mod token_text;
 mod watch;
 
 use std::path::Path;
@@ -31,10 +31,10 @@ pub enum Source {
 }
 
 impl Source {
-    /// Asks once. Dropping the future ends whatever it had begun.
+    /// Fetches a credential once. Dropping the future ends everything that it has started.
     ///
     /// # Errors
-    /// The [`Failure`] is fit to be logged and shown as it is.
+    /// Returns a [`Failure`] whose message is safe to log and show.
     pub async fn fetch(&self) -> Result<Fresh, Failure> {
         match self {
             Self::Platform(platform) => platform.fetch().await,
@@ -52,7 +52,7 @@ impl Source {
         }
     }
 
-    /// The file whose change is a reason to ask at once, for a [`Watch`].
+    /// Returns the file to [`Watch`], whose change is a reason to fetch at once.
     #[must_use]
     pub fn watched(&self) -> Option<&Path> {
         match self {

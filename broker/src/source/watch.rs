@@ -1,9 +1,8 @@
-//! Tells when a file has changed, without waking up in between.
+//! Notices changes of a file without periodic wake-ups (inotify(7)).
 //!
-//! What is watched is the file's folder: a watch on the file itself dies with
-//! the rename that replaces it. Where the folder doesn't exist, or can't be
-//! watched, [`Watch::look`] before every attempt is all there is, and it takes
-//! the watch up once it can.
+//! The file's folder is watched, since a watch on the file itself ends with the rename that
+//! replaces the file. If the folder doesn't exist or can't be watched, changes are noticed only by
+//! [`Watch::look`], which is called before every attempt and starts the watch as soon as it can.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,8 +18,8 @@ use tokio::io::unix::AsyncFd;
 
 use crate::system::async_fd::watched;
 
-/// Every way in which new content can be complete. Not `IN_MODIFY`: that
-/// comes while a writer is still at it.
+/// Events after which new content may be complete. `IN_MODIFY` isn't one: it arrives while a writer
+/// is still writing.
 const COMPLETE: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
     .union(AddWatchFlags::IN_MOVED_TO)
     .union(AddWatchFlags::IN_CREATE)
@@ -35,11 +34,11 @@ pub struct Watch {
     path: PathBuf,
     seen: Option<Fingerprint>,
     folder: Option<AsyncFd<WatchedFolder>>,
-    /// Whether the log knows that it can't be watched.
-    complained: bool,
+    /// True if a warning that the folder can't be watched has been logged.
+    warned: bool,
 }
 
-/// What differs after a file was written or replaced.
+/// Metadata that differ after a file was written or replaced.
 #[derive(PartialEq, Eq)]
 struct Fingerprint {
     device: u64,
@@ -50,21 +49,21 @@ struct Fingerprint {
 }
 
 impl Watch {
-    /// Must be called within the runtime.
+    /// Starts to watch the file. Must be called within the runtime.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        let mut watch = Self { seen: Fingerprint::of(&path), folder: None, complained: false, path };
-        watch.arm();
+        let mut watch = Self { seen: Fingerprint::read(&path), folder: None, warned: false, path };
+        watch.start_watch();
         watch
     }
 
-    /// Whether the file has changed since the last look, or the last time that
-    /// [`Self::changed`] returned. Cheap; meant for before every attempt.
+    /// Tells whether the file has changed since the last call, or since [`Self::changed`] last
+    /// returned. Cheap enough to be called before every attempt.
     pub fn look(&mut self) -> bool {
         if self.folder.is_none() {
-            self.arm();
+            self.start_watch();
         }
-        let now = Fingerprint::of(&self.path);
+        let now = Fingerprint::read(&self.path);
         let changed = now.is_some() && now != self.seen;
         if changed {
             self.seen = now;
@@ -72,14 +71,13 @@ impl Watch {
         changed
     }
 
-    /// Returns when the file has changed. Where nothing can be watched it
-    /// never does, so wait for something else as well. Dropping the future
-    /// loses nothing.
+    /// Returns when the file has changed. Never returns if the folder can't be watched, so callers
+    /// must wait for another event as well. Dropping the future loses no change.
     pub async fn changed(&mut self) {
         while self.folder.is_some() {
-            let Some(by_name) = self.event().await else {
+            let Some(by_name) = self.wait_for_events().await else {
                 self.folder = None;
-                // The folder may have been replaced by another at once.
+                // Another folder may already have replaced this one.
                 if self.look() {
                     return;
                 }
@@ -92,9 +90,9 @@ impl Watch {
         pending().await
     }
 
-    /// Waits for the folder's next events: whether one named the file, or
-    /// `None` if the watch is over.
-    async fn event(&self) -> Option<bool> {
+    /// Waits for the folder's next events. Tells whether one of them names the file. Returns `None`
+    /// if the watch has ended.
+    async fn wait_for_events(&self) -> Option<bool> {
         let folder = self.folder.as_ref()?;
         let events = folder
             .async_io(Interest::READABLE, |folder| folder.0.read_events().map_err(std::io::Error::from))
@@ -104,21 +102,22 @@ impl Watch {
             return None;
         }
         let name = self.path.file_name();
-        // A write of the same size within one tick of the file system's clock
-        // leaves no other trace than its event.
+        // A write of the same size within one tick of the file system's clock doesn't change the
+        // fingerprint. The event is its only trace.
         Some(events.iter().any(|e| e.name.as_deref() == name))
     }
 
-    fn arm(&mut self) {
-        self.folder = match WatchedFolder::of(&self.path) {
+    /// Starts the watch, if that is possible now.
+    fn start_watch(&mut self) {
+        self.folder = match WatchedFolder::containing(&self.path) {
             Ok(folder) => {
-                self.complained = false;
+                self.warned = false;
                 Some(folder)
             }
-            // It is watched as soon as it is there.
+            // The folder is watched as soon as it exists.
             Err(Errno::ENOENT) => None,
             Err(error) => {
-                if !std::mem::replace(&mut self.complained, true) {
+                if !std::mem::replace(&mut self.warned, true) {
                     tracing::warn!(
                         "changes of {} are noticed only when its credential is due, since its folder can't be watched: \
                          {error}; for EMFILE or ENOSPC raise fs.inotify.max_user_instances or max_user_watches",
@@ -132,7 +131,7 @@ impl Watch {
 }
 
 impl Fingerprint {
-    fn of(path: &Path) -> Option<Self> {
+    fn read(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         Some(Self {
             device: metadata.dev(),
@@ -147,7 +146,7 @@ impl Fingerprint {
 struct WatchedFolder(Inotify);
 
 impl WatchedFolder {
-    fn of(file: &Path) -> Result<AsyncFd<Self>, Errno> {
+    fn containing(file: &Path) -> Result<AsyncFd<Self>, Errno> {
         let folder = match file.parent() {
             Some(parent) if parent.as_os_str() != OsStr::new("") => parent,
             _ => Path::new("."),
@@ -217,12 +216,12 @@ mod tests {
         fs::write(&path, "a").unwrap();
         let mut watch = Watch::new(path.clone());
         fs::write(folder.path().join("other"), "x").unwrap();
-        assert_eq!(watch.event().await, Some(false));
+        assert_eq!(watch.wait_for_events().await, Some(false));
         assert!(!watch.look());
     }
 
     #[tokio::test]
-    async fn without_a_folder_a_look_finds_the_file_and_takes_up_the_watch() {
+    async fn a_look_finds_a_file_whose_folder_came_later_and_watches_it() {
         let outer = tempfile::tempdir().unwrap();
         let path = outer.path().join("configs/token");
         let mut watch = Watch::new(path.clone());

@@ -1,5 +1,5 @@
-//! How the supervisor begins: `supervise` replaces itself by the same program
-//! under the word `@supervise`, and the exec stages are told apart here.
+//! Entry points of the supervisor and of the exec stages. `supervise` replaces itself with the
+//! same program under the argument `@supervise`, and [`run_stage`] dispatches on that argument.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -15,11 +15,11 @@ use crate::system::{harden, users};
 
 const SUPERVISE: &str = "@supervise";
 
-/// Becomes the supervisor, whose memory then holds nothing of what it took to
-/// read the command line.
+/// Replaces this process with the supervisor, so that the supervisor's memory holds nothing left
+/// over from parsing the command line.
 ///
 /// # Errors
-/// The user can't be taken on, or this program can't be started again.
+/// Returns an error if this process may not switch to the user or can't execute itself again.
 pub fn become_supervisor(daemon: &[OsString], user: Option<&str>, command: &[OsString]) -> Result<ExitCode, String> {
     if let Some(name) = user {
         let user = users::user(name).map_err(|error| format!("--user: {error}"))?;
@@ -27,31 +27,31 @@ pub fn become_supervisor(daemon: &[OsString], user: Option<&str>, command: &[OsS
             return Err(format!("--user {name}: only root can start a command as another user"));
         }
     }
-    let mut again = this_program(SUPERVISE);
-    again.arg(user.unwrap_or_default()).arg(daemon.len().to_string()).args(daemon).args(command);
-    Err(format!("can't start the supervisor: {}", again.exec()))
+    let mut supervisor = this_program(SUPERVISE);
+    supervisor.arg(user.unwrap_or_default()).arg(daemon.len().to_string()).args(daemon).args(command);
+    Err(format!("can't start the supervisor: {}", supervisor.exec()))
 }
 
-/// One of these programs, if the arguments ask for one.
+/// Runs the supervisor or an exec stage if the first argument names one.
 #[must_use]
 pub fn run_stage(args: &[OsString]) -> Option<Result<ExitCode, ExitError>> {
     let (word, rest) = args.get(1..)?.split_first()?;
-    let done = match word.to_str()? {
+    let result = match word.to_str()? {
         SUPERVISE => supervise(rest),
         DAEMON => exec_stage::become_daemon(rest),
         COMMAND => exec_stage::become_command(rest),
         _ => return None,
     };
-    Some(done.map_err(|(status, message)| ExitError::new(status, message)))
+    Some(result.map_err(|(status, message)| ExitError::new(status, message)))
 }
 
 fn supervise(args: &[OsString]) -> Result<ExitCode, StageError> {
-    let malformed = || (COMMAND_NOT_STARTED, "this command is for molecule-broker itself".to_owned());
+    let malformed = || (COMMAND_NOT_STARTED, "this command is for molecule-broker's own use".to_owned());
     let [user, count, rest @ ..] = args else { return Err(malformed()) };
     let count = count.to_str().and_then(|count| count.parse().ok()).ok_or_else(malformed)?;
     let (daemon, command) = rest.split_at_checked(count).ok_or_else(malformed)?;
     harden::take_name();
     let supervisor = Supervisor::new(daemon.to_vec(), user.to_string_lossy().into_owned(), command.to_vec());
     let status = supervisor.and_then(Supervisor::run);
-    status.map(ExitCode::from).map_err(|error| (COMMAND_NOT_STARTED, format!("supervise can't go on: {error}")))
+    status.map(ExitCode::from).map_err(|error| (COMMAND_NOT_STARTED, format!("supervise can't continue: {error}")))
 }

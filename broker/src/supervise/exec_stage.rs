@@ -1,10 +1,9 @@
 //! Exec stages: a child of the supervisor runs one of these steps, then execs
 //! the daemon or the command.
 //!
-//! A stage changes the user, restores the signal mask and sets the variables
-//! that hold a pid. It is a program of its own (this one, started again)
-//! because hardly anything is allowed between fork(2) and exec
-//! (signal-safety(7)).
+//! A stage changes the user, restores the signal mask and sets the variables that hold a pid. It
+//! is a separate program (this one, executed again) because hardly anything is allowed between
+//! fork(2) and exec (signal-safety(7)).
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, IsTerminal};
@@ -23,16 +22,16 @@ use crate::system::users::{self, User};
 pub(super) const DAEMON: &str = "@daemon";
 pub(super) const COMMAND: &str = "@command";
 
-/// The child that becomes a daemon as this user. `last` is the last descriptor
-/// it gets.
-pub(super) fn daemon(user: &str, last: usize) -> Command {
+/// Returns the child that becomes a daemon as this user. `last_fd` is the last descriptor that it
+/// gets.
+pub(super) fn for_daemon(user: &str, last_fd: usize) -> Command {
     let mut command = this_program(DAEMON);
-    command.arg(user).arg(last.to_string());
+    command.arg(user).arg(last_fd.to_string());
     command
 }
 
-/// The child that becomes a command as this user.
-pub(super) fn command(user: &str, argv: &[OsString]) -> Command {
+/// Returns the child that becomes the container's command as this user.
+pub(super) fn for_command(user: &str, argv: &[OsString]) -> Command {
     let mut command = this_program(COMMAND);
     command.arg(user).args(argv);
     command
@@ -48,10 +47,11 @@ pub(super) type StageError = (u8, String);
 
 pub(super) fn become_daemon(args: &[OsString]) -> Result<ExitCode, StageError> {
     let failed = |error: String| (COMMAND_NOT_STARTED, format!("the daemon can't be started: {error}"));
-    let [user, last, arguments @ ..] = args else { return Err(failed("arguments are missing".into())) };
-    let last = last.to_str().and_then(|last| last.parse().ok()).ok_or_else(|| failed("a number is missing".into()))?;
+    let [user, last_fd, arguments @ ..] = args else { return Err(failed("arguments are missing".into())) };
+    let last_fd =
+        last_fd.to_str().and_then(|fd| fd.parse().ok()).ok_or_else(|| failed("a descriptor is missing".into()))?;
     become_user(user).map_err(failed)?;
-    inherited_fds::close_above(last);
+    inherited_fds::close_above(last_fd);
     let _ = SigSet::empty().thread_set_mask();
     let pid = std::process::id().to_string();
     let mut serve = Command::new(THIS_PROGRAM);
@@ -67,13 +67,13 @@ pub(super) fn become_command(args: &[OsString]) -> Result<ExitCode, StageError> 
     let mut command = Command::new(program);
     command.args(arguments);
     if let Some(user) = user {
-        // As su(1) and gosu have it; the shell is for login shells to set.
+        // As su(1) and gosu set them; `SHELL` is for login shells to set.
         command.env("HOME", user.home.as_deref().unwrap_or(Path::new("/")));
         command.env("USER", &user.name).env("LOGNAME", &user.name);
     }
-    // In its own group, as under docker-init: the terminal's signals go to the
-    // command and not to its daemon. Signals are still blocked, so the
-    // terminal takes this from a background process (tcsetpgrp(3)).
+    // Makes the command's process group the terminal's foreground group, as docker-init does: the
+    // terminal's signals go to the command and not to the daemon. A background process may do
+    // this because its signals are still blocked (tcsetpgrp(3)).
     if io::stdin().is_terminal() {
         let _ = tcsetpgrp(io::stdin(), getpgrp());
     }
@@ -83,23 +83,23 @@ pub(super) fn become_command(args: &[OsString]) -> Result<ExitCode, StageError> 
     Err((status, format!("can't run {}: {error}", program.display())))
 }
 
-/// `None` for nobody in particular, and then nothing changes.
+/// Switches to the user of this name. Returns `None`, and changes nothing, for an empty name.
 fn become_user(name: &OsStr) -> Result<Option<User>, String> {
-    let name = name.to_str().ok_or("its user's name is no text")?;
+    let name = name.to_str().ok_or("the user name isn't UTF-8 text")?;
     if name.is_empty() {
         return Ok(None);
     }
     let user = users::user(name).map_err(|error| error.to_string())?;
     if user.uid != geteuid() {
-        switch_user(&user).map_err(|error| format!("it can't be {name}: {error}"))?;
+        switch_user(&user).map_err(|error| format!("can't switch to user {name}: {error}"))?;
     }
     Ok(Some(user))
 }
 
-/// Takes on a user with all its groups, for good.
+/// Switches to a user with all its groups, irrevocably.
 ///
 /// # Errors
-/// This process isn't root.
+/// Returns an error if this process isn't root.
 pub(super) fn switch_user(user: &User) -> io::Result<()> {
     match CString::new(user.name.as_str()) {
         Ok(name) if user.home.is_some() => initgroups(&name, user.gid)?,
@@ -108,7 +108,7 @@ pub(super) fn switch_user(user: &User) -> io::Result<()> {
     setgid(user.gid)?;
     setuid(user.uid)?;
     if !user.uid.is_root() && setuid(Uid::from_raw(0)).is_ok() {
-        return Err(io::Error::other("root could be taken back"));
+        return Err(io::Error::other("this process could switch back to root"));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The lease memories that are held for the next daemon. What is in them is
-//! none of the supervisor's business; that nobody can change them any more is.
+//! Store of the lease memories that the supervisor holds for the next daemon. The supervisor
+//! doesn't read them; it checks that they are sealed, so that no process can change them.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -9,8 +9,8 @@ use crate::daemon::lease_memory::format::MAX_BYTES;
 use crate::daemon::lease_memory::is_sealed;
 use crate::daemon::service_manager::LEASE;
 
-/// A daemon keeps one, and two for a moment.
-const MOST: usize = 8;
+/// The limit of stored descriptors. A daemon keeps one, and for a moment two.
+const MAX_STORED: usize = 8;
 
 #[derive(Default)]
 pub struct FdStore(Vec<(String, File)>);
@@ -18,14 +18,16 @@ pub struct FdStore(Vec<(String, File)>);
 impl FdStore {
     pub fn insert(&mut self, name: String, memory: File) {
         let plain = name.len() <= 64 && name.strip_prefix(LEASE).is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
-        // In this order: other files could take their time to tell their size.
+        // The size is asked for last: fstat(2) on another kind of file could block.
         let small = || memory.metadata().is_ok_and(|m| m.len() <= MAX_BYTES as u64);
         if !(plain && is_sealed(&memory) && small()) {
-            log::warn("the daemon gave a lease memory that is not sealed, too big or oddly named; it isn't kept");
+            log::warn(
+                "the daemon sent a lease memory that isn't sealed, is too big or has an unexpected name; it isn't kept",
+            );
             return;
         }
         self.remove(&name);
-        if self.0.len() == MOST {
+        if self.0.len() == MAX_STORED {
             self.0.remove(0);
         }
         self.0.push((name, memory));
@@ -35,7 +37,7 @@ impl FdStore {
         self.0.retain(|(kept, _)| kept != name);
     }
 
-    /// Names and descriptors for a daemon.
+    /// Returns the names and duplicated descriptors for a new daemon.
     pub fn copies(&self) -> Vec<(String, OwnedFd)> {
         self.0.iter().filter_map(|(name, memory)| Some((name.clone(), memory.try_clone().ok()?.into()))).collect()
     }
@@ -69,7 +71,7 @@ mod tests {
     fn it_never_holds_more_than_a_few() {
         let mut kept = FdStore::default();
         (0..100).for_each(|n| kept.insert(format!("lease-{n}"), memory()));
-        assert_eq!(names(&kept).len(), MOST);
+        assert_eq!(names(&kept).len(), MAX_STORED);
         assert_eq!(names(&kept).last().unwrap(), "lease-99");
     }
 }

@@ -1,16 +1,18 @@
-//! The container's entrypoint: it holds the listening socket and the sealed
-//! leases, keeps a daemon running, runs the command beside it, and as PID 1
-//! buries orphans. Small on purpose: it must outlive everything, so it reads
-//! no configuration, no token and no message but short ones of its own child.
+//! The supervisor, which is the container's entrypoint. It holds the listening socket and the
+//! sealed leases, keeps a daemon running, runs the container's command, and as PID 1 reaps
+//! orphans.
 //!
-//! - [`become_supervisor`]: leaves the command line behind and becomes [`Supervisor`],
+//! It is small on purpose, because it must outlive all other processes. It reads no
+//! configuration and no token, and no messages except short ones from its own children.
+//!
+//! - [`become_supervisor`]: replaces the process that parsed the command line with [`Supervisor`],
 //!   one loop around poll(2)
-//! - [`plan`]: what it has to know of the configuration, told by a child
-//! - [`daemon`]: one daemon's life; [`restart_backoff`]: when the next one starts
-//! - [`watchdog`], [`notify_receiver`], [`fd_store`]: its signs of life, its messages, the
-//!   descriptors it wants kept: systemd's protocol from the other side
-//! - [`command`]: the command and its environment
-//! - [`exec_stage`]: the last steps in a child, before it becomes another program
+//! - [`plan`]: the part of the configuration that the supervisor needs, read by a child
+//! - [`daemon`]: one daemon process; [`restart_backoff`]: the pause before the next one starts
+//! - [`watchdog`], [`notify_receiver`], [`fd_store`]: the service manager's side of systemd's
+//!   protocols: keep-alive pings, notifications, stored descriptors
+//! - [`command`]: starts the command with its environment
+//! - [`exec_stage`]: the last steps of a child before it executes another program
 
 mod command;
 mod daemon;
@@ -29,9 +31,9 @@ pub use entry::{become_supervisor, run_stage};
 pub use plan::LaunchPlan;
 pub use run::Supervisor;
 
-/// How this very program is started again: under this name the kernel finds
-/// it even if its file was replaced or removed meanwhile.
+/// Path by which this program is executed again. The kernel resolves it even if the program's file
+/// has been replaced or removed.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Its name for people.
+/// The program's name in process lists.
 const NAME: &str = "molecule-broker";

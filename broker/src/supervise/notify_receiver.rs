@@ -1,8 +1,9 @@
-//! The daemon's messages, in systemd's notification protocol from the other
-//! side. They come over a pair of sockets that each daemon gets a new one of:
-//! it has no name, in the file system or out of it, so nobody else can write to
-//! the supervisor, fill its queue, or hand it descriptors whose closing waits
-//! for a network.
+//! Receives the daemon's messages: the service manager's side of systemd's notification protocol
+//! (sd_notify(3)).
+//!
+//! They come over a socket pair that is new for each daemon. The pair has no name, neither in the
+//! file system nor in the abstract namespace. So no other process can write to the supervisor,
+//! fill its queue, or send it descriptors whose close(2) waits for a network.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -13,36 +14,38 @@ use std::os::unix::net::UnixDatagram;
 use rustix::cmsg_space;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-/// Longer than anything that the daemon writes.
-const LONGEST: usize = 4096;
+/// Size of the receive buffer in bytes. The daemon's messages are shorter.
+const MAX_MESSAGE: usize = 4096;
 
-/// The most that the kernel lets one message carry (unix(7), `SCM_MAX_FD`).
-const MOST: usize = 253;
+/// The kernel's limit of descriptors in one message (unix(7), `SCM_MAX_FD`).
+const MAX_FDS: usize = 253;
 
 pub struct NotifyReceiver(UnixDatagram);
 
-/// What a daemon said.
+/// A message from a daemon.
 #[derive(Debug, Default)]
 pub struct NotifyMessage {
     pub ready: bool,
     pub alive: bool,
-    pub keep: Option<(String, File)>,
-    pub forget: Option<String>,
+    /// Name and file of a descriptor to store for the next daemon.
+    pub store: Option<(String, File)>,
+    /// Name of a stored descriptor to drop.
+    pub remove: Option<String>,
 }
 
 impl NotifyReceiver {
-    /// With the end that the daemon gets.
+    /// Opens a socket pair. Returns the receiver and the daemon's end.
     pub fn open() -> io::Result<(Self, UnixDatagram)> {
         let (ours, theirs) = UnixDatagram::pair()?;
         Ok((Self(ours), theirs))
     }
 
-    /// The next message, if there is one.
+    /// Returns the next message, if one has arrived.
     pub fn next(&self) -> Option<NotifyMessage> {
-        let mut bytes = [0; LONGEST];
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST))];
-        // Whatever comes has an owner in here, and is closed if nobody takes
-        // it, also what came of a message that had to be cut.
+        let mut bytes = [0; MAX_MESSAGE];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_FDS))];
+        // Owns the received descriptors, so those that aren't taken are closed, including those of
+        // a truncated message.
         let mut parts = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
         let read = recvmsg(&self.0, &mut [IoSliceMut::new(&mut bytes)], &mut parts, flags).ok()?;
@@ -54,21 +57,21 @@ impl NotifyReceiver {
         }
         Some(
             std::str::from_utf8(&bytes[..read.bytes])
-                .map_or_else(|_| NotifyMessage::default(), |t| NotifyMessage::read(t, descriptors)),
+                .map_or_else(|_| NotifyMessage::default(), |t| NotifyMessage::parse(t, descriptors)),
         )
     }
 }
 
 impl NotifyMessage {
-    fn read(text: &str, descriptors: Vec<OwnedFd>) -> Self {
+    fn parse(text: &str, descriptors: Vec<OwnedFd>) -> Self {
         let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         let name = value("FDNAME").map(str::to_owned);
         let mut message =
             Self { ready: value("READY") == Some("1"), alive: value("WATCHDOG") == Some("1"), ..Self::default() };
         if value("FDSTORE") == Some("1") {
-            message.keep = name.zip(descriptors.into_iter().next().map(File::from));
+            message.store = name.zip(descriptors.into_iter().next().map(File::from));
         } else if value("FDSTOREREMOVE") == Some("1") {
-            message.forget = name;
+            message.remove = name;
         }
         message
     }
@@ -94,11 +97,11 @@ mod tests {
         sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(text.as_bytes())], &rights, MsgFlags::empty(), None).unwrap();
     }
 
-    /// A pipe tells by its end whether anybody still holds a copy.
+    /// The read end of a pipe reports `POLLHUP` once all copies of the write end are closed.
     #[test]
     fn every_descriptor_that_isnt_kept_is_closed_however_many_come() {
         let (receiver, daemon) = NotifyReceiver::open().unwrap();
-        for (count, text) in [(9, "READY=1"), (MOST, "READY=1"), (MOST, "\u{0}"), (MOST, "FDSTORE=1")] {
+        for (count, text) in [(9, "READY=1"), (MAX_FDS, "READY=1"), (MAX_FDS, "\u{0}"), (MAX_FDS, "FDSTORE=1")] {
             let (reader, writer) = io::pipe().unwrap();
             write(&daemon, text, &vec![writer.as_raw_fd(); count]);
             drop(writer);
@@ -114,7 +117,7 @@ mod tests {
         let (receiver, daemon) = NotifyReceiver::open().unwrap();
         let file = tempfile::tempfile().unwrap();
         write(&daemon, "FDSTORE=1\nFDNAME=lease-1", &[file.as_raw_fd(), daemon.as_raw_fd()]);
-        let (name, kept) = receiver.next().unwrap().keep.unwrap();
+        let (name, kept) = receiver.next().unwrap().store.unwrap();
         assert!(name == "lease-1" && kept.metadata().unwrap().is_file());
     }
 }

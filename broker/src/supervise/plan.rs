@@ -1,5 +1,5 @@
-//! What the supervisor must know of the configuration. A child reads it, tells
-//! this much in lines of text, and takes its memory along.
+//! The part of the configuration that the supervisor needs. A child reads the configuration, prints
+//! this part as lines of text, and exits, so that the supervisor never holds the rest.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -15,47 +15,52 @@ use crate::system::listening_socket::SocketPlan;
 use crate::system::users::{self, OVERFLOW};
 use crate::system::{bounded_file, environment};
 
-/// The user that exists for the daemon alone.
+/// The name of the daemon's dedicated user.
 const OWN_USER: &str = "molecule-broker";
 
 #[derive(Clone, Debug)]
 pub struct LaunchPlan {
     pub socket: SocketPlan,
-    /// Whom the daemon runs as; empty for whoever the supervisor is.
+    /// The user that the daemon runs as; empty for the supervisor's own user.
     pub user: String,
-    /// In which of its formats the log is.
+    /// The format of the log.
     pub log: LogFormat,
     pub command: CommandEnvironment,
 }
 
-/// What the command finds in its environment.
+/// Variables that are added to the command's environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommandEnvironment {
-    /// For git, behind what others set for it.
+    /// git's settings, which come after those that are already in the environment.
     pub git: Vec<GitSetting>,
     pub variables: Vec<(String, String)>,
 }
 
 impl LaunchPlan {
     #[must_use]
-    pub fn of(config: &Config, user: String) -> Self {
-        let mut command = CommandEnvironment::of(&Wiring::of(config));
+    pub fn from_config(config: &Config, user: String) -> Self {
+        let mut command = CommandEnvironment::from_wiring(&Wiring::of(config));
         if config.socket.path != Path::new(DEFAULT_SOCKET) {
             command.variables.push(("MOLECULE_BROKER_SOCKET".into(), config.socket.path.display().to_string()));
         }
         Self { socket: config.socket_plan(), user, log: config.log.format, command }
     }
 
+    /// Parses the lines that `Display` writes.
+    ///
     /// # Errors
-    /// It lacks something, so that it isn't one.
+    /// Returns an error if the socket's path or mode is missing.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let values = |key: &'static str| text.lines().filter_map(move |line| line.strip_prefix(key)?.strip_prefix('='));
         let value = |key| values(key).next();
         let number = |key| value(key).and_then(|text| text.parse().ok());
         Ok(Self {
             socket: SocketPlan {
-                path: value("socket").filter(|path| path.starts_with('/')).map(PathBuf::from).ok_or("no socket")?,
-                mode: number("mode").ok_or("no mode")?,
+                path: value("socket")
+                    .filter(|path| path.starts_with('/'))
+                    .map(PathBuf::from)
+                    .ok_or("the plan has no socket")?,
+                mode: number("mode").ok_or("the plan has no socket mode")?,
                 group: number("group").map(Gid::from_raw),
                 make_folder: value("make-folder") == Some("yes"),
             },
@@ -86,18 +91,19 @@ impl fmt::Display for LaunchPlan {
 }
 
 impl CommandEnvironment {
-    /// The environment where no configuration could be had: it leads to the
-    /// socket that a corrected one will most likely serve.
+    /// Returns the environment for a command that starts without a usable configuration. It leads
+    /// to the default socket, which a corrected configuration will most likely serve.
     #[must_use]
-    pub fn usual() -> Self {
+    pub fn without_config() -> Self {
         let key = |host| format!("credential.https://{host}.helper");
-        Self::of(&Wiring { keys: ["github.com", "gist.github.com"].map(key).into(), open: false })
+        Self::from_wiring(&Wiring { keys: ["github.com", "gist.github.com"].map(key).into(), open: false })
     }
 
-    fn of(wiring: &Wiring) -> Self {
-        // An empty helper without ours behind it would only take helpers away.
+    fn from_wiring(wiring: &Wiring) -> Self {
+        // The settings begin with an empty helper, which resets the list (gitcredentials(7)).
+        // Without our helper after it, git would only lose the others.
         let git = installed::helper_value().map(|helper| wiring.settings(&helper)).unwrap_or_else(|missing| {
-            super::log::warn(&format!("the command's git isn't led to the broker: {missing}"));
+            super::log::warn(&format!("git in the command isn't set up to use the broker: {missing}"));
             Vec::new()
         });
         let askpass = installed::askpass_path().display().to_string();
@@ -106,41 +112,43 @@ impl CommandEnvironment {
     }
 }
 
-/// Whom the daemon runs as: its own user if that one can read what it must,
-/// else the one it serves, who can. Changes this process's user for good, to
-/// see with its eyes, so it must be the last thing that is done.
+/// Returns the user that the daemon runs as: its dedicated user if that user can read the files
+/// that the daemon needs, otherwise the user that it serves.
+///
+/// Switches this process to the dedicated user, irrevocably, to test what that user can read. So
+/// this must be the last step of the process.
 #[must_use]
 pub fn daemon_user(config: &Config, served: Option<&str>) -> String {
     if !geteuid().is_root() {
         return String::new();
     }
-    let user = own_or_served(config, served);
+    let user = choose_user(config, served);
     if user.is_empty() || users::user(&user).is_ok_and(|user| user.uid.is_root()) {
         super::log::warn(&format!(
-            "the daemon runs as root, for want of another user: make one that is called {OWN_USER}, \
-             or name the one to serve by --user"
+            "the daemon runs as root, since there is no other user for it: create a user {OWN_USER}, \
+             or name the user to serve with --user"
         ));
     }
     user
 }
 
-fn own_or_served(config: &Config, served: Option<&str>) -> String {
+fn choose_user(config: &Config, served: Option<&str>) -> String {
     let agent = served.map(str::to_owned).or_else(owner_of_configs).unwrap_or_default();
     let Ok(own) = users::user(OWN_USER) else { return agent };
     let sources = config.credentials.iter().filter_map(|credential| credential.source.file_to_read());
     let needed: Vec<&Path> = sources.chain(config.file.as_deref()).collect();
-    let told = |why: String| {
+    let run_as_agent = |why: String| {
         super::log::info(&format!("the daemon doesn't run as {OWN_USER}: {why}"));
         agent.clone()
     };
     if config.sinks.user.as_ref().is_some_and(|user| user.name != own.name) {
-        return told("only the agent's own user, or root, can act for it as the sinks must".into());
+        return run_as_agent("the sinks act as the agent, which only the agent's own user or root can do".into());
     }
     if let Err(error) = switch_user(&own) {
-        return told(format!("it can't be that user: {error}"));
+        return run_as_agent(format!("can't switch to that user: {error}"));
     }
     match needed.iter().find_map(|path| Some((path, bounded_file::open(path).err()?))) {
-        Some((path, error)) => told(format!("that user can't read {} ({error})", path.display())),
+        Some((path, error)) => run_as_agent(format!("that user can't read {} ({error})", path.display())),
         None => OWN_USER.to_owned(),
     }
 }
@@ -175,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_plan_is_none() {
+    fn an_incomplete_plan_is_refused() {
         for text in ["", "mode=438\n", "socket=relative\nmode=438\n", "socket=/s\nmode=x\n"] {
             assert!(LaunchPlan::parse(text).is_err(), "{text:?}");
         }

@@ -1,5 +1,4 @@
-//! The loop: waits for a signal, a message or an instant, and does what
-//! follows from it.
+//! The supervisor's loop: waits for a signal, a message or a deadline, and acts on it.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -27,21 +26,21 @@ use crate::system::clock;
 use crate::system::exit::COMMAND_NOT_STARTED;
 use crate::system::listening_socket::BoundSocket;
 
-/// How long the command waits for a daemon.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for the first daemon to be ready. The command waits for it until then.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a daemon may take to stop. It has nothing to lose.
+/// Time limit for a daemon to stop before it is killed. It has no unsaved state.
 const SHUTDOWN_TIME: Duration = Duration::from_millis(500);
 
-/// How long a child may take to read the configuration: what it reads may hang
-/// on a file system that does, and the next one may be luckier.
+/// Time limit for a child that reads the configuration. A file system that hangs can block it, and
+/// a later child may succeed.
 const PLAN_TIME: Duration = Duration::from_secs(10);
 
-/// How many messages are read before signals get their turn.
-const BATCH: usize = 64;
+/// The largest number of messages that are read before the signals are handled.
+const MESSAGE_BATCH: usize = 64;
 
-/// The longest plan that is listened to.
-const LONGEST_PLAN: u64 = 256 * 1024;
+/// The longest plan that is read, in bytes.
+const MAX_PLAN: u64 = 256 * 1024;
 
 pub struct Supervisor {
     arguments: Vec<OsString>,
@@ -50,46 +49,58 @@ pub struct Supervisor {
     signals: SupervisorSignals,
     fd_store: FdStore,
     socket: SupervisorSocket,
-    /// Ends of plans and of daemons are paced apart.
+    /// Back-off of the plan children, separate from the daemons' back-off.
     planning_backoff: RestartBackoff,
     backoff: RestartBackoff,
     restarts: u64,
     daemon: Option<Daemon>,
-    /// When to try again what failed.
+    /// Time of the next start of a plan child or a daemon.
     restart_at: Option<Duration>,
     command: CommandState,
     shutdown: Option<Shutdown>,
 }
 
-/// On the way to a socket.
+/// The supervisor's progress towards a listening socket.
 enum SupervisorSocket {
     None,
-    Asking { child: Pid, answer: ChildStdout, text: Vec<u8>, until: Duration },
-    Bound { plan: LaunchPlan, listener: UnixListener, _bound: BoundSocket },
+    /// A child reads the configuration; `text` is what it has written so far.
+    Planning {
+        child: Pid,
+        output: ChildStdout,
+        text: Vec<u8>,
+        until: Duration,
+    },
+    Bound {
+        plan: LaunchPlan,
+        listener: UnixListener,
+        _bound: BoundSocket,
+    },
 }
 
 enum CommandState {
-    /// There is none, or it isn't started yet and will be then.
+    /// Not started yet. It starts at this instant at the latest.
     Waiting(Duration),
     Running(Pid),
+    /// There is no command, or it has ended.
     None,
 }
 
-/// The end is decided, and only the daemon is still waited for.
+/// The supervisor's shutdown: its exit status is decided, and only the daemon's end is awaited.
 struct Shutdown {
     status: u8,
+    /// Time at which the daemon is killed.
     until: Duration,
 }
 
 impl Supervisor {
     pub fn new(arguments: Vec<OsString>, user: String, argv: Vec<OsString>) -> io::Result<Self> {
         let command =
-            if argv.is_empty() { CommandState::None } else { CommandState::Waiting(clock::awake() + PATIENCE) };
+            if argv.is_empty() { CommandState::None } else { CommandState::Waiting(clock::awake() + READY_TIMEOUT) };
         Ok(Self {
             arguments,
             user,
             argv,
-            signals: SupervisorSignals::hold()?,
+            signals: SupervisorSignals::block_all()?,
             fd_store: FdStore::default(),
             socket: SupervisorSocket::None,
             planning_backoff: RestartBackoff::default(),
@@ -102,22 +113,22 @@ impl Supervisor {
         })
     }
 
-    /// Runs until the command has ended, or a signal says so where there is
-    /// none; the status to exit with.
+    /// Runs until the command has ended or, without a command, until a signal ends the supervisor.
+    /// Returns the status to exit with.
     pub fn run(mut self) -> io::Result<u8> {
         loop {
-            self.act_on_time();
+            self.handle_deadlines();
             if let Some(shutdown) = &self.shutdown
                 && self.daemon.is_none()
             {
                 return Ok(shutdown.status);
             }
-            let (signalled, spoken, planned) = self.wait()?;
-            if spoken {
-                self.listen();
+            let (signalled, notified, planned) = self.wait()?;
+            if notified {
+                self.read_notifications();
             }
             if planned {
-                self.take_plan();
+                self.read_plan();
             }
             if signalled {
                 while let Some(signal) = self.signals.next() {
@@ -127,16 +138,18 @@ impl Supervisor {
         }
     }
 
+    /// Waits for the next event. Tells whether there are signals, notifications, or output of the
+    /// plan child.
     fn wait(&self) -> io::Result<(bool, bool, bool)> {
         let notifications = self.daemon.as_ref().map(|daemon| daemon.notifications.as_fd());
         let plan = match &self.socket {
-            SupervisorSocket::Asking { answer, .. } => Some(answer.as_fd()),
+            SupervisorSocket::Planning { output, .. } => Some(output.as_fd()),
             _ => None,
         };
         let all = [Some(self.signals.as_fd()), notifications, plan];
         let mut watched: Vec<_> = all.iter().flatten().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
-        // Rounded up: a millisecond early would be a turn for nothing.
-        let timeout = self.next_instant().map_or(PollTimeout::NONE, |at| {
+        // Rounded up: to wake up a millisecond early would be one useless turn of the loop.
+        let timeout = self.next_deadline().map_or(PollTimeout::NONE, |at| {
             let left = at.saturating_sub(clock::awake()) + Duration::from_micros(999);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         });
@@ -145,11 +158,11 @@ impl Supervisor {
             Err(error) => return Err(error.into()),
         }
         let mut watched = watched.iter();
-        let [signalled, spoken, planned] = all.map(|there| there.and_then(|_| watched.next()?.any()).unwrap_or(false));
-        Ok((signalled, spoken, planned))
+        let [signalled, notified, planned] = all.map(|fd| fd.and_then(|_| watched.next()?.any()).unwrap_or(false));
+        Ok((signalled, notified, planned))
     }
 
-    fn next_instant(&self) -> Option<Duration> {
+    fn next_deadline(&self) -> Option<Duration> {
         let waiting = match self.command {
             CommandState::Waiting(until) => Some(until),
             _ => None,
@@ -157,13 +170,13 @@ impl Supervisor {
         let watchdog = self.daemon.as_ref().map(|daemon| daemon.watchdog.deadline());
         let shutdown = self.shutdown.as_ref().map(|shutdown| shutdown.until);
         let planning = match self.socket {
-            SupervisorSocket::Asking { until, .. } => Some(until),
+            SupervisorSocket::Planning { until, .. } => Some(until),
             _ => None,
         };
         [self.restart_at, waiting, planning, watchdog, shutdown].into_iter().flatten().min()
     }
 
-    fn act_on_time(&mut self) {
+    fn handle_deadlines(&mut self) {
         let now = clock::awake();
         if self.shutdown.as_ref().is_some_and(|shutdown| shutdown.until <= now) {
             self.daemon.iter().for_each(|daemon| daemon.signal(Signal::SIGKILL));
@@ -173,11 +186,11 @@ impl Supervisor {
             self.restart_at = None;
             match self.socket {
                 SupervisorSocket::Bound { .. } => self.start_daemon(),
-                SupervisorSocket::None => self.ask_for_plan(),
-                SupervisorSocket::Asking { .. } => {}
+                SupervisorSocket::None => self.start_planning(),
+                SupervisorSocket::Planning { .. } => {}
             }
         }
-        if let SupervisorSocket::Asking { child, until, .. } = self.socket
+        if let SupervisorSocket::Planning { child, until, .. } = self.socket
             && until <= now
         {
             let _ = kill(child, Signal::SIGKILL);
@@ -188,39 +201,39 @@ impl Supervisor {
             self.start_command();
         }
         if self.daemon.as_ref().is_some_and(|daemon| daemon.watchdog.deadline() <= now) {
-            self.listen();
+            self.read_notifications();
             let Some(daemon) = &mut self.daemon else { return };
-            if daemon.watchdog.judge(now) == WatchdogVerdict::Dead {
+            if daemon.watchdog.check(now) == WatchdogVerdict::Dead {
                 log::warn("the daemon gives no sign of life; it is replaced");
-                daemon.condemned = true;
+                daemon.killed_by_watchdog = true;
                 daemon.signal(Signal::SIGKILL);
-                // Its end may take a moment, and is waited for like any other.
-                daemon.watchdog.sign(now);
+                // The process may take a moment to end. Like any other end, SIGCHLD reports it.
+                daemon.watchdog.reset(now);
             }
         }
     }
 
-    fn ask_for_plan(&mut self) {
+    fn start_planning(&mut self) {
         let mut command = exec_stage::this_program("plan");
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
-        let asked = command.spawn().and_then(|mut child| {
-            let answer = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-            fcntl(&answer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let planning = command.spawn().and_then(|mut child| {
+            let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             let child = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-            Ok(SupervisorSocket::Asking { child, answer, text: Vec::new(), until: clock::awake() + PLAN_TIME })
+            Ok(SupervisorSocket::Planning { child, output, text: Vec::new(), until: clock::awake() + PLAN_TIME })
         });
-        match asked {
-            Ok(asking) => self.socket = asking,
+        match planning {
+            Ok(planning) => self.socket = planning,
             Err(error) => self.planning_failed(&format!("the configuration can't be read: {error}")),
         }
     }
 
-    /// Reads what there is of it: whole when the child has closed its end, for
-    /// which nothing else waits.
-    fn take_plan(&mut self) {
-        let SupervisorSocket::Asking { answer, text, .. } = &mut self.socket else { return };
-        let room = LONGEST_PLAN.saturating_sub(text.len() as u64);
-        match answer.take(room).read_to_end(text) {
+    /// Reads what the child has written so far. The plan is complete once the child has closed its
+    /// end of the pipe; nothing else waits for the child's end.
+    fn read_plan(&mut self) {
+        let SupervisorSocket::Planning { output, text, .. } = &mut self.socket else { return };
+        let room = MAX_PLAN.saturating_sub(text.len() as u64);
+        match output.take(room).read_to_end(text) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) => return self.planning_failed(&format!("the configuration can't be read: {error}")),
             Ok(_) => {}
@@ -230,7 +243,7 @@ impl Supervisor {
         }
         let text = String::from_utf8_lossy(text).into_owned();
         let bound = LaunchPlan::parse(&text).map_err(str::to_owned).and_then(|plan| {
-            log::format(plan.log);
+            log::set_format(plan.log);
             let (listener, bound) = plan.socket.bind().map_err(|error| error.to_string())?;
             Ok(SupervisorSocket::Bound { plan, listener, _bound: bound })
         });
@@ -243,10 +256,10 @@ impl Supervisor {
         }
     }
 
-    /// Without a socket there is nothing for a daemon to do: the command goes
-    /// ahead, and this is tried again.
+    /// Schedules another attempt and starts the command. Without a socket no daemon can serve, so
+    /// the command doesn't wait for one.
     fn planning_failed(&mut self, why: &str) {
-        let pause = self.planning_backoff.after(DaemonEnd::GaveUp).max(Duration::from_secs(1));
+        let pause = self.planning_backoff.pause_after(DaemonEnd::ExitedEarly).max(Duration::from_secs(1));
         log::warn(&format!("{why}; trying again in {pause:?}"));
         self.socket = SupervisorSocket::None;
         self.restart_at = Some(clock::awake() + pause);
@@ -264,18 +277,20 @@ impl Supervisor {
         });
         match started {
             Ok(daemon) => self.daemon = Some(daemon),
-            Err(error) => self.schedule_restart(&format!("the daemon can't be started: {error}"), DaemonEnd::GaveUp),
+            Err(error) => {
+                self.schedule_restart(&format!("the daemon can't be started: {error}"), DaemonEnd::ExitedEarly)
+            }
         }
     }
 
     fn schedule_restart(&mut self, why: &str, end: DaemonEnd) {
-        let pause = self.backoff.after(end);
+        let pause = self.backoff.pause_after(end);
         let when = if pause.is_zero() { "at once".to_owned() } else { format!("in {pause:?}") };
         log::warn(&format!("{why}; starting it again {when}"));
         self.restarts += 1;
         self.restart_at = Some(clock::awake() + pause);
-        if end == DaemonEnd::GaveUp && self.restarts > 1 {
-            // It may never come; the command doesn't wait for that.
+        if end == DaemonEnd::ExitedEarly && self.restarts > 1 {
+            // The daemon may never be ready, so the command doesn't wait for it any longer.
             self.start_command();
         }
     }
@@ -286,7 +301,7 @@ impl Supervisor {
         }
         let environment = match &self.socket {
             SupervisorSocket::Bound { plan, .. } => plan.command.clone(),
-            _ => CommandEnvironment::usual(),
+            _ => CommandEnvironment::without_config(),
         };
         match command::start(&self.argv, &self.user, &environment) {
             Ok(pid) => self.command = CommandState::Running(pid),
@@ -297,18 +312,18 @@ impl Supervisor {
         }
     }
 
-    fn listen(&mut self) {
-        for _ in 0..BATCH {
+    fn read_notifications(&mut self) {
+        for _ in 0..MESSAGE_BATCH {
             let Some(daemon) = &mut self.daemon else { return };
             let Some(message) = daemon.notifications.next() else { return };
             let now = clock::awake();
             if message.alive || message.ready {
-                daemon.watchdog.sign(now);
+                daemon.watchdog.reset(now);
             }
-            if let Some((name, memory)) = message.keep {
+            if let Some((name, memory)) = message.store {
                 self.fd_store.insert(name, memory);
             }
-            message.forget.iter().for_each(|name| self.fd_store.remove(name));
+            message.remove.iter().for_each(|name| self.fd_store.remove(name));
             if message.ready {
                 daemon.ready_since.get_or_insert(now);
                 self.start_command();
@@ -318,8 +333,8 @@ impl Supervisor {
 
     fn on_signal(&mut self, signal: Signal) {
         if signal == Signal::SIGCHLD {
-            // What a daemon said before its end is heard first.
-            self.listen();
+            // First reads the messages that the daemon sent before it ended.
+            self.read_notifications();
             return self.reap();
         }
         let ends = matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT);
@@ -340,8 +355,8 @@ impl Supervisor {
                 Ok(WaitStatus::Exited(pid, status)) => (pid, u8::try_from(status).unwrap_or(COMMAND_NOT_STARTED)),
                 Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, signal_status(signal)),
                 Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
-                // A real-time signal, which has no name here: look who is gone.
-                Err(Errno::EINVAL) => match self.child_gone() {
+                // A child was killed by a real-time signal, which nix's `Signal` can't represent.
+                Err(Errno::EINVAL) => match self.find_gone_child() {
                     Some(pid) => (pid, signal_number_status(SIGRTMIN())),
                     None => continue,
                 },
@@ -355,20 +370,23 @@ impl Supervisor {
                 let end = match daemon.ready_since {
                     Some(since) => DaemonEnd::Served(clock::awake().saturating_sub(since)),
                     None if status > 128 => DaemonEnd::Killed,
-                    None => DaemonEnd::GaveUp,
+                    None => DaemonEnd::ExitedEarly,
                 };
                 if self.shutdown.is_none() {
                     self.schedule_restart(
-                        &format!("the daemon ended with status {status} ({})", describe_exit(status, daemon.condemned)),
+                        &format!(
+                            "the daemon ended with status {status} ({})",
+                            describe_exit(status, daemon.killed_by_watchdog)
+                        ),
                         end,
                     );
                 }
             }
-            // A plan's end shows on its pipe; anybody else is an orphan.
+            // The end of a plan child shows on its pipe. All other processes are orphans.
         }
     }
 
-    fn child_gone(&self) -> Option<Pid> {
+    fn find_gone_child(&self) -> Option<Pid> {
         let command = match self.command {
             CommandState::Running(pid) => Some(pid),
             _ => None,

@@ -1,5 +1,5 @@
-//! SupervisorSignals as something to read: all are held back and come one at a time, so
-//! that none interrupts anything (signalfd(2)).
+//! Reads signals from a descriptor (signalfd(2)). All signals are blocked and read one at a time,
+//! so that none interrupts the supervisor.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,9 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// Those that tell of a fault in this very process, or of its log: never held
-/// back.
-const FAULTS: [Signal; 8] = [
+/// Signals that are never blocked: they report a fault in this process, or a closed log.
+const NEVER_BLOCKED: [Signal; 8] = [
     Signal::SIGBUS,
     Signal::SIGFPE,
     Signal::SIGILL,
@@ -17,23 +16,24 @@ const FAULTS: [Signal; 8] = [
     Signal::SIGSYS,
     Signal::SIGTRAP,
     Signal::SIGABRT,
-    // Of a log that nobody reads any more. Held back it would come, though it
-    // is ignored.
+    // From a log whose reader is gone. It is ignored, but the kernel queues an ignored signal while
+    // it is blocked, so it would be read here.
     Signal::SIGPIPE,
 ];
 
-/// Of its terminal: held back, and meant for nobody else.
+/// Signals from the supervisor's own terminal. They are blocked but not read: they aren't for the
+/// command.
 const TERMINAL: [Signal; 2] = [Signal::SIGTTIN, Signal::SIGTTOU];
 
 pub struct SupervisorSignals(SignalFd);
 
 impl SupervisorSignals {
-    pub fn hold() -> io::Result<Self> {
-        let mut held = SigSet::all();
-        FAULTS.iter().for_each(|signal| held.remove(*signal));
-        held.thread_set_mask()?;
-        TERMINAL.iter().for_each(|signal| held.remove(*signal));
-        Ok(Self(SignalFd::with_flags(&held, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
+    pub fn block_all() -> io::Result<Self> {
+        let mut blocked = SigSet::all();
+        NEVER_BLOCKED.iter().for_each(|signal| blocked.remove(*signal));
+        blocked.thread_set_mask()?;
+        TERMINAL.iter().for_each(|signal| blocked.remove(*signal));
+        Ok(Self(SignalFd::with_flags(&blocked, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
 
     pub fn next(&self) -> Option<Signal> {

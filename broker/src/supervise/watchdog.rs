@@ -1,20 +1,20 @@
-//! Whether the daemon still gives signs of life. Pure.
+//! Watchdog that detects a daemon without signs of life. Pure: no IO, no clock.
 //!
-//! A container that is paused, or a machine that is suspended, for longer than
-//! the period: then nobody had a chance to act, the watchdog itself included.
-//! It notices by its own lateness, and begins the period anew.
+//! While a container is paused or a machine is suspended, neither the daemon nor the watchdog can
+//! run. If that lasts longer than the period, the watchdog notices that it was woken late and
+//! begins a new period.
 
 use std::time::Duration;
 
-/// How long the daemon may be silent. It gives a sign every 31.2 s.
+/// The longest silence that is allowed. The daemon pings every 31.2 s.
 pub const PERIOD: Duration = Duration::from_secs(52);
 
-/// What a silent daemon gets on top: it may have been about to speak, just
-/// after a pause that ended within the period.
+/// Extra time for a silent daemon. A pause that ended within the period may have kept the daemon
+/// from a ping that it was about to send.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Being woken later than this, one hasn't just been waiting for a processor.
-const LATE: Duration = Duration::from_secs(1);
+/// A wake-up later than this means a suspension, not a busy CPU.
+const MAX_LATENESS: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]
 pub struct Watchdog {
@@ -29,12 +29,13 @@ pub enum WatchdogVerdict {
 }
 
 impl Watchdog {
-    /// `now` is a clock that stands still while the machine is suspended.
+    /// Begins a period. `now` is from a clock that doesn't advance while the machine is suspended.
     pub fn start(now: Duration) -> Self {
         Self { deadline: now + PERIOD, in_grace: false }
     }
 
-    pub fn sign(&mut self, now: Duration) {
+    /// Begins a new period after a sign of life.
+    pub fn reset(&mut self, now: Duration) {
         *self = Self::start(now);
     }
 
@@ -42,12 +43,13 @@ impl Watchdog {
         self.deadline
     }
 
-    /// To be asked at the deadline, after whatever has come was read.
-    pub fn judge(&mut self, now: Duration) -> WatchdogVerdict {
+    /// Decides at the deadline whether the daemon is dead. To be called after all messages that
+    /// have arrived were read.
+    pub fn check(&mut self, now: Duration) -> WatchdogVerdict {
         if now < self.deadline {
             return WatchdogVerdict::Wait;
         }
-        if now - self.deadline > LATE {
+        if now - self.deadline > MAX_LATENESS {
             *self = Self::start(now);
             return WatchdogVerdict::Wait;
         }
@@ -68,26 +70,26 @@ mod tests {
     #[test]
     fn a_silent_daemon_is_dead_within_a_minute() {
         let mut watchdog = Watchdog::start(Duration::ZERO);
-        assert_eq!(watchdog.judge(watchdog.deadline()), WatchdogVerdict::Wait);
+        assert_eq!(watchdog.check(watchdog.deadline()), WatchdogVerdict::Wait);
         let end = watchdog.deadline();
         assert!(end < 60 * S);
-        assert_eq!(watchdog.judge(end), WatchdogVerdict::Dead);
+        assert_eq!(watchdog.check(end), WatchdogVerdict::Dead);
     }
 
     #[test]
     fn a_sign_in_the_grace_begins_a_whole_period() {
         let mut watchdog = Watchdog::start(Duration::ZERO);
-        assert_eq!(watchdog.judge(PERIOD), WatchdogVerdict::Wait);
-        watchdog.sign(PERIOD + S);
+        assert_eq!(watchdog.check(PERIOD), WatchdogVerdict::Wait);
+        watchdog.reset(PERIOD + S);
         assert_eq!(watchdog.deadline(), PERIOD + S + PERIOD);
     }
 
     #[test]
-    fn a_pause_longer_than_the_period_kills_nobody() {
+    fn a_pause_longer_than_the_period_kills_no_daemon() {
         for paused in [2, 60, 3600, 100_000] {
             let mut watchdog = Watchdog::start(Duration::ZERO);
             let resumed = PERIOD + paused * S;
-            assert_eq!(watchdog.judge(resumed), WatchdogVerdict::Wait);
+            assert_eq!(watchdog.check(resumed), WatchdogVerdict::Wait);
             assert_eq!(watchdog.deadline(), resumed + PERIOD);
         }
     }

@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn rule30_a_folder_that_is_made_lets_everybody_through_whatever_the_umask() {
+    fn rule30_a_created_folder_admits_all_users_whatever_the_umask() {
         let place = Place::new();
         // A process with a umask of its own.
         let mut test = molecule_test_kit::program("sh");
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "not a test: the other process of the one above"]
+    #[ignore = "not a test: the other process of the test above"]
     fn in_a_folder_that_is_made_here() {
         let path = std::env::current_dir().unwrap().join("made/broker.sock");
         SocketPlan { path, mode: 0o666, group: None, make_folder: true }.bind().unwrap();
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn rule28_a_socket_that_nobody_serves_is_replaced() {
+    fn rule28_a_stale_socket_is_replaced() {
         let place = Place::new();
         drop(UnixListener::bind(place.plan().path).unwrap());
         place.plan().bind().unwrap();
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn rule30_an_unsafe_folder_is_refused_with_the_command_that_mends_it() {
+    fn rule30_an_unsafe_folder_is_refused_with_the_remedy() {
         let place = Place::new();
         fs::set_permissions(place.0.path(), Permissions::from_mode(0o775)).unwrap();
         let error = place.plan().bind().unwrap_err().to_string();

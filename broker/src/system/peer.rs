@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn rule24_the_overflow_uid_is_refused_even_as_ones_own_unless_listed() {
+    fn rule24_the_daemons_own_overflow_uid_is_denied_unless_listed() {
         let own = Admission { own: Some(OVERFLOW), listed: vec![] };
         assert_eq!(own.judge(OVERFLOW), PeerVerdict::Denied);
         let listed = Admission { own: None, listed: vec![OVERFLOW] };

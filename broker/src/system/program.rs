@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_of_somebody_elses_is_in_no_path_and_nobodys_home() {
+    fn folders_of_other_users_are_dropped_from_path_and_home() {
         let root = tempfile::tempdir().unwrap();
         let folder = |name: &str, mode| {
             let folder = root.path().join(name);

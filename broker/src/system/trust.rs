@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_write_is_refused_with_the_command_that_mends_it() {
+    fn a_file_that_others_can_write_is_refused_with_the_remedy() {
         let (_folder, file) = folder_with_file();
         for bad in [0o664, 0o646] {
             mode(&file, bad);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_somebody_else_is_refused() {
+    fn a_file_of_another_user_is_refused() {
         if !molecule_test_kit::can(&[molecule_test_kit::Ability::GiveAway]) {
             return;
         }
@@ -181,7 +181,7 @@ mod tests {
         std::os::unix::fs::chown(&file, Some(12345), None).unwrap();
         let error = read(&file, geteuid()).unwrap_err();
         assert!(error.what.contains("belongs to uid 12345") && error.remedy.contains("chown -h root"), "{error}");
-        assert!(read(&file, Uid::from_raw(12345)).is_ok(), "it may be the daemon's own user's");
+        assert!(read(&file, Uid::from_raw(12345)).is_ok(), "a file of the daemon's own user is read");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The documents say what is so: every test, state, class, metric and command
-//! that they name exists, and none is left out where all are promised.
+//! The documents are true: every test, state, class, metric and command that
+//! they name exists, and lists that promise to be complete are complete.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ fn document(name: &str) -> String {
     fs::read_to_string(root().join("docs").join(name)).unwrap()
 }
 
-/// What stands in single backticks.
+/// Returns the texts in single backticks.
 fn quoted(text: &str) -> Vec<&str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).collect()
 }
@@ -70,7 +70,7 @@ fn the_operating_guide_explains_every_state_class_and_metric() {
     }
 }
 
-/// The first clause of some length without a value in it.
+/// Returns the first clause of more than 12 bytes that contains no value.
 fn clause(literal: &str) -> Option<String> {
     let parts = literal
         .split('{')
@@ -82,7 +82,7 @@ fn clause(literal: &str) -> Option<String> {
 }
 
 #[test]
-fn the_operating_guide_explains_every_warning_and_error_that_is_logged() {
+fn the_operating_guide_explains_every_logged_warning_and_error() {
     let mut code = String::new();
     sources(&root().join("broker/src"), &mut code);
     let guide = document("operating.md");

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A doc comment that begins so is a fragment without a verb.
+/// First words of doc comments that are fragments without a verb.
 const FRAGMENTS: [&str; 9] = ["What", "Who", "Whom", "Whose", "Of", "Whether", "Until", "How", "Where"];
 /// Stand-ins for the name of a client, a caller, a user or a process.
 const STAND_INS: [&str; 3] = ["nobody", "whoever", "somebody"];
 const MAX_FRAGMENTS_PERCENT: usize = 3;
 const MAX_STAND_INS: usize = 5;
 const MAX_SHARED_TYPE_NAMES: usize = 8;
-/// In characters, for 95 of 100 tests.
+/// Longest test name in characters, for 95 of 100 tests.
 const MAX_TEST_NAME: usize = 60;
 
 fn workspace() -> PathBuf {
@@ -29,7 +29,7 @@ fn rust_files(folder: &Path, to: &mut Vec<PathBuf>) {
     }
 }
 
-/// The text of every Rust file below these folders of the workspace.
+/// Returns the text of every Rust file below these folders of the workspace.
 fn sources(folders: &[&str]) -> Vec<String> {
     let mut files = Vec::new();
     folders.iter().for_each(|folder| rust_files(&workspace().join(folder), &mut files));
@@ -40,7 +40,7 @@ fn comment(line: &str) -> Option<&str> {
     line.trim_start().strip_prefix("//")
 }
 
-/// The first line of each block of doc comments.
+/// Returns the first line of each block of doc comments.
 fn doc_openings(text: &str) -> Vec<&str> {
     let doc = |line: &'_ str| comment(line).is_some_and(|rest| rest.starts_with(['/', '!']));
     let lines = std::iter::once("").chain(text.lines());

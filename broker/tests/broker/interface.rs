@@ -1,5 +1,5 @@
 //! The interfaces that other programs read, compared byte for byte with the
-//! files beside this one: `status --json`, the wire, the metrics, the audit
+//! files in `interface/`: `status --json`, the wire, the metrics, the audit
 //! line and the exit statuses. Only numbers, tokens, paths and the texts for
 //! people are replaced first.
 //!
@@ -17,14 +17,14 @@ fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broker/interface").join(name)
 }
 
-/// Compares with the recorded text, or records it.
+/// Compares `seen` with the recorded text, or records it.
 fn compare(name: &str, seen: &str) {
     if std::env::var_os("RECORD_INTERFACE").is_some() {
         fs::create_dir_all(file("")).unwrap();
         fs::write(file(name), seen).unwrap();
     }
     let recorded = fs::read_to_string(file(name)).unwrap();
-    assert_eq!(seen, recorded, "{name} isn't what other programs know");
+    assert_eq!(seen, recorded, "{name} differs from what other programs rely on");
 }
 
 /// Replaces each run of digits by `N`, and each token by `TOKEN`.
@@ -47,7 +47,7 @@ fn without_numbers(world: &DaemonWorld, text: &str) -> String {
     out
 }
 
-/// Replaces what stands between `before` and the next `after`.
+/// Replaces the text between `before` and the next `after`.
 fn replaced(text: &str, before: &str, after: &str, by: &str) -> String {
     let mut parts = text.split(before);
     let mut out = parts.next().unwrap().to_owned();
@@ -60,7 +60,8 @@ fn replaced(text: &str, before: &str, after: &str, by: &str) -> String {
     out
 }
 
-/// The texts for people, and what depends on the kernel or the user.
+/// Returns `status --json` without its texts for people and without values that
+/// depend on the kernel or the user.
 fn status(world: &DaemonWorld) -> String {
     let text = String::from_utf8(world.broker(&["status", "--json"]).stdout).unwrap();
     let text = replaced(&text, "\"message\":\"", "\"", "TEXT");
@@ -118,7 +119,7 @@ fn metrics_are_as_recorded() {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let body = text.split_once("\r\n\r\n").unwrap().1;
-    // How often it was asked meanwhile is chance; which series there are is not.
+    // The values depend on chance, but the set of series doesn't.
     let lines = body.lines().map(|line| match line.rsplit_once(' ') {
         Some((series, _)) if !line.starts_with('#') => series.to_owned(),
         _ => line.to_owned(),

@@ -1,13 +1,12 @@
-//! The layers of `broker/src`: a folder imports only from folders further down
-//! in the table of `lib.rs`, no two modules of a folder import each other, and
-//! `refresh` is pure.
+//! Layers of `broker/src`: a folder imports only from folders further down in
+//! the table of `lib.rs`, no modules import each other, and `refresh` is pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// For each module the modules that it imports. Both are paths from the crate's
-/// root, such as `daemon::server`.
+/// Imports of each module. Modules are paths from the crate's root, such as
+/// `daemon::server`.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 fn root() -> PathBuf {
@@ -19,7 +18,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// `daemon/server/accept.rs` is `daemon::server::accept`.
+/// Returns the module of a file: `daemon::server::accept` for
+/// `daemon/server/accept.rs`.
 fn module(file: &Path) -> String {
     let path = file.strip_prefix(root()).unwrap().with_extension("");
     let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).filter(|part| *part != "mod").collect();
@@ -30,8 +30,8 @@ fn is_test(file: &Path) -> bool {
     file.strip_prefix(root()).unwrap().with_extension("").iter().any(|part| part == "tests")
 }
 
-/// The paths behind `crate::` and `super::` in a file's code, without comments
-/// and without the unit tests at its end.
+/// Returns the paths after `crate::` and `super::` in each file's code, without
+/// comments and without the unit tests at its end.
 fn imports() -> Imports {
     let mut imports = Imports::new();
     for file in files(&root()).into_iter().filter(|file| !is_test(file)) {
@@ -53,7 +53,7 @@ fn imports() -> Imports {
     imports
 }
 
-/// What a path that begins here may name: `{a, b::c}` names two.
+/// Returns the paths that begin at `rest`: `{a, b::c}` names two.
 fn heads(rest: &str) -> Vec<String> {
     let path = |text: &str| {
         let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(text.len());
@@ -65,7 +65,7 @@ fn heads(rest: &str) -> Vec<String> {
     }
 }
 
-/// The longest prefix of an imported path that is a module.
+/// Returns the longest prefix of an imported path that is a module.
 fn imported<'a>(path: &str, modules: &'a Imports) -> Option<&'a str> {
     let mut path = path;
     loop {
@@ -124,8 +124,8 @@ fn no_modules_import_each_other() {
     }
 }
 
-/// The machine that decides gets time and random numbers as arguments, so that
-/// its tests can try every moment.
+/// The refresh machine gets time and random numbers as arguments, so that its
+/// tests can try every moment.
 #[test]
 fn refresh_reads_no_clock_and_does_no_io() {
     for file in files(&root().join("refresh")).into_iter().filter(|file| !is_test(file)) {

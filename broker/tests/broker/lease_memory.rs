@@ -1,5 +1,4 @@
-//! The daemon's side of systemd's protocol, spoken with a service manager that
-//! this test is.
+//! The daemon's side of systemd's protocol. The test plays the service manager.
 
 use std::fs::File;
 use std::io::{IoSliceMut, Read};
@@ -36,8 +35,8 @@ impl<'w> Manager<'w> {
         Self { world, inbox, socket: socket.into(), daemon: None }
     }
 
-    /// Starts a daemon with these kept memories, by way of another program if
-    /// need be.
+    /// Starts a daemon with these kept memories, through the command `way` if it
+    /// isn't empty.
     fn start(&mut self, way: &[&str], memories: &[(&str, &File)]) {
         self.kill();
         let mut names = vec!["molecule-broker.socket"];
@@ -68,7 +67,7 @@ impl<'w> Manager<'w> {
         }
     }
 
-    /// The next message that has this line.
+    /// Waits for the next message that has this line.
     fn message(&self, line: &str) -> Message {
         loop {
             let message = self.next();
@@ -92,7 +91,8 @@ impl<'w> Manager<'w> {
         Message { text: kit::text(&bytes[..length]), memory: raw.map(|raw| reopen_memory(raw).unwrap()) }
     }
 
-    /// The first kept memory that holds this token.
+    /// Waits for the first stored memory that holds this token, and returns it
+    /// with its name.
     fn memory_with(&self, token: &str) -> (String, File) {
         loop {
             let message = self.message("FDSTORE=1");
@@ -116,7 +116,8 @@ impl Drop for Manager<'_> {
     }
 }
 
-/// A world, a manager, and the memory in which the first token was kept.
+/// Returns a manager and the memory in which the first token was kept, with the
+/// memory's name.
 fn kept(world: &DaemonWorld) -> (Manager<'_>, String, File) {
     let mut manager = Manager::new(world);
     manager.start(&[], &[]);
@@ -127,7 +128,7 @@ fn kept(world: &DaemonWorld) -> (Manager<'_>, String, File) {
 }
 
 #[test]
-fn a_daemon_serves_what_was_kept_without_asking_and_then_replaces_the_memory() {
+fn a_daemon_serves_a_kept_lease_and_then_replaces_the_memory() {
     let world = DaemonWorld::new();
     let (mut manager, name, memory) = kept(&world);
     manager.start(&[], &[(&name, &memory)]);
@@ -135,7 +136,7 @@ fn a_daemon_serves_what_was_kept_without_asking_and_then_replaces_the_memory() {
     assert_eq!(world.platform.minted(), 1);
     let next = manager.message("FDSTORE=1").text;
     assert!(!next.contains(&format!("FDNAME={name}\n")) && !next.ends_with(&name), "{next}");
-    assert_eq!(manager.next().text, format!("FDSTOREREMOVE=1\nFDNAME={name}"), "only then the old one goes");
+    assert_eq!(manager.next().text, format!("FDSTOREREMOVE=1\nFDNAME={name}"), "the old memory goes only after that");
 }
 
 #[test]
@@ -153,7 +154,7 @@ fn the_newest_memory_that_verifies_wins() {
 }
 
 #[test]
-fn rule50_a_damaged_memory_is_dropped_with_a_warning_and_never_served() {
+fn rule50_a_damaged_memory_is_dropped_with_a_warning() {
     let world = DaemonWorld::new();
     let (mut manager, name, memory) = kept(&world);
     manager.start(&[], &[(&name, &damaged(&memory))]);
@@ -174,7 +175,7 @@ fn rule50_memory_that_isnt_sealed_is_dropped() {
 }
 
 #[test]
-fn a_lease_of_another_workspace_is_not_served_after_a_reconfiguration() {
+fn a_lease_of_another_workspace_is_not_served() {
     let mut world = DaemonWorld::new();
     let (name, memory) = {
         let (manager, name, memory) = kept(&world);
@@ -197,7 +198,8 @@ fn rule44_in_another_time_namespace_a_lease_keeps_its_life() {
     }
     let world = DaemonWorld::new();
     let (mut manager, name, memory) = kept(&world);
-    // Ahead, an unshifted deadline would kill it; behind, make it immortal.
+    // An unshifted deadline would end the lease under a clock that is ahead, and
+    // prolong it under a clock that is behind.
     for offset in ["--boottime=3600", "--boottime=-600"] {
         manager.start(&["unshare", "--time", offset, "--fork", "--kill-child"], &[(&name, &memory)]);
         let status: serde_json::Value = serde_json::from_slice(&world.broker(&["status", "--json"]).stdout).unwrap();
@@ -219,7 +221,7 @@ fn signs_of_life_come_while_the_loop_turns() {
 }
 
 #[test]
-fn a_reload_is_announced_and_the_state_is_told() {
+fn a_reload_and_the_state_are_sent_to_the_service_manager() {
     let world = DaemonWorld::new();
     let mut manager = Manager::new(&world);
     manager.start(&[], &[]);
@@ -245,7 +247,7 @@ fn content(memory: &File) -> Vec<u8> {
     bytes
 }
 
-/// The same with one bit of the token flipped.
+/// Returns a copy of the memory with one bit of the token flipped.
 fn damaged(memory: &File) -> File {
     let mut bytes = content(memory);
     let at = bytes.windows(4).position(|window| window == b"ghs_").unwrap();

@@ -1,9 +1,9 @@
-//! The broker's own tests: the real binary between a scripted platform and a
-//! raw socket, and what the documents say of it.
+//! Tests of the broker's binary between a scripted platform and a raw socket,
+//! and of what the documents say about it.
 //!
-//! One program for all of them, because each further one costs a link and a
-//! build of [`kit`] after every edit. The tests with a whole stand-in for the
-//! outside world, real git and gh are in the crate `molecule-tests`.
+//! All of them are one program, because every further program costs a link and
+//! a build of [`kit`] after every edit. The tests with real git and gh and a
+//! stand-in for the whole outside world are in the crate `molecule-tests`.
 
 #![allow(clippy::disallowed_methods, reason = "a test has clocks and an environment of its own")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, and says where")]

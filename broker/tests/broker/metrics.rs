@@ -1,4 +1,4 @@
-//! What a scraper of the metrics sees.
+//! Metrics as a scraper sees them.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use crate::kit;
 use crate::kit::platform::Answer;
 use crate::kit::{DaemonWorld, wait_for};
 
-/// The names that dashboards rely on.
+/// Names that dashboards rely on.
 const FAMILIES: [&str; 10] = [
     "refresh_total",
     "platform_requests_total",
@@ -23,7 +23,7 @@ const FAMILIES: [&str; 10] = [
     "build_info",
 ];
 
-/// Adds to its configuration where the metrics are.
+/// Adds a socket for the metrics, and `config`, to the world's configuration.
 fn listening(mut world: DaemonWorld, config: &str) -> DaemonWorld {
     let listen = world.path("run/metrics.sock");
     world.config(&format!("{}[metrics]\nlisten = \"{}\"\n{config}", kit::world::FAST, listen.display()));
@@ -39,7 +39,7 @@ fn scrape(world: &DaemonWorld) -> String {
     text
 }
 
-/// Every sample of a family, by its labels.
+/// Returns every sample of a family, by its labels.
 fn samples(text: &str, family: &str) -> BTreeMap<String, f64> {
     let name = format!("molecule_broker_{family}");
     let lines = text.lines().filter_map(|line| line.strip_prefix(&name));
@@ -56,7 +56,7 @@ fn every_name_that_dashboards_rely_on_is_there_and_no_token() {
     let before = served();
     assert!(world.token().is_some());
     assert_eq!(served(), before + 1.0);
-    // More than anybody asks in a minute who is well.
+    // More requests than a working client makes in a minute.
     (0..1_000).for_each(|_| assert!(world.token().is_some()));
     let text = scrape(&world);
     for family in FAMILIES {
@@ -69,7 +69,7 @@ fn every_name_that_dashboards_rely_on_is_there_and_no_token() {
 }
 
 #[test]
-fn what_was_not_read_whole_counts_for_no_client() {
+fn a_malformed_request_counts_for_no_known_client() {
     let mut world = listening(DaemonWorld::new(), "");
     world.start();
     assert!(world.ask("molecule/1 get\nnonsense\n\n").starts_with("molecule/1 malformed"));
@@ -90,7 +90,7 @@ fn without_a_bearer_nothing_was_asked_of_the_platform() {
 }
 
 #[test]
-fn an_expired_token_shows_as_zero_seconds_so_that_an_alarm_goes_on() {
+fn an_expired_token_is_exported_as_zero_seconds() {
     let mut world = listening(DaemonWorld::new(), "");
     world.platform.next(Answer::Token("ghs_last".into(), SystemTime::now() + Duration::from_secs(3)));
     world.platform.fails();
@@ -98,7 +98,7 @@ fn an_expired_token_shows_as_zero_seconds_so_that_an_alarm_goes_on() {
     wait_for("the token", || world.token());
     let left = || samples(&scrape(&world), "token_expiry_seconds")["{credential=\"github\"}"];
     assert!(left() > 0.0);
-    wait_for("its death", || world.token().is_none().then_some(()));
+    wait_for("its expiry", || world.token().is_none().then_some(()));
     assert_eq!(left(), 0.0);
 }
 
@@ -113,7 +113,7 @@ fn only_what_the_platform_was_asked_counts_as_a_request_to_it() {
     );
     let mut world = listening(world, &other);
     world.start();
-    wait_for("the file's", || world.broker(&["token", "--host", "git.example"]).status.success().then_some(()));
+    wait_for("the file's token", || world.broker(&["token", "--host", "git.example"]).status.success().then_some(()));
     let text = scrape(&world);
     let of = |family| samples(&text, family).into_iter().filter(|(labels, _)| labels.contains("other")).count();
     assert_eq!((of("refresh_total"), of("platform_requests_total")), (1, 0), "{text}");

@@ -1,6 +1,6 @@
-//! What a process of the same uid, not root, can learn of daemon and
-//! supervisor: nothing. The neighbour is this test program itself, started
-//! again as that uid.
+//! Isolation of daemon and supervisor from another process of the same uid,
+//! which isn't root. That process is called the neighbour. It is this test
+//! program itself, started again with that uid.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -14,11 +14,11 @@ use nix::unistd::Pid;
 
 const UID: u32 = 12345;
 
-/// The uid that all of it runs as.
+/// Command that runs another one with the uid [`UID`].
 const AS_UID: [&str; 6] = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "--inh-caps=-all", "--"];
 
-/// A world of that uid, with the program installed as it should be: root's own,
-/// and to be executed only.
+/// Creates a world of that uid, with the program installed as it should be:
+/// owned by root and execute-only.
 fn world() -> Option<(DaemonWorld, String)> {
     if !kit::can(&[kit::Ability::BecomeOthers, kit::Ability::GiveAway]) {
         return None;
@@ -67,7 +67,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Runs one of the probes below as the neighbour; what it said.
+/// Runs one of the probes below as the neighbour and returns its output.
 fn neighbour(world: &DaemonWorld, probe: &str, pids: &[Pid]) -> String {
     let copy = world.path("bin/neighbour");
     if !copy.exists() {
@@ -92,23 +92,25 @@ fn rule20_the_same_uid_cant_look_into_daemon_or_supervisor() {
     let daemon = running.daemon_but(None);
     let said = neighbour(&world, "probe_everything", &[running.pid(), daemon]);
     assert!(said.contains("probed 2 processes") && !said.contains("COULD"), "{said}");
-    // The same probes find a process that isn't guarded.
+    // The same probes succeed on a process that isn't guarded.
     let mut plain = world.command(AS_UID[0]).args(&AS_UID[1..]).args(["sleep", "600"]).spawn().unwrap();
     let pid = Pid::from_raw(plain.id() as i32);
-    kit::wait_for("it to run", || fs::read_to_string(format!("/proc/{pid}/comm")).ok().filter(|c| c == "sleep\n"));
+    kit::wait_for("the plain process to run", || {
+        fs::read_to_string(format!("/proc/{pid}/comm")).ok().filter(|c| c == "sleep\n")
+    });
     let said = neighbour(&world, "probe_everything", &[pid]);
     plain.kill().unwrap();
     plain.wait().unwrap();
     for way in ["read environ", "open mem", "read maps", "attach", "read memory", "take a descriptor"] {
         let found = said.contains(&format!("COULD {way}"));
-        // A filter may close some of the ways into every process.
+        // A seccomp filter here may refuse some of these calls for every process.
         assert!(found || !kit::can(&[kit::Ability::EveryCall]), "{way}: {said}");
     }
 }
 
-/// The race of rule 20: between its start and its first instruction.
+/// The race of rule 20 is between a daemon's start and its first instruction.
 #[test]
-fn rule20_nor_while_the_neighbour_makes_it_start_again_and_again() {
+fn rule20_the_same_uid_cant_look_into_a_daemon_that_starts() {
     let Some((world, installed)) = world() else { return };
     let running = Running::start(&world, &installed);
     running.daemon_but(None);
@@ -131,12 +133,12 @@ fn rule20_a_crash_leaves_no_core() {
 }
 
 #[test]
-#[ignore = "is started by the tests above, as somebody else"]
+#[ignore = "is started by the tests above, as another user"]
 fn probe_everything() {
     let Ok(pids) = std::env::var("PROBED") else { return };
     let pids: Vec<i32> = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
     for pid in &pids {
-        assert!(fs::metadata(format!("/proc/{pid}")).is_ok(), "it runs");
+        assert!(fs::metadata(format!("/proc/{pid}")).is_ok(), "the process runs");
         look(*pid);
         attach(*pid);
     }
@@ -144,7 +146,7 @@ fn probe_everything() {
 }
 
 #[test]
-#[ignore = "is started by the tests above, as somebody else"]
+#[ignore = "is started by the tests above, as another user"]
 fn probe_restarts() {
     let Ok(supervisor) = std::env::var("PROBED") else { return };
     let listed = format!("/proc/{supervisor}/task/{supervisor}/children");
@@ -159,7 +161,7 @@ fn probe_restarts() {
                 continue;
             }
             look(pid);
-            // Let it live for a number of looks, from none to many.
+            // Look at it a growing number of times before it is killed.
             if word == b"serve" && seen.insert(pid) {
                 (0..seen.len() * 40).for_each(|_| look(pid));
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -190,8 +192,8 @@ fn attach(pid: i32) {
     use nix::libc;
     let mut byte = 0_u8;
     let ours = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-    // What the address holds doesn't matter: a process that may not be read at
-    // all is EPERM, one that has nothing there EFAULT.
+    // The content of the address doesn't matter. The call fails with EPERM if the
+    // process may not be read at all, and with EFAULT if nothing is mapped there.
     let theirs = libc::iovec { iov_base: std::ptr::without_provenance_mut(1 << 20), iov_len: 1 };
     // SAFETY: `ours` is one byte that lives until after the call.
     let read = unsafe { libc::process_vm_readv(pid, &ours, 1, &theirs, 1, 0) };

@@ -1,8 +1,8 @@
-//! Help, man pages and completions: all made from the commands, so that none
-//! of them can lack one.
+//! Help, man pages and completions. All are made from the commands, so that none of
+//! them lacks a command.
 
 #[path = "../../examples/pages.rs"]
-mod pages;
+mod generator;
 
 use std::fs;
 
@@ -17,9 +17,9 @@ fn visible() -> Vec<String> {
 }
 
 #[test]
-fn every_command_has_a_man_page_and_every_shells_completions_know_it() {
+fn every_command_is_in_a_man_page_and_all_completions() {
     let folder = tempfile::tempdir().unwrap();
-    pages::write(folder.path()).unwrap();
+    generator::write(folder.path()).unwrap();
     let whole = fs::read_to_string(folder.path().join("man/molecule-broker.1")).unwrap();
     assert!(visible().len() >= 10, "{:?}", visible());
     for name in visible() {
@@ -36,7 +36,7 @@ fn every_command_has_a_man_page_and_every_shells_completions_know_it() {
 #[test]
 fn commands_for_our_own_processes_are_in_no_page() {
     let folder = tempfile::tempdir().unwrap();
-    pages::write(folder.path()).unwrap();
+    generator::write(folder.path()).unwrap();
     for name in ["errands", "keep"] {
         assert!(!folder.path().join(format!("man/molecule-broker-{name}.1")).exists());
     }

@@ -1,4 +1,4 @@
-//! What people see: on a terminal, through a pipe, and over time.
+//! Output for people: on a terminal, through a pipe, and with `--watch`.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ fn serving() -> DaemonWorld {
     world
 }
 
-/// What a command prints on a terminal of this width.
+/// Returns what a command prints on a terminal of this width.
 fn on_terminal(world: &DaemonWorld, width: u32, command: &str) -> String {
     let inside = format!("stty rows 30 cols {width}; exec {} {command}", kit::BROKER);
     let out = world.command("script").args(["-qec", &inside, "/dev/null"]).env("TERM", "xterm").output();
@@ -21,7 +21,7 @@ fn on_terminal(world: &DaemonWorld, width: u32, command: &str) -> String {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_nobody_who_set_no_color() {
+fn colours_are_for_terminals_without_no_color() {
     let mut world = serving();
     assert!(!text(&world.broker(&["status"]).stdout).contains('\x1b'));
     assert!(on_terminal(&world, 100, "status").contains("\x1b[32mhealthy\x1b[0m"));
@@ -44,7 +44,7 @@ fn lines_end_where_the_terminal_does() {
 }
 
 #[test]
-fn watch_shows_it_again_and_again_and_ends_when_nobody_reads() {
+fn watch_repeats_the_status_until_its_reader_is_gone() {
     let world = serving();
     let mut watch = world.command(kit::BROKER).args(["status", "--watch"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut seen = String::new();
@@ -52,9 +52,9 @@ fn watch_shows_it_again_and_again_and_ends_when_nobody_reads() {
     while seen.matches("github: ok").count() < 2 {
         let mut some = [0; 4096];
         let read = pipe.read(&mut some).unwrap();
-        assert!(read > 0, "it ended by itself: {seen}");
+        assert!(read > 0, "`status --watch` ended on its own: {seen}");
         seen.push_str(&text(&some[..read]));
     }
     drop(pipe);
-    wait_for("its end", || watch.try_wait().unwrap());
+    wait_for("the end of `status --watch`", || watch.try_wait().unwrap());
 }

@@ -1,4 +1,5 @@
-//! What the sandbox takes away, and that nothing of it is missed.
+//! The daemon inside its sandbox: its features still work, and a kernel that
+//! restricts less is reported.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -29,12 +30,12 @@ fn status_names_the_level_that_the_kernel_confirms() {
     }
 }
 
-/// What an old kernel or a container's runtime refuses, the lines of the log
-/// that say so, and the level that is left.
+/// Refusals by an old kernel or a container's runtime, the log lines that report
+/// them, and the level that is left.
 const LESS: &[(&str, &[&str], &str)] = &[
     ("landlock_create_ruleset:error=ENOSYS", &[NO_LANDLOCK], WITHOUT_LANDLOCK),
     ("landlock_create_ruleset:error=EOPNOTSUPP", &[NO_LANDLOCK], WITHOUT_LANDLOCK),
-    // The first call asks for the version: this is Linux 5.13, and 6.2.
+    // The first call asks for the version: 1 is Linux 5.13, and 3 is 6.2.
     ("landlock_create_ruleset:retval=1:when=1", &[OLD_LANDLOCK], PARTLY),
     ("landlock_create_ruleset:retval=3:when=1", &[OLD_LANDLOCK], PARTLY),
     ("landlock_add_rule:error=ENOMEM", &[BAD_LANDLOCK], WITHOUT_LANDLOCK),
@@ -54,11 +55,11 @@ const BAD_LANDLOCK: &str = "WARN landlock can't be set up, files aren't restrict
 const NO_SECCOMP: &str = "WARN seccomp can't be set up, system calls aren't restricted: ";
 
 #[test]
-fn where_the_kernel_gives_less_the_daemon_serves_and_its_log_and_status_say_so() {
+fn with_a_weaker_kernel_the_daemon_serves_and_says_so() {
     let world = |way: &[&str]| {
         let mut world = DaemonWorld::new();
         let audit = world.path("home/audit.log");
-        // The rule for a port is one that older versions don't know.
+        // Older versions don't know the rule for a port.
         let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let audit_file = audit.display();
         world.config(&format!("[log]\naudit_file = \"{audit_file}\"\n[metrics]\nlisten = \"{metrics}\"\n"));
@@ -90,13 +91,14 @@ fn where_the_kernel_gives_less_the_daemon_serves_and_its_log_and_status_say_so()
     }
 }
 
-/// Whether the kernel would make a ruleset; none is put in force.
+/// Returns whether the kernel would create a ruleset. None is enforced.
 fn has_landlock() -> bool {
     let must = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
     must.handle_access(AccessFs::from_all(ABI::V1)).and_then(Ruleset::create).is_ok()
 }
 
-/// The folder watch, the audit file, names and files that a reload brings.
+/// Covers the folder watch, the audit file, process names, and files that a reload
+/// adds.
 #[test]
 fn a_reload_reads_other_files_and_goes_on_with_a_new_audit_file() {
     let mut world = DaemonWorld::new();
@@ -117,7 +119,7 @@ fn a_reload_reads_other_files_and_goes_on_with_a_new_audit_file() {
     let token = || kit::text(&world.broker(&["token", "--host", "git.example"]).stdout);
     wait_for("the file's credential", || (token() == "secret-of-a-file\n").then_some(()));
     fs::write(world.path("other-token"), "rotated\n").unwrap();
-    wait_for("the rotated one", || (token() == "rotated\n").then_some(()));
+    wait_for("the rotated token", || (token() == "rotated\n").then_some(()));
     assert!(fs::read_to_string(&audit).unwrap().contains("credential=other"));
     world.ask("molecule/1 get\nclient=token\nprotocol=https\nhost=git.example\n\n");
     let own = format!("command={}", fs::read_to_string("/proc/self/comm").unwrap());
@@ -139,7 +141,7 @@ fn a_platform_is_found_by_name_and_a_new_bearer_at_once() {
 }
 
 #[test]
-fn a_command_source_still_runs_in_the_helper() {
+fn a_command_source_still_runs_in_the_runner() {
     let mut world = DaemonWorld::new();
     let script = world.script("bin/minter", "echo from-a-command");
     let config = format!(
@@ -153,7 +155,7 @@ fn a_command_source_still_runs_in_the_helper() {
 }
 
 #[test]
-fn the_socket_is_still_taken_away_at_the_end() {
+fn the_socket_is_still_removed_at_exit() {
     let mut world = DaemonWorld::new();
     world.start();
     world.stop();

@@ -1,7 +1,7 @@
-//! What the sandbox refuses and what it leaves, tried from inside: this test
-//! program starts itself once more, closes the sandbox around that process as
-//! the daemon does, and has it try. The same process without a sandbox shows
-//! that nothing else refuses.
+//! Refusals and permissions of the sandbox, tried from inside: this test program
+//! starts itself once more, closes the sandbox around that process as the daemon
+//! does, and lets it try. The same process without a sandbox shows that nothing
+//! else refuses.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -27,22 +27,22 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use Errno::{EACCES, EPERM};
 use Needs::{Files, Ports, Scopes, Seccomp, Unprivileged};
 
-/// What a refusal needs.
+/// Kernel feature that a refusal needs.
 #[derive(Clone, Copy)]
 enum Needs {
     Seccomp,
     /// Landlock's rules for files, of this version or a later one.
     Files(ABI),
-    /// Its first version, in a process that isn't root's or lacks two of root's
-    /// powers: newer kernels let those look past it.
+    /// Landlock's first version, in a process that isn't root's or lacks two of
+    /// root's capabilities: newer kernels let those bypass it.
     Unprivileged,
-    /// Its rules for ports, since version 4.
+    /// Landlock's rules for ports, since version 4.
     Ports,
-    /// And for what is outside, since version 6.
+    /// Landlock's scopes for processes and sockets outside, since version 6.
     Scopes,
 }
 
-/// What takes those two away, where it is there.
+/// Command that drops those two capabilities, where setpriv(1) is installed.
 const WITHOUT_THEM: [&str; 2] = ["setpriv", "--bounding-set=-perfmon,-sys_admin"];
 
 fn can_do_without_them() -> bool {
@@ -50,13 +50,13 @@ fn can_do_without_them() -> bool {
     done.is_ok_and(|done| done.status.success())
 }
 
-/// The name of what is tried, what the kernel must have for its refusal, and
-/// with which error.
+/// Name of an attempt, the kernel feature that its refusal needs, the error of the
+/// refusal, and the attempt.
 type Refused = (&'static str, Needs, Errno, Try);
 type Allowed = (&'static str, Try);
 type Try = fn(&Place) -> io::Result<()>;
 
-/// `[log] audit_file` and `[metrics] listen` on a port.
+/// Refusals with `[log] audit_file` and with `[metrics] listen` on a port.
 const WITH_AUDIT_AND_PORT: &[Refused] = &[
     ("start a program", Seccomp, EPERM, |_| run()),
     ("start a program from a thread", Seccomp, EPERM, |_| std::thread::spawn(run).join().unwrap()),
@@ -97,7 +97,7 @@ const WITH_AUDIT_AND_PORT: &[Refused] = &[
     ("connect to an abstract socket from outside", Scopes, EPERM, |p| {
         UnixStream::connect_addr(&SocketAddr::from_abstract_name(&p.abstract_name)?).map(drop)
     }),
-    // One that does nothing where it arrives.
+    // SIGURG does nothing where it arrives.
     ("signal a process outside", Scopes, EPERM, |_| Ok(kill(getppid(), Signal::SIGURG)?)),
 ];
 
@@ -117,10 +117,10 @@ const EVEN_SO: &[Allowed] = &[
     ("remove the socket", |p| fs::remove_file(p.at("run/removed.sock"))),
 ];
 
-/// No audit file, and `[metrics] listen` on a path.
+/// Refusals without an audit file and with `[metrics] listen` on a path.
 const WITH_PATH_ALONE: &[Refused] = &[
-    ("append to what is no audit file", Files(ABI::V1), EACCES, |p| append(&p.at("audit/audit.log"))),
-    ("create a file where no audit is", Files(ABI::V1), EACCES, |p| create(&p.at("audit/new"))),
+    ("append to a file that isn't an audit file", Files(ABI::V1), EACCES, |p| append(&p.at("audit/audit.log"))),
+    ("create a file without an audit file", Files(ABI::V1), EACCES, |p| create(&p.at("audit/new"))),
     ("empty a file beside the metrics", Files(ABI::V3), EACCES, |p| Ok(truncate(&p.at("metrics/emptied"), 0)?)),
     ("make a folder beside the metrics", Files(ABI::V1), EACCES, |p| fs::create_dir(p.at("metrics/folder"))),
     ("link to a file beside the metrics", Files(ABI::V1), EACCES, |p| symlink("x", p.at("metrics/symlink"))),
@@ -159,7 +159,7 @@ macro_rules! calls {
 
 type Call = (&'static str, libc::c_long, libc::c_int);
 
-/// Refused whatever their arguments are.
+/// Calls that are refused whatever their arguments are.
 const CALLS: &[Call] = calls![
     SYS_execve,
     SYS_execveat,
@@ -235,14 +235,14 @@ const X32: libc::c_long = 0x4000_0000;
 #[cfg(not(target_arch = "x86_64"))]
 const X32_CALLS: &[Call] = &[];
 
-/// A thread is started by the one call or the other.
+/// Calls of which either can start a thread.
 const OTHER_CALLS: &[Call] = &[("clone3", libc::SYS_clone3, 0), THREAD];
 const THREAD: Call = ("clone of a thread", libc::SYS_clone, libc::CLONE_VM | libc::CLONE_THREAD);
 
-/// By which the guard below answers, and nothing else.
+/// Error by which only the guard below answers.
 const GUARDED: Errno = Errno::EDOM;
 
-/// What a probe finds.
+/// Folder, configuration and sockets that a probe works with.
 struct Place {
     folder: PathBuf,
     config: Config,
@@ -277,12 +277,12 @@ fn of_another(name: &str, look: fn(&Path) -> io::Result<()>) -> io::Result<()> {
 }
 
 fn command_device() -> io::Result<()> {
-    // Not a terminal, which without a sandbox is what it says.
+    // /dev/null isn't a terminal, and without a sandbox the call says so.
     Ok(nix::sys::termios::tcgetattr(File::open("/dev/null")?).map(drop)?)
 }
 
-/// One of the probes below in a process of its own, where all is as `setup`
-/// says.
+/// Runs one of the probes below in another process, with the configuration of
+/// `setup` and inside the sandbox if `closed`.
 fn probe(name: &str, setup: usize, closed: bool) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -316,7 +316,7 @@ fn probe(name: &str, setup: usize, closed: bool) -> Output {
     itself.output().unwrap()
 }
 
-/// What each try of a probe came to, and first the level reached.
+/// Returns the outcome of each attempt of a probe, and the sandbox's level.
 fn tried(name: &str, setup: usize, closed: bool) -> BTreeMap<String, String> {
     let done = probe(name, setup, closed);
     let said = String::from_utf8_lossy(&done.stdout);
@@ -325,7 +325,8 @@ fn tried(name: &str, setup: usize, closed: bool) -> BTreeMap<String, String> {
     pairs.map(|(what, came)| (what.to_owned(), came.to_owned())).collect()
 }
 
-/// In the probe: what it was started for, with the sandbox around it or not.
+/// Prepares a probe in its own process, and closes the sandbox if it was started
+/// for that. Returns `None` if the process wasn't started as a probe.
 fn inside(before: impl FnOnce()) -> Option<(Place, &'static Setup)> {
     let folder = PathBuf::from(std::env::var_os("SANDBOX_FOLDER")?);
     let env = |name: &str| std::env::var(name).unwrap();
@@ -335,7 +336,7 @@ fn inside(before: impl FnOnce()) -> Option<(Place, &'static Setup)> {
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
     before();
     let level = std::env::var_os("SANDBOX_CLOSED").map(|_| sandbox::close(&config));
-    // Behind the name of the test that the harness has begun a line with.
+    // Ends the line that the harness has begun with the test's name.
     println!();
     println!("tried level: {}", level.unwrap_or_default());
     let place =
@@ -360,24 +361,24 @@ fn tries_what_is_in_the_tables() {
 #[test]
 #[ignore = "not a test: the process that makes the calls"]
 fn makes_the_calls() {
-    // A filter of ours, which the sandbox's come after, answers each of these
-    // before the kernel looks at its arguments: an answer of the sandbox's own
-    // is preferred (seccomp(2): of two that refuse, the latest is taken), and
-    // without one none is performed all the same.
+    // A guard filter, set before the sandbox's filters, answers each of these
+    // calls before the kernel looks at its arguments. If the sandbox refuses a
+    // call, its answer is preferred (seccomp(2): of two that refuse, the latest
+    // is taken). If it doesn't, the guard keeps the call from being performed.
     let all = || CALLS.iter().chain(X32_CALLS).chain(OTHER_CALLS);
     let guard = || refuse(all().map(|(_, number, _)| *number), GUARDED).unwrap();
     if inside(guard).is_none() {
         return;
     }
     for (what, number, first) in all() {
-        // SAFETY: the guard refuses each of these: nothing is done, and no
-        // memory is looked at.
+        // SAFETY: the guard refuses each of these calls, so nothing is done and
+        // no memory is read.
         let done = unsafe { libc::syscall(*number, *first, 0, 0, 0, 0, 0) };
         say(what, Errno::result(done).map(drop).map_err(io::Error::from));
     }
 }
 
-/// Puts a filter around this thread.
+/// Sets a filter for this thread.
 fn refuse(calls: impl IntoIterator<Item = libc::c_long>, answer: Errno) -> Result<(), seccompiler::Error> {
     let rules = calls.into_iter().map(|number| (number, Vec::new())).collect();
     let answer = SeccompAction::Errno(answer as u32);
@@ -385,11 +386,11 @@ fn refuse(calls: impl IntoIterator<Item = libc::c_long>, answer: Errno) -> Resul
     apply_filter(&BpfProgram::try_from(filter)?)
 }
 
-/// Whether the kernel has what a refusal needs; no ruleset is put in force.
+/// Returns whether the kernel has what a refusal needs. No ruleset is enforced.
 fn has(needs: Needs) -> bool {
     let must = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
     match needs {
-        // Tried by a thread that ends with it.
+        // Tried in a thread of its own, because a filter can't be removed.
         Seccomp => std::thread::spawn(|| refuse([], EPERM).is_ok()).join().unwrap(),
         Unprivileged => has(Files(ABI::V1)) && (!geteuid().is_root() || can_do_without_them()),
         Files(version) => must.handle_access(AccessFs::from_all(version)).and_then(Ruleset::create).is_ok(),
@@ -423,7 +424,7 @@ fn is_as_the_tables_say(setup: usize) {
 }
 
 #[test]
-fn the_daemon_can_write_its_audit_and_listen_for_its_metrics_and_nothing_else() {
+fn only_the_audit_file_and_the_metrics_port_are_allowed() {
     is_as_the_tables_say(0);
 }
 
@@ -479,8 +480,8 @@ fn makes_a_32_bit_call() {
         return;
     }
     let pid: u64;
-    // SAFETY: getpid by its 32-bit number takes no argument and writes to the
-    // registers named alone.
+    // SAFETY: getpid by its 32-bit number takes no argument and writes only to
+    // the registers that are named.
     unsafe {
         std::arch::asm!("int 0x80", inlateout("rax") 20_u64 => pid, lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _);
     }

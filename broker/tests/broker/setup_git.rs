@@ -61,7 +61,7 @@ impl World {
         command.output().unwrap()
     }
 
-    /// git's variables after a shell has read what `--env` prints.
+    /// Returns git's variables after a shell has read what `--env` prints.
     fn variables(&self, env: &[(&str, &str)]) -> Vec<(String, String)> {
         let text = self.setup_git("--env", env).unwrap_ok();
         let mut shell = self.command("/bin/sh");
@@ -72,12 +72,13 @@ impl World {
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    /// The value by which git's configuration names our helper.
+    /// Returns the value that names our helper in git's configuration.
     fn ours(&self) -> String {
         self.path(HELPER).display().to_string()
     }
 
-    /// A helper that notes what it is asked, and has a password if it is ours.
+    /// Installs a helper that records what it is asked. It gives a password if
+    /// its name is `ours`.
     fn helper(&self, name: &str, file: &str) {
         let script = format!(
             "#!/bin/sh\necho \"{name} $1\" >> {}\ncat >/dev/null\n[ {name} = ours ] && [ $1 = get ] && printf 'username=u\\npassword=p\\n'\nexit 0\n",
@@ -87,7 +88,7 @@ impl World {
         fs::set_permissions(self.path(file), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// What the helpers saw of a login at this URL that succeeded.
+    /// Returns what the helpers saw of a successful login at this URL.
     fn log_in(&self, url: &str, env: &[(String, String)]) -> String {
         let _ = fs::remove_file(self.path("log"));
         for (action, input) in
@@ -115,7 +116,7 @@ impl Checked for Output {
 }
 
 #[test]
-fn each_default_host_gets_an_empty_helper_and_ours_and_the_second_run_changes_nothing() {
+fn default_hosts_get_ours_and_a_second_run_changes_nothing() {
     for_each_git(|world| {
         world.setup_git("--global", &[]).unwrap_ok();
         let first = fs::read_to_string(world.path("home/.gitconfig")).unwrap();
@@ -129,7 +130,7 @@ fn each_default_host_gets_an_empty_helper_and_ours_and_the_second_run_changes_no
 }
 
 #[test]
-fn the_system_file_is_written_with_system_and_only_the_named_hosts_with_host() {
+fn system_and_host_choose_the_file_and_the_hosts() {
     for_each_git(|world| {
         world.setup_git("--system --host git.example.com:8443 --host http://git:3000", &[]).unwrap_ok();
         let list = world.git("config --system --list").unwrap_ok();
@@ -155,7 +156,7 @@ fn a_wildcard_and_an_address_with_a_port_lead_git_to_the_helper() {
 }
 
 #[test]
-fn what_others_configured_for_the_host_is_dropped_and_the_rest_of_the_file_stays() {
+fn foreign_helpers_for_the_host_are_dropped_and_the_rest_stays() {
     for_each_git(|world| {
         let before = "[user]\n\tname = me ; stays\n[credential \"https://github.com\"]\n\thelper = !gh auth git-credential\n[credential]\n\thelper = other\n";
         fs::write(world.path("home/.gitconfig"), before).unwrap();
@@ -170,7 +171,7 @@ fn what_others_configured_for_the_host_is_dropped_and_the_rest_of_the_file_stays
 }
 
 #[test]
-fn rule49_beside_the_variables_a_repositorys_helper_sees_nothing() {
+fn rule49_with_our_variables_a_repositorys_helper_sees_nothing() {
     for_each_git(|world| {
         world.helper("theirs", "bin/git-credential-theirs");
         for key in
@@ -178,14 +179,14 @@ fn rule49_beside_the_variables_a_repositorys_helper_sees_nothing() {
         {
             world.git(&format!("config {key} theirs")).unwrap_ok();
         }
-        assert!(world.log_in("https://u@github.com/a/b", &[]).contains("theirs get"), "the control");
+        assert!(world.log_in("https://u@github.com/a/b", &[]).contains("theirs get"), "without our variables");
         let ours = world.variables(&[]);
         assert_eq!(world.log_in("https://u@github.com/a/b", &ours), "ours get\nours store\n");
     });
 }
 
 #[test]
-fn the_variables_go_behind_those_that_are_there() {
+fn our_variables_come_after_those_that_are_set() {
     for_each_git(|world| {
         let there = [
             ("GIT_CONFIG_COUNT", "1"),
@@ -232,7 +233,11 @@ fn the_variables_of_an_older_broker_are_replaced() {
         ];
         let new = world.variables(&old);
         assert!(new.contains(&("GIT_CONFIG_COUNT".into(), "0".into())), "{new:?}");
-        assert_eq!(world.log_in("https://git.example.com/", &new), "ours get\nours store\n", "asked once");
+        assert_eq!(
+            world.log_in("https://git.example.com/", &new),
+            "ours get\nours store\n",
+            "our helper is asked once"
+        );
     });
 }
 
@@ -250,7 +255,7 @@ fn no_single_variable_that_is_missing_makes_git_fail() {
 }
 
 #[test]
-fn an_open_persona_is_asked_last_and_leaves_every_users_helper_in_place() {
+fn an_open_persona_is_asked_after_the_users_helpers() {
     for_each_git(|world| {
         let persona = [("GIT_HTTP_USERNAME", "bot"), ("GIT_HTTP_PASSWORD", "pw")];
         world.helper("theirs", "bin/git-credential-theirs");
@@ -287,7 +292,7 @@ fn what_an_older_broker_wrote_is_replaced() {
     });
 }
 
-/// Files that setup-git finds, and finds again after `--remove`.
+/// Files that `setup-git` changes and that `--remove` restores byte for byte.
 const FOUND: [&str; 7] = [
     "",
     "[user]\n\tname = me ; stays\n",
@@ -320,7 +325,7 @@ fn remove_leaves_everything_else_byte_for_byte() {
 }
 
 #[test]
-fn remove_takes_the_old_form_out_and_leaves_what_came_later() {
+fn remove_takes_out_the_old_form_and_leaves_later_lines() {
     for_each_git(|world| {
         let old = "[credential \"https://github.com\"]\n\thelper = \n\thelper = molecule\n\t# mine\n\thelper = store\n\
                    [credential \"https://a.example\"]\n\thelper = \n\thelper = molecule\n\
@@ -359,8 +364,9 @@ fn a_helper_in_a_folder_with_a_shells_characters_is_asked() {
     });
 }
 
-/// Where the program's own name is a link, that is the place that an upgrade
-/// keeps; where it isn't installed by name, its own folder counts.
+/// If the program's name on PATH is a link, the helper beside that link is named,
+/// because an upgrade keeps the link. If the program isn't on PATH, the helper in
+/// its own folder is named.
 #[test]
 fn the_helper_is_named_where_it_is_installed() {
     let world = World::new(Path::new(GITS.iter().find(|git| Path::new(git).exists()).unwrap()));
@@ -368,7 +374,7 @@ fn the_helper_is_named_where_it_is_installed() {
         fs::create_dir_all(world.path(folder)).unwrap();
     }
     let own = world.path("opt/1.0/molecule-broker");
-    // By another process: a fork of this one would hold it open for writing.
+    // Copied by another process: a fork of this one would hold it open for writing.
     let copied =
         molecule_test_kit::program("cp").arg(env!("CARGO_BIN_EXE_molecule-broker")).arg(&own).status().unwrap();
     assert!(copied.success());
@@ -406,7 +412,7 @@ fn a_helper_that_isnt_installed_is_an_error_with_its_remedy() {
 }
 
 #[test]
-fn a_host_that_is_none_and_a_file_that_cannot_be_written_are_clear_errors() {
+fn an_invalid_host_and_an_unwritable_file_are_clear_errors() {
     for_each_git(|world| {
         let bad = world.setup_git("--host github.com/x", &[]);
         assert_eq!(bad.status.code(), Some(2));

@@ -1,4 +1,5 @@
-//! What is told of every refresh, with the real daemon and its helper process.
+//! Sinks and hooks after each refresh, with the real daemon and its runner
+//! process.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -9,14 +10,14 @@ use nix::unistd::Pid;
 use crate::kit;
 use crate::kit::{Ability, BROKER, DaemonWorld, can, set_mode, text, wait_for};
 
-/// A world whose configuration file ends like this.
+/// Creates a world with this configuration file.
 fn world(config: &str) -> DaemonWorld {
     let mut world = DaemonWorld::new();
     world.config(config);
     world
 }
 
-/// A gh that notes how it was called.
+/// Installs a `gh` that records how it was called.
 fn note_gh(world: &DaemonWorld) {
     let notes = world.path("notes");
     fs::create_dir(&notes).unwrap();
@@ -29,7 +30,7 @@ fn note_gh(world: &DaemonWorld) {
 }
 
 #[test]
-fn gh_is_logged_in_after_each_refresh_with_the_token_on_stdin_alone() {
+fn after_each_refresh_gh_gets_the_token_on_stdin_alone() {
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
@@ -70,11 +71,11 @@ fn the_token_file_is_the_agents_own_and_closed_to_others() {
     assert_eq!((there.uid(), there.gid(), there.mode() & 0o7777), (12345, 12345, 0o600));
     assert!(world.broker(&["refresh"]).status.success());
     wait_for("the newer token", || fs::read_to_string(&file).ok().filter(|newer| *newer != token));
-    assert_eq!(fs::read_dir(&home).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 1, "no other file is left");
 }
 
 #[test]
-fn a_sink_that_fails_is_logged_without_the_token_and_serving_goes_on() {
+fn a_failing_sink_is_logged_without_the_token() {
     if nix::unistd::User::from_uid(nix::unistd::geteuid()).is_ok_and(|user| user.is_none()) {
         return kit::skip("gh's login: this user isn't in the user database, so it has no home");
     }
@@ -114,9 +115,10 @@ fn hooks_are_told_what_happened_and_never_the_token() {
     assert!(!seen().contains("ghs_"), "{}", seen());
 }
 
-/// An image sets both for its agent, and the daemon has a user of its own.
+/// An image sets `HOME` and `PATH` for its agent, but the daemon runs as another
+/// user.
 #[test]
-fn what_a_neighbour_puts_into_its_path_home_or_folder_runs_in_no_hook_and_no_command() {
+fn a_neighbours_programs_run_in_no_hook_and_no_command() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
@@ -161,7 +163,7 @@ fn a_socket_named_on_the_command_line_alone_is_known_to_hooks() {
 }
 
 #[test]
-fn a_commands_credential_comes_through_the_helper_and_a_reload_reaches_it() {
+fn a_command_source_runs_in_the_runner_and_can_be_reloaded() {
     let mut world = world("");
     let command = |word: &str| {
         format!(
@@ -174,38 +176,38 @@ fn a_commands_credential_comes_through_the_helper_and_a_reload_reaches_it() {
     assert_eq!(token(), "first\n");
     world.rewrite_config(&command("second"));
     assert!(world.broker(&["reload"]).status.success(), "{}", world.log());
-    wait_for("the new command's word", || {
+    wait_for("the new command's output", || {
         world.broker(&["refresh", "forge"]);
         (token() == "second\n").then_some(())
     });
 }
 
 #[test]
-fn no_helper_process_is_started_where_nothing_needs_one_and_it_ends_with_the_daemon() {
+fn the_runner_starts_if_needed_and_ends_with_the_daemon() {
     let mut plain = DaemonWorld::new();
     plain.start();
     assert_eq!(children(plain.pid()), Vec::<u32>::new());
     let mut world = world("[sinks]\ngh = true\n");
     world.start();
-    let helper = children(world.pid());
-    assert_eq!(helper.len(), 1);
+    let runner = children(world.pid());
+    assert_eq!(runner.len(), 1);
     world.stop();
-    wait_for("its end", || {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", helper[0]));
+    wait_for("the runner's end", || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", runner[0]));
         stat.map_or(Some(()), |stat| stat.contains(") Z ").then_some(()))
     });
 }
 
 #[test]
-fn a_dead_helper_process_is_replaced_with_its_daemon_and_the_token_stays() {
+fn a_dead_runner_is_replaced_and_the_token_stays() {
     let world = world("[sinks]\ngh = true\n");
     note_gh(&world);
     let supervised = world.supervise(&[]);
     let daemon = supervised.daemon();
     let token = world.printed_token();
     assert!(token.is_some(), "{}", world.log());
-    let helper = children(daemon.as_raw() as u32)[0];
-    kill(Pid::from_raw(helper as i32), Signal::SIGKILL).unwrap();
+    let runner = children(daemon.as_raw() as u32)[0];
+    kill(Pid::from_raw(runner as i32), Signal::SIGKILL).unwrap();
     let next = supervised.daemon_but(Some(daemon));
     assert_eq!(children(next.as_raw() as u32).len(), 1);
     assert_eq!(world.printed_token(), token);
@@ -213,7 +215,7 @@ fn a_dead_helper_process_is_replaced_with_its_daemon_and_the_token_stays() {
 }
 
 #[test]
-fn a_stopped_helper_process_costs_a_refresh_its_time_and_no_more() {
+fn a_stopped_runner_costs_one_refresh_its_time_limit() {
     let mut world = DaemonWorld::new();
     let minter = world.script("bin/minter", "echo from-a-command");
     world.config(&format!(
@@ -222,11 +224,11 @@ fn a_stopped_helper_process_costs_a_refresh_its_time_and_no_more() {
         minter.display()
     ));
     world.start();
-    wait_for("the first one", || world.broker(&["token", "--host", "git.example"]).status.success().then_some(()));
-    let helper = Pid::from_raw(children(world.pid())[0] as i32);
-    kill(helper, Signal::SIGSTOP).unwrap();
+    wait_for("the first token", || world.broker(&["token", "--host", "git.example"]).status.success().then_some(()));
+    let runner = Pid::from_raw(children(world.pid())[0] as i32);
+    kill(runner, Signal::SIGSTOP).unwrap();
     let failed = world.broker(&["refresh", "forge"]);
-    kill(helper, Signal::SIGCONT).unwrap();
+    kill(runner, Signal::SIGCONT).unwrap();
     assert_eq!(failed.status.code(), Some(1));
     assert!(text(&failed.stderr).contains("said nothing within"), "{}", text(&failed.stderr));
     assert!(world.broker(&["token", "--host", "git.example"]).status.success());
@@ -238,7 +240,7 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 #[test]
-fn refresh_with_login_does_in_the_callers_home_what_the_old_script_did() {
+fn refresh_with_login_logs_gh_in_and_writes_the_token_file() {
     let mut world = DaemonWorld::new();
     note_gh(&world);
     world.start();

@@ -1,5 +1,4 @@
-//! `supervise` as the container's entrypoint: its command, its signals, its
-//! orphans.
+//! `supervise` as a container's entrypoint: command, signals and orphans.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -47,7 +46,7 @@ fn the_command_finds_a_daemon_that_is_ready() {
 }
 
 #[test]
-fn the_command_has_no_frozen_token_and_gits_variables_behind_its_own() {
+fn the_command_gets_git_variables_and_no_frozen_token() {
     let mut world = DaemonWorld::new();
     let helper = world.script("bin/git-credential-molecule", "");
     for (name, value) in [
@@ -55,7 +54,7 @@ fn the_command_has_no_frozen_token_and_gits_variables_behind_its_own() {
         ("GH_TOKEN", "ghs_frozen"),
         ("GIT_CONFIG_COUNT", "1"),
         ("GIT_CONFIG_KEY_0", "user.name"),
-        ("GIT_CONFIG_VALUE_0", "somebody"),
+        ("GIT_CONFIG_VALUE_0", "octocat"),
         ("GIT_CONFIG_PARAMETERS", "'alias.two'='!echo 1\n2'"),
     ] {
         world.set(name, value);
@@ -69,8 +68,8 @@ fn the_command_has_no_frozen_token_and_gits_variables_behind_its_own() {
     for text in ["GIT_CONFIG_COUNT=1\n", &pair, "GIT_ASKPASS=", "GIT_TERMINAL_PROMPT=0\n"] {
         assert!(env.contains(text), "{text} in {env}");
     }
-    assert_eq!(fs::read_to_string(world.path("repo/name")).unwrap(), "somebody\n!echo 1\n2\n");
-    assert_eq!(world.platform.minted(), 0, "nobody needed a token");
+    assert_eq!(fs::read_to_string(world.path("repo/name")).unwrap(), "octocat\n!echo 1\n2\n");
+    assert_eq!(world.platform.minted(), 0, "no client needed a token");
 }
 
 #[test]
@@ -89,7 +88,7 @@ fn without_a_helper_the_command_keeps_its_own_git_settings() {
 }
 
 #[test]
-fn more_settings_than_a_variable_takes_never_keep_the_command_away() {
+fn oversized_git_settings_dont_keep_the_command_away() {
     let mut world = DaemonWorld::new();
     world.script("bin/git-credential-molecule", "");
     world.set("GIT_CONFIG_PARAMETERS", format!("'a.b'='{}'", "c".repeat(100_000)));
@@ -112,7 +111,7 @@ fn rule49_a_repositorys_helper_sees_no_get_and_no_store() {
 }
 
 #[test]
-fn signals_are_the_commands() {
+fn signals_are_forwarded_to_the_command() {
     let world = DaemonWorld::new();
     let script = "for s in TERM INT HUP USR1 WINCH QUIT; do trap \"echo $s >> got\" $s; done
         touch there; until [ -f over ]; do sleep 0.02; done; exit 3";
@@ -169,14 +168,14 @@ fn the_daemon_ends_with_its_supervisor() {
         wait_for("the command", || children(supervised.pid()).into_iter().find(|pid| *pid != daemon.as_raw()));
     supervised.signal(Signal::SIGKILL);
     assert_eq!(supervised.wait().signal(), Some(9));
-    // Whether somebody buries it is up to the first process of this machine.
+    // Reaping the zombie is up to the first process of this machine.
     let stat = || fs::read_to_string(format!("/proc/{daemon}/stat"));
     wait_for("the daemon's end", || stat().map_or(true, |stat| stat.contains(") Z ")).then_some(()));
     let _ = kill(Pid::from_raw(command), Signal::SIGKILL);
 }
 
 #[test]
-fn as_pid_1_it_buries_orphans_and_returns_the_status() {
+fn as_pid_1_it_reaps_orphans_and_returns_the_status() {
     if !can(&[Ability::PidNamespace]) {
         return;
     }
@@ -188,7 +187,7 @@ fn as_pid_1_it_buries_orphans_and_returns_the_status() {
 }
 
 #[test]
-fn a_bad_configuration_never_keeps_the_command_from_starting_and_is_tried_again() {
+fn the_command_starts_in_spite_of_a_bad_configuration() {
     let mut world = DaemonWorld::new();
     world.set("MOLECULE_BROKER_CONFIG", world.path("config.toml").display().to_string());
     world.config("nonsense = 1\n");
@@ -202,20 +201,22 @@ fn a_bad_configuration_never_keeps_the_command_from_starting_and_is_tried_again(
     supervised.daemon();
 }
 
-/// Lines that a daemon writes to a full pipe must wait, not vanish.
-/// By way of a shell, to a file in the command's folder.
+/// Returns a command that runs another one with its stderr in this file of the
+/// current folder.
 fn with_stderr_to(file: &str) -> [String; 4] {
     ["sh", "-c", &format!("exec \"$@\" 2> {file}"), "sh"].map(String::from)
 }
 
+/// Lines that a daemon writes to a full pipe must wait. With a non-blocking
+/// stderr they would be lost.
 #[test]
-fn a_command_that_makes_its_log_non_blocking_doesnt_make_the_daemons_so() {
+fn a_non_blocking_stderr_of_the_command_isnt_the_daemons() {
     if !can(&[Ability::LookIntoClosed]) {
         return;
     }
     let world = DaemonWorld::new();
     let script = "use Fcntl; fcntl(STDERR, F_SETFL, O_NONBLOCK | O_APPEND) or die; open(F, '>', 'there'); sleep 600";
-    // A plain file never blocks.
+    // A pipe, because a plain file never blocks.
     let pipe = world.path("repo/pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let _reader = fs::File::options().read(true).write(true).open(&pipe).unwrap();
@@ -226,14 +227,14 @@ fn a_command_that_makes_its_log_non_blocking_doesnt_make_the_daemons_so() {
         let octal = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim().to_owned();
         OFlag::from_bits_retain(i32::from_str_radix(&octal, 8).unwrap())
     };
-    assert!(flags(supervised.pid()).contains(OFlag::O_NONBLOCK), "the supervisor shares it with the command");
+    assert!(flags(supervised.pid()).contains(OFlag::O_NONBLOCK), "the supervisor shares its stderr with the command");
     assert!(!flags(supervised.daemon()).contains(OFlag::O_NONBLOCK));
 }
 
-/// As a shell opens it for `supervise -- … 2> file`: without O_APPEND, so that
-/// whoever shares the description writes where the last of them ended.
+/// A shell opens the file of `supervise -- … 2> file` without O_APPEND, so all
+/// processes that share the open file description also share its offset.
 #[test]
-fn in_a_log_that_is_a_plain_file_nobody_writes_over_somebody_elses_lines() {
+fn in_a_plain_log_file_no_process_overwrites_others_lines() {
     let world = DaemonWorld::new();
     let said = "here the command says something that is longer than any time stamp";
     let script = format!("for i in 1 2 3; do echo {said} >&2; \"$0\" reload; done; : > there; exec sleep 600");
@@ -249,7 +250,7 @@ fn in_a_log_that_is_a_plain_file_nobody_writes_over_somebody_elses_lines() {
 }
 
 #[test]
-fn a_socket_that_cant_be_made_never_keeps_the_command_from_starting() {
+fn the_command_starts_though_the_socket_cant_be_made() {
     let mut world = DaemonWorld::new();
     world.set("MOLECULE_BROKER_SOCKET", world.path("nowhere/broker.sock").display().to_string());
     assert_eq!(world.supervise(&["--", "sh", "-c", "exit 4"]).wait().code(), Some(4));
@@ -277,7 +278,7 @@ fn as_root_command_and_daemon_run_as_the_user() {
 }
 
 #[test]
-fn as_root_the_daemon_has_its_own_user_where_that_one_can_read_the_bearer() {
+fn the_daemon_has_its_own_user_if_that_user_can_read_the_bearer() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway, Ability::MountNamespace]) {
         return;
     }

@@ -1,4 +1,4 @@
-//! `supervise` among files, pipes and owners that are not what they should be.
+//! `supervise` with unexpected files, pipes and owners.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -29,7 +29,7 @@ fn a_pipe_in_place_of_the_bearer_keeps_no_daemon_from_starting() {
 }
 
 #[test]
-fn a_configuration_that_is_a_pipe_is_told_and_tried_again() {
+fn a_configuration_that_is_a_pipe_is_reported_and_tried_again() {
     let mut world = DaemonWorld::new();
     world.config("");
     pipe_at(&world.path("config.toml"));
@@ -40,9 +40,9 @@ fn a_configuration_that_is_a_pipe_is_told_and_tried_again() {
     supervised.daemon();
 }
 
-/// The user database is what it hangs on here: a pipe that nobody writes to.
+/// Reading hangs on the user database here, which is a pipe without a writer.
 #[test]
-fn a_configuration_that_takes_for_ever_to_read_is_given_up_and_read_again() {
+fn a_configuration_that_hangs_is_given_up_and_read_again() {
     if !can(&[Ability::MountNamespace]) {
         return;
     }
@@ -59,9 +59,9 @@ fn a_configuration_that_takes_for_ever_to_read_is_given_up_and_read_again() {
     wait_for("the next attempt", || planning().then_some(()));
 }
 
-/// Here it never ends once it has told all.
+/// The child prints the whole plan and then never ends.
 #[test]
-fn a_child_that_has_told_the_plan_and_doesnt_end_is_given_up_too() {
+fn a_planning_child_that_doesnt_end_is_given_up() {
     if !molecule_test_kit::only_in_full_run("a plan child that doesn't end") {
         return;
     }
@@ -77,9 +77,9 @@ fn a_child_that_has_told_the_plan_and_doesnt_end_is_given_up_too() {
     wait_for("the command", || world.path("repo/there").exists().then_some(()));
 }
 
-/// Of both the supervisor's log and the daemon's.
+/// Supervisor and daemon write to the same log, whose reader is gone.
 #[test]
-fn a_log_that_nobody_reads_ends_neither_daemon_nor_command() {
+fn a_log_without_a_reader_ends_neither_daemon_nor_command() {
     let world = DaemonWorld::new();
     let mut command = world.command(kit::BROKER);
     command
@@ -92,16 +92,16 @@ fn a_log_that_nobody_reads_ends_neither_daemon_nor_command() {
     for _ in 0..3 {
         let daemon = wait_for("a daemon", || world.daemon());
         kill(daemon, Signal::SIGKILL).unwrap();
-        wait_for("the next one", || world.daemon().filter(|pid| *pid != daemon));
+        wait_for("the next daemon", || world.daemon().filter(|pid| *pid != daemon));
     }
     let ended = supervisor.try_wait().unwrap();
     let _ = kill(Pid::from_raw(supervisor.id() as i32), Signal::SIGTERM);
     supervisor.wait().unwrap();
-    assert_eq!(ended, None, "the supervisor ended with its command");
+    assert_eq!(ended, None, "the supervisor and its command must go on");
 }
 
 #[test]
-fn a_daemon_that_must_run_as_root_says_so_and_the_overflow_uid_is_nobody_to_run_as() {
+fn a_daemon_that_must_run_as_root_says_so() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }

@@ -1,4 +1,4 @@
-//! What a daemon's death costs: nothing.
+//! Tokens and requests survive a daemon's death.
 
 use crate::kit;
 use crate::kit::DaemonWorld;
@@ -6,7 +6,7 @@ use crate::kit::supervised::wait_long;
 use nix::sys::signal::{Signal, kill};
 
 #[test]
-fn twenty_kills_with_the_platform_down_lose_no_token_and_ask_for_none() {
+fn twenty_kills_in_an_outage_lose_no_token() {
     if !molecule_test_kit::only_in_full_run("twenty kills with the platform down") {
         return;
     }
@@ -22,11 +22,11 @@ fn twenty_kills_with_the_platform_down_lose_no_token_and_ask_for_none() {
     }
     assert_eq!(world.platform.minted(), minted);
     let log = world.log();
-    assert!(!log.contains("refresh failed"), "the platform wasn't even asked: {log}");
+    assert!(!log.contains("refresh failed"), "the platform must not be asked: {log}");
 }
 
 #[test]
-fn another_user_name_after_a_reload_costs_no_token_in_the_restart_that_follows() {
+fn a_reload_with_another_user_name_loses_no_token() {
     let mut world = DaemonWorld::new();
     world.config("");
     let supervised = world.supervise(&["--", "sleep", "600"]);
@@ -40,7 +40,7 @@ fn another_user_name_after_a_reload_costs_no_token_in_the_restart_that_follows()
 }
 
 #[test]
-fn a_file_that_changed_while_no_daemon_ran_is_read_by_the_next_one() {
+fn a_file_that_changed_without_a_daemon_is_read_by_the_next() {
     let mut world = DaemonWorld::new();
     let secret = world.path("secret");
     std::fs::write(&secret, "before\n").unwrap();
@@ -51,12 +51,12 @@ fn a_file_that_changed_while_no_daemon_ran_is_read_by_the_next_one() {
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let daemon = supervised.daemon();
     let token = || kit::text(&world.broker(&["token", "--host", "git.example"]).stdout);
-    kit::wait_for("what the file holds", || (token() == "before\n").then_some(()));
-    // A stopped one notices nothing.
+    kit::wait_for("the file's first content", || (token() == "before\n").then_some(()));
+    // A stopped daemon doesn't notice the change.
     kill(daemon, Signal::SIGSTOP).unwrap();
     std::fs::write(&secret, "after\n").unwrap();
     kill(daemon, Signal::SIGKILL).unwrap();
-    kit::wait_for("what it holds now", || (token() == "after\n").then_some(()));
+    kit::wait_for("the file's new content", || (token() == "after\n").then_some(()));
 }
 
 #[test]
@@ -74,15 +74,16 @@ fn a_request_during_the_restart_waits_and_is_answered() {
     });
 }
 
-/// Whether somebody stands in the socket's line (unix(7): a connected peer
-/// that wasn't accepted has the listener's path and the state 02).
+/// Returns whether a client waits in the socket's backlog (unix(7): a connected
+/// peer that wasn't accepted has the listener's path and the state 02).
 fn waiting_in(world: &DaemonWorld) -> bool {
     let path = world.path("run/broker.sock").display().to_string();
     let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
     sockets.lines().filter(|line| line.ends_with(&path)).count() > 1
 }
 
-/// In a container that has just begun, since such a token serves for an hour.
+/// Runs in a container that has just started, because the frozen token serves
+/// only for an hour after the start.
 #[test]
 fn a_rejection_of_the_frozen_token_outlives_the_daemon() {
     let way = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
@@ -111,7 +112,7 @@ fn say(world: &DaemonWorld, request: &str) {
     stream.read_to_string(&mut String::new()).unwrap();
 }
 
-/// When, what and why, in both formats.
+/// The line has time, event and reason in both log formats.
 #[test]
 fn a_daemons_end_is_one_line_of_the_log() {
     for format in ["text", "json"] {
@@ -120,8 +121,7 @@ fn a_daemons_end_is_one_line_of_the_log() {
         let supervised = world.supervise(&["--", "sleep", "600"]);
         supervised.replace_daemon();
         let log = world.log();
-        let told =
-            "the daemon ended with status 137 (SIGKILL, from somebody, or because the container is out of memory)";
+        let told = "the daemon ended with status 137 (SIGKILL, from another process or because the container is out of memory)";
         let line = log.lines().find(|line| line.contains(told)).unwrap_or_else(|| panic!("{log}"));
         if format == "json" {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -134,7 +134,7 @@ fn a_daemons_end_is_one_line_of_the_log() {
 }
 
 #[test]
-fn status_tells_how_often_the_daemon_was_started_again() {
+fn status_counts_the_daemons_restarts() {
     let world = DaemonWorld::new();
     let supervised = world.supervise(&["--", "sleep", "600"]);
     let restarts = || world.status()["restarts"].as_u64();
@@ -146,7 +146,7 @@ fn status_tells_how_often_the_daemon_was_started_again() {
 }
 
 #[test]
-fn a_stopped_daemon_is_replaced_within_a_minute_and_keeps_its_token() {
+fn a_stopped_daemon_is_replaced_and_the_token_stays() {
     if !molecule_test_kit::only_in_full_run("the watchdog's whole period") {
         return;
     }
@@ -161,9 +161,9 @@ fn a_stopped_daemon_is_replaced_within_a_minute_and_keeps_its_token() {
     assert!(world.log().contains("no sign of life"), "{}", world.log());
 }
 
-/// What the freezer does, to both processes at once.
+/// Stops both processes at once, as the cgroup freezer does.
 #[test]
-fn a_container_that_is_paused_for_longer_than_the_watchdogs_period_needs_no_restart() {
+fn a_paused_container_causes_no_restart() {
     if !molecule_test_kit::only_in_full_run("the watchdog's whole period") {
         return;
     }
@@ -176,7 +176,7 @@ fn a_container_that_is_paused_for_longer_than_the_watchdogs_period_needs_no_rest
     wait_long("the pause to last", || (paused.elapsed().as_secs() > 65).then_some(()));
     supervised.signal(Signal::SIGCONT);
     kill(daemon, Signal::SIGCONT).unwrap();
-    // One whole period in which it could still change its mind.
+    // In one more whole period the supervisor could still replace the daemon.
     let resumed = std::time::Instant::now();
     wait_long("the next period", || (resumed.elapsed().as_secs() > 20).then_some(()));
     assert_eq!(supervised.daemon(), daemon, "{}", world.log());
@@ -186,9 +186,9 @@ fn alive(pid: nix::unistd::Pid) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// What has no name can't be written to by anybody else (unix(7)).
+/// Other processes can't write to a socket without a name (unix(7)).
 #[test]
-fn rule50_nobody_but_the_daemon_has_a_way_to_its_supervisor() {
+fn rule50_only_the_daemon_can_reach_its_supervisor() {
     if !kit::can(&[kit::Ability::LookIntoClosed]) {
         return;
     }
@@ -201,7 +201,7 @@ fn rule50_nobody_but_the_daemon_has_a_way_to_its_supervisor() {
     }
     let environment = std::fs::read(format!("/proc/{daemon}/environ")).unwrap();
     assert!(!kit::text(&environment).contains("NOTIFY_SOCKET="));
-    // The command has no end of the line either.
+    // The command has no end of that connection either.
     let command = kit::wait_for("the command", || {
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", supervised.pid())).unwrap();
         children
@@ -209,20 +209,20 @@ fn rule50_nobody_but_the_daemon_has_a_way_to_its_supervisor() {
             .map(|pid| nix::unistd::Pid::from_raw(pid.parse().unwrap()))
             .find(|pid| *pid != daemon)
     });
-    kit::wait_for("its program", || {
+    kit::wait_for("the command to run its program", || {
         std::fs::read_to_string(format!("/proc/{command}/comm")).ok().filter(|name| name == "sleep\n")
     });
     assert_eq!(sockets(command), Vec::<String>::new());
 }
 
-/// The numbers of a process's sockets.
+/// Returns the inode numbers of a process's sockets.
 fn sockets(pid: nix::unistd::Pid) -> Vec<String> {
     let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
     let targets = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
     targets.filter_map(|t| Some(t.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect()
 }
 
-/// The names of those that have one.
+/// Returns the names of a process's sockets that have one.
 fn named_sockets(pid: nix::unistd::Pid) -> Vec<String> {
     let own = sockets(pid);
     assert!(!own.is_empty());

@@ -42,12 +42,12 @@ fn the_asking_program_is_named_and_git_cannot_name_it() {
 }
 
 #[test]
-fn a_key_that_came_twice_is_sent_on_twice_for_the_daemon_to_refuse() {
+fn a_duplicate_key_is_sent_on_for_the_daemon_to_refuse() {
     assert_eq!(get("host=a\nhost=b\n").unwrap().unwrap(), "molecule/1 get\nclient=helper\nhost=a\nhost=b\n\n");
 }
 
 #[test]
-fn rule09_the_servers_own_text_never_leaves_whatever_its_length_and_content() {
+fn rule09_the_servers_own_text_is_never_sent_on() {
     for length in [0, 1, 1001, 4073, 65535] {
         let input = [b"host=h\nwwwauth[]=", &vec![b'\r'; length][..], b"\nstate[]=\0x\nprotocol=https\n\n"].concat();
         let sent = scan(Verb::Get, &input, 4096).unwrap().unwrap();
@@ -154,7 +154,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_scanner_panic_or_send_what_the_daemon_cannot_read(input in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn no_bytes_make_the_scanner_panic_or_send_a_bad_request(input in proptest::collection::vec(any::<u8>(), 0..300)) {
         let mut scanner = Scanner::new(Verb::Get).unwrap();
         if scanner.push(&input).is_ok()
             && let Ok(Some(sent)) = scanner.finish()

@@ -123,7 +123,7 @@ proptest! {
 }
 
 #[test]
-fn an_address_that_ends_in_colons_has_its_port_behind_the_bracket() {
+fn the_port_of_an_ipv6_address_comes_after_its_bracket() {
     let origin = |host: &'static str| Origin::parse(b"https", host.as_bytes()).map(|o| (o.host, o.port));
     assert_eq!(origin("[::]"), Some(("[::]", None)));
     assert_eq!(origin("[fe80::]:8443"), Some(("[fe80::]", Some(8443))));

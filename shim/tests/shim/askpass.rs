@@ -31,7 +31,7 @@ fn gits_and_git_lfs_prompts_are_answered() {
 }
 
 #[test]
-fn rule15_forged_prompts_get_status_1_and_nobody_is_asked() {
+fn rule15_forged_prompts_get_status_1_and_no_request() {
     let place = Place::new();
     let server = place.serve(OK);
     for prompt in [
@@ -50,7 +50,7 @@ fn rule15_forged_prompts_get_status_1_and_nobody_is_asked() {
 }
 
 #[test]
-fn rule16_other_peoples_prompts_get_status_1_and_nobody_is_asked() {
+fn rule16_other_programs_prompts_get_status_1_and_no_request() {
     let place = Place::new();
     let server = place.serve(OK);
     let long = format!("Username for 'https://github.com/{}': ", "a".repeat(4096));

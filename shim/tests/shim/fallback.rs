@@ -82,7 +82,7 @@ fn rule37_a_broker_that_hangs_is_killed_in_time() {
 }
 
 #[test]
-fn where_nothing_can_be_run_https_is_refused_and_the_remedy_named() {
+fn without_any_broker_https_is_refused_with_the_remedy() {
     let place = Place::new();
     let said = place.get(GET);
     assert_eq!((said.out.as_str(), said.status), ("quit=1\n", Some(0)));

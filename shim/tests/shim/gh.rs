@@ -191,7 +191,7 @@ fn an_enterprise_host_has_its_own_variable() {
 }
 
 #[test]
-fn an_enterprise_token_is_withheld_when_anything_names_another_host() {
+fn an_enterprise_token_is_withheld_if_another_host_is_named() {
     let (place, server) = image();
     for line in ["api --hostname evil.corp user", "pr list -R evil.corp/o/r", "pr view https://evil.corp/o/r/pull/1"] {
         assert_eq!(gh(&place, line, &[("GH_HOST", "ghe.corp")]), real(&format!("real {line}\nGH_HOST=ghe.corp\n")));

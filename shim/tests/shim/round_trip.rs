@@ -27,7 +27,7 @@ fn late(said: &Said) {
 }
 
 #[test]
-fn rule37_a_broker_that_accepts_and_never_answers_costs_ten_seconds_at_most() {
+fn rule37_a_silent_broker_costs_ten_seconds_at_most() {
     let place = Place::new();
     let mut held = Vec::new();
     let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), move |_, stream| held.push(stream));
@@ -87,7 +87,7 @@ fn an_answer_in_pieces_is_one_answer() {
 }
 
 #[test]
-fn a_socket_that_nobody_listens_on_is_knocked_at_until_somebody_does() {
+fn a_socket_without_a_listener_is_tried_until_it_has_one() {
     let place = Place::new();
     // A server's socket file outlives it.
     drop(UnixListener::bind(place.socket()).unwrap());

@@ -46,7 +46,7 @@ fn squatted(folder_owner: u32, folder_mode: u32) -> (Said, Vec<String>) {
 }
 
 #[test]
-fn rule25_a_squatted_socket_feeds_git_nothing_and_learns_nothing() {
+fn rule25_a_squatted_socket_feeds_git_nothing() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
@@ -59,7 +59,7 @@ fn rule25_a_squatted_socket_feeds_git_nothing_and_learns_nothing() {
 }
 
 #[test]
-fn rule25_the_owner_of_a_folder_that_nobody_else_writes_is_believed() {
+fn rule25_the_sole_writer_of_the_folder_is_believed() {
     if can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         assert_eq!(squatted(SOMEBODY, 0o755).0, says("username=u\n"));
     }

@@ -1,4 +1,4 @@
-//! The reference and the examples are held to what they say.
+//! Tests that the reference and the examples are valid and complete.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use super::*;
 use crate::config::raw;
 use crate::config::report::report;
 
-/// All that the reference speaks of is there.
+/// Sets every variable that the reference mentions.
 const ENV: [(&str, &str); 4] = [
     ("PLATFORM_URL", "https://platform.example"),
     ("GITHUB_TOKEN", "ghs_frozen"),
@@ -22,7 +22,7 @@ fn document(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The reference's keys, without their comment sign.
+/// Returns the reference's lines with keys and tables, without their comment sign.
 fn reference() -> String {
     let text = document("config.reference.toml");
     let is_key = |l: &&str| l.starts_with(|c: char| c == '[' || c.is_ascii_lowercase());
@@ -30,7 +30,7 @@ fn reference() -> String {
 }
 
 #[test]
-fn the_reference_as_it_stands_sets_nothing() {
+fn the_reference_as_written_sets_nothing() {
     let config = from_file(&document("config.reference.toml"), &ENV);
     assert!(config.places.values().all(|place| matches!(place, crate::config::ConfigLocation::Environment(_))));
 }
@@ -82,7 +82,7 @@ fn the_reference_lists_every_key_and_each_can_be_used() {
 }
 
 #[test]
-fn every_example_is_valid_and_names_who_serves_which_host() {
+fn every_example_is_valid_and_serves_the_expected_hosts() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples");
     let found = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let expected = [

@@ -1,4 +1,4 @@
-//! Without a file: what the images' variables alone make.
+//! Tests without a file: configurations from the images' variables alone.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ const PLATFORM: (&str, &str) = ("PLATFORM_URL", "https://platform.example");
 const PERSONA: [(&str, &str); 2] = [("GITEA_USER", "bot"), ("GITEA_TOKEN", "hunter2")];
 
 #[test]
-fn with_a_platform_there_is_a_github_credential_with_the_frozen_token_behind_it() {
+fn a_platform_makes_github_with_the_frozen_token_as_fallback() {
     let config = from_env(&[PLATFORM, ("WORKSPACE_ID", "w-1"), ("GH_TOKEN", "ghs_frozen")]);
     assert_eq!(names(&config), ["github"]);
     let github = &config.credentials[0];
@@ -22,7 +22,7 @@ fn with_a_platform_there_is_a_github_credential_with_the_frozen_token_behind_it(
 }
 
 #[test]
-fn without_a_platform_the_frozen_token_stands_alone_and_github_token_comes_first() {
+fn without_a_platform_the_frozen_token_is_the_source() {
     let config = from_env(&[("GITHUB_TOKEN", "ghs_one"), ("GH_TOKEN", "ghs_two")]);
     let github = config.credential("github").unwrap();
     assert!(matches!(&github.source, SourceConfig::Env(token) if token.expose() == "ghs_one"));
@@ -30,7 +30,7 @@ fn without_a_platform_the_frozen_token_stands_alone_and_github_token_comes_first
 }
 
 #[test]
-fn with_neither_the_github_credential_is_unconfigured_and_says_what_to_set() {
+fn without_platform_and_token_github_says_what_to_set() {
     let config = from_env(&[]);
     assert_eq!(names(&config), ["github"]);
     let SourceConfig::Missing(what) = &config.credentials[0].source else { panic!() };
@@ -52,7 +52,7 @@ fn the_persona_needs_both_halves_and_each_falls_back_on_its_own() {
 }
 
 #[test]
-fn an_unscoped_persona_is_told_of_and_a_scoped_one_is_not() {
+fn an_unscoped_persona_brings_a_warning_and_a_scoped_one_none() {
     assert!(from_env(&PERSONA).warnings[0].contains("MOLECULE_BROKER_PERSONA_HOSTS"));
     let scoped = from_env(&[PERSONA[0], PERSONA[1], ("MOLECULE_BROKER_PERSONA_HOSTS", "Git.Example.com:3000, *.corp")]);
     assert_eq!(scoped.warnings, Vec::<String>::new());
@@ -60,7 +60,7 @@ fn an_unscoped_persona_is_told_of_and_a_scoped_one_is_not() {
 }
 
 #[test]
-fn rule51_a_claimed_host_never_falls_to_the_persona_though_its_own_credential_is_empty_or_off() {
+fn rule51_a_claimed_host_never_falls_to_the_persona() {
     for env in [vec![], vec![("ENABLE_GITHUB_MIRROR_CREDENTIALS", "false"), PLATFORM, ("GH_TOKEN", "ghs_x")]] {
         let config = from_env(&[&env[..], &PERSONA].concat());
         assert_ne!(owner_of(&config, "github.com"), Some("persona"));
@@ -70,7 +70,7 @@ fn rule51_a_claimed_host_never_falls_to_the_persona_though_its_own_credential_is
 }
 
 #[test]
-fn rule51_the_hosts_of_a_switched_off_github_stay_claimed_unless_the_persona_names_them() {
+fn rule51_a_switched_off_github_keeps_its_hosts_claimed() {
     for off in ["false", "0", "FALSE"] {
         let off = [("ENABLE_GITHUB_MIRROR_CREDENTIALS", off), PLATFORM, PERSONA[0], PERSONA[1]];
         let hosts = [("MOLECULE_BROKER_HOSTS", "ghe.example,github.com")];
@@ -86,7 +86,7 @@ fn rule51_the_hosts_of_a_switched_off_github_stay_claimed_unless_the_persona_nam
 }
 
 #[test]
-fn who_may_ask_is_the_owner_of_the_configs_folder_unless_somebody_says_otherwise() {
+fn the_owner_of_the_configs_folder_may_ask_by_default() {
     assert_eq!(uids(&from_env(&[]).socket.allow), [AGENT]);
     assert_eq!(uids(&from_env(&[("CONFIGS_DIR", "/nowhere")]).socket.allow), [0; 0]);
     let listed = from_env(&[("MOLECULE_BROKER_ALLOW_USERS", "agent, 2000,agent")]);
@@ -96,7 +96,7 @@ fn who_may_ask_is_the_owner_of_the_configs_folder_unless_somebody_says_otherwise
 }
 
 #[test]
-fn rule24_a_configs_folder_of_the_overflow_uid_lets_nobody_ask() {
+fn rule24_a_configs_folder_of_the_overflow_uid_admits_no_user() {
     let config = from_env(&[("CONFIGS_DIR", "/unmapped")]);
     assert_eq!(uids(&config.socket.allow), [0; 0]);
     assert!(config.warnings[0].contains("MOLECULE_BROKER_ALLOW_USERS"), "{:?}", config.warnings);
@@ -116,19 +116,19 @@ fn the_old_refreshers_variables_are_whole_seconds() {
 }
 
 #[test]
-fn where_the_platforms_folder_is_roots_the_sinks_act_for_who_may_ask() {
+fn with_a_root_owned_folder_the_sinks_act_for_an_allowed_user() {
     let env = [("CONFIGS_DIR", "/root-only"), ("MOLECULE_BROKER_SINKS", "file")];
     let named = [&env[..], &[("MOLECULE_BROKER_ALLOW_USERS", "0,agent")]].concat();
     let sinks = from_env(&named).sinks;
     assert_eq!((sinks.user.unwrap(), sinks.file.unwrap()), (agent(), "/home/agent/.gh_token".into()));
-    // The owner of the folder, if that one may ask too.
+    // The owner of the folder, if that user may ask too.
     let both = [("MOLECULE_BROKER_SINKS", "file"), ("MOLECULE_BROKER_ALLOW_USERS", "4000,agent")];
     assert_eq!(from_env(&both).sinks.user.unwrap(), agent());
-    // Whom the supervisor names, whoever else may ask.
+    // The user that the supervisor names, even if other users may ask.
     let flags = Flags { user: Some("agent".into()), ..Flags::default() };
     let others = [("MOLECULE_BROKER_SINKS", "file"), ("MOLECULE_BROKER_ALLOW_USERS", "4000")];
     assert_eq!(read(None, &flags, &others).unwrap().sinks.user.unwrap(), agent());
-    // All there is.
+    // Without an allowed user other than root: the daemon's own user.
     assert!(from_env(&env).sinks.user.unwrap().uid.is_root());
 }
 
@@ -154,14 +154,14 @@ fn socket_and_log_come_from_their_variables() {
 }
 
 #[test]
-fn a_misspelt_variable_of_ours_is_told_of() {
+fn a_misspelt_variable_of_ours_brings_a_warning() {
     let config = from_env(&[("MOLECULE_BROKER_HOST", "x"), ("MOLECULE_BROKER_SOMETHING", "y")]);
     assert_eq!(config.warnings.len(), 1);
     assert!(config.warnings[0].contains("did you mean MOLECULE_BROKER_HOSTS?"));
 }
 
 #[test]
-fn a_frozen_token_that_can_be_none_is_passed_over_and_never_quoted() {
+fn an_invalid_frozen_token_is_passed_over_and_never_quoted() {
     let config = from_env(&[PLATFORM, ("GITHUB_TOKEN", "not a canary"), ("GH_TOKEN", "ghs_good")]);
     assert!(matches!(&config.credentials[0].fallback, Some(SourceConfig::Env(t)) if t.expose() == "ghs_good"));
     assert!(config.warnings[0].contains("GITHUB_TOKEN") && !config.warnings[0].contains("canary"));

@@ -1,11 +1,11 @@
-//! What is wrong, where, and what is expected; never a secret.
+//! Tests that each problem names its location and what is expected, and never a secret.
 
 use proptest::prelude::*;
 
 use super::super::SourceConfig;
 use super::*;
 
-/// One faulty file, and the beginning of each line that it must bring.
+/// Checks that a faulty file gives exactly these problems, compared by their beginnings.
 #[track_caller]
 fn expect(text: &str, expected: &[&str]) {
     let found = faults(text, &[]);
@@ -16,7 +16,7 @@ fn expect(text: &str, expected: &[&str]) {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_in_one_run_with_line_and_column() {
+fn all_faults_are_reported_in_one_run_with_line_and_column() {
     expect(
         "[socket]\nmode = 660\npaht = \"/s\"\n\n[log]\nformat = \"xml\"\nfilter = 7\n\n[refresh]\ninterval = \"45\"\n\
          [[credential]]\nname = \"a\"\nsource = \"plattform\"\norigins = [\"ok.example\", \"ftp://x\", 3]\n",
@@ -34,7 +34,7 @@ fn all_that_is_wrong_is_told_in_one_run_with_line_and_column() {
 }
 
 #[test]
-fn a_key_that_resembles_none_is_answered_with_all_there_are() {
+fn an_unknown_key_is_answered_with_the_known_ones() {
     expect(
         "[log]\ncolour = 1",
         &["/etc/m.toml:2:1: log.colour: unknown key, expected one of: filter, format, audit_file"],
@@ -43,23 +43,23 @@ fn a_key_that_resembles_none_is_answered_with_all_there_are() {
 }
 
 #[test]
-fn broken_syntax_is_told_with_its_place() {
+fn broken_syntax_is_reported_with_its_place() {
     let found = faults("[log]\nfilter = \"info\nformat = \"text\"\n", &[]);
     assert!(found[0].starts_with("/etc/m.toml:2:"), "{found:?}");
     assert!(faults("[log\n", &[])[0].starts_with("/etc/m.toml:1:"));
     assert!(faults("[log]\nfilter = \"a\"\nfilter = \"b\"", &[])[0].starts_with("/etc/m.toml:3:1: duplicate key"));
 }
 
-/// The filter's own parser panics at some of these.
+/// The filter's own parser panics on some of these.
 #[test]
-fn a_log_filter_that_is_no_ascii_is_refused() {
+fn a_log_filter_that_isnt_ascii_is_refused() {
     for filter in ["\u{e9}", "info,\u{e9}=debug", "info,[sp\u{e4}n{time = { x"] {
         let text = format!("[log]\nfilter = \"{filter}\"");
         expect(&text, &["/etc/m.toml:2:10: log.filter: not a log filter, expected one such as"]);
     }
 }
 
-/// As a regular expression its value would take minutes to make.
+/// As a regular expression, the value would take minutes to compile.
 #[test]
 fn a_log_filter_holds_no_regular_expression() {
     let filter = format!("[span{{field =GITHUB_TO{}KEN}}]", ".".repeat(108));
@@ -85,26 +85,26 @@ fn impossible_numbers_are_named_where_they_were_written() {
 }
 
 #[test]
-fn two_credentials_can_have_neither_one_name_nor_one_origin() {
+fn two_credentials_cant_share_a_name_or_an_origin() {
     let a = "[[credential]]\nname = \"a\"\nsource = { file = \"/a\" }\norigins = [\"x.example\", \"https://X.example:443\"]\n";
     expect(
         &format!("{a}{a}"),
-        &["/etc/m.toml:6:8: credential.a.name: the name is taken at /etc/m.toml:2:8, expected one of its own"],
+        &["/etc/m.toml:6:8: credential.a.name: the name is already used at /etc/m.toml:2:8, expected a different one"],
     );
     let b = a.replace("name = \"a\"", "name = \"b\"").replace("\"https://X.example:443\"", "\"y.example\"");
     expect(
         &format!("{a}{b}"),
-        &["/etc/m.toml:8:12: credential.b.origins: x.example is claimed by the credential a too"],
+        &["/etc/m.toml:8:12: credential.b.origins: x.example is also claimed by the credential a,"],
     );
     let any = a.replace(r#"["x.example", "https://X.example:443"]"#, "\"any\"");
     expect(
         &format!("{any}{}", any.replace("name = \"a\"", "name = \"b\"")),
-        &["/etc/m.toml:6:8: credential.b.origins: the credential a takes any origin too"],
+        &["/etc/m.toml:6:8: credential.b.origins: the credential a also takes any origin"],
     );
 }
 
 #[test]
-fn an_entry_says_where_it_goes_and_what_it_comes_from() {
+fn an_entry_needs_a_name_origins_and_one_source() {
     expect(
         "[[credential]]\nname = \"a\"\n\n[[credential]]\nsource = \"env\"\n",
         &[
@@ -152,7 +152,7 @@ fn metrics_never_leave_the_machine() {
 }
 
 #[test]
-fn paths_users_and_programs_that_can_not_be_are_refused() {
+fn impossible_paths_users_and_programs_are_refused() {
     let long = format!("/{}", "x".repeat(107));
     expect(
         &format!(
@@ -193,13 +193,13 @@ fn faults_in_the_environment_name_their_variable() {
     assert_eq!(problems.lines().count(), env.len(), "{problems}");
 }
 
-/// What the environment spoils of one credential, and the words that say so.
+/// Each variable makes one credential unusable, with this text.
 #[test]
-fn rule54_a_credential_that_the_environment_spoils_stands_alone() {
+fn rule54_an_unusable_variable_affects_only_its_credential() {
     const PERSONA: [(&str, &str); 2] = [("GIT_HTTP_USERNAME", "bot"), ("GIT_HTTP_PASSWORD", "password")];
     const PLATFORM: (&str, &str) = ("PLATFORM_URL", "https://platform.example");
     let long = "x".repeat(8193);
-    for (name, value, spoilt, words) in [
+    for (name, value, unusable, text) in [
         (
             "GIT_HTTP_PASSWORD",
             &*long,
@@ -219,18 +219,18 @@ fn rule54_a_credential_that_the_environment_spoils_stands_alone() {
         for credential in &config.credentials {
             match &credential.source {
                 SourceConfig::Unusable { what, .. } => {
-                    assert_eq!(&*credential.name, spoilt, "{name}");
-                    assert!(what.contains(words), "{name}: {what}");
+                    assert_eq!(&*credential.name, unusable, "{name}");
+                    assert!(what.contains(text), "{name}: {what}");
                     assert!(config.warnings.iter().any(|warning| warning.contains(what)), "{name}");
                 }
-                _ => assert_ne!(&*credential.name, spoilt, "{name}"),
+                _ => assert_ne!(&*credential.name, unusable, "{name}"),
             }
         }
     }
 }
 
 #[test]
-fn rule54_the_image_s_token_stands_in_for_a_spoilt_platform() {
+fn rule54_the_images_token_replaces_an_unusable_platform() {
     let config = from_env(&[("PLATFORM_URL", "platform"), ("GITHUB_TOKEN", "ghs_frozen")]);
     assert!(matches!(config.credentials[0].fallback, Some(SourceConfig::Env(_))));
 }
@@ -241,11 +241,11 @@ fn rule54_a_mistake_in_the_file_stays_an_error() {
     assert_eq!(faults(platform, &[("HTTPS_PROXY", "http://proxy:1")]).len(), 1);
     let good = platform.replace("nowhere", "https://platform.example");
     let config = from_file(&good, &[("HTTPS_PROXY", "://")]);
-    assert!(matches!(config.credentials[0].source, SourceConfig::Unusable { .. }), "the proxy is the environment's");
+    assert!(matches!(config.credentials[0].source, SourceConfig::Unusable { .. }), "the proxy is from the environment");
 }
 
 #[test]
-fn rule54_a_named_variable_that_holds_no_password_stands_alone() {
+fn rule54_a_variable_without_a_password_affects_only_its_entry() {
     let text = "[[credential]]\nname = \"mine\"\norigins = [\"m.example\"]\nsource = { variable = \"MINE\" }\n";
     let config = from_file(text, &[("MINE", "two\nlines"), ("PLATFORM_URL", "https://platform.example")]);
     let source = |name: &str| &config.credential(name).unwrap().source;
@@ -292,7 +292,7 @@ fn no_fault_quotes_a_secret() {
 
 proptest! {
     #[test]
-    fn no_text_whatever_makes_it_panic(text in "(\\[{0,2}(socket|log|refresh|credential|sinks|hooks)\\]{0,2}\n|\
+    fn no_text_makes_the_configuration_parser_panic(text in "(\\[{0,2}(socket|log|refresh|credential|sinks|hooks)\\]{0,2}\n|\
         (path|mode|name|origins|source|interval|file|on_refresh) = (\"[a-z0-9/~*:.]{0,5}\"|[0-9]{1,3}|\\[\\]|\\{ file = 1 \\})\n|\\PC){0,12}") {
         let _ = read(Some(&text), &Flags::default(), &[]);
     }

@@ -1,4 +1,4 @@
-//! What the file's credentials do to the two that are there without it.
+//! Tests of the file's credentials, and of their effect on the two built-in ones.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ const PERSONA: [(&str, &str); 2] = [("GITEA_USER", "bot"), ("GITEA_TOKEN", "hunt
 const GITEA: &str = "[[credential]]\nname = \"gitea\"\norigins = [\"git.example.com\"]\nsource = \"persona\"\n";
 
 #[test]
-fn an_entry_of_another_name_stands_beside_the_built_in_ones() {
+fn an_entry_of_another_name_is_added_to_the_built_in_ones() {
     let entry = "[[credential]]\nname = \"mine\"\norigins = [\"m.example\"]\nusername = \"me\"\nsource = { variable = \"MINE\" }";
     let config = from_file(entry, &[PLATFORM, PERSONA[0], PERSONA[1], ("MINE", "pw")]);
     assert_eq!(names(&config), ["github", "mine", "persona"]);
@@ -20,7 +20,7 @@ fn an_entry_of_another_name_stands_beside_the_built_in_ones() {
 }
 
 #[test]
-fn an_entry_named_like_a_built_in_changes_what_it_mentions_and_keeps_the_rest() {
+fn an_entry_named_like_a_built_in_keeps_what_it_doesnt_mention() {
     let entry = "[[credential]]\nname = \"github\"\norigins = [\"ghe.example\"]\nrefresh = { interval = \"30m\" }";
     let config = from_file(entry, &[PLATFORM, ("GH_TOKEN", "ghs_x")]);
     let github = config.credential("github").unwrap();
@@ -34,7 +34,7 @@ fn an_entry_named_like_a_built_in_changes_what_it_mentions_and_keeps_the_rest() 
 }
 
 #[test]
-fn the_personas_password_goes_nowhere_else_once_an_entry_has_scoped_it() {
+fn a_persona_scoped_by_an_entry_has_no_other_origin() {
     let config = from_file(GITEA, &[PLATFORM, PERSONA[0], PERSONA[1]]);
     assert_eq!(names(&config), ["github", "gitea"]);
     assert_eq!(&*config.credential("gitea").unwrap().username, "bot");
@@ -51,7 +51,7 @@ fn an_entry_that_takes_github_com_takes_it_from_the_built_in() {
 }
 
 #[test]
-fn a_file_of_other_credentials_alone_brings_no_unconfigured_github_but_keeps_its_hosts_claimed() {
+fn a_file_without_github_still_claims_its_hosts() {
     let config = from_file(&GITEA.replace("[\"git.example.com\"]", "\"any\""), &PERSONA);
     assert_eq!(names(&config), ["gitea"]);
     assert_eq!(owner_of(&config, "git.example.com"), Some("gitea"));
@@ -59,7 +59,7 @@ fn a_file_of_other_credentials_alone_brings_no_unconfigured_github_but_keeps_its
 }
 
 #[test]
-fn rule51_a_built_in_that_is_switched_off_in_the_file_keeps_its_hosts_from_the_persona() {
+fn rule51_a_built_in_switched_off_in_the_file_keeps_its_hosts() {
     let entry = "[[credential]]\nname = \"github\"\nsource = \"none\"";
     let config = from_file(entry, &[PLATFORM, PERSONA[0], PERSONA[1]]);
     assert_eq!(names(&config), ["persona"]);
@@ -67,7 +67,7 @@ fn rule51_a_built_in_that_is_switched_off_in_the_file_keeps_its_hosts_from_the_p
 }
 
 #[test]
-fn a_listed_credential_without_what_it_needs_is_unconfigured_not_wrong() {
+fn a_credential_without_its_variables_is_unconfigured_not_wrong() {
     let text =
         format!("{GITEA}[[credential]]\nname = \"x\"\norigins = [\"x.example\"]\nsource = {{ variable = \"X\" }}");
     let config = from_file(&text.replace("source = \"persona\"", "username = \"u\"\nsource = \"persona\""), &[]);
@@ -95,7 +95,7 @@ fn a_command_sees_the_environment_without_the_credentials_in_it() {
 }
 
 #[test]
-fn a_platform_of_its_own_is_not_touched_by_the_variables_of_the_images() {
+fn an_entrys_own_platform_ignores_the_images_variables() {
     let text = "[[credential]]\nname = \"other\"\norigins = [\"o.example\"]\n\
                 source = { platform = \"http://o\", bearer_file = \"/run/b\", allow_missing_expiry = true }";
     let config = from_file(text, &[PLATFORM, ("WORKSPACE_ID", "w")]);
@@ -112,7 +112,7 @@ fn the_time_of_an_attempt_reaches_the_platform() {
 }
 
 #[test]
-fn a_file_that_is_named_must_be_there_and_believable() {
+fn a_named_file_must_exist_and_be_trustworthy() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.toml");
     let named: Env =
@@ -135,7 +135,7 @@ fn a_file_mode_is_octal_with_and_without_quotes() {
 }
 
 #[test]
-fn a_user_that_only_one_credential_allows_is_told_of_since_it_can_not_ask() {
+fn a_user_allowed_by_one_credential_alone_brings_a_warning() {
     let text = "[[credential]]\nname = \"github\"\nallow_users = [0, \"agent\", 4000]";
     let config = from_file(text, &[]);
     assert_eq!(uids(config.credentials[0].allow.as_ref().unwrap()), [0, AGENT, 4000]);

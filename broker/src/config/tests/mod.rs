@@ -1,5 +1,4 @@
-//! One machine that never changes, on which texts and maps become
-//! configurations.
+//! Tests of the configuration on a fixed, simulated machine.
 
 mod documents;
 mod environment;
@@ -62,7 +61,7 @@ fn from_file(text: &str, env: &[(&str, &str)]) -> Config {
     read(Some(text), &Flags::default(), env).unwrap()
 }
 
-/// What is wrong, a line each.
+/// Returns the problems, one per line.
 #[track_caller]
 fn faults(text: &str, env: &[(&str, &str)]) -> Vec<String> {
     let problems = read(Some(text), &Flags::default(), env).expect_err("it should be refused");
@@ -84,7 +83,7 @@ fn uids(list: &[Uid]) -> Vec<u32> {
     list.iter().map(|uid| uid.as_raw()).collect()
 }
 
-/// Who serves an https host.
+/// Returns the name of the credential that serves an https host.
 fn owner_of<'c>(config: &'c Config, host: &str) -> Option<&'c str> {
     let origin = molecule_protocol::origin::Origin::parse(b"https", host.as_bytes())?;
     config.scopes().resolve(&origin).map(|at| &*config.credentials[at].name)

@@ -1,4 +1,5 @@
-//! Command line, environment, file, default; and each value says which.
+//! Tests of the precedence: command line, environment, file, default. The report
+//! names the origin of each value.
 
 use super::*;
 use crate::config::report::report;
@@ -18,7 +19,7 @@ const ENV: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn the_command_line_stands_above_the_environment_above_the_file_above_the_default() {
+fn command_line_beats_environment_beats_file_beats_default() {
     let flags = Flags { socket: Some("/flag".into()), log: Some("trace".to_owned()), ..Flags::default() };
     for (flags, env, socket, filter, allow) in [
         (&flags, &ENV[..], "/flag", "trace", 2),
@@ -32,7 +33,7 @@ fn the_command_line_stands_above_the_environment_above_the_file_above_the_defaul
 }
 
 #[test]
-fn a_variable_stands_above_the_entry_of_the_credential_that_it_is_about_and_of_no_other() {
+fn a_variable_overrides_the_entry_of_its_own_credential_only() {
     let config = from_file(FILE, &ENV);
     let (github, other) = (config.credential("github").unwrap(), config.credential("other").unwrap());
     assert_eq!(origins(github), ["env.example"]);
@@ -41,7 +42,7 @@ fn a_variable_stands_above_the_entry_of_the_credential_that_it_is_about_and_of_n
 }
 
 #[test]
-fn the_variable_decides_which_sinks_there_are_and_the_file_where_they_are() {
+fn the_variable_picks_the_sinks_and_the_file_places_them() {
     let sinks = from_file(FILE, &ENV).sinks;
     assert_eq!((sinks.gh, sinks.file.as_deref()), (false, Some(Path::new("/file/token"))));
     let off = from_file(FILE, &[("MOLECULE_BROKER_SINKS", "none")]).sinks;

@@ -52,7 +52,7 @@ fn credential(name: &str, username: &str, origins: &[&str], current: Option<Leas
     }
 }
 
-/// A token for github.com, a persona for the rest.
+/// Returns a token for github.com and a persona for all other hosts.
 fn registry() -> CredentialRegistry {
     let pattern = |text| {
         let p = Pattern::parse(text).unwrap();
@@ -88,7 +88,7 @@ fn ask(registry: &CredentialRegistry, text: &str) -> String {
 }
 
 #[test]
-fn rule01_a_host_in_scope_gets_user_name_password_and_an_expiry_in_the_future() {
+fn rule01_a_host_in_scope_gets_user_name_password_and_expiry() {
     assert_eq!(
         ask(&registry(), "protocol=https\nhost=github.com"),
         "molecule/1 ok\nusername=x-access-token\npassword=ghs_token\npassword_expiry_utc=1776000060\n\n"
@@ -106,7 +106,7 @@ fn rule01_the_expiry_is_rounded_up_as_long_as_the_lease_lives() {
 }
 
 #[test]
-fn a_part_of_a_second_is_a_whole_one() {
+fn an_expiry_is_rounded_up_to_a_whole_second() {
     let registry = registry();
     let request = Request::parse(b"molecule/1 get\nprotocol=https\nhost=github.com\n").unwrap();
     let Choice::Of(target) = choose(&registry, &request, AGENT) else { panic!("in scope") };
@@ -162,7 +162,7 @@ fn every_state_is_refused_in_its_own_words() {
 }
 
 #[test]
-fn rule52_a_git_that_offers_authtype_gets_a_user_name_and_a_password() {
+fn rule52_a_git_with_authtype_gets_user_name_and_password() {
     let plain = ask(&registry(), "protocol=https\nhost=github.com");
     assert_eq!(plain, "molecule/1 ok\nusername=x-access-token\npassword=ghs_token\npassword_expiry_utc=1776000060\n\n");
     assert_eq!(ask(&registry(), "capability[]=authtype\nprotocol=https\nhost=github.com"), plain);
@@ -210,7 +210,7 @@ fn rule08_a_url_is_never_believed_over_protocol_and_host() {
 }
 
 #[test]
-fn rule48_somebody_elses_user_name_is_overridden_for_a_token_and_silences_a_persona() {
+fn rule48_a_foreign_user_name_is_overridden_or_silences() {
     assert!(
         ask(&registry(), "protocol=https\nhost=github.com\nusername=octocat").contains("username=x-access-token\n")
     );
@@ -220,7 +220,7 @@ fn rule48_somebody_elses_user_name_is_overridden_for_a_token_and_silences_a_pers
 }
 
 #[test]
-fn rule51_a_claimed_origin_without_a_token_is_refused_and_not_the_personas() {
+fn rule51_a_claimed_origin_without_a_token_is_refused() {
     let mut registry = registry();
     registry.credentials[0] = credential("github", TOKEN_USER, &["github.com"], None);
     assert_eq!(ask(&registry, "protocol=https\nhost=github.com"), "wait");
@@ -236,7 +236,7 @@ fn rule51_a_claimed_origin_without_a_token_is_refused_and_not_the_personas() {
 }
 
 #[test]
-fn a_credential_that_is_kept_for_some_is_refused_to_others() {
+fn a_credential_with_its_own_users_is_refused_to_others() {
     let mut registry = registry();
     registry.credentials[0].allow = Some(vec![Uid::from_raw(7)]);
     assert_eq!(ask(&registry, "protocol=https\nhost=github.com"), "forbidden");
@@ -259,11 +259,11 @@ fn a_name_stands_for_its_credentials_first_origin() {
     }
     let mut wild = registry();
     wild.credentials[0].origins = vec!["*.ghe.com".into(), "https://*.ghe.corp".into(), "http://ghe.corp:81".into()];
-    assert!(ask(&wild, "client=exec\nname=github").ends_with("host=ghe.corp:81\n\n"), "a pattern is no host");
+    assert!(ask(&wild, "client=exec\nname=github").ends_with("host=ghe.corp:81\n\n"), "a pattern isn't a host");
     wild.credentials[0].origins.pop();
     assert_eq!(ask(&wild, "client=exec\nname=github"), "silent");
     assert_eq!(ask(&registry(), "client=token\nname=persona"), "silent", "it has no origin of its own");
-    assert_eq!(ask(&registry(), "client=token\nname=nobody"), "silent");
+    assert_eq!(ask(&registry(), "client=token\nname=unknown"), "silent");
     for client in ["helper", "askpass", "gh"] {
         assert_eq!(ask(&registry(), &format!("client={client}\nname=github")), "silent", "{client}");
     }

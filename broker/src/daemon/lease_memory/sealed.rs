@@ -64,6 +64,6 @@ mod tests {
         let open = memfd_create("open", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).unwrap();
         assert!(!is_sealed(&open));
         assert!(read(File::from(open)).is_err());
-        assert!(!is_sealed(tempfile::tempfile().unwrap()), "nor is a file");
+        assert!(!is_sealed(tempfile::tempfile().unwrap()), "a file isn't sealed either");
     }
 }

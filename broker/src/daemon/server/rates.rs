@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_user_too_many_requests_is_told_once_a_minute() {
+    fn too_many_requests_of_one_user_are_reported_once_a_minute() {
         let (rates, uid) = (Rates::default(), Uid::from_raw(1000));
         let told = |second| (0..3 * USUAL).filter(|_| rates.is_unusual(uid, Duration::from_secs(second))).count();
         assert_eq!((told(0), told(59), told(60), told(61)), (1, 0, 1, 0));

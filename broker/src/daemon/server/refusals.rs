@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rule24_a_refused_user_is_logged_once_a_minute_with_what_was_left_out() {
+    fn rule24_a_denied_user_is_logged_once_a_minute() {
         let refusals = DenialLog::default();
         let uid = Uid::from_raw(1001);
         let at = Duration::from_secs;
@@ -79,9 +79,9 @@ mod tests {
         assert_eq!(refusals.due(uid, at(62)), Some(2));
     }
 
-    /// Who has a range of uids (newuidmap(1)) could come with another each time.
+    /// A user with a range of uids (newuidmap(1)) could use another one each time.
     #[test]
-    fn rule24_however_many_users_are_refused_their_lines_and_their_memory_are_bounded() {
+    fn rule24_lines_and_memory_for_denied_users_are_bounded() {
         let refusals = DenialLog::default();
         let lines = |at| (0..1000).filter_map(|uid| refusals.due(Uid::from_raw(uid), at)).collect::<Vec<_>>();
         assert_eq!(lines(Duration::from_secs(1)), [0; USERS]);

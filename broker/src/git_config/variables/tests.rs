@@ -82,7 +82,7 @@ fn what_an_older_broker_counted_is_not_counted_any_more() {
     let mut behind = old.to_vec();
     behind[0] = (COUNT, "4");
     behind.extend([("GIT_CONFIG_KEY_3", "credential.helper"), ("GIT_CONFIG_VALUE_3", "")]);
-    assert_eq!(text(&appended(&ours(), environment(&behind)), COUNT), None, "somebody else's is the last");
+    assert_eq!(text(&appended(&ours(), environment(&behind)), COUNT), None, "another program's setting is the last");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn helpers_of_other_keys_and_other_programs_stay() {
 }
 
 #[test]
-fn the_command_scope_is_the_counted_settings_and_then_the_parameters() {
+fn the_command_scope_has_counted_settings_before_parameters() {
     let both = [(PARAMETERS, "'c.d'='2'"), (COUNT, "1"), ("GIT_CONFIG_KEY_0", "a.b"), ("GIT_CONFIG_VALUE_0", "1")];
     let wanted = vec![GitSetting::new("a.b", "1"), GitSetting::new("c.d", "2")];
     assert_eq!(command_scope(environment(&both)).unwrap(), wanted);
@@ -109,7 +109,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_reader_fail_otherwise_than_by_an_error(text in "[ '=\\\\!a.\\n]{0,24}") {
+    fn no_text_makes_the_reader_panic(text in "[ '=\\\\!a.\\n]{0,24}") {
         let _ = parameters(text.as_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! A machine, a time that moves only when told, and a source that answers as
+//! A machine, a clock that moves only on command, and a source that answers as
 //! the test says.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(super) struct Bench {
     pub machine: Machine,
     pub now: Moment,
     pub wake: Option<Boot>,
-    /// When each fetch started.
+    /// Instants at which fetches started.
     pub asks: Vec<Boot>,
     drawn: f64,
 }
@@ -37,7 +37,7 @@ pub(super) fn mins(n: u64) -> Duration {
     Duration::from_secs(n * 60)
 }
 
-/// Long after boot, in 2026.
+/// Returns an instant long after boot, in 2026.
 pub(super) fn start() -> Moment {
     Moment { boot: secs(5_000), wall: secs(1_776_000_000) }
 }
@@ -76,7 +76,7 @@ pub(super) fn lease(name: &str, deadline: Option<Deadline>, generation: u64, rec
     }
 }
 
-/// The provision-time token, with `left` until its hour is over.
+/// Returns the provision-time token, with `left` until its hour is over.
 pub(super) fn env_token(now: Moment, left: Duration) -> Lease {
     let deadline = Deadline { boot: now.boot + left, wall: Duration::MAX };
     Lease { source: SourceKind::Env, ..lease("ghs_env", Some(deadline), 0, now) }
@@ -97,7 +97,7 @@ impl Bench {
         Self { machine, now, wake: action.wake_at, asks: Vec::new(), drawn: jitter }
     }
 
-    /// One that has had its first token, with an hour to live, just now.
+    /// Creates a bench that has just got its first token, with an hour to live.
     pub(super) fn served() -> Self {
         let mut bench = Self::new(from_platform());
         bench.send(Event::Demand);
@@ -119,7 +119,11 @@ impl Bench {
         }
         let held = self.machine.held();
         assert_eq!(held.next_due, action.wake_at);
-        assert_eq!(action.wake_at.is_none(), held.in_flight || !held.refreshable, "a next wake-up");
+        assert_eq!(
+            action.wake_at.is_none(),
+            held.in_flight || !held.refreshable,
+            "a wake-up is missing or superfluous"
+        );
         self.wake = action.wake_at;
         Done { fetch: action.fetch, wake_at: action.wake_at, outcome: action.outcome }
     }
@@ -138,7 +142,7 @@ impl Bench {
         self.send(Event::Rejected { sha256: sha(name) })
     }
 
-    /// Lets the time pass, and the timer fire and be answered by `source`.
+    /// Lets time pass. Each time the timer fires, `source` answers the fetch.
     pub(super) fn run_for(&mut self, length: Duration, mut source: impl FnMut(Moment) -> Answer) {
         let end = self.now.plus(length);
         while let Some(wake) = self.wake.filter(|wake| *wake <= end.boot) {
@@ -156,7 +160,7 @@ impl Bench {
         self.now = self.now.plus(length);
     }
 
-    /// How long until the timer fires.
+    /// Time until the timer fires.
     pub(super) fn sleep(&self) -> Duration {
         self.wake.unwrap().saturating_sub(self.now.boot)
     }
@@ -165,7 +169,7 @@ impl Bench {
         self.machine.held()
     }
 
-    /// What a caller is given now.
+    /// Returns the token that a caller gets now.
     pub(super) fn live(&self) -> Option<&str> {
         match self.held().serving(self.now) {
             Serving::Live(lease) => Some(lease.secret.expose()),
@@ -189,7 +193,7 @@ impl Bench {
     }
 }
 
-/// A platform that mints a token of an hour at each call.
+/// Returns a source that mints a token of an hour at each call.
 pub(super) fn minting() -> impl FnMut(Moment) -> Answer {
     let mut minted = 0;
     move |now| {

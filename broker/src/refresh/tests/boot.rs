@@ -14,7 +14,7 @@ fn with_nothing_held_the_first_fetch_falls_within_five_seconds() {
 }
 
 #[test]
-fn somebody_who_waits_makes_the_first_fetch_immediate() {
+fn a_waiting_caller_makes_the_first_fetch_immediate() {
     let policy = RefreshPolicy { initial_delay: Some(mins(1)), ..RefreshPolicy::default() };
     let mut bench = Bench::with(policy, from_platform(), start(), 0.9);
     assert_eq!(bench.sleep(), mins(1));
@@ -54,13 +54,13 @@ fn a_carried_lease_that_is_overdue_is_renewed_soon() {
     let lease = lease("ghs_a", Some(Deadline::after(received, mins(60))), 7, received);
     let start = InitialState { refreshable: true, leases: vec![lease], ..InitialState::default() };
     let mut bench = Bench::with(RefreshPolicy::default(), start, received.plus(mins(50)), 0.5);
-    assert!(bench.sleep() <= secs(5) && bench.sleep() > secs(0), "and not all containers at once");
+    assert!(bench.sleep() <= secs(5) && bench.sleep() > secs(0), "containers mustn't all fetch at once");
     bench.run_for(secs(5), minting());
     assert_eq!((bench.held().generation, bench.live()), (8, Some("ghs_minted1")));
 }
 
 #[test]
-fn the_newest_carried_lease_is_current_and_dead_ones_are_dropped() {
+fn the_newest_carried_lease_is_current_and_dead_ones_go() {
     let now = start();
     let make = |name, generation, left| lease(name, Some(Deadline::after(now, left)), generation, now);
     let leases = vec![make("ghs_b", 2, mins(9)), make("ghs_c", 3, secs(0)), make("ghs_a", 1, mins(3))];
@@ -70,7 +70,7 @@ fn the_newest_carried_lease_is_current_and_dead_ones_are_dropped() {
 }
 
 #[test]
-fn no_generation_comes_twice_though_the_token_that_had_it_is_dead() {
+fn a_dead_tokens_generation_is_not_used_again() {
     let now = start();
     let dead = lease("ghs_a", Some(Deadline::after(now, secs(0))), 7, now);
     let start = InitialState { leases: vec![dead], ..from_platform() };
@@ -81,7 +81,7 @@ fn no_generation_comes_twice_though_the_token_that_had_it_is_dead() {
 }
 
 #[test]
-fn a_file_may_have_changed_while_nobody_watched_it() {
+fn a_carried_lease_from_a_file_is_read_again_at_once() {
     let now = start();
     let carried = Lease { source: SourceKind::File, ..lease("ghs_a", None, 7, now) };
     let start = InitialState { leases: vec![carried], ..from_platform() };
@@ -90,7 +90,7 @@ fn a_file_may_have_changed_while_nobody_watched_it() {
 }
 
 #[test]
-fn a_carried_lease_that_dies_within_the_interval_is_renewed_before_its_end() {
+fn a_carried_lease_is_renewed_before_it_expires() {
     let received = start();
     let lease = lease("ghs_a", Some(Deadline::after(received, mins(20))), 7, received);
     let start = InitialState { refreshable: true, leases: vec![lease], ..InitialState::default() };
@@ -134,7 +134,7 @@ fn a_persona_is_served_for_ever_and_never_asked_for() {
 }
 
 #[test]
-fn the_env_token_waits_behind_the_first_fetch_and_serves_once_that_failed() {
+fn the_env_token_is_served_only_after_the_first_fetch_failed() {
     let mut bench = Bench::new(InitialState { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
     assert!(bench.waits());
     assert!(bench.send(Event::Demand).fetch);
@@ -184,7 +184,7 @@ fn an_attempt_may_take_as_long_as_the_policy_says() {
 }
 
 #[test]
-fn every_state_has_a_name_and_three_of_them_need_somebody() {
+fn every_state_has_a_name_and_three_are_unhealthy() {
     use CredentialState::{Expired, Ok, Rejected, Stale, Starting, Unavailable, Unconfigured};
     let all = [Ok, Stale, Starting, Unconfigured, Expired, Rejected, Unavailable];
     assert_eq!(

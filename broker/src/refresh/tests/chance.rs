@@ -1,4 +1,4 @@
-//! Random events against what must hold after each of them.
+//! Random events, and the properties that must hold after each of them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -54,10 +54,10 @@ fn cases() -> u32 {
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The wall may be stepped and the machine suspended at any instant: what
-    /// is served lives by both clocks and by every deadline its source ever
-    /// named for it; what lives is never lost to an error; there is always a
-    /// next wake-up (which `Bench::send` checks).
+    /// The wall clock may be stepped and the machine suspended at any instant.
+    /// A served token is live by both clocks and by every deadline that its
+    /// source ever named for it. A live token is never lost to an error. There
+    /// is always a next wake-up, which `Bench::send` checks.
     #[test]
     fn no_dead_token_is_served_and_no_live_one_lost(steps in prop::collection::vec(step(), 1..120)) {
         let mut bench = Bench::new(InitialState { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
@@ -65,7 +65,7 @@ proptest! {
         let mut env_rejected = false;
         let mut minted = 0;
         for step in steps {
-            let before = in_hand(&bench);
+            let before = live_token(&bench);
             let mut replaced = false;
             match step {
                 Step::Pass(length) => bench.wait(secs(length)),
@@ -73,7 +73,7 @@ proptest! {
                 Step::ToWake => {
                     if let Some(wake) = bench.wake {
                         bench.wait(wake.saturating_sub(bench.now.boot));
-                        prop_assert!(bench.send(Event::Due).fetch, "what falls due is asked for");
+                        prop_assert!(bench.send(Event::Due).fetch, "a due refresh causes a fetch");
                     }
                 }
                 Step::WallBy(by) => {
@@ -84,7 +84,7 @@ proptest! {
                 Step::Demand => {
                     let live = bench.held().live(bench.now).is_some();
                     let asked = bench.send(Event::Demand).fetch;
-                    prop_assert!(!(asked && live), "no caller causes a fetch while something lives");
+                    prop_assert!(!(asked && live), "no caller causes a fetch while a token is live");
                 }
                 Step::Force => { bench.send(Event::RefreshRequested { operator: true }); }
                 Step::Changed => { bench.send(Event::SourceChanged); }
@@ -121,7 +121,7 @@ proptest! {
         }
     }
 
-    /// However failures and callers mix, the attempts of any window are few.
+    /// For any mix of failures and callers, the attempts in any window are few.
     #[test]
     fn attempts_are_bounded_in_any_window(seed in 0..1_000_000_u32, classes in prop::collection::vec(0..CLASSES.len(), 1..6), life in 1..3_600_u64) {
         let mut bench = Bench::with(Default::default(), from_platform(), start(), f64::from(seed) / 1e6);
@@ -142,8 +142,8 @@ proptest! {
     }
 }
 
-/// The current lease's name if it is live.
-fn in_hand(bench: &Bench) -> Option<String> {
+/// Returns the current lease's token if it is live.
+fn live_token(bench: &Bench) -> Option<String> {
     let lease = bench.held().current.as_deref()?;
     lease.is_live(bench.now).then(|| lease.secret.expose().to_owned())
 }

@@ -9,7 +9,7 @@ fn jitters(n: u32) -> impl Iterator<Item = f64> {
 }
 
 #[test]
-fn rule38_the_ceiling_is_uniform_over_45_minutes_give_or_take_two() {
+fn rule38_the_ceiling_is_uniform_over_43_to_47_minutes() {
     let policy = RefreshPolicy::default();
     let draws: Vec<_> = jitters(10_000).map(|u| schedule::ceiling(&policy, u)).collect();
     assert!(draws.iter().all(|d| (mins(43)..=mins(47)).contains(d)));
@@ -20,7 +20,7 @@ fn rule38_the_ceiling_is_uniform_over_45_minutes_give_or_take_two() {
 }
 
 #[test]
-fn of_a_jitter_that_is_too_long_half_the_interval_is_used() {
+fn a_jitter_that_is_too_long_is_cut_to_half_the_interval() {
     let policy = RefreshPolicy { interval: mins(1), ..RefreshPolicy::default() };
     assert_eq!([0.0, 0.5, 1.0].map(|u| schedule::ceiling(&policy, u)), [secs(30), secs(60), secs(90)]);
 }
@@ -48,7 +48,7 @@ fn a_short_life_is_never_cut_by_more_than_its_quarter() {
 }
 
 #[test]
-fn a_repeated_token_is_asked_for_every_20_to_40_s_and_faster_for_short_lives() {
+fn a_repeated_token_is_polled_every_20_to_40_s_or_faster() {
     let policy = RefreshPolicy::default();
     for u in jitters(1_000) {
         for life in [None, Some(mins(60))] {
@@ -62,7 +62,7 @@ fn a_repeated_token_is_asked_for_every_20_to_40_s_and_faster_for_short_lives() {
 }
 
 #[test]
-fn the_back_off_doubles_to_its_cap_with_full_jitter_and_is_never_hot() {
+fn the_back_off_doubles_to_its_cap_with_full_jitter() {
     let policy = RefreshPolicy::default();
     for (before, span) in [(0, 1), (1, 2), (2, 4), (5, 32), (6, 60), (7, 60), (u32::MAX, 60)] {
         let draws: Vec<_> = jitters(2_000).map(|u| schedule::backoff(&policy, before, u)).collect();
@@ -73,7 +73,7 @@ fn the_back_off_doubles_to_its_cap_with_full_jitter_and_is_never_hot() {
 }
 
 #[test]
-fn rule41_a_wished_wait_is_kept_up_to_half_of_the_life_left() {
+fn rule41_a_requested_wait_is_kept_up_to_half_of_the_life_left() {
     let policy = RefreshPolicy::default();
     let left = mins(40);
     for u in [0.0, 0.5, 0.999] {
@@ -87,16 +87,16 @@ fn rule41_a_wished_wait_is_kept_up_to_half_of_the_life_left() {
     }
 }
 
-/// Ten years, so that no sum of instants overflows.
+/// The bound is ten years, so that no sum of instants overflows.
 #[test]
-fn rule41_a_wished_wait_has_an_end_where_the_lease_in_hand_has_none() {
+fn rule41_a_requested_wait_is_bounded_for_an_endless_lease() {
     let asked = |wait| schedule::requested_wait(&RefreshPolicy::default(), wait, LeaseLeft::Endless, 0, 0.5);
     assert_eq!(asked(Duration::MAX), secs(316_224_000));
     assert!(asked(secs(120)) < secs(122));
 }
 
 #[test]
-fn a_dying_lease_does_not_turn_a_wished_wait_into_a_hot_loop() {
+fn a_dying_lease_makes_no_hot_loop_of_a_requested_wait() {
     let policy = RefreshPolicy::default();
     for u in [0.0, 0.5, 0.999] {
         let wait = schedule::requested_wait(&policy, secs(120), LeaseLeft::For(Duration::from_millis(1)), 9, u);
@@ -110,10 +110,10 @@ fn a_first_interval_may_be_anything_up_to_the_usual_one() {
     assert_eq!(schedule::first_interval(mins(45), 0.5), mins(45) / 2);
 }
 
-/// The first two are SplitMix64's own first outputs from the seed 0, its upper
-/// halves.
+/// The first two values are the upper halves of SplitMix64's first outputs for the
+/// seed 0.
 #[test]
-fn the_numbers_made_of_one_jitter_are_stirred_as_published() {
+fn numbers_derived_from_one_jitter_follow_splitmix64() {
     for (u, n, upper_half) in [(0.0, 1, 3793791033_u32), (0.0, 2, 1853398634_u32), (0.3, 7, 1461327465_u32)] {
         assert_eq!(schedule::nth(u, n), f64::from(upper_half) / 4_294_967_296.0);
     }
@@ -121,7 +121,7 @@ fn the_numbers_made_of_one_jitter_are_stirred_as_published() {
 }
 
 #[test]
-fn the_numbers_made_of_one_jitter_do_not_follow_each_other() {
+fn numbers_derived_from_one_jitter_are_uncorrelated() {
     let n = 4_000;
     for (a, b) in [(0, 1), (0, 2), (1, 2)] {
         let jitters = (0..n).map(|i| f64::from(i) / f64::from(n));

@@ -3,7 +3,7 @@ use crate::credential::lease::Class;
 use crate::refresh::{CredentialState, Event, RefreshOutcome, RefreshPolicy};
 
 #[test]
-fn rule39_with_the_platform_down_from_minute_44_every_request_succeeds_until_the_true_expiry() {
+fn rule39_in_an_outage_a_token_is_served_until_its_true_expiry() {
     let mut bench = Bench::served();
     bench.run_for(mins(44), minting_until_44());
     let name = bench.live().unwrap().to_owned();
@@ -25,7 +25,8 @@ fn rule39_with_the_platform_down_from_minute_44_every_request_succeeds_until_the
     assert_eq!((bench.live(), bench.state()), (Some("ghs_minted1"), CredentialState::Ok));
 }
 
-/// The first interval may be short: it then brings a token as good as the first.
+/// Returns a source that mints tokens of an hour. The first interval may be short,
+/// so a fetch can fall within the first 44 minutes.
 fn minting_until_44() -> impl FnMut(crate::system::time::Moment) -> super::bench::Answer {
     let mut minted = 0;
     move |now| {
@@ -35,7 +36,7 @@ fn minting_until_44() -> impl FnMut(crate::system::time::Moment) -> super::bench
 }
 
 #[test]
-fn a_failed_early_refresh_does_not_replace_a_token_that_still_lives() {
+fn a_failed_early_refresh_does_not_replace_a_live_token() {
     for class in Class::ALL {
         let mut bench = Bench::served();
         let end = bench.now.plus(mins(60));
@@ -83,7 +84,8 @@ fn rule40_hours_of_outage_mean_bounded_attempts() {
     for hour in 0..12 {
         bench.asks.clear();
         bench.run_for(mins(60), |_| failure(Class::Http5xx));
-        // A mean of 30 s between two: 120 an hour, and a standard deviation of 6.
+        // A mean of 30 s between two attempts makes 120 an hour, with a
+        // standard deviation of 6.
         assert!((85..=160).contains(&bench.asks.len()), "hour {hour}: {}", bench.asks.len());
         assert!(bench.asks.windows(2).all(|two| two[1] - two[0] >= secs(1) / 10));
         assert!(bench.asks.windows(2).all(|two| two[1] - two[0] <= secs(60)));
@@ -180,16 +182,16 @@ fn a_bearer_written_without_end_causes_no_hot_loop() {
 }
 
 #[test]
-fn rule41_nothing_but_its_end_breaks_a_wait_that_the_source_wished() {
-    for (wished, at_least, at_most) in [(120, 120, 121), (1_000_000_000, 1_500, 1_500), (0, 0, 1)] {
+fn rule41_nothing_cuts_short_a_wait_that_the_source_requested() {
+    for (requested, at_least, at_most) in [(120, 120, 121), (1_000_000_000, 1_500, 1_500), (0, 0, 1)] {
         let mut bench = Bench::served();
         bench.wait(mins(10));
-        bench.ask(Event::RefreshRequested { operator: true }, told_to_wait(Class::Http429, secs(wished)));
+        bench.ask(Event::RefreshRequested { operator: true }, told_to_wait(Class::Http429, secs(requested)));
         let sleep = bench.sleep();
-        assert!(sleep >= secs(at_least) && sleep <= secs(at_most), "{wished}: {sleep:?}");
+        assert!(sleep >= secs(at_least) && sleep <= secs(at_most), "{requested}: {sleep:?}");
         assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), CredentialState::Stale));
-        if wished == 0 {
-            assert!(bench.send(Event::RefreshRequested { operator: true }).fetch, "no wish was said");
+        if requested == 0 {
+            assert!(bench.send(Event::RefreshRequested { operator: true }).fetch, "the source requested no wait");
             continue;
         }
         bench.wait(sleep - secs(1));
@@ -203,7 +205,7 @@ fn rule41_nothing_but_its_end_breaks_a_wait_that_the_source_wished() {
 }
 
 #[test]
-fn after_a_recovery_an_old_wish_holds_nothing_and_an_old_refusal_makes_no_bearer_matter() {
+fn after_a_recovery_old_waits_and_refusals_have_no_effect() {
     let mut bench = Bench::served();
     bench.wait(mins(10));
     bench.ask(Event::RefreshRequested { operator: true }, told_to_wait(Class::Http429, secs(120)));
@@ -227,7 +229,7 @@ fn a_rejection_asks_no_platform_that_said_it_has_no_app() {
 }
 
 #[test]
-fn a_bearer_that_changes_when_the_fastest_retry_would_is_tried_at_once() {
+fn a_new_bearer_is_tried_at_once_after_the_shortest_retry_delay() {
     let mut bench = Bench::new(from_platform());
     bench.ask(Event::Demand, failure(Class::Http401));
     bench.wait(RefreshPolicy::default().retry_base);
@@ -252,18 +254,18 @@ fn a_new_bearer_is_tried_although_the_old_one_was_told_to_wait() {
 }
 
 #[test]
-fn rule35_an_agents_wish_for_a_refresh_is_no_way_past_the_gap_or_a_back_off() {
+fn rule35_an_agents_refresh_keeps_to_the_gap_and_the_back_off() {
     let mut bench = Bench::served();
     bench.wait(secs(29));
-    let wish = bench.send(Event::RefreshRequested { operator: false });
-    assert_eq!((wish.fetch, wish.outcome), (false, RefreshOutcome::Idle));
+    let action = bench.send(Event::RefreshRequested { operator: false });
+    assert_eq!((action.fetch, action.outcome), (false, RefreshOutcome::Idle));
     bench.wait(secs(1));
     assert!(bench.send(Event::RefreshRequested { operator: false }).fetch);
     assert_eq!(bench.send(Event::RefreshRequested { operator: false }).outcome, RefreshOutcome::Joined);
     bench.answer(failure(Class::Connect));
-    let wish = bench.send(Event::RefreshRequested { operator: false });
-    assert_eq!((wish.fetch, wish.outcome), (false, RefreshOutcome::BackingOff));
-    assert!(bench.send(Event::RefreshRequested { operator: true }).fetch, "an operator's word reaches the source");
+    let action = bench.send(Event::RefreshRequested { operator: false });
+    assert_eq!((action.fetch, action.outcome), (false, RefreshOutcome::BackingOff));
+    assert!(bench.send(Event::RefreshRequested { operator: true }).fetch, "an operator's refresh reaches the source");
     bench.answer(failure(Class::Connect));
     bench.wait(bench.sleep());
     assert!(bench.send(Event::RefreshRequested { operator: false }).fetch);

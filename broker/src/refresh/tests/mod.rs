@@ -1,4 +1,4 @@
-//! The machine against a scripted source, at instants of our choosing.
+//! The machine against a scripted source, at chosen instants.
 
 mod bench;
 mod boot;

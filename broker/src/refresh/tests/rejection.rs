@@ -16,7 +16,7 @@ fn a_rejected_token_makes_callers_wait_for_the_next_one() {
 }
 
 #[test]
-fn rule35_a_thousand_rejections_in_ten_seconds_cause_one_fetch_and_service_goes_on() {
+fn rule35_a_thousand_rejections_in_ten_seconds_cause_one_fetch() {
     for answer in
         [|now| token(now, "ghs_first", mins(59)), |now| token(now, "ghs_next", mins(60)), |_| failure(Class::Http404)]
     {
@@ -38,7 +38,7 @@ fn rule35_a_thousand_rejections_in_ten_seconds_cause_one_fetch_and_service_goes_
 }
 
 #[test]
-fn rule35_rejections_for_an_hour_are_bounded_by_the_gap_and_the_pace_of_a_suspect() {
+fn rule35_an_hour_of_rejections_causes_few_fetches() {
     let mut bench = Bench::served();
     bench.wait(secs(10));
     let end = bench.now.plus(mins(50));
@@ -51,12 +51,12 @@ fn rule35_rejections_for_an_hour_are_bounded_by_the_gap_and_the_pace_of_a_suspec
         }
         assert_eq!(bench.live(), Some("ghs_first"));
     }
-    // One each 20 s at the most for a suspect, one each 30 s for rejections.
+    // At most one fetch per 20 s for a suspect, and one per 30 s for rejections.
     assert!(bench.asks.len() <= 3_000 / 20 + 3_000 / 30, "{}", bench.asks.len());
 }
 
 #[test]
-fn a_rejected_token_that_its_source_repeats_is_served_on_as_suspect() {
+fn a_rejected_token_that_the_source_repeats_stays_as_suspect() {
     let mut bench = Bench::served();
     bench.wait(mins(2));
     bench.reject("ghs_first");
@@ -84,7 +84,7 @@ fn a_rejected_token_is_served_on_when_the_fetch_fails() {
 }
 
 #[test]
-fn whoever_forges_rejections_makes_callers_wait_once_only() {
+fn forged_rejections_make_callers_wait_only_once() {
     let mut bench = Bench::served();
     bench.wait(mins(2));
     bench.reject("ghs_first");
@@ -129,7 +129,7 @@ fn a_rejection_within_the_gap_is_followed_up_when_the_gap_ends() {
 }
 
 #[test]
-fn a_token_rejected_within_its_first_five_seconds_gives_way_to_the_one_before() {
+fn a_token_rejected_within_five_seconds_yields_to_the_previous() {
     let mut bench = Bench::served();
     bench.wait(mins(45));
     bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_next", mins(60)));
@@ -145,7 +145,7 @@ fn a_token_rejected_within_its_first_five_seconds_gives_way_to_the_one_before() 
 }
 
 #[test]
-fn a_too_fresh_token_without_a_good_one_before_it_is_served_on() {
+fn a_too_fresh_token_without_a_good_predecessor_is_served_on() {
     let mut bench = Bench::served();
     assert_eq!(bench.reject("ghs_first").outcome, RefreshOutcome::TooFresh);
     assert_eq!(bench.live(), Some("ghs_first"));
@@ -154,7 +154,7 @@ fn a_too_fresh_token_without_a_good_one_before_it_is_served_on() {
     bench.reject("ghs_first");
     bench.answer(token(bench.now, "ghs_next", mins(60)));
     assert_eq!(bench.reject("ghs_next").outcome, RefreshOutcome::TooFresh);
-    assert_eq!(bench.live(), Some("ghs_next"), "the one before was rejected itself");
+    assert_eq!(bench.live(), Some("ghs_next"), "the previous token was rejected itself");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_rejection_of_anything_else_changes_nothing() {
 }
 
 #[test]
-fn a_rejected_env_token_is_never_served_again_and_the_platform_is_asked_at_once() {
+fn a_rejected_env_token_is_never_served_again() {
     let mut bench = Bench::new(InitialState { fallback: Some(env_token(start(), mins(60))), ..from_platform() });
     bench.ask(Event::Demand, failure(Class::Connect));
     bench.run_for(mins(5), |_| failure(Class::Connect));
@@ -216,7 +216,7 @@ fn doubt_about_a_fresh_token_ends_with_the_token() {
 }
 
 #[test]
-fn what_is_in_hand_is_known_by_its_hash_and_nothing_else() {
+fn held_tokens_are_known_by_their_hash_alone() {
     let fallback = Some(env_token(start(), mins(50)));
     let mut bench = Bench::new(InitialState { fallback, ..from_platform() });
     for name in ["ghs_first", "ghs_second"] {

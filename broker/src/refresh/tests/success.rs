@@ -7,7 +7,7 @@ use crate::refresh::{CredentialState, Event, RefreshOutcome, RefreshPolicy, sche
 use crate::system::time::Deadline;
 
 #[test]
-fn a_new_token_counts_a_generation_and_keeps_the_one_before() {
+fn a_new_token_gets_a_new_generation_and_keeps_the_previous_one() {
     let mut bench = Bench::served();
     bench.wait(mins(45));
     let next = token(bench.now, "ghs_next", mins(60));
@@ -20,7 +20,7 @@ fn a_new_token_counts_a_generation_and_keeps_the_one_before() {
 }
 
 #[test]
-fn a_token_that_was_said_to_live_for_decades_gives_way_to_those_that_really_outlive_it() {
+fn an_absurdly_late_expiry_does_not_block_later_tokens() {
     let mut bench = Bench::served();
     let said = |wall| Deadline { wall, ..Deadline::after(bench.now, mins(60)) };
     let decades = Some(said(bench.now.wall + mins(60 * 24 * 365 * 70)));
@@ -34,7 +34,7 @@ fn a_token_that_was_said_to_live_for_decades_gives_way_to_those_that_really_outl
 }
 
 #[test]
-fn a_token_that_dies_earlier_does_not_replace_the_one_in_hand() {
+fn a_token_that_expires_sooner_does_not_replace_the_current_one() {
     let mut bench = Bench::served();
     let shorter = token(bench.now, "ghs_short", mins(59));
     assert_eq!(bench.ask(Event::RefreshRequested { operator: true }, shorter), RefreshOutcome::ExpiresSooner);
@@ -43,7 +43,7 @@ fn a_token_that_dies_earlier_does_not_replace_the_one_in_hand() {
 }
 
 #[test]
-fn from_the_first_instant_of_its_lead_a_repeated_token_is_asked_after_every_half_minute() {
+fn a_repeated_token_is_polled_from_the_start_of_its_lead() {
     let mut bench = Bench::served();
     let longest = schedule::longest_lead(&RefreshPolicy::default(), mins(60));
     bench.wait(mins(60) - longest);
@@ -54,7 +54,7 @@ fn from_the_first_instant_of_its_lead_a_repeated_token_is_asked_after_every_half
 }
 
 #[test]
-fn just_before_its_lead_a_repeated_token_is_not_asked_for_twice_at_once() {
+fn just_before_the_lead_a_repeated_token_is_not_fetched_twice() {
     let policy = RefreshPolicy { lead_min: RefreshPolicy::default().lead_max, ..RefreshPolicy::default() };
     let left = policy.lead_max + Duration::from_millis(1);
     let mut bench = Bench::with(policy, from_platform(), start(), 0.5);
@@ -68,7 +68,7 @@ fn just_before_its_lead_a_repeated_token_is_not_asked_for_twice_at_once() {
 }
 
 #[test]
-fn a_token_that_dies_earlier_by_one_clock_alone_replaces_the_one_in_hand() {
+fn a_token_that_expires_sooner_by_one_clock_only_is_taken() {
     for (boot, wall) in [(1, 0), (0, 1), (0, 0)] {
         let mut bench = Bench::served();
         let end = Deadline::after(bench.now, mins(60));
@@ -82,7 +82,7 @@ fn a_token_that_dies_earlier_by_one_clock_alone_replaces_the_one_in_hand() {
 }
 
 #[test]
-fn a_token_that_dies_earlier_does_replace_a_rejected_one() {
+fn a_token_that_expires_sooner_replaces_a_rejected_one() {
     let mut bench = Bench::served();
     bench.wait(mins(1));
     assert!(bench.reject("ghs_first").fetch);
@@ -93,7 +93,7 @@ fn a_token_that_dies_earlier_does_replace_a_rejected_one() {
 }
 
 #[test]
-fn the_same_token_with_life_left_is_next_asked_for_before_its_end() {
+fn a_repeated_token_is_next_fetched_before_it_expires() {
     let mut bench = Bench::served();
     let end = bench.now.plus(mins(60));
     bench.wait(mins(45));
@@ -106,7 +106,7 @@ fn the_same_token_with_life_left_is_next_asked_for_before_its_end() {
 }
 
 #[test]
-fn the_same_token_inside_the_lead_is_asked_for_every_20_to_40_s_until_it_changes() {
+fn inside_the_lead_a_repeated_token_is_polled_every_20_to_40_s() {
     let mut bench = Bench::served();
     bench.wait(mins(56));
     let end = bench.now.plus(mins(4));
@@ -146,7 +146,7 @@ fn a_source_whose_tokens_die_at_once_is_not_asked_in_a_hot_loop() {
 }
 
 #[test]
-fn a_command_that_repeats_a_long_lived_token_is_run_again_within_the_interval() {
+fn a_command_that_repeats_its_token_runs_again_each_interval() {
     let mut bench = Bench::new(from_platform());
     let end = bench.now.boot + mins(480);
     let printed = |bench: &mut Bench, event| {
@@ -162,7 +162,7 @@ fn a_command_that_repeats_a_long_lived_token_is_run_again_within_the_interval() 
 }
 
 #[test]
-fn a_token_that_died_before_its_successor_came_is_not_brought_back_either() {
+fn an_expired_token_is_not_revived_after_a_late_successor() {
     let mut bench = Bench::served();
     bench.wait(mins(61));
     bench.ask(Event::Demand, token(bench.now, "ghs_second", mins(30)));
@@ -194,7 +194,7 @@ fn a_token_that_comes_dead_is_a_failure_and_the_old_one_stays() {
 }
 
 #[test]
-fn the_first_interval_is_spread_over_the_whole_and_the_second_is_the_usual_one() {
+fn the_first_interval_is_spread_and_the_second_is_the_usual() {
     let mut firsts = Vec::new();
     for i in 0..1_000 {
         let mut bench = Bench::with(RefreshPolicy::default(), from_platform(), start(), schedule::nth(f64::from(i), 1));
@@ -254,7 +254,7 @@ fn without_an_expiry_only_the_ceiling_asks_again() {
 }
 
 #[test]
-fn a_changed_file_is_read_at_once_and_a_changed_bearer_only_when_it_matters() {
+fn a_changed_file_causes_a_fetch_and_a_changed_bearer_does_not() {
     let mut bench = Bench::served();
     bench.wait(mins(1));
     assert_eq!(bench.send(Event::SourceChanged).outcome, RefreshOutcome::Idle);
@@ -267,7 +267,7 @@ fn a_changed_file_is_read_at_once_and_a_changed_bearer_only_when_it_matters() {
     bench.wait(mins(1));
     bench.ask(Event::SourceChanged, file("b"));
     assert_eq!(bench.live(), Some("b"));
-    // Written a hundred times more within the second: read once, after it.
+    // A hundred more writes within the second cause one read after it.
     for _ in 0..100 {
         assert!(!bench.send(Event::SourceChanged).fetch);
     }
@@ -275,7 +275,7 @@ fn a_changed_file_is_read_at_once_and_a_changed_bearer_only_when_it_matters() {
 }
 
 #[test]
-fn a_repeated_token_that_is_now_said_to_die_earlier_does_die_earlier() {
+fn an_earlier_expiry_for_the_same_token_is_believed() {
     let mut bench = Bench::served();
     bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_first", mins(20)));
     bench.wait(mins(20));
@@ -283,12 +283,12 @@ fn a_repeated_token_that_is_now_said_to_die_earlier_does_die_earlier() {
 }
 
 #[test]
-fn an_answer_with_the_token_before_makes_its_life_no_longer() {
+fn an_answer_does_not_extend_the_previous_tokens_life() {
     let mut bench = Bench::served();
     bench.wait(mins(10));
     bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_second", mins(60)));
     bench.wait(mins(10));
-    // Its own end is 40 minutes away, whatever is said of it now.
+    // The previous token's own end is 40 minutes away, whatever the answer says.
     assert_eq!(
         bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_first", mins(70))),
         RefreshOutcome::ExpiresSooner
@@ -304,7 +304,7 @@ fn an_answer_with_the_token_before_makes_its_life_no_longer() {
 }
 
 #[test]
-fn a_token_before_that_has_died_is_not_brought_back_by_an_answer() {
+fn an_expired_previous_token_is_not_revived_by_an_answer() {
     let mut bench = Bench::served();
     bench.wait(mins(10));
     bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_second", mins(120)));

@@ -17,7 +17,7 @@ fn rule44_a_wall_step_back_of_two_hours_extends_no_life() {
 }
 
 #[test]
-fn rule44_a_wall_step_forth_past_the_expiry_kills_and_makes_it_due() {
+fn rule44_a_forward_step_past_the_expiry_ends_the_token() {
     let mut bench = Bench::served();
     bench.wait(mins(10));
     bench.now.wall += mins(120);
@@ -27,7 +27,7 @@ fn rule44_a_wall_step_forth_past_the_expiry_kills_and_makes_it_due() {
 }
 
 #[test]
-fn rule44_a_wall_step_forth_that_leaves_some_life_brings_the_refresh_forward() {
+fn rule44_a_forward_step_makes_the_refresh_due_sooner() {
     let mut bench = Bench::served();
     bench.wait(secs(1));
     bench.now.wall += mins(59);
@@ -36,7 +36,7 @@ fn rule44_a_wall_step_forth_that_leaves_some_life_brings_the_refresh_forward() {
 }
 
 #[test]
-fn rule44_a_wall_step_forth_and_back_leaves_the_token_as_it_was() {
+fn rule44_a_step_forward_and_back_leaves_the_token_as_it_was() {
     let mut bench = Bench::served();
     bench.wait(mins(10));
     bench.now.wall += mins(120);
@@ -49,7 +49,7 @@ fn rule44_a_wall_step_forth_and_back_leaves_the_token_as_it_was() {
 }
 
 #[test]
-fn rule44_a_suspended_machine_asks_as_soon_as_somebody_does() {
+fn rule44_after_a_suspend_the_first_request_causes_a_fetch() {
     for asleep in [mins(60), mins(60 * 24 * 30)] {
         let mut bench = Bench::served();
         bench.wait(secs(1));
@@ -62,7 +62,7 @@ fn rule44_a_suspended_machine_asks_as_soon_as_somebody_does() {
 }
 
 #[test]
-fn rule44_fifty_minutes_of_suspend_leave_a_token_that_lives_and_is_overdue() {
+fn rule44_after_fifty_minutes_suspended_a_token_is_overdue() {
     let mut bench = Bench::served();
     // Past the first interval, so that the ceiling is the usual one.
     bench.run_for(mins(47), minting());
@@ -87,7 +87,7 @@ fn a_suspend_over_a_back_off_ends_it() {
 #[test]
 fn a_timer_that_fires_early_starts_nothing() {
     let mut bench = Bench::served();
-    // The first interval may be a moment long; the second is a whole one.
+    // The first interval may be very short; the second has its full length.
     bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_next", mins(60)));
     let wake = bench.wake;
     assert!(bench.sleep() > secs(1));

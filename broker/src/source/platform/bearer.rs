@@ -1,6 +1,5 @@
-//! The workspace's bearer: read from its file for every request, since the
-//! platform rotates it in place, and remembered only for the moments in which
-//! the file is of no use.
+//! The workspace's bearer. It is read from its file for every request, since the platform rotates
+//! it in place. The last bearer is remembered only for the time in which the file is unusable.
 
 use std::fs::File;
 use std::io;
@@ -15,23 +14,23 @@ use crate::system::bounded_file;
 
 #[derive(Default)]
 pub(super) struct Bearers {
-    /// The last that the file held.
+    /// The last bearer that the file held.
     current: Option<Secret>,
-    /// The one before it, until `current` has proven good or this one bad.
-    before: Option<Secret>,
-    /// Whether the platform has given a token for `current`.
+    /// The bearer before `current`, until the platform accepts `current` or refuses this one.
+    previous: Option<Secret>,
+    /// True if the platform has given a token for `current`.
     proven: bool,
-    /// Whether the log knows that the file is of no use just now.
-    missed: bool,
+    /// True if a warning about the currently unusable file has been logged.
+    warned: bool,
 }
 
 impl Bearers {
-    /// What the file holds; where that is nothing of use, what it last held.
+    /// Returns the bearer in the file, or the last one that the file held if the file is unusable.
     pub(super) fn read(&mut self, path: &Path) -> Result<Secret, Failure> {
-        match read(path) {
+        match read_bearer(path) {
             Ok(new) => {
-                self.missed = false;
-                self.take(new.clone());
+                self.warned = false;
+                self.replace(new.clone());
                 Ok(new)
             }
             Err(why) => {
@@ -41,76 +40,74 @@ impl Bearers {
                         format!("no bearer for the platform: {path} {why}; it is written when the workspace registers");
                     return Err(Failure::new(Class::Config, why));
                 };
-                if !std::mem::replace(&mut self.missed, true) {
-                    tracing::warn!(
-                        "the bearer's file {path} {why}; the platform is shown the last bearer that it held"
-                    );
+                if !std::mem::replace(&mut self.warned, true) {
+                    tracing::warn!("the bearer file {path} {why}; the last bearer that it held is used");
                 }
                 Ok(last)
             }
         }
     }
 
-    fn take(&mut self, new: Secret) {
+    fn replace(&mut self, new: Secret) {
         if self.current.as_ref() == Some(&new) {
             return;
         }
-        // One that never proved good doesn't push out one that may have: the
-        // file may have held half a bearer for a moment.
-        if self.proven || self.before.is_none() {
-            self.before = self.current.take();
+        // A bearer that never got a token doesn't displace a previous one that may have: the file
+        // may have held a partly written bearer for a moment.
+        if self.proven || self.previous.is_none() {
+            self.previous = self.current.take();
         }
-        if self.before.as_ref() == Some(&new) {
-            self.before = None;
+        if self.previous.as_ref() == Some(&new) {
+            self.previous = None;
         }
         self.current = Some(new);
         self.proven = false;
     }
 
-    /// Learns that `bearer` was not refused, and whether it brought a token.
-    pub(super) fn judged(&mut self, bearer: &Secret, brought_token: bool) {
+    /// Records that the platform didn't refuse `bearer`, and whether it gave a token for it.
+    pub(super) fn record_accepted(&mut self, bearer: &Secret, brought_token: bool) {
         if brought_token && self.current.as_ref() == Some(bearer) {
             self.proven = true;
-            self.before = None;
+            self.previous = None;
         }
     }
 
-    pub(super) fn before(&self) -> Option<Secret> {
-        self.before.clone()
+    pub(super) fn previous(&self) -> Option<Secret> {
+        self.previous.clone()
     }
 
-    pub(super) fn forget_before(&mut self) {
-        self.before = None;
+    pub(super) fn forget_previous(&mut self) {
+        self.previous = None;
     }
 }
 
-fn read(path: &Path) -> Result<Secret, String> {
+fn read_bearer(path: &Path) -> Result<Secret, String> {
     let file = match bounded_file::open_no_link(path).map_err(unreadable)? {
         Some(file) => file,
-        None => follow(path)?,
+        None => open_link(path)?,
     };
-    // Some room for the blanks around it.
+    // 64 bytes more than a bearer may have, for surrounding white space.
     let content = bounded_file::content(file, MAX_SECRET + 64).map_err(unreadable)?;
-    let text = std::str::from_utf8(&content).map_err(|_| "holds no text".to_owned())?;
-    Secret::token(text.trim()).map_err(|unfit| format!("holds no bearer: {unfit}"))
+    let text = std::str::from_utf8(&content).map_err(|_| "isn't UTF-8 text".to_owned())?;
+    Secret::token(text.trim()).map_err(|unfit| format!("holds no valid bearer: {unfit}"))
 }
 
 fn unreadable(error: io::Error) -> String {
     format!("can't be read: {error}")
 }
 
-/// Links are followed: Kubernetes mounts a secret as a link that it swaps. The
-/// folder may be the agent's, who then may put one there too, but only to what
-/// that user could show the platform without us.
-fn follow(path: &Path) -> Result<File, String> {
+/// Opens the file that a link leads to. Links are followed because Kubernetes mounts a secret as a
+/// link that it swaps. If the folder belongs to the agent, the agent can put a link there too. That
+/// link is only followed to a file that the agent could read and send to the platform itself.
+fn open_link(path: &Path) -> Result<File, String> {
     let (file, metadata) = bounded_file::open(path).map_err(unreadable)?;
-    let (whose, us) = (path.symlink_metadata().map_err(unreadable)?.uid(), Uid::effective());
-    let trusted = whose == 0 || whose == us.as_raw();
-    if trusted || metadata.uid() == whose || metadata.mode() & 0o004 != 0 {
+    let (owner, us) = (path.symlink_metadata().map_err(unreadable)?.uid(), Uid::effective());
+    let trusted = owner == 0 || owner == us.as_raw();
+    if trusted || metadata.uid() == owner || metadata.mode() & 0o004 != 0 {
         return Ok(file);
     }
     Err(format!(
-        "is a link that uid {whose} made to a file of uid {}, expected one to a file of its own, or a file: \
+        "is a link that uid {owner} made to a file of uid {}, expected a file, or a link to a file of uid {owner}: \
          rm {}, and have the workspace register again",
         metadata.uid(),
         path.display()
@@ -125,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_neighbours_link_leads_to_nothing_that_the_neighbour_cant_read() {
+    fn a_link_leads_only_to_files_that_its_owner_can_read() {
         if !molecule_test_kit::can(&[molecule_test_kit::Ability::GiveAway]) {
             return;
         }
@@ -137,7 +134,7 @@ mod tests {
             lchown(&link, Some(link_of), None).unwrap();
             lchown(&file, Some(file_of), None).unwrap();
             fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
-            let read = read(&link);
+            let read = read_bearer(&link);
             let why = read.as_ref().err();
             assert!(why.is_none_or(|why| why.contains("link that uid 12345 made to a file of uid 0")), "{why:?}");
             read.is_ok()
@@ -145,8 +142,8 @@ mod tests {
         assert!(is_read(0, 0, 0o600), "as Kubernetes mounts it");
         assert!(is_read(0, neighbour, 0o600));
         assert!(is_read(neighbour, neighbour, 0o600));
-        assert!(is_read(neighbour, 0, 0o644), "it could read that itself");
+        assert!(is_read(neighbour, 0, 0o644), "the link's owner could read that file itself");
         assert!(!is_read(neighbour, 0, 0o640));
-        assert!(read(&file).is_ok(), "no link");
+        assert!(read_bearer(&file).is_ok(), "a file that isn't a link");
     }
 }

@@ -1,4 +1,4 @@
-//! The connection to the platform, through a proxy where one is wanted.
+//! Connects to the platform, directly or through a proxy.
 
 use std::error::Error;
 
@@ -26,31 +26,32 @@ pub(super) struct Route {
 
 impl Route {
     pub(super) fn new(endpoint: &Endpoint, proxies: &Proxies) -> Result<Self, Failure> {
-        Ok(Self { proxy: Proxy::before(endpoint, proxies)? })
+        Ok(Self { proxy: Proxy::for_endpoint(endpoint, proxies)? })
     }
 
-    /// For messages: nothing, or ` through proxy HOST:PORT`.
+    /// Returns ` through proxy HOST:PORT` for messages; empty without a proxy.
     pub(super) fn via(&self) -> String {
         self.proxy.as_ref().map_or_else(String::new, |p| format!(" through proxy {}:{}", untrusted(p.host()), p.port()))
     }
 
-    /// What an answer might repeat of ours, beside the bearer.
-    pub(super) fn secret(&self) -> Option<&str> {
+    /// Returns the proxy's credentials. Besides the bearer, they are what an answer might echo and
+    /// a message must not show.
+    pub(super) fn proxy_secret(&self) -> Option<&str> {
         let auth = self.proxy.as_ref()?.auth.as_ref()?.to_str().ok()?;
         Some(auth.strip_prefix("Basic ").unwrap_or(auth))
     }
 
-    /// The proxy that is handed the request itself, as it is for plain http.
-    pub(super) fn plain(&self, endpoint: &Endpoint) -> Option<&Proxy> {
+    /// Returns the proxy that gets the request itself, as proxies do for plain http.
+    pub(super) fn forward_proxy(&self, endpoint: &Endpoint) -> Option<&Proxy> {
         self.proxy.as_ref().filter(|_| !endpoint.is_https())
     }
 }
 
 pub(super) async fn connect(endpoint: &Endpoint, route: &Route, roots: &Roots) -> Result<PlatformStream, Failure> {
     let mut wire: PlatformStream = match &route.proxy {
-        None => Box::new(tcp(endpoint.host(), endpoint.port()).await?),
+        None => Box::new(connect_tcp(endpoint.host(), endpoint.port()).await?),
         Some(proxy) => {
-            let tcp = tcp(proxy.host(), proxy.port()).await?;
+            let tcp = connect_tcp(proxy.host(), proxy.port()).await?;
             if proxy.is_https() { Box::new(tls::connect(tcp, proxy.host(), roots).await?) } else { Box::new(tcp) }
         }
     };
@@ -58,15 +59,15 @@ pub(super) async fn connect(endpoint: &Endpoint, route: &Route, roots: &Roots) -
         return Ok(wire);
     }
     if let Some(proxy) = &route.proxy {
-        tunnel(&mut wire, endpoint, proxy).await.map_err(|why| {
-            Failure::new(Class::Connect, format!("no way to {}{}: {why}", endpoint.place(), route.via()))
+        open_tunnel(&mut wire, endpoint, proxy).await.map_err(|why| {
+            Failure::new(Class::Connect, format!("no tunnel to {}{}: {why}", endpoint.place(), route.via()))
         })?;
     }
     Ok(Box::new(tls::connect(wire, endpoint.host(), roots).await?))
 }
 
-/// Tries all addresses of a name, IPv6 and IPv4 side by side.
-async fn tcp(host: &str, port: u16) -> Result<TcpStream, Failure> {
+/// Opens a TCP connection. Tries all addresses of a name, IPv6 and IPv4 in parallel.
+async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, Failure> {
     let failed = |why: String| {
         Failure::new(
             Class::Connect,
@@ -99,9 +100,9 @@ async fn tcp(host: &str, port: u16) -> Result<TcpStream, Failure> {
     Ok(TokioIo::into_inner(stream))
 }
 
-/// Asks `proxy` for a connection to the endpoint's host. Nothing else comes
-/// from there before we speak TLS, so what is read is the proxy's answer.
-async fn tunnel(wire: &mut PlatformStream, endpoint: &Endpoint, proxy: &Proxy) -> Result<(), String> {
+/// Asks `proxy` for a connection to the endpoint's host. The host sends nothing before the TLS
+/// handshake begins, so all bytes that are read here are the proxy's answer.
+async fn open_tunnel(wire: &mut PlatformStream, endpoint: &Endpoint, proxy: &Proxy) -> Result<(), String> {
     const MAX_HEAD: usize = 8 * 1024;
     let host = endpoint.uri().host().unwrap_or_default();
     let target = format!("{host}:{}", endpoint.port());
@@ -112,13 +113,13 @@ async fn tunnel(wire: &mut PlatformStream, endpoint: &Endpoint, proxy: &Proxy) -
         request.extend_from_slice(b"\r\n");
     }
     request.extend_from_slice(b"\r\n");
-    let broken = |e: std::io::Error| format!("the proxy broke off: {e}");
+    let broken = |e: std::io::Error| format!("the connection to the proxy failed: {e}");
     wire.write_all(&request).await.map_err(broken)?;
     wire.flush().await.map_err(broken)?;
     let mut head = Vec::with_capacity(1024);
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= MAX_HEAD {
-            return Err("the proxy's answer has no end".to_owned());
+            return Err("the proxy's answer is too long".to_owned());
         }
         if wire.read_buf(&mut head).await.map_err(broken)? == 0 {
             return Err("the proxy closed the connection".to_owned());
@@ -132,7 +133,7 @@ async fn tunnel(wire: &mut PlatformStream, endpoint: &Endpoint, proxy: &Proxy) -
     let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5));
     match status {
         Some(code) if code.starts_with('2') => Ok(()),
-        Some("407") => Err("the proxy wants other credentials; put them in its URL".to_owned()),
+        Some("407") => Err("the proxy requires other credentials; put them in its URL".to_owned()),
         _ => Err(format!("the proxy answered `{}`", untrusted(&line))),
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked: the URL of the token endpoint.
+//! URL of the platform's token endpoint.
 
 use std::fmt::Write;
 
@@ -16,34 +16,36 @@ pub(super) struct Endpoint {
 impl Endpoint {
     pub(super) fn new(url: &str, workspace_id: &str) -> Result<Self, Failure> {
         let bad = |what: String| Failure::new(Class::Config, format!("PLATFORM_URL {what}"));
-        let base: Uri =
-            url.trim().parse().map_err(|_| bad("is no URL: write it like https://platform.example".to_owned()))?;
+        let base: Uri = url
+            .trim()
+            .parse()
+            .map_err(|_| bad("isn't a valid URL: write it like https://platform.example".to_owned()))?;
         let scheme = match base.scheme() {
             Some(s) if *s == Scheme::HTTP || *s == Scheme::HTTPS => s.clone(),
             _ => return Err(bad("must begin with http:// or https://".to_owned())),
         };
         let authority =
-            base.authority().filter(|a| !a.host().is_empty()).ok_or_else(|| bad("names no host".to_owned()))?;
+            base.authority().filter(|a| !a.host().is_empty()).ok_or_else(|| bad("has no host".to_owned()))?;
         if authority.as_str().contains('@') {
-            return Err(bad("must not carry a user or password: the bearer is what counts".to_owned()));
+            return Err(bad("must not contain a user or password: the platform gets the bearer instead".to_owned()));
         }
         if authority
             .as_str()
             .rsplit_once(':')
             .is_some_and(|(_, port)| !port.ends_with(']') && port.parse::<u16>().is_err())
         {
-            return Err(bad("has a port that is no number up to 65535".to_owned()));
+            return Err(bad("has a port that isn't a number up to 65535".to_owned()));
         }
         if base.query().is_some() || url.contains('#') {
             return Err(bad("must have neither `?` nor `#`".to_owned()));
         }
-        let path = format!("{}{}", base.path().trim_end_matches('/'), own(workspace_id)?);
+        let path = format!("{}{}", base.path().trim_end_matches('/'), endpoint_path(workspace_id)?);
         let uri = Uri::builder()
             .scheme(scheme)
             .authority(authority.clone())
             .path_and_query(path)
             .build()
-            .map_err(|_| bad("and WORKSPACE_ID make no URL".to_owned()))?;
+            .map_err(|_| bad("and WORKSPACE_ID don't form a valid URL".to_owned()))?;
         Ok(Self { place: untrusted(&uri.to_string()), uri })
     }
 
@@ -51,7 +53,7 @@ impl Endpoint {
         &self.uri
     }
 
-    /// The URL, fit to be shown.
+    /// Returns the URL, escaped for messages.
     pub(super) fn place(&self) -> &str {
         &self.place
     }
@@ -60,28 +62,28 @@ impl Endpoint {
         self.uri.scheme() == Some(&Scheme::HTTPS)
     }
 
-    /// Without the brackets of an IPv6 address.
+    /// Returns the host, without the brackets of an IPv6 address.
     pub(super) fn host(&self) -> &str {
-        bare(self.uri.host().unwrap_or_default())
+        strip_brackets(self.uri.host().unwrap_or_default())
     }
 
     pub(super) fn port(&self) -> u16 {
         self.uri.port_u16().unwrap_or(if self.is_https() { 443 } else { 80 })
     }
 
-    /// For the `Host` header: the port only where it isn't the scheme's own.
+    /// Returns the authority as configured, for the `Host` header.
     pub(super) fn host_header(&self) -> &str {
         self.uri.authority().map_or("", |a| a.as_str())
     }
 }
 
-pub(super) fn bare(host: &str) -> &str {
+pub(super) fn strip_brackets(host: &str) -> &str {
     host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
 }
 
-/// The endpoint's own path. A workspace that could climb out of its segment
-/// is refused rather than encoded: servers decode before they route.
-fn own(workspace_id: &str) -> Result<String, Failure> {
+/// Returns the path below the configured URL. A workspace that could leave its path segment is
+/// refused instead of encoded, because servers decode before they route.
+fn endpoint_path(workspace_id: &str) -> Result<String, Failure> {
     let id = workspace_id.trim();
     if id.is_empty() {
         return Ok("/admin/github-installation-token".to_owned());
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_clear_url_is_refused_and_not_quoted() {
+    fn an_unclear_url_is_refused_and_not_quoted() {
         for (base, id) in [
             ("", "w"),
             ("p", "w"),

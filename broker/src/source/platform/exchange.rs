@@ -1,4 +1,4 @@
-//! One GET over a fresh connection.
+//! Sends one GET over a new connection.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -27,11 +27,11 @@ use crate::system::text::untrusted;
 
 const AGENT: &str = concat!("molecule-broker/", env!("CARGO_PKG_VERSION"));
 
-/// What the head and each read may take, so that memory stays small.
-const BUFFER: usize = 16 * 1024;
+/// Limit in bytes for the head and for each read, so that memory use stays small.
+const MAX_BUFFER: usize = 16 * 1024;
 
-/// How long the words of an error are waited for: its status is what counts.
-const WORDS: Duration = Duration::from_secs(1);
+/// Time limit for the body of an error response. The response counts even without its body.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct PlatformReply {
     status: u16,
@@ -60,16 +60,16 @@ pub(super) async fn get(
 ) -> Result<PlatformReply, Failure> {
     let request = request(endpoint, route, bearer)?;
     let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(BUFFER)
+        .max_buf_size(MAX_BUFFER)
         .handshake(TokioIo::new(wire))
         .await
-        .map_err(|e| failure(&e, endpoint, route))?;
+        .map_err(|e| classify_error(&e, endpoint, route))?;
     let exchange = async {
-        let response = sender.send_request(request).await.map_err(|e| failure(&e, endpoint, route))?;
-        read(response, endpoint, route).await
+        let response = sender.send_request(request).await.map_err(|e| classify_error(&e, endpoint, route))?;
+        read_reply(response, endpoint, route).await
     };
-    // The connection is driven here and not by a task: what ends this future
-    // closes it. Its own end is no news, the exchange learns of it.
+    // The connection is driven here and not by a task, so that dropping this future closes it. When
+    // the connection ends, the exchange returns the result.
     let drive = async {
         let _ = connection.await;
         pending::<Infallible>().await
@@ -84,9 +84,9 @@ pub(super) async fn get(
 fn request(endpoint: &Endpoint, route: &Route, bearer: &Secret) -> Result<Request<Empty<Bytes>>, Failure> {
     let unfit = |_| Failure::new(Class::Config, "the request can't be written as HTTP");
     let mut authorization = HeaderValue::try_from(format!("Bearer {}", bearer.expose()))
-        .map_err(|_| Failure::new(Class::Config, "the bearer can't stand in a header"))?;
+        .map_err(|_| Failure::new(Class::Config, "the bearer holds bytes that an HTTP header can't carry"))?;
     authorization.set_sensitive(true);
-    let proxy = route.plain(endpoint);
+    let proxy = route.forward_proxy(endpoint);
     let target = match (proxy, endpoint.uri().path_and_query()) {
         (None, Some(path)) => path.as_str().to_owned(),
         _ => endpoint.uri().to_string(),
@@ -105,20 +105,26 @@ fn request(endpoint: &Endpoint, route: &Route, bearer: &Secret) -> Result<Reques
     Ok(request)
 }
 
-async fn read(response: Response<Incoming>, endpoint: &Endpoint, route: &Route) -> Result<PlatformReply, Failure> {
+async fn read_reply(
+    response: Response<Incoming>,
+    endpoint: &Endpoint,
+    route: &Route,
+) -> Result<PlatformReply, Failure> {
     let (head, incoming) = response.into_parts();
     let mut body = SecretBuffer::with_capacity(1024);
     if head.status.as_u16() == 200 {
-        fill(&mut body, incoming).await.map_err(|e| Failure { class: Class::Body, ..failure(&e, endpoint, route) })?;
+        read_body(&mut body, incoming)
+            .await
+            .map_err(|e| Failure { class: Class::Body, ..classify_error(&e, endpoint, route) })?;
     } else {
-        // Cut words are better than none, and none are no failure.
-        let _ = timeout(WORDS, fill(&mut body, incoming)).await;
+        // A partial or missing body isn't a failure: the status says enough.
+        let _ = timeout(ERROR_BODY_TIMEOUT, read_body(&mut body, incoming)).await;
     }
     Ok(PlatformReply { status: head.status.as_u16(), headers: head.headers, body })
 }
 
-/// Reads until one byte more than an answer may have.
-async fn fill(body: &mut SecretBuffer, mut incoming: Incoming) -> hyper::Result<()> {
+/// Reads the body, up to one byte more than an answer may have.
+async fn read_body(body: &mut SecretBuffer, mut incoming: Incoming) -> hyper::Result<()> {
     while let Some(frame) = incoming.frame().await {
         if let Some(data) = frame?.data_ref() {
             let room = (MAX_BODY + 1).saturating_sub(body.len());
@@ -131,7 +137,7 @@ async fn fill(body: &mut SecretBuffer, mut incoming: Incoming) -> hyper::Result<
     Ok(())
 }
 
-fn failure(e: &hyper::Error, endpoint: &Endpoint, route: &Route) -> Failure {
+fn classify_error(e: &hyper::Error, endpoint: &Endpoint, route: &Route) -> Failure {
     let mut class = match e.is_parse() || e.is_parse_too_large() {
         true => Class::Body,
         false => Class::Connect,
@@ -147,5 +153,5 @@ fn failure(e: &hyper::Error, endpoint: &Endpoint, route: &Route) -> Failure {
         }
         source = cause.source();
     }
-    Failure::new(class, format!("GET {}{} broke off: {}", endpoint.place(), route.via(), untrusted(&text)))
+    Failure::new(class, format!("GET {}{} failed: {}", endpoint.place(), route.via(), untrusted(&text)))
 }

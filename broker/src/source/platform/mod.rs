@@ -1,16 +1,16 @@
-//! The platform: mints GitHub installation tokens for whoever shows the
+//! The platform source. The platform issues GitHub installation tokens to clients that present the
 //! workspace's bearer.
 //!
-//! One fetch is one connection and one GET (two, if a bearer that has just
-//! changed is refused), whole within the attempt's time. Nothing outlives it:
-//! no pool, no task, no trust store. A fetch happens every 45 min, so what a
-//! warm connection would save isn't worth the memory that it would hold.
+//! One fetch is one connection and one GET, or two of each if a bearer that has just changed is
+//! refused. The whole fetch ends within the attempt's time limit. Nothing outlives it: no
+//! connection pool, no task, no trust store. A fetch happens every 45 min, so a kept connection
+//! would save less than its memory costs.
 //!
-//! - `endpoint`: what is asked, from the configured URL
-//! - `bearer`: with what proof
-//! - [`proxy`](Proxies): by what way
-//! - `dial`, `tls`: the connection; `exchange`: one GET over it
-//! - [`answer`]: what the platform's words mean, without IO
+//! - `endpoint`: the request's URL
+//! - `bearer`: the request's bearer
+//! - [`proxy`](Proxies): selects the proxy
+//! - `dial`, `tls`: open the connection; `exchange`: sends one GET over it
+//! - [`answer`]: parses the platform's answer, without IO
 
 pub mod answer;
 mod bearer;
@@ -37,7 +37,7 @@ use crate::credential::lease::{Class, Failure, Fresh};
 use crate::credential::secret::Secret;
 use crate::system::clock;
 
-/// How long one attempt may take in total, unless configured otherwise.
+/// Time limit for one attempt, unless configured otherwise.
 pub const ATTEMPT: Duration = Duration::from_secs(7);
 
 #[derive(Clone, PartialEq, Eq)]
@@ -50,9 +50,9 @@ pub struct PlatformSettings {
     pub bearer_path: PathBuf,
     pub proxies: Proxies,
     pub roots: Roots,
-    /// Take an absent expiry as 60 min.
+    /// Treat a missing expiry as 60 min.
     pub allow_missing_expiry: bool,
-    /// For the whole of one fetch; [`ATTEMPT`] unless configured.
+    /// Time limit for one fetch; [`ATTEMPT`] unless configured.
     pub timeout: Duration,
 }
 
@@ -68,7 +68,7 @@ pub struct Platform {
 
 impl Platform {
     /// # Errors
-    /// If the URL, the workspace or the proxy that applies can't be used.
+    /// Returns an error if the URL, the workspace or the proxy for this URL can't be used.
     pub fn new(settings: PlatformSettings) -> Result<Self, Failure> {
         let endpoint = Endpoint::new(&settings.url, &settings.workspace_id)?;
         Ok(Self {
@@ -87,14 +87,16 @@ impl Platform {
         &self.bearer_path
     }
 
-    /// The URL that is asked, fit to be shown.
+    /// Returns the URL of the endpoint, escaped for messages.
     #[must_use]
     pub fn place(&self) -> &str {
         self.endpoint.place()
     }
 
+    /// Fetches a token.
+    ///
     /// # Errors
-    /// Whatever keeps a live token from coming within the attempt's time.
+    /// Returns an error if the platform gives no live token within the time limit.
     pub async fn fetch(&self) -> Result<Fresh, Failure> {
         timeout(self.timeout, self.attempt()).await.unwrap_or_else(|_| {
             Err(Failure::new(
@@ -112,32 +114,32 @@ impl Platform {
 
     async fn attempt(&self) -> Result<Fresh, Failure> {
         let bearer = self.with_bearers(|b| b.read(&self.bearer_path))?;
-        let first = self.ask(&bearer).await;
+        let first = self.request_token(&bearer).await;
         if !is_refusal(&first) {
-            self.with_bearers(|b| b.judged(&bearer, first.is_ok()));
+            self.with_bearers(|b| b.record_accepted(&bearer, first.is_ok()));
             return first;
         }
-        // A bearer may reach its file before it reaches the platform's own
-        // store, or be torn by its writer: the one before may still be good.
-        let Some(before) = self.with_bearers(|b| b.before()) else {
+        // A new bearer may be in its file before the platform knows it, or may be partly written.
+        // The previous bearer may still be valid then.
+        let Some(previous) = self.with_bearers(|b| b.previous()) else {
             return first;
         };
-        let second = self.ask(&before).await;
+        let second = self.request_token(&previous).await;
         if second.is_ok() {
             return second;
         }
         if is_refusal(&second) {
-            self.with_bearers(Bearers::forget_before);
+            self.with_bearers(Bearers::forget_previous);
         }
         first
     }
 
-    async fn ask(&self, bearer: &Secret) -> Result<Fresh, Failure> {
+    async fn request_token(&self, bearer: &Secret) -> Result<Fresh, Failure> {
         let wire = dial::connect(&self.endpoint, &self.route, &self.roots).await?;
         let sent = clock::now();
         let reply = exchange::get(wire, &self.endpoint, &self.route, bearer).await?;
         let mut secrets = vec![bearer.expose()];
-        secrets.extend(self.route.secret());
+        secrets.extend(self.route.proxy_secret());
         answer::parse(
             &reply.as_answer(),
             &answer::RequestContext {

@@ -1,16 +1,16 @@
-//! Which way leads to the platform, as the images' curl understood it.
+//! Selects the proxy for the platform by the same variables and rules as the images' curl.
 
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::endpoint::{Endpoint, bare};
+use super::endpoint::{Endpoint, strip_brackets};
 use crate::credential::lease::{Class, Failure};
 
-/// curl's default where a proxy's URL names no port.
+/// curl's default for a proxy URL without a port.
 const DEFAULT_PORT: u16 = 1080;
 
-/// The proxies' URLs, which may carry passwords, and the hosts to be reached
-/// without. Empty means none.
+/// The proxies' URLs, which may contain passwords, and the hosts to reach without a proxy. An empty
+/// string means none.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
     pub http: String,
@@ -20,10 +20,10 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// Looks the variables up as curl does: lower case first, an empty one is
-    /// unset, and `HTTP_PROXY` in upper case is not read at all. (A web server
-    /// sets it for CGI programs from a request's header; and curl never sent
-    /// an image's plain-http requests through it.)
+    /// Looks the variables up as curl does. Lower case comes first, an empty variable counts as
+    /// unset, and `HTTP_PROXY` in upper case isn't read at all: a web server sets it for CGI
+    /// programs from a request's header, and curl never sent an image's plain-http requests through
+    /// it.
     #[must_use]
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: &[&str]| {
@@ -39,28 +39,28 @@ impl Proxies {
     }
 }
 
-/// Whether `NO_PROXY` names the host. Beside commas curl takes blanks between
-/// entries, and a `*` for any host, also for one that is an address.
+/// Tells whether `NO_PROXY` names the host. Like curl, accepts blanks besides commas between
+/// entries, and `*` for any host, including IP addresses.
 fn is_excepted(uri: &Uri, no: &str) -> bool {
     let entries: Vec<&str> = no.split([',', ' ', '\t']).filter(|entry| !entry.is_empty()).collect();
     let matcher = Matcher::builder().all("http://any").no(entries.join(",")).build();
     entries.contains(&"*") || matcher.intercept(uri).is_none()
 }
 
-/// An http or https proxy, with its credentials as it wants to see them.
+/// An http or https proxy, with its credentials as the value of `Proxy-Authorization`.
 pub(super) struct Proxy {
     uri: Uri,
     pub(super) auth: Option<HeaderValue>,
 }
 
 impl Proxy {
-    /// The proxy that stands before `endpoint`, if any.
-    pub(super) fn before(endpoint: &Endpoint, proxies: &Proxies) -> Result<Option<Self>, Failure> {
+    /// Returns the proxy to use for `endpoint`, if any.
+    pub(super) fn for_endpoint(endpoint: &Endpoint, proxies: &Proxies) -> Result<Option<Self>, Failure> {
         let bad = |name: &str| {
             Failure::new(
                 Class::Config,
                 format!(
-                    "{name} is no proxy that can be used: write it like \
+                    "{name} isn't a usable proxy: write it like \
                      http://proxy.example:3128, or name the platform's host in NO_PROXY"
                 ),
             )
@@ -74,8 +74,8 @@ impl Proxy {
         if is_excepted(endpoint.uri(), &proxies.no) {
             return Ok(None);
         }
-        // The library takes a URL that it can't read for no proxy; going
-        // around a proxy that someone wants is not for us to decide.
+        // The library ignores a proxy URL that it can't parse. That must be an error here: a
+        // configured proxy must not be bypassed.
         let matcher = Matcher::builder().all(url.trim()).build();
         let found = matcher.intercept(endpoint.uri()).ok_or_else(|| bad(name))?;
         if !matches!(found.uri().scheme_str(), Some("http" | "https")) {
@@ -93,7 +93,7 @@ impl Proxy {
     }
 
     pub(super) fn host(&self) -> &str {
-        bare(self.uri.host().unwrap_or_default())
+        strip_brackets(self.uri.host().unwrap_or_default())
     }
 
     pub(super) fn port(&self) -> u16 {

@@ -1,8 +1,8 @@
-//! TLS, and whom it trusts.
+//! TLS connections and their trusted root certificates.
 //!
-//! The trust store is built for each connection and streamed from its file, a
-//! certificate at a time: kept, it would be the largest thing in the daemon's
-//! memory, for one connection in 45 min. It also follows a file that changes.
+//! The trust store is built for each connection and streamed from its file, one certificate at a
+//! time. If it were kept, it would be the largest object in the daemon's memory, for one connection
+//! in 45 min. Building it anew also picks up changes of the file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 use crate::credential::lease::{Class, Failure};
 use crate::system::text::untrusted;
 
-/// Where distributions keep what they trust, in one file.
+/// Files in which distributions keep their trusted certificates.
 const BUNDLES: [&str; 6] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -30,8 +30,8 @@ const BUNDLES: [&str; 6] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// As curl has it: the file replaces the machine's own bundle, the folders
-/// (one or more, with `:` between them) are searched beside it.
+/// Configured root certificates, with curl's meaning: the file replaces the machine's own bundle,
+/// and the folders (one or more, separated by `:`) are searched in addition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
     /// `SSL_CERT_FILE`.
@@ -45,9 +45,9 @@ where
     W: AsyncRead + AsyncWrite + Unpin,
 {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-        Failure::new(Class::Config, format!("{} is no name that a certificate could have", untrusted(host)))
+        Failure::new(Class::Config, format!("{} isn't a name that a certificate can have", untrusted(host)))
     })?;
-    let connector = TlsConnector::from(Arc::new(config(roots)?));
+    let connector = TlsConnector::from(Arc::new(client_config(roots)?));
     connector.connect(name, wire).await.map_err(|e| {
         Failure::new(
             Class::Tls,
@@ -61,17 +61,17 @@ where
     })
 }
 
-fn config(roots: &Roots) -> Result<ClientConfig, Failure> {
+fn client_config(roots: &Roots) -> Result<ClientConfig, Failure> {
     let tls = |what: String| Failure::new(Class::Tls, what);
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|e| tls(format!("no TLS version can be offered: {e}")))?;
-    let mut config = builder.with_root_certificates(store(roots)?).with_no_client_auth();
+    let mut config = builder.with_root_certificates(load_roots(roots)?).with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(config)
 }
 
-fn store(roots: &Roots) -> Result<RootCertStore, Failure> {
+fn load_roots(roots: &Roots) -> Result<RootCertStore, Failure> {
     let mut store = RootCertStore::empty();
     let mut problem = None;
     let file = roots.file.as_deref().or_else(|| {
@@ -79,15 +79,14 @@ fn store(roots: &Roots) -> Result<RootCertStore, Failure> {
         bundles.find(|bundle| bundle.is_file())
     });
     if let Some(file) = file {
-        add(&mut store, file).unwrap_or_else(|e| problem = Some((file.to_owned(), e)));
+        add_certificates(&mut store, file).unwrap_or_else(|e| problem = Some((file.to_owned(), e)));
     }
     for dir in roots.dirs.iter().flat_map(std::env::split_paths) {
         match dir.read_dir() {
             Ok(entries) => {
                 for entry in entries.flatten().filter(|e| e.path().is_file()) {
-                    // Other things may lie there; what is no certificate is
-                    // nothing to trust.
-                    let _ = add(&mut store, &entry.path());
+                    // Files that aren't certificates are ignored.
+                    let _ = add_certificates(&mut store, &entry.path());
                 }
             }
             Err(e) => problem = Some((dir, e)),
@@ -97,17 +96,17 @@ fn store(roots: &Roots) -> Result<RootCertStore, Failure> {
         return Err(Failure::new(
             Class::Tls,
             match problem {
-                Some((path, e)) => format!("no authority to trust: {}: {e}", path.display()),
-                None => "no authority to trust: install ca-certificates or set SSL_CERT_FILE".into(),
+                Some((path, e)) => format!("no trusted root certificate: {}: {e}", path.display()),
+                None => "no trusted root certificate: install ca-certificates or set SSL_CERT_FILE".into(),
             },
         ));
     }
     Ok(store)
 }
 
-fn add(store: &mut RootCertStore, file: &Path) -> io::Result<()> {
+fn add_certificates(store: &mut RootCertStore, file: &Path) -> io::Result<()> {
     let certificates = CertificateDer::pem_file_iter(file).map_err(io::Error::other)?;
-    // Bundles hold a few that no library of today takes: they are left out.
+    // Bundles contain a few certificates that current libraries don't accept. They are skipped.
     for certificate in certificates.flatten() {
         let _ = store.add(certificate);
     }

@@ -1,6 +1,6 @@
-//! Each fault that `doctor` knows: created, found, named with its remedy, and
-//! gone once the remedy was applied. With the real git, the real daemon, and a
-//! platform on a thread.
+//! Each fault that `doctor` knows, with the real git, the real daemon and a
+//! platform on a thread. Each test creates a fault, finds it with its remedy, and
+//! checks that it is gone once the remedy was applied.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -70,10 +70,11 @@ fn a_socket_that_a_dead_broker_left() {
 }
 
 #[test]
-fn a_user_whom_the_broker_does_not_answer() {
+fn a_user_that_the_broker_does_not_answer() {
     let mut world = healthy();
-    // Where that user can find it. By a process of its own: one that another
-    // test starts meanwhile would inherit the open file, which then can't be run.
+    // The copy is in a folder that the other user can read. A separate process
+    // makes it: a process that another test starts meanwhile would inherit the
+    // open file, and a file that is open for writing can't be run.
     let copied = world
         .command("cp")
         .arg("--remove-destination")
@@ -98,7 +99,7 @@ fn a_user_whom_the_broker_does_not_answer() {
 fn unix_sockets_forbidden_by_a_sandbox() {
     let world = healthy();
     let strace = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=socket", "-e", "inject=socket:error=EPERM"];
-    // It plays the sandbox here.
+    // strace plays the sandbox here.
     if !can(&[Ability::FailingCalls]) {
         return;
     }
@@ -117,7 +118,7 @@ fn a_helper_that_is_not_on_path() {
 }
 
 #[test]
-fn a_helper_that_is_not_configured_and_one_that_comes_before_ours_with_its_file_and_line() {
+fn a_missing_helper_and_one_before_ours_are_located() {
     let world = healthy();
     let system = world.path("system");
     let good = fs::read_to_string(&system).unwrap();
@@ -166,7 +167,7 @@ fn an_askpass_path_that_is_missing() {
 }
 
 #[test]
-fn a_remote_and_a_header_that_carry_a_token_are_named_and_the_token_is_not() {
+fn a_remote_and_a_header_with_a_token_are_named_without_it() {
     let world = healthy();
     world.git(&["remote", "add", "origin", "https://x-access-token:ghs_canary@github.com/o/r"]);
     world.git(&["config", "http.https://github.com/.extraheader", "AUTHORIZATION: basic Y2FuYXJ5"]);
@@ -186,7 +187,7 @@ fn a_remote_and_a_header_that_carry_a_token_are_named_and_the_token_is_not() {
 }
 
 #[test]
-fn a_frozen_token_in_the_environment_but_not_the_current_one_nor_a_users_own() {
+fn a_frozen_token_is_found_and_a_users_own_is_not() {
     let mut world = healthy();
     for name in ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"] {
         world.set(name, "ghs_canary_dead");
@@ -264,13 +265,13 @@ fn a_bearer_file_that_is_missing_empty_or_unreadable() {
     found(&doctor(&world), "bearer", "can't be read");
     fs::remove_dir(&file).unwrap();
     fs::write(&file, "bearer-1\n").unwrap();
-    // The daemon saw the file change and may just be trying the bad one again.
+    // The daemon saw the file change and may be reading the bad file right now.
     world.broker(&["refresh"]);
     all_good(&world);
 }
 
 #[test]
-fn a_platform_that_cannot_be_reached_does_not_know_us_or_has_no_app() {
+fn each_failure_of_the_platform_has_its_own_remedy() {
     let mut world = healthy();
     for (status, named, remedy) in
         [(401, "401", "register again"), (404, "404", "no GitHub App"), (500, "500", "platform's own log")]

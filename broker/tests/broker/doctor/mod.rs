@@ -1,5 +1,6 @@
-//! `doctor` with the real git, the real daemon, and a platform on a thread:
-//! each fault is made, found, named with its remedy, and gone after that.
+//! `doctor` with the real git, the real daemon and a platform on a thread. Each
+//! test creates a fault, checks that it is found with its remedy, and that it is
+//! gone afterwards.
 
 mod faults;
 mod remedies;

@@ -1,5 +1,5 @@
-//! What `doctor` says of strangers' words and of what it can't look into: its
-//! remedies can be copied as they stand, and name what applies here.
+//! `doctor` with untrusted text in its findings and with files that it can't
+//! read: its remedies can be copied as printed, and they fit this machine.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -11,9 +11,9 @@ use crate::kit::doctor::{all_good, doctor, found, healthy};
 use crate::kit::platform::Answer;
 use crate::kit::{Ability, BROKER, DaemonWorld, can, set_mode, text, wait_for};
 
-/// A repository that somebody was led to clone.
+/// The text comes from a repository that a user was tricked into cloning.
 #[test]
-fn a_remedy_runs_nothing_that_a_stranger_wrote_and_commands_no_terminal() {
+fn a_remedy_runs_no_foreign_text_and_prints_no_escape() {
     let world = healthy();
     let bad = "$(touch pwned-1)`touch pwned-2`;touch pwned-3'\x1b[2Jtouch pwned-4\n";
     let one_line = bad.trim_end();
@@ -43,7 +43,7 @@ fn a_remedy_runs_nothing_that_a_stranger_wrote_and_commands_no_terminal() {
         "{shown}"
     );
     for remedy in shown.lines().filter_map(|line| line.split_once("; remedy: ")).map(|(_, remedy)| remedy) {
-        // What isn't a command ends with an error, or does nothing.
+        // A remedy that isn't a command fails or does nothing.
         world.command("sh").args(["-c", remedy]).output().unwrap();
     }
     let there =
@@ -53,7 +53,7 @@ fn a_remedy_runs_nothing_that_a_stranger_wrote_and_commands_no_terminal() {
 }
 
 #[test]
-fn a_remedy_for_a_remote_with_blanks_and_quotes_takes_the_login_out() {
+fn a_remedy_removes_the_login_from_a_remote_with_quotes() {
     let world = healthy();
     world.git(&["config", "remote.it's.url", "https://u:p@github.com/o/a b'c"]);
     let line = found(&doctor(&world), "git-token", "carries a login");
@@ -64,7 +64,7 @@ fn a_remedy_for_a_remote_with_blanks_and_quotes_takes_the_login_out() {
     all_good(&world);
 }
 
-/// As the guide of the images recommends.
+/// The guide for the images recommends this.
 #[test]
 fn a_bearer_that_only_the_daemon_can_read_is_good() {
     if !can(&[Ability::BecomeOthers]) {
@@ -104,7 +104,7 @@ fn a_pipe_in_a_files_place_does_not_hold_doctor_up() {
 }
 
 #[test]
-fn a_stale_credential_has_its_classs_remedy() {
+fn a_stale_credential_has_the_remedy_of_its_error_class() {
     let world = healthy();
     world.platform.answer(Answer::Say(401, String::new(), r#"{"error":"no"}"#.into()));
     world.broker(&["refresh"]);
@@ -123,7 +123,7 @@ fn a_stale_credential_of_a_command_is_not_the_platforms_fault() {
         answer.display()
     ));
     world.start();
-    wait_for("its token", || world.broker(&["token", "--host", "git.example"]).status.success().then_some(()));
+    wait_for("the first token", || world.broker(&["token", "--host", "git.example"]).status.success().then_some(()));
     fs::write(&answer, "").unwrap();
     world.broker(&["refresh", "forge"]);
     let line = found(&doctor(&world), "credential", "forge is stale");
@@ -131,7 +131,7 @@ fn a_stale_credential_of_a_command_is_not_the_platforms_fault() {
 }
 
 #[test]
-fn a_daemon_that_its_configuration_keeps_from_starting_is_not_to_be_reloaded() {
+fn a_daemon_stopped_by_its_configuration_isnt_to_be_reloaded() {
     let mut world = healthy();
     world.stop();
     world.config("");
@@ -148,7 +148,7 @@ fn a_daemon_that_its_configuration_keeps_from_starting_is_not_to_be_reloaded() {
 }
 
 #[test]
-fn a_socket_that_the_file_alone_names_is_one_that_no_client_finds() {
+fn a_socket_path_that_only_the_file_names_is_reported() {
     let mut world = healthy();
     world.stop();
     let elsewhere: PathBuf = world.path("run/other.sock");
@@ -163,7 +163,7 @@ fn a_socket_that_the_file_alone_names_is_one_that_no_client_finds() {
 }
 
 #[test]
-fn a_group_that_the_socket_can_not_have_is_named_and_no_socket_is_left() {
+fn an_impossible_socket_group_is_named_and_no_socket_is_left() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }

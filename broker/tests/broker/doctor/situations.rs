@@ -1,6 +1,6 @@
-//! What agents, people and old tools do to git's and gh's surroundings. Each
-//! situation is made, found by its line, and gone after the remedy was run as
-//! it is printed, in the same shell.
+//! Situations that agents, people and old tools leave behind for git and gh. Each
+//! test creates a situation, finds its line, runs the remedy as printed in the
+//! same shell, and checks that the line is gone.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use crate::kit::doctor::{doctor, doctor_after, fault, found, healthy, is_good, remedy};
 use crate::kit::{DaemonWorld, text};
 
-/// In no line of `doctor`'s, wherever it stands.
+/// Secret that must not appear in any line of `doctor`.
 const CANARY: &str = "ghs_canary0123456789";
 
 struct Situation {
@@ -27,8 +27,8 @@ const fn situation(
     Situation { name, make, check, named }
 }
 
-/// The fault is found, its remedy takes it away, and all others are gone once
-/// their remedies were run too.
+/// Checks that the fault is found, that its remedy removes it, and that all other
+/// faults are gone once their remedies were run too.
 #[track_caller]
 fn is_found_and_mended(situation: &Situation) {
     let Situation { name, make, check, named } = situation;
@@ -297,7 +297,7 @@ fn a_remote_whose_host_no_credential_covers_is_named() {
         let line = found(&out, "git-remote", named);
         assert!(line.contains("MOLECULE_BROKER_HOSTS"), "{line}");
     }
-    // Neither a path nor a host that is reached without a login is one.
+    // A path, and a host that is reached without a login, aren't reported.
     let world = healthy();
     for (name, url) in [("a", "/srv/git/r"), ("b", "git@elsewhere.example:o/r"), ("c", "https://gist.github.com/x")] {
         world.git(&["remote", "add", name, url]);

@@ -1,11 +1,11 @@
-//! `doctor` in a second terminal, which lacks the daemon's environment: what
-//! the daemon knows counts.
+//! `doctor` in a second terminal without the daemon's environment: the daemon's
+//! own settings count.
 
 use crate::kit::doctor::{all_good, doctor, found, healthy};
 use crate::kit::platform::Answer;
 use crate::kit::{DaemonWorld, text};
 
-/// A terminal that knows no more than where the socket is.
+/// Leaves the socket's path as the only setting in the terminal's environment.
 fn leave_the_terminal_bare(world: &mut DaemonWorld) {
     for name in ["PLATFORM_URL", "WORKSPACE_ID", "CONFIGS_DIR", "MOLECULE_BROKER_CONFIG", "MOLECULE_BROKER_HOSTS"] {
         world.env.remove(name);

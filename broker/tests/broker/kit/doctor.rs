@@ -1,5 +1,5 @@
-//! A world in which `doctor` finds nothing, and what it finds once there is
-//! something.
+//! A world in which `doctor` finds no fault, and functions that read the faults
+//! that it finds.
 
 use std::os::unix::fs::symlink;
 use std::process::Output;
@@ -8,10 +8,11 @@ use super::{BROKER, DaemonWorld, text};
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A world in which all is good.
+/// Returns a world without any fault.
 pub fn healthy() -> DaemonWorld {
     let mut world = DaemonWorld::new();
-    // What doctor knows a shim by; that shims carry it is tested with them.
+    // `doctor` recognises a shim by this text. The shim's own tests check that
+    // shims contain it.
     for name in ["git-credential-molecule", "molecule-askpass", "gh"] {
         world.script(&format!("bin/{name}"), &format!("# molecule-shim/{VERSION}"));
     }
@@ -27,7 +28,7 @@ pub fn doctor(world: &DaemonWorld) -> Output {
     world.broker(&["doctor"])
 }
 
-/// The line of a fault, which must be there with a remedy.
+/// Returns the line of a fault. The line must exist and have a remedy.
 #[track_caller]
 pub fn found(out: &Output, check: &str, named: &str) -> String {
     let all = text(&out.stdout);
@@ -37,22 +38,22 @@ pub fn found(out: &Output, check: &str, named: &str) -> String {
     line
 }
 
-/// The line of a fault, if it is there.
+/// Returns the line of a fault, if there is one.
 pub fn fault(all: &str, check: &str, named: &str) -> Option<String> {
     let is_it =
         |line: &&str| !line.starts_with("ok") && line.split_whitespace().nth(1) == Some(check) && line.contains(named);
     all.lines().find(is_it).map(str::to_owned)
 }
 
-/// The remedy of a line, as it is printed.
+/// Returns the remedy of a line, as printed.
 #[track_caller]
 pub fn remedy(line: &str) -> &str {
     line.split_once("; remedy: ").expect("the line has a remedy").1
 }
 
-/// What `doctor` says in the shell that has just run the last of these
-/// remedies, and those that helped before: what they did to files lasts, what
-/// they did to the environment has to be done again.
+/// Runs `doctor` in the shell that has just run the last of these remedies.
+/// Changes to files last, but changes to the environment end with their shell,
+/// so the earlier remedies are run again first.
 pub fn doctor_after(world: &DaemonWorld, remedies: &[String]) -> Output {
     let (last, before) = remedies.split_last().unwrap();
     let before: String = before.iter().map(|remedy| format!("{{ {remedy}\n}} >/dev/null 2>&1\n")).collect();

@@ -5,9 +5,9 @@
 //! counterparts of `World` and `Platform` in the crate `molecule-tests`, and
 //! can't be replaced by them. Cargo sets `CARGO_BIN_EXE_molecule-broker` only for
 //! the broker's own test programs, so a test that needs the binary of its own
-//! build has to be in this package. The other platform is a hyper server with TLS
-//! on a tokio runtime. This one is one plain thread per connection that writes
-//! raw bytes, so that an answer can be malformed, slow or reset.
+//! build has to be in this package. `Platform` is a hyper server with TLS on a
+//! tokio runtime. `FakePlatform` writes raw bytes from one plain thread per
+//! connection, so that an answer can be malformed, slow or reset.
 
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 
@@ -27,13 +27,13 @@ pub use world::DaemonWorld;
 
 pub const BROKER: &str = env!("CARGO_BIN_EXE_molecule-broker");
 
-/// Waits for something to be the case.
+/// Waits up to 30 s until `look` returns a value.
 #[track_caller]
 pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     wait_within(Duration::from_secs(30), what, look)
 }
 
-/// The same, for what takes its time.
+/// Waits up to `limit` until `look` returns a value.
 #[track_caller]
 pub fn wait_within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + limit;
@@ -46,7 +46,8 @@ pub fn wait_within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Opt
     }
 }
 
-/// For tests that measure, or that make the machine busy: one at a time.
+/// Lock for tests that measure or load the machine, so that they run one at a
+/// time.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

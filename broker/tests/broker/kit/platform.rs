@@ -1,5 +1,5 @@
-//! A platform on threads of its own: it answers as it is told, and notes when
-//! and with which bearer it was asked.
+//! A scripted platform on threads of its own. It records when and with which
+//! bearer each request came.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -13,13 +13,13 @@ use nix::sys::socket::sockopt::Linger;
 
 #[derive(Clone)]
 pub enum Answer {
-    /// A new token each time: `ghs_minted_1`, `ghs_minted_2`… with this life.
+    /// A new token each time (`ghs_minted_1`, `ghs_minted_2`…) with this life.
     Mint(Duration),
-    /// This token, which dies at this instant.
+    /// This token, which expires at this instant.
     Token(String, SystemTime),
     /// Status, header lines, body.
     Say(u16, String, String),
-    /// The same after this time.
+    /// The inner answer after this delay.
     Late(Duration, Box<Answer>),
     /// These bytes, and the end of the stream.
     Bytes(Vec<u8>),
@@ -27,13 +27,13 @@ pub enum Answer {
     Close,
     /// These bytes, and a reset (RST).
     Reset(Vec<u8>),
-    /// Nothing, for ever.
+    /// No answer: the connection stays open.
     Hang,
-    /// A good answer, one byte in 100 ms.
+    /// A valid answer at one byte every 100 ms.
     Drip,
     /// 200 with 64 MiB of body.
     Flood,
-    /// A new token by a clock that is so many seconds ahead.
+    /// A new token, dated by a clock that is this many seconds ahead.
     Ahead(i64),
 }
 
@@ -41,9 +41,9 @@ pub enum Answer {
 pub struct Asked {
     pub at: Instant,
     pub bearer: String,
-    /// What was written of the answer, and when the other side was seen to be
-    /// gone, where the answer has no end of its own.
+    /// Number of bytes of the answer that were written.
     pub written: usize,
+    /// Time from the request until the answer ended or the client was gone.
     pub left_after: Option<Duration>,
 }
 
@@ -91,7 +91,8 @@ impl FakePlatform {
         self.state.0.lock().unwrap().answer = answer;
     }
 
-    /// The next requests are answered like this, one each, then as before.
+    /// Queues an answer for one of the next requests. Once the queue is empty,
+    /// requests are answered as before.
     pub fn next(&self, answer: Answer) {
         self.state.0.lock().unwrap().next.push_back(answer);
     }
@@ -100,22 +101,22 @@ impl FakePlatform {
         self.answer(Answer::Say(500, String::new(), r#"{"error":"token refresh failed"}"#.into()));
     }
 
-    /// From now on, every other bearer gets 401.
+    /// Answers 401 to every other bearer from now on.
     pub fn knows_only(&self, bearer: &str) {
         self.state.0.lock().unwrap().known = Some(bearer.into());
     }
 
-    /// Mints again, as it does at first.
+    /// Mints tokens again, as at the start.
     pub fn recovers(&self) {
         self.answer(Answer::Mint(HOUR));
     }
 
-    /// How many tokens it has minted: `ghs_minted_1`, `ghs_minted_2`…
+    /// Number of minted tokens: `ghs_minted_1`, `ghs_minted_2`…
     pub fn minted(&self) -> u32 {
         self.state.0.lock().unwrap().minted
     }
 
-    /// Requests are noted, and answered only after [`FakePlatform::release`].
+    /// Records requests, but answers them only after [`FakePlatform::release`].
     pub fn hold(&self) {
         self.state.0.lock().unwrap().held = true;
     }
@@ -204,15 +205,15 @@ impl FakePlatform {
                 }
             }
             Answer::Hang => {
-                // Ends when the other side closes.
+                // Ends when the client closes.
                 let _ = std::io::copy(&mut stream, &mut std::io::sink());
             }
             _ => {
                 let _ = stream.write_all(&bytes);
                 written = bytes.len();
                 if let Answer::Reset(_) = answer {
-                    // Closed without a wait for what the other side still has
-                    // to read: the kernel sends a reset (socket(7), SO_LINGER).
+                    // Closing doesn't wait for what the client still has to
+                    // read: the kernel sends a reset (socket(7), SO_LINGER).
                     setsockopt(&stream, Linger, &linger { l_onoff: 1, l_linger: 0 }).unwrap();
                 }
             }

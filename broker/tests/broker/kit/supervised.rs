@@ -1,4 +1,4 @@
-//! A supervisor with its daemon, and what it said.
+//! A supervisor with its daemon and its log.
 
 use std::fs;
 use std::path::Path;
@@ -17,8 +17,8 @@ pub struct Supervised<'w> {
 }
 
 impl DaemonWorld {
-    /// `supervise` with these words, by way of another program if one is
-    /// needed to get there.
+    /// Starts `supervise` with these arguments, through the command `way` if it
+    /// isn't empty.
     pub fn supervise_by<W: AsRef<str>>(&self, way: &[W], words: &[&str]) -> Supervised<'_> {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let whole: Vec<&str> =
@@ -28,13 +28,15 @@ impl DaemonWorld {
         Supervised { world: self, child: child.spawn().unwrap() }
     }
 
-    /// A way by which this is the user database.
+    /// Returns a command that runs another one with this file as its user
+    /// database.
     pub fn with_passwd(&self, passwd: &Path) -> [String; 6] {
         let mount = format!("mount --bind {} /etc/passwd && exec \"$@\"", passwd.display());
         ["unshare", "--mount", "sh", "-c", &mount, "sh"].map(str::to_owned)
     }
 
-    /// A way by which there is a user for the daemon alone, with uid 12345.
+    /// Returns a command that runs another one where the daemon's own user
+    /// exists, with uid 12345.
     pub fn with_own_user(&self) -> [String; 6] {
         let passwd = fs::read_to_string("/etc/passwd").unwrap();
         fs::write(self.path("passwd"), format!("{passwd}molecule-broker:x:12345:12345::/:/bin/false\n")).unwrap();
@@ -45,13 +47,14 @@ impl DaemonWorld {
         self.supervise_by::<&str>(&[], words)
     }
 
-    /// What `molecule-broker token` prints, which outlives a daemon's death.
+    /// Returns the token that `molecule-broker token` prints. Under a supervisor
+    /// the request outlives a daemon's death.
     pub fn printed_token(&self) -> Option<String> {
         let done = self.broker(&["token"]);
         done.status.success().then(|| text(&done.stdout).trim().to_owned())
     }
 
-    /// The daemon that answers now.
+    /// Returns the pid of the daemon that answers now.
     pub fn daemon(&self) -> Option<Pid> {
         let status: serde_json::Value = serde_json::from_slice(&self.broker(&["status", "--json"]).stdout).ok()?;
         Some(Pid::from_raw(status["pid"].as_i64()? as i32))
@@ -71,7 +74,7 @@ impl Supervised<'_> {
         wait_for("the supervisor's end", || self.child.try_wait().unwrap())
     }
 
-    /// The daemon that serves, once one does, and isn't this one.
+    /// Waits until a daemon serves whose pid isn't `not`, and returns its pid.
     pub fn daemon_but(&self, not: Option<Pid>) -> Pid {
         wait_for("a daemon", || self.world.daemon().filter(|pid| Some(*pid) != not))
     }
@@ -83,7 +86,7 @@ impl Supervised<'_> {
     /// Kills the daemon and waits for the next one to serve.
     pub fn replace_daemon(&self) -> Pid {
         let old = self.daemon();
-        // In a pid namespace of its own it has another number there.
+        // In its own pid namespace the daemon's pid is another number.
         let here = daemon_below(self.pid().as_raw() as u32).unwrap();
         kill(Pid::from_raw(here as i32), Signal::SIGKILL).unwrap();
         self.daemon_but(Some(old))
@@ -93,14 +96,14 @@ impl Supervised<'_> {
 impl Drop for Supervised<'_> {
     fn drop(&mut self) {
         if self.child.try_wait().unwrap().is_none() {
-            // Its command goes with it only if it is asked.
+            // The supervisor ends its command only if it is told to stop.
             self.signal(Signal::SIGCONT);
             self.signal(Signal::SIGTERM);
             let until = Instant::now() + Duration::from_secs(5);
             while self.child.try_wait().unwrap().is_none() && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(10));
             }
-            // unshare(1) doesn't hear it, and takes all of its own along.
+            // unshare(1) ignores SIGTERM. Killing it takes along what it started.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -110,7 +113,7 @@ impl Drop for Supervised<'_> {
     }
 }
 
-/// Waits as long as it takes the supervisor's watchdog to bark, and then some.
+/// Waits up to 90 s, which is longer than the supervisor's watchdog period.
 #[track_caller]
 pub fn wait_long<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     wait_within(Duration::from_secs(90), what, look)

@@ -1,4 +1,4 @@
-//! The socket spoken by hand.
+//! Raw client of the broker's socket.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,8 +14,8 @@ pub fn connect(socket: &Path) -> UnixStream {
     stream
 }
 
-/// One request, and all that comes back. A daemon that closed without reading
-/// everything resets the connection, which takes nothing from its answer.
+/// Sends one request and returns the whole answer. A daemon that closes before
+/// it has read everything resets the connection, but its answer stays complete.
 pub fn ask(socket: &Path, request: &[u8]) -> String {
     let mut stream = connect(socket);
     let _ = stream.write_all(request);

@@ -1,5 +1,5 @@
-//! Folders of its own, an environment that is spelled out, a platform, and
-//! maybe a daemon.
+//! Test world with its own folders, an explicit environment, a platform and an
+//! optional daemon.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,11 +14,12 @@ use nix::unistd::Pid;
 use super::platform::FakePlatform;
 use super::{Ability, BROKER, can, program as start, reachable, set_mode, text, wait_for, wire};
 
-/// Retries in fractions of a second, and a first fetch at once.
+/// Configuration with retries in fractions of a second and an immediate first
+/// fetch.
 pub const FAST: &str = "[refresh]\nboot_spread = \"0s\"\nretry_base = \"100ms\"\nretry_max = \"400ms\"\nattempt_timeout = \"2s\"\n\
                         same_token_min = \"100ms\"\nsame_token_max = \"200ms\"\nforced_min_gap = \"300ms\"\nreplication_lag = \"0s\"\n";
 
-/// The same numbers with hours between retries.
+/// Returns `config` with up to an hour between retries.
 pub fn calm(config: &str) -> String {
     let slow = config.replace("retry_base = \"100ms\"", "retry_base = \"1h\"");
     slow.replace("retry_max = \"400ms\"", "retry_max = \"1h\"")
@@ -32,7 +33,7 @@ pub struct DaemonWorld {
 }
 
 impl DaemonWorld {
-    /// Without a configuration file.
+    /// Creates a world without a configuration file.
     pub fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         set_mode(root.path(), 0o755);
@@ -58,15 +59,15 @@ impl DaemonWorld {
         world
     }
 
-    /// With a file that makes it quick.
+    /// Creates a world with the configuration [`FAST`].
     pub fn fast() -> Self {
         let mut world = Self::new();
         world.config(FAST);
         world
     }
 
-    /// With a daemon that holds a token and won't ask for another by itself
-    /// for a long time.
+    /// Creates a world with a daemon that holds a token and doesn't fetch
+    /// another one automatically for a long time.
     pub fn settled() -> Self {
         let mut world = Self::fast();
         world.start();
@@ -74,7 +75,8 @@ impl DaemonWorld {
         world
     }
 
-    /// The same, and a failed refresh isn't tried again by itself for minutes.
+    /// Creates a settled world where a failed refresh isn't retried
+    /// automatically for minutes.
     pub fn calm() -> Self {
         let mut world = Self::new();
         world.config(&calm(FAST));
@@ -83,7 +85,8 @@ impl DaemonWorld {
         world
     }
 
-    /// A first interval may be a moment long; the second is a whole one.
+    /// Refreshes once more, because the first interval may be very short and
+    /// only the second one has its full length.
     pub fn settle(&self) {
         wait_for("the first token", || self.credential("github")["serving"].as_bool().filter(|serving| *serving));
         assert!(self.broker(&["refresh", "github"]).status.success());
@@ -102,13 +105,13 @@ impl DaemonWorld {
         self.env.insert(name.into(), value.into());
     }
 
-    /// Gives it a configuration file.
+    /// Writes a configuration file and names it in the environment.
     pub fn config(&mut self, text: &str) {
         self.rewrite_config(text);
         self.set("MOLECULE_BROKER_CONFIG", self.path("config.toml").display().to_string());
     }
 
-    /// Another text for the file that it has.
+    /// Rewrites the configuration file.
     pub fn rewrite_config(&self, text: &str) {
         fs::write(self.path("config.toml"), text).unwrap();
         set_mode(&self.path("config.toml"), 0o644);
@@ -128,7 +131,7 @@ impl DaemonWorld {
         command
     }
 
-    /// The binary where every user can run it.
+    /// Returns the path of the binary, or of a copy, that every user can run.
     pub fn reachable_broker(&self) -> String {
         reachable(BROKER.as_ref(), self.root.path()).display().to_string()
     }
@@ -142,7 +145,7 @@ impl DaemonWorld {
         assert!(done.status.success(), "git {words:?}: {}", text(&done.stderr));
     }
 
-    /// A program that a shell script is.
+    /// Writes a shell script as an executable.
     pub fn script(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -154,13 +157,14 @@ impl DaemonWorld {
         self.start_through(&[]);
     }
 
-    /// Starts the daemon by these words, which end where its own begin.
+    /// Starts the daemon through the command `words`, which runs the program
+    /// that follows it.
     pub fn start_through(&mut self, words: &[&str]) {
         self.spawn_through(words);
         self.wait_until_it_answers();
     }
 
-    /// The same, and doesn't wait.
+    /// Starts the daemon through the command `words` and doesn't wait.
     pub fn spawn_through(&mut self, words: &[&str]) {
         let broker = if words.is_empty() { String::from(BROKER) } else { self.reachable_broker() };
         let words: Vec<&str> = words.iter().copied().chain([&*broker, "serve"]).collect();
@@ -169,8 +173,8 @@ impl DaemonWorld {
         self.spawn(command);
     }
 
-    /// Starts a copy of the binary as another user, in the way of `supervise`:
-    /// without capabilities, by which it could read a file that is not its own.
+    /// Starts a copy of the binary as another user, as `supervise` does: without
+    /// the capabilities to read files that aren't that user's.
     pub fn start_as_user(&mut self, uid: u32, binary: &Path) {
         let mut command = self.command(binary.to_str().unwrap());
         command.arg("serve").uid(uid).gid(uid);
@@ -178,14 +182,14 @@ impl DaemonWorld {
         self.wait_until_it_answers();
     }
 
-    /// Starts it, with these options before its own command, and doesn't wait.
+    /// Starts the daemon with these options before `serve` and doesn't wait.
     pub fn spawn_serve(&mut self, options: &[&str]) {
         let mut command = self.command(BROKER);
         command.args(options).arg("serve");
         self.spawn(command);
     }
 
-    /// Starts it with a log of the test's own, and doesn't wait.
+    /// Starts the daemon with this log and doesn't wait.
     pub fn spawn_into(&mut self, log: impl Into<Stdio>) {
         let mut command = self.command(BROKER);
         self.daemon = Some(command.arg("serve").stderr(log).spawn().unwrap());
@@ -204,7 +208,7 @@ impl DaemonWorld {
         });
     }
 
-    /// A daemon that won't start: its status and its words.
+    /// Starts a daemon that must fail. Returns its exit status and stderr.
     pub fn fails_to_start(&self) -> (i32, String) {
         let began = Instant::now();
         let mut child = self.command(BROKER).arg("serve").stderr(Stdio::piped()).spawn().unwrap();
@@ -213,7 +217,7 @@ impl DaemonWorld {
                 Some(status) => break status,
                 None if began.elapsed() > Duration::from_secs(10) => {
                     child.kill().unwrap();
-                    panic!("it started: {:?}", child.wait_with_output());
+                    panic!("the daemon started: {:?}", child.wait_with_output());
                 }
                 None => std::thread::sleep(Duration::from_millis(5)),
             }
@@ -221,7 +225,7 @@ impl DaemonWorld {
         (ended.code().unwrap(), text(&child.wait_with_output().unwrap().stderr))
     }
 
-    /// The daemon's own pid, below whatever it was started through.
+    /// Returns the daemon's pid, also where it runs below another program.
     pub fn pid(&self) -> u32 {
         serving(self.daemon.as_ref().unwrap().id())
     }
@@ -236,7 +240,7 @@ impl DaemonWorld {
         Some(self.stopped())
     }
 
-    /// Waits for an end that was asked for otherwise.
+    /// Waits for the end of a daemon that was already told to stop.
     pub fn stopped(&mut self) -> ExitStatus {
         self.daemon.take().unwrap().wait().unwrap()
     }
@@ -273,8 +277,8 @@ impl DaemonWorld {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// How many the daemon has open; `None`, with a SKIP line, where that can't
-    /// be seen.
+    /// Returns the number of the daemon's open descriptors, or `None` with a
+    /// SKIP line where they can't be seen.
     pub fn descriptors(&self) -> Option<usize> {
         let count = || fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count();
         can(&[Ability::LookIntoClosed]).then(count)
@@ -287,7 +291,7 @@ impl DaemonWorld {
         (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
     }
 
-    /// Memory of its own, in bytes.
+    /// Returns the daemon's private memory in bytes.
     pub fn memory(&self) -> u64 {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap();
         let kib = |field: &str| -> u64 {
@@ -309,12 +313,13 @@ impl Drop for DaemonWorld {
     }
 }
 
-/// The daemon among its children's children, or itself.
+/// Returns the daemon's pid among this process and its descendants, or this
+/// pid.
 fn serving(pid: u32) -> u32 {
     daemon_below(pid).unwrap_or(pid)
 }
 
-/// The daemon among a process and its children's children.
+/// Returns the daemon's pid among this process and its descendants.
 pub fn daemon_below(pid: u32) -> Option<u32> {
     let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mut words = arguments.split(|byte| *byte == 0);

@@ -1,9 +1,8 @@
-//! G: clocks that are stepped, machines that were suspended, namespaces with a
-//! time of their own.
+//! G: stepped clocks, suspended machines and time namespaces.
 //!
-//! Nobody may step the clock of the machine that runs the tests, so a library
-//! that is loaded before libc shifts what the daemon reads of its two clocks.
-//! What the kernel does with a timer over a suspend is the kernel's.
+//! Tests may not step the clock of the machine that runs them, so a library that
+//! is loaded before libc shifts what the daemon reads from its two clocks. How
+//! the kernel treats a timer over a suspend isn't tested here.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -41,7 +40,8 @@ struct Clocks {
 }
 
 impl Clocks {
-    /// A daemon with a token of one hour. `None` where it can't be built.
+    /// Starts a daemon with a token of one hour. Returns `None` where the library
+    /// can't be built.
     fn new() -> Option<Self> {
         if !can(&[Ability::CompileC]) {
             return None;
@@ -74,13 +74,13 @@ impl Clocks {
 }
 
 #[test]
-fn rule44_a_wall_clock_two_hours_forth_kills_the_token_for_the_next_caller_and_says_that_the_clock_is_wrong() {
+fn rule44_a_clock_two_hours_ahead_ends_the_token_and_is_named() {
     let Some(clocks) = Clocks::new() else { return };
     clocks.wall(7200);
     let refused = clocks.world.get();
     assert!(refused.starts_with("molecule/1 refused\n") && refused.contains("clock"), "{refused}");
     clocks.wall(0);
-    assert!(clocks.world.token().is_some(), "set right again, the token is what it was");
+    assert!(clocks.world.token().is_some(), "with a correct clock the token is served again");
 }
 
 #[test]
@@ -94,24 +94,24 @@ fn rule44_a_wall_clock_two_hours_back_extends_no_life() {
     assert!((now..=now + 3601).contains(&expiry), "in the future by the clock that git reads: {answer}");
     clocks.world.platform.fails();
     clocks.boot(3601);
-    assert!(clocks.world.get().starts_with("molecule/1 refused\n"), "an hour later it is dead all the same");
+    assert!(clocks.world.get().starts_with("molecule/1 refused\n"), "an hour later the token has expired all the same");
 }
 
 #[test]
-fn rule44_after_fifty_minutes_of_suspend_the_token_lives_for_ten_more_and_not_one_longer() {
+fn rule44_after_fifty_minutes_suspended_ten_minutes_are_left() {
     let Some(clocks) = Clocks::new() else { return };
     let (asked, token) = (clocks.world.platform.count(), clocks.world.token());
     clocks.boot(3000);
     assert_eq!(clocks.world.token(), token);
     assert!((580..=600).contains(&clocks.left().unwrap()), "{:?}", clocks.left());
-    assert_eq!(clocks.world.platform.count(), asked, "a live token is in hand, so no caller makes it ask");
+    assert_eq!(clocks.world.platform.count(), asked, "a live token is held, so no request reaches the platform");
     clocks.boot(3601);
     let next = clocks.world.token();
     assert!(next.is_some() && next != token, "the first caller after the resume waits for a new one: {next:?}");
 }
 
 #[test]
-fn rule44_a_suspend_past_the_expiry_with_the_platform_down_is_a_refusal_and_not_a_dead_token() {
+fn rule44_a_suspend_past_the_expiry_ends_in_a_refusal() {
     let Some(clocks) = Clocks::new() else { return };
     clocks.world.platform.fails();
     clocks.boot(7200);

@@ -1,5 +1,5 @@
-//! The control commands against a real daemon: what they print and how they
-//! end. And how the daemon itself ends.
+//! Control commands against a real daemon: their output and exit statuses, and
+//! how the daemon itself ends.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ fn code(world: &DaemonWorld, words: &[&str]) -> Option<i32> {
 }
 
 #[test]
-fn status_is_3_where_nobody_serves_and_0_once_a_token_is_there() {
+fn status_is_3_without_a_daemon_and_0_with_a_token() {
     let mut world = DaemonWorld::fast();
     let none = world.broker(&["status"]);
     assert_eq!(none.status.code(), Some(3));
@@ -50,7 +50,7 @@ fn status_is_1_where_a_credential_is_unavailable() {
 }
 
 #[test]
-fn a_credential_that_only_starts_is_healthy_but_not_to_the_strict() {
+fn a_starting_credential_is_healthy_except_to_strict() {
     let mut world = DaemonWorld::fast();
     world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.start();
@@ -59,14 +59,14 @@ fn a_credential_that_only_starts_is_healthy_but_not_to_the_strict() {
 }
 
 #[test]
-fn a_platform_that_has_no_app_is_no_fault_to_act_on() {
+fn a_platform_without_an_app_leaves_status_healthy() {
     let mut world = DaemonWorld::fast();
     world.platform.answer(Answer::Say(404, String::new(), String::new()));
     world.start();
     wait_for("the answer", || (world.credential("github")["state"] == "unconfigured").then_some(()));
     assert_eq!(code(&world, &["status"]), Some(0));
     let next = world.credential("github")["next_refresh_in_s"].as_u64().unwrap();
-    assert!((590..=600).contains(&next), "it is asked again rarely: {next}");
+    assert!((590..=600).contains(&next), "the platform must be asked again only rarely: {next}");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn token_without_a_host_is_githubs_in_each_format() {
     assert_eq!(printed(&["token", "--host", "gist.github.com"]), format!("{token}\n"));
 }
 
-/// `eval "$(molecule-broker token --format env)"`
+/// A shell evaluates the output: `eval "$(molecule-broker token --format env)"`.
 #[test]
 fn what_token_prints_for_a_shell_runs_nothing() {
     let mut world = DaemonWorld::fast();
@@ -166,12 +166,12 @@ fn exec_runs_a_command_with_the_token_and_ends_as_it_does() {
     let mut exec = world.command(BROKER);
     exec.args(["exec", "--", "sh", "-c", "echo $GH_ENTERPRISE_TOKEN $GITHUB_ENTERPRISE_TOKEN"]);
     exec.env("GH_ENTERPRISE_TOKEN", "ghs_dead").env("GITHUB_ENTERPRISE_TOKEN", "ghp_own");
-    assert_eq!(text(&exec.output().unwrap().stdout), "ghp_own\n", "a dead token is in nobody's environment");
+    assert_eq!(text(&exec.output().unwrap().stdout), "ghp_own\n", "the dead token isn't in the command's environment");
     assert_eq!(code(&world, &["exec", "--", "no-such-program"]), Some(127));
     assert_eq!(code(&world, &["exec", "--", "/etc/passwd"]), Some(126));
 }
 
-/// For each host: what gh would read, and where it would go.
+/// Checks for each host which token gh would read and which host it would ask.
 #[test]
 fn exec_points_gh_at_the_host_whose_token_it_gives() {
     let github = ["TOKEN", "TOKEN", "", ""];
@@ -214,7 +214,7 @@ fn exec_is_125_without_a_token_and_runs_nothing() {
 }
 
 #[test]
-fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
+fn every_credential_handed_out_is_one_audit_line() {
     let mut world = DaemonWorld::fast();
     world.set("GIT_HTTP_USERNAME", "bot");
     world.set("GIT_HTTP_PASSWORD", "hunter2");
@@ -227,7 +227,7 @@ fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
     world.ask("molecule/1 get\nclient=gh\ncommand=gh x=\"\nprotocol=https\nhost=any.example\n\n");
     let long = "n".repeat(65);
     world.ask(&format!("molecule/1 get\nclient=gh\ncommand={long}\nprotocol=https\nhost=any.example\n\n"));
-    // None of these hands anything out.
+    // None of these requests hands out a credential.
     world.ask("molecule/1 get\nprotocol=http\nhost=github.com\n\n");
     world.ask("molecule/1 get\nhost=github.com\nnonsense\n\n");
     world.ask(&crate::rules::load::erase_of("ghs_another"));
@@ -239,7 +239,7 @@ fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
     assert_eq!(lines.len(), 4, "{audit}");
     let hash = encoding::base64_digest(&digest::sha256(token.as_bytes()));
     let hash = format!("token_sha256={}", std::str::from_utf8(&hash).unwrap());
-    // This process, which is still there to be looked at when its line ends.
+    // The name of this process, which still runs when its line is completed.
     let own = format!("command={}", fs::read_to_string("/proc/self/comm").unwrap().trim_end());
     let own = own.as_str();
     for part in
@@ -249,9 +249,9 @@ fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
     }
     assert!(lines[1].contains("client=token") && lines[1].ends_with(" command=molecule-broker"), "{}", lines[1]);
     assert!(lines[2].contains("origin=https://any.example credential=persona"), "{}", lines[2]);
-    // Neither is a password hashed, nor does a name that a client tells end its field.
+    // A password isn't hashed, and a name that a client sends can't end its field.
     assert!(lines[2].ends_with(" token_sha256=- command=gh?x??"), "{}", lines[2]);
-    assert!(lines[3].ends_with(own), "of a name that is too long the kernel's counts: {}", lines[3]);
+    assert!(lines[3].ends_with(own), "for a name that is too long the kernel's name is logged: {}", lines[3]);
     assert!(!audit.contains("ghs_") && !audit.contains("hunter2"));
     assert_eq!(
         fs::metadata(world.path("audit")).map(|m| std::os::unix::fs::MetadataExt::mode(&m) & 0o777).unwrap(),
@@ -260,7 +260,7 @@ fn every_credential_handed_out_is_one_audit_line_and_nothing_else_is() {
 }
 
 #[test]
-fn sigterm_and_sigint_stop_it_cleanly_and_the_socket_goes_with_it() {
+fn sigterm_and_sigint_end_the_daemon_and_remove_the_socket() {
     let mut world = DaemonWorld::fast();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         world.start();
@@ -291,7 +291,7 @@ fn a_bad_configuration_is_status_2_and_names_file_line_and_key() {
 }
 
 #[test]
-fn a_configuration_that_others_can_write_is_refused_with_the_command_that_mends_it() {
+fn a_configuration_that_others_can_write_is_refused() {
     let world = DaemonWorld::fast();
     set_mode(&world.path("config.toml"), 0o666);
     let (status, printed) = world.fails_to_start();

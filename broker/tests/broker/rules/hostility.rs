@@ -17,7 +17,7 @@ use crate::rules::strangers::ask_with_a_lingering_connection;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn rule31_five_hundred_silent_connections_hinder_nobody_and_are_closed_within_two_seconds() {
+fn rule31_five_hundred_silent_connections_block_no_client() {
     let _alone = alone();
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(4096)), hard).unwrap();
@@ -29,7 +29,7 @@ fn rule31_five_hundred_silent_connections_hinder_nobody_and_are_closed_within_tw
     assert!(world.get().starts_with("molecule/1 ok\n"));
     assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
     for (opened, mut stream) in silent {
-        assert_eq!(wire::rest(&mut stream), "", "silence is worth no answer");
+        assert_eq!(wire::rest(&mut stream), "", "a silent client must get no answer");
         assert!(opened.elapsed() < 2 * SECOND, "{:?}", opened.elapsed());
     }
     wait_for("its descriptors", || (world.descriptors() == before).then_some(()));
@@ -56,7 +56,7 @@ fn rule31_one_byte_a_second_meets_the_same_deadline_as_silence() {
 }
 
 #[test]
-fn rule32_what_is_no_request_is_closed_and_costs_less_than_a_mebibyte() {
+fn rule32_malformed_requests_cost_less_than_a_mebibyte() {
     if !can(&[Ability::LookIntoClosed]) {
         return;
     }
@@ -91,9 +91,10 @@ fn rule32_what_is_no_request_is_closed_and_costs_less_than_a_mebibyte() {
     assert!(world.get().starts_with("molecule/1 ok\n"));
 }
 
-/// While they are open, and of the next five hundred what the first ones left.
+/// Measures the memory while five hundred requests are open, and checks that the
+/// next five hundred reuse it.
 #[test]
-fn rule32_five_hundred_unfinished_requests_at_once_cost_a_few_pages_each_and_the_next_ones_nothing_more() {
+fn rule32_unfinished_requests_cost_a_few_pages_each() {
     if !can(&[Ability::LookIntoClosed]) {
         return;
     }
@@ -117,7 +118,7 @@ fn rule32_five_hundred_unfinished_requests_at_once_cost_a_few_pages_each_and_the
         cost
     };
     let first = cost_of_many();
-    // A build that isn't optimised keeps every step's room in a task.
+    // An unoptimised build reserves memory for every step of a task.
     assert!(first < 500 * (48 << 10), "{first} bytes");
     let second = cost_of_many();
     assert!(second < first + first / 10, "{first} and then {second} bytes");
@@ -131,7 +132,7 @@ fn rule36_clients_that_die_at_any_point_leave_nothing_behind() {
     for round in 0..300 {
         let mut stream = connect(&world.socket());
         match round % 4 {
-            // Before a byte; mid-request; before reading; after a part.
+            // Dies before a byte, mid-request, before reading, after a part.
             0 => {}
             1 => stream.write_all(&GET.as_bytes()[..20]).unwrap(),
             2 => stream.write_all(GET.as_bytes()).unwrap(),
@@ -141,12 +142,12 @@ fn rule36_clients_that_die_at_any_point_leave_nothing_behind() {
             }
         }
     }
-    assert!(world.get().starts_with("molecule/1 ok\n"), "it lives: {}", world.log());
+    assert!(world.get().starts_with("molecule/1 ok\n"), "the daemon must still run: {}", world.log());
     wait_for("its descriptors", || (world.descriptors() == before).then_some(()));
 }
 
 #[test]
-fn rule36_a_client_that_dies_while_it_waits_for_a_token_leaves_nothing_behind() {
+fn rule36_a_client_that_dies_while_waiting_leaves_nothing() {
     let mut world = DaemonWorld::fast();
     world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
     world.platform.hold();
@@ -162,13 +163,13 @@ fn rule36_a_client_that_dies_while_it_waits_for_a_token_leaves_nothing_behind() 
 }
 
 #[test]
-fn rule37_a_daemon_that_was_stopped_answers_whoever_waited_once_it_goes_on() {
+fn rule37_a_resumed_daemon_answers_the_clients_that_waited() {
     let world = DaemonWorld::settled();
     world.signal(Signal::SIGSTOP);
     let mut waiting = connect(&world.socket());
     waiting.write_all(GET.as_bytes()).unwrap();
     waiting.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    assert!(waiting.read(&mut [0]).is_err(), "it is stopped");
+    assert!(waiting.read(&mut [0]).is_err(), "a stopped daemon must not answer");
     world.signal(Signal::SIGCONT);
     waiting.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     assert!(wire::rest(&mut waiting).starts_with("molecule/1 ok\n"));
@@ -176,7 +177,7 @@ fn rule37_a_daemon_that_was_stopped_answers_whoever_waited_once_it_goes_on() {
 }
 
 #[test]
-fn a_strangers_connection_that_takes_an_hour_to_close_holds_up_nobody() {
+fn a_connection_that_lingers_for_an_hour_blocks_no_client() {
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
@@ -186,9 +187,9 @@ fn a_strangers_connection_that_takes_an_hour_to_close_holds_up_nobody() {
     }
     let world = DaemonWorld::settled();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    // A stranger's request is refused unread, and one of who may ask is read.
+    // The other user's request is denied unread, and root's request is read.
     for uid in [12345, 0] {
-        // It must be there before the connection is taken and refused.
+        // The request must be there before the daemon accepts the connection.
         world.signal(Signal::SIGSTOP);
         let sent = ask_with_a_lingering_connection(uid, &world.socket(), &silent);
         world.signal(Signal::SIGCONT);
@@ -197,26 +198,27 @@ fn a_strangers_connection_that_takes_an_hour_to_close_holds_up_nobody() {
     }
 }
 
-/// Since 6.16.
+/// Returns whether the kernel can keep descriptors out of a request, which it can
+/// since Linux 6.16.
 fn keeps_descriptors_out() -> bool {
     let release = nix::sys::utsname::uname().unwrap().release().to_string_lossy().into_owned();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
     (numbers.next(), numbers.next()) >= (Some(6), Some(16))
 }
 
-/// A terminal that was stopped, a log driver that hangs.
+/// The log's reader may be a stopped terminal or a log driver that hangs.
 #[test]
-fn a_log_that_nobody_reads_holds_up_nobody() {
+fn a_log_without_a_reader_blocks_no_client() {
     let mut world = DaemonWorld::fast();
     let (mut reader, writer) = std::io::pipe().unwrap();
     fill(&writer);
     world.spawn_into(writer);
     wait_for("the first token", || UnixStream::connect(world.socket()).ok().and_then(|_| world.token()));
-    // Each of them is an audit line in that log.
+    // Each request writes an audit line to that log.
     for _ in 0..1_000 {
         assert!(world.token().is_some());
     }
-    // Two countings, and a line of the audit: whichever comes first.
+    // The two lines that count what was lost, and an audit line, in any order.
     let words = ["the log takes lines again", "the audit takes lines again", " AUDIT "];
     let read = std::thread::spawn(move || {
         let (mut said, mut piece) = (String::new(), [0; 65536]);
@@ -226,7 +228,7 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
             said.push_str(&String::from_utf8_lossy(&piece[..got]));
         }
     });
-    wait_for("the log's own word on it", || {
+    wait_for("the log's line about lost lines", || {
         world.signal(Signal::SIGHUP);
         world.token();
         read.is_finished().then_some(())

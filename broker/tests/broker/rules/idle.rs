@@ -27,15 +27,16 @@ fn an_idle_daemon_makes_not_one_system_call_in_twenty_seconds() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // What it is asked is seen, so what isn't seen didn't happen. The sleep in
-    // the kernel is entered anew after that, and has no end yet.
+    // The trace shows this request, so a call that it doesn't show didn't
+    // happen. After the request the daemon sleeps in a call that hasn't
+    // returned yet.
     wait_for("the trace to begin", || {
         assert!(world.get().starts_with("molecule/1 ok\n"));
         calls().contains("accept4(").then_some(())
     });
     let began = Instant::now();
     let mut before = calls();
-    // A thread that resolved a name ends within its first moments.
+    // A thread that resolved a name ends within the first two seconds.
     while began.elapsed() < Duration::from_secs(2) {
         std::thread::sleep(Duration::from_millis(50));
         before = calls();
@@ -46,5 +47,5 @@ fn an_idle_daemon_makes_not_one_system_call_in_twenty_seconds() {
     let after = calls();
     kill(Pid::from_raw(strace.id() as i32), Signal::SIGTERM).unwrap();
     strace.wait().unwrap();
-    assert_eq!(after[before.len()..], *"", "it was woken");
+    assert_eq!(after[before.len()..], *"", "the daemon was woken");
 }

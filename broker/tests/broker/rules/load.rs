@@ -1,4 +1,4 @@
-//! F: many at once, too many, and the same thing over and over.
+//! F: many requests at once, too many connections, and repeated rejections.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ use crate::kit::{DaemonWorld, alone, program, wait_for};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn rule33_out_of_descriptors_costs_next_to_nothing_and_service_is_back_within_a_second() {
+fn rule33_out_of_descriptors_the_daemon_idles_and_recovers() {
     let _alone = alone();
     let world = DaemonWorld::settled();
     let Some(open) = world.descriptors() else { return };
@@ -30,7 +30,7 @@ fn rule33_out_of_descriptors_costs_next_to_nothing_and_service_is_back_within_a_
     }
     let used = world.cpu() - used;
     assert!(used < 0.05 * began.elapsed().as_secs_f64(), "{used} s of processor time");
-    assert!(world.descriptors() >= Some(most - 1), "it was still out of them");
+    assert!(world.descriptors() >= Some(most - 1), "the daemon must still be out of descriptors");
     let log = world.log();
     let complaints = log.matches("no connection can be taken").count();
     assert!(complaints <= 3, "{complaints} lines in the log for one shortage");
@@ -41,7 +41,7 @@ fn rule33_out_of_descriptors_costs_next_to_nothing_and_service_is_back_within_a_
 }
 
 #[test]
-fn rule34_ten_thousand_requests_64_at_once_all_succeed_without_one_to_the_platform() {
+fn rule34_ten_thousand_requests_cost_no_platform_request() {
     let _alone = alone();
     let world = DaemonWorld::settled();
     let (descriptors, asked) = (world.descriptors(), world.platform.count());
@@ -65,7 +65,7 @@ fn rule34_ten_thousand_requests_64_at_once_all_succeed_without_one_to_the_platfo
     wait_for("its descriptors", || (world.descriptors() == descriptors).then_some(()));
 }
 
-/// A client like git-lfs before 3.6: whatever it gets, it rejects.
+/// Acts like git-lfs before 3.6, which rejects every token that it gets.
 fn reject_for_ten_seconds(world: &DaemonWorld) {
     let began = Instant::now();
     for n in 0..1000u32 {
@@ -82,8 +82,8 @@ pub fn erase_of(token: &str) -> String {
     format!("molecule/1 erase\nclient=helper\nprotocol=https\nhost=github.com\nsha256={hash}\n\n")
 }
 
-/// The numbers of the default configuration, but for the age at which a token
-/// can be rejected.
+/// Starts a daemon with the default numbers apart from an immediate first fetch
+/// and `config`, which may set the age from which a token can be rejected.
 fn with_default_numbers(config: &str) -> DaemonWorld {
     let mut world = DaemonWorld::fast();
     world.config(&format!("[refresh]\nboot_spread = \"0s\"\n{config}"));
@@ -92,7 +92,7 @@ fn with_default_numbers(config: &str) -> DaemonWorld {
 }
 
 #[test]
-fn rule35_a_thousand_erases_in_ten_seconds_cause_one_refresh_where_the_platform_repeats_its_token() {
+fn rule35_a_thousand_erases_of_one_token_cause_one_refresh() {
     let world = with_default_numbers("replication_lag = \"0s\"\n");
     world.platform.answer(Answer::Token("ghs_the_only_one".into(), SystemTime::now() + HOUR));
     world.settle();
@@ -105,7 +105,7 @@ fn rule35_a_thousand_erases_in_ten_seconds_cause_one_refresh_where_the_platform_
 }
 
 #[test]
-fn rule35_a_thousand_erases_in_ten_seconds_cause_one_refresh_where_the_platform_mints_anew() {
+fn rule35_a_thousand_erases_of_new_tokens_cause_one_refresh() {
     let world = with_default_numbers("replication_lag = \"0s\"\n");
     world.settle();
     let asked = world.platform.count();
@@ -114,7 +114,7 @@ fn rule35_a_thousand_erases_in_ten_seconds_cause_one_refresh_where_the_platform_
 }
 
 #[test]
-fn rule35_a_token_that_is_rejected_in_its_first_seconds_causes_none() {
+fn rule35_a_rejection_in_the_first_seconds_causes_no_refresh() {
     let world = with_default_numbers("");
     world.settle();
     let (asked, generation) = (world.platform.count(), world.credential("github")["generation"].as_u64());
@@ -128,7 +128,7 @@ fn rule35_a_token_that_is_rejected_in_its_first_seconds_causes_none() {
 }
 
 #[test]
-fn rule34_requests_that_come_in_pieces_are_served_among_the_others() {
+fn rule34_a_request_in_pieces_is_served_among_others() {
     let world = DaemonWorld::settled();
     let mut pieces = connect(&world.socket());
     for piece in GET.as_bytes().chunks(7) {

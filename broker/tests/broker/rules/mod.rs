@@ -1,6 +1,6 @@
-//! The rules of `docs/rules.md` that the daemon holds, each as a test with the
-//! real binary: a scripted platform on one side, a raw socket on the other.
-//! A test's name begins with its rule's section and number.
+//! Rules of `docs/rules.md` that the daemon keeps, each as a test of the real
+//! binary between a scripted platform and a raw socket. The name of such a test
+//! begins with `rule` and the rule's number.
 
 mod clocks;
 mod commands;

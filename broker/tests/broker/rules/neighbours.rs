@@ -1,4 +1,5 @@
-//! C: a process of the daemon's own user, not root, looks for the token.
+//! C: another process of the daemon's own user, which isn't root, looks for the
+//! token.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -12,10 +13,10 @@ use crate::kit::{Ability, BROKER, DaemonWorld, alone, can, program, set_mode, te
 
 const USER: u32 = 54321;
 
-/// Tries every way into the process whose pid it is given, and prints each that
-/// succeeded. Without a pid it looks out for one by the daemon's name, until
-/// there is a file `stop`; then without ptrace, which would keep what was
-/// killed from its parent.
+/// Program that tries every way into the process with the given pid and prints
+/// each that succeeded. Without a pid it looks for processes with the daemon's
+/// name until there is a file `stop`. It then doesn't use ptrace, because the
+/// parent of a traced process that was killed wouldn't hear of its end.
 const NOSY: &str = r#"
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -74,7 +75,7 @@ int main(int count, char **words) {
 }
 "#;
 
-/// Ends with the test, whatever comes of that.
+/// Process that is killed at the end of the test, also if the test fails.
 struct Nosy(Child);
 
 impl Drop for Nosy {
@@ -84,7 +85,8 @@ impl Drop for Nosy {
     }
 }
 
-/// The daemon as installed, of a user that isn't root, and the nosy program.
+/// Returns a world for a daemon whose user isn't root, the nosy program, and the
+/// broker as installed.
 fn world() -> Option<(DaemonWorld, PathBuf, PathBuf)> {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway, Ability::CompileC]) {
         return None;
@@ -104,7 +106,7 @@ fn ways_into(nosy: &PathBuf, pid: u32) -> String {
 }
 
 #[test]
-fn rule20_a_process_of_the_same_user_finds_no_way_into_the_daemon() {
+fn rule20_a_process_of_the_same_user_cant_read_the_daemon() {
     let Some((mut world, nosy, installed)) = world() else { return };
     let mut sleeper = program("sleep").arg("60").uid(USER).gid(USER).spawn().unwrap();
     let control = wait_for("the control", || Some(ways_into(&nosy, sleeper.id())).filter(|ways| ways.contains("mem")));
@@ -112,8 +114,11 @@ fn rule20_a_process_of_the_same_user_finds_no_way_into_the_daemon() {
     sleeper.wait().unwrap();
     for way in ["environ", "mem", "maps", "process_vm_readv", "pidfd_getfd", "ptrace"] {
         let found = control.contains(way);
-        // A filter may close some of the ways into every process.
-        assert!(found || !can(&[Ability::EveryCall]), "the program finds the ways that there are: {control}");
+        // A seccomp filter here may refuse some of these calls for every process.
+        assert!(
+            found || !can(&[Ability::EveryCall]),
+            "the program must find every way into an open process: {control}"
+        );
     }
     world.start_as_user(USER, &installed);
     assert!(world.get().starts_with("molecule/1 ok\n"));
@@ -121,10 +126,10 @@ fn rule20_a_process_of_the_same_user_finds_no_way_into_the_daemon() {
 }
 
 #[test]
-fn rule20_a_daemon_that_starts_is_closed_from_its_first_instruction() {
+fn rule20_a_daemon_is_closed_from_its_first_instruction() {
     let Some((mut world, nosy, installed)) = world() else { return };
     let _alone = alone();
-    // A binary that its user can read, as it must not be installed, shows that
+    // A binary that its user can read mustn't be installed. Here it shows that
     // the neighbour is fast enough.
     for (mode, is_open) in [(0o755, true), (0o711, false)] {
         set_mode(&installed, mode);

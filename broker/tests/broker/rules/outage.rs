@@ -1,4 +1,4 @@
-//! G: the platform is away, or everybody comes at once, or the bearer changes.
+//! G: the platform is down, many callers come at once, or the bearer changes.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,8 @@ use crate::kit::{Ability, DaemonWorld, alone, can, set_mode, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Whether it still stands there and answers 500, or drops connections.
+/// Checks an outage that lasts past the token's expiry, in which the platform
+/// gives this answer.
 fn outage_over_an_expiry(answer: Answer, class: &str) {
     let mut world = DaemonWorld::fast();
     let dies = SystemTime::now() + 6 * SECOND;
@@ -35,7 +36,8 @@ fn outage_over_an_expiry(answer: Answer, class: &str) {
     assert_eq!(world.credential("github")["state"], "ok");
 }
 
-/// How many were served, and the first refusal. A dead token is never served.
+/// Returns the number of served requests and the first refusal, and checks that no
+/// expired token is served.
 fn loop_until_refused(world: &DaemonWorld, dies: SystemTime) -> (usize, String) {
     let mut served = 0;
     loop {
@@ -54,17 +56,17 @@ fn loop_until_refused(world: &DaemonWorld, dies: SystemTime) -> (usize, String) 
 }
 
 #[test]
-fn rule39_with_a_platform_that_fails_all_is_served_until_the_true_expiry_then_clearly_refused_and_comes_back() {
+fn rule39_in_an_outage_service_lasts_until_the_true_expiry() {
     outage_over_an_expiry(Answer::Say(500, String::new(), r#"{"error":"token refresh failed"}"#.into()), "http_5xx");
 }
 
 #[test]
-fn rule39_with_a_platform_that_drops_every_connection_it_is_the_same() {
+fn rule39_dropped_connections_are_an_outage_too() {
     outage_over_an_expiry(Answer::Close, "connect");
 }
 
 #[test]
-fn rule40_attempts_while_the_platform_is_down_are_bounded_though_callers_hammer() {
+fn rule40_hammering_callers_dont_add_attempts_in_an_outage() {
     let _alone = alone();
     let mut world = DaemonWorld::fast();
     world.platform.fails();
@@ -82,12 +84,13 @@ fn rule40_attempts_while_the_platform_is_down_are_bounded_though_callers_hammer(
         }
     });
     let attempts = world.platform.count() - before;
-    // A draw from 0 to 400 ms each: some 30. A hot loop makes thousands.
+    // Each pause is drawn from 0 to 400 ms, which makes about 30 attempts. A hot
+    // loop makes thousands.
     assert!((8..=90).contains(&attempts), "{attempts} attempts in 6 s");
 }
 
 #[test]
-fn rule40_with_the_default_numbers_an_outage_costs_a_handful_of_attempts_in_ten_seconds() {
+fn rule40_by_default_an_outage_costs_few_attempts() {
     let mut world = DaemonWorld::fast();
     world.config("[refresh]\nboot_spread = \"0s\"\n");
     world.platform.fails();
@@ -98,12 +101,12 @@ fn rule40_with_the_default_numbers_an_outage_costs_a_handful_of_attempts_in_ten_
         std::thread::sleep(Duration::from_millis(50));
     }
     let attempts = world.platform.count();
-    // Draws from 0 to 1, 2, 4, 8, 16 s.
+    // The pauses are drawn from 0 to 1, 2, 4, 8 and 16 s.
     assert!((2..=25).contains(&attempts), "{attempts}");
 }
 
 #[test]
-fn rule43_a_hundred_callers_without_a_token_share_one_request_though_the_first_goes_away() {
+fn rule43_a_hundred_cold_callers_share_one_platform_request() {
     let _alone = alone();
     let mut world = DaemonWorld::fast();
     world.config(&format!("{FAST}initial_delay = \"1h\"\n"));
@@ -120,7 +123,7 @@ fn rule43_a_hundred_callers_without_a_token_share_one_request_though_the_first_g
         })
         .collect();
     drop(first);
-    // Whoever asks for the state was heard after all of them.
+    // The daemon accepts this status request after all of them.
     assert_eq!(world.credential("github")["serving"], false);
     world.platform.release();
     for stream in &mut others {
@@ -131,7 +134,7 @@ fn rule43_a_hundred_callers_without_a_token_share_one_request_though_the_first_g
 }
 
 #[test]
-fn rule45_an_empty_unreadable_or_missing_bearer_file_leaves_the_last_good_bearer_in_use() {
+fn rule45_an_unusable_bearer_file_leaves_the_last_good_bearer() {
     let world = DaemonWorld::settled();
     let file = world.path("configs/.auth_token");
     type Spoil = fn(&std::path::Path);
@@ -153,7 +156,7 @@ fn rule45_an_empty_unreadable_or_missing_bearer_file_leaves_the_last_good_bearer
 }
 
 #[test]
-fn rule45_a_new_bearer_is_used_at_once_by_a_daemon_that_was_refused_with_the_old_one() {
+fn rule45_a_new_bearer_ends_the_back_off_of_a_refused_one() {
     let mut world = DaemonWorld::fast();
     world.config(
         &FAST
@@ -162,7 +165,7 @@ fn rule45_a_new_bearer_is_used_at_once_by_a_daemon_that_was_refused_with_the_old
     );
     world.platform.answer(Answer::Say(401, String::new(), String::new()));
     world.start();
-    // By then the back-off is long enough to tell the two apart.
+    // By then the back-off is so long that an immediate attempt stands out.
     wait_for("some refusals", || (world.credential("github")["next_refresh_in_s"].as_u64() > Some(5)).then_some(()));
     world.platform.answer(Answer::Mint(HOUR));
     let began = Instant::now();
@@ -173,7 +176,7 @@ fn rule45_a_new_bearer_is_used_at_once_by_a_daemon_that_was_refused_with_the_old
 }
 
 #[test]
-fn rule45_a_401_with_a_bearer_that_just_changed_is_tried_once_with_the_one_before() {
+fn rule45_after_a_401_the_previous_bearer_is_tried_once() {
     let world = DaemonWorld::settled();
     let before = world.platform.count();
     world.platform.next(Answer::Say(401, String::new(), String::new()));
@@ -184,7 +187,8 @@ fn rule45_a_401_with_a_bearer_that_just_changed_is_tried_once_with_the_one_befor
     assert_eq!(bearers, ["bearer-2", "bearer-1"]);
 }
 
-/// The daemon as PID 2 of a container that has just begun.
+/// Command that runs the daemon in a pid namespace, like a container that has just
+/// started.
 const YOUNG: [&str; 5] = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
 
 fn in_a_young_container() -> bool {
@@ -192,7 +196,7 @@ fn in_a_young_container() -> bool {
 }
 
 #[test]
-fn the_provision_time_token_serves_only_while_the_platform_fails() {
+fn the_provision_time_token_serves_only_during_an_outage() {
     if !in_a_young_container() {
         return;
     }
@@ -212,7 +216,7 @@ fn the_provision_time_token_serves_only_while_the_platform_fails() {
 }
 
 #[test]
-fn the_provision_time_token_is_never_served_again_once_it_was_rejected() {
+fn a_rejected_provision_time_token_is_never_served_again() {
     if !in_a_young_container() {
         return;
     }
@@ -234,7 +238,7 @@ fn the_provision_time_token_is_never_served_again_once_it_was_rejected() {
 }
 
 #[test]
-fn the_provision_time_token_is_not_served_in_a_container_of_unknown_age() {
+fn the_provision_time_token_needs_a_container_of_known_age() {
     if !can(&[Ability::MountNamespace]) {
         return;
     }
@@ -262,14 +266,14 @@ fn a_persona_is_only_marked_when_it_is_erased() {
         assert_eq!(world.ask(&erase), "molecule/1 ok\n\n");
         wait_for("the mark", || world.credential("persona")["suspect"].as_bool().filter(|suspect| *suspect));
     }
-    assert_eq!(world.broker(&["status"]).status.code(), Some(0), "anybody can forge an erase");
+    assert_eq!(world.broker(&["status"]).status.code(), Some(0), "any client can forge an erase");
 }
 
 #[test]
-fn an_erase_of_what_is_not_served_is_ignored() {
+fn an_erase_of_a_token_that_isnt_served_is_ignored() {
     let world = DaemonWorld::settled();
     let (asked, token) = (world.platform.count(), world.token());
-    world.ask(&crate::rules::load::erase_of("ghs_somebody_elses"));
+    world.ask(&crate::rules::load::erase_of("ghs_of_another_user"));
     let out_of_scope = crate::rules::load::erase_of(token.as_deref().unwrap()).replace("github.com", "evil.example");
     assert_eq!(world.ask(&out_of_scope), "molecule/1 ok\n\n");
     assert_eq!((world.token(), world.platform.count()), (token, asked));
@@ -277,7 +281,7 @@ fn an_erase_of_what_is_not_served_is_ignored() {
 }
 
 #[test]
-fn rule45_a_bearer_that_is_written_after_the_start_is_used_as_soon_as_it_is_there() {
+fn rule45_a_bearer_that_appears_after_the_start_is_used_at_once() {
     let mut world = DaemonWorld::fast();
     fs::remove_file(world.path("configs/.auth_token")).unwrap();
     world.start();
@@ -285,5 +289,5 @@ fn rule45_a_bearer_that_is_written_after_the_start_is_used_as_soon_as_it_is_ther
     world.bearer("bearer-late");
     set_mode(&world.path("configs/.auth_token"), 0o600);
     wait_for("service", || world.token());
-    assert_eq!(world.platform.asked()[0].bearer, "bearer-late", "without a bearer nobody is asked");
+    assert_eq!(world.platform.asked()[0].bearer, "bearer-late", "without a bearer the platform isn't asked");
 }

@@ -1,5 +1,5 @@
-//! `docs/rules.md` is true: every rule has a test that carries its number, and
-//! every test that the page names is there.
+//! `docs/rules.md` is true: every rule has a row and a test with its number, and a
+//! row names the files that have such a test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +15,7 @@ fn page() -> String {
     fs::read_to_string(workspace().join("docs/rules.md")).unwrap()
 }
 
-/// Every test in the workspace whose name begins with a rule's number, by
+/// Returns every test in the workspace whose name begins with a rule's number, by
 /// number, with its file.
 fn tests() -> BTreeMap<u32, BTreeSet<(String, String)>> {
     let mut found: BTreeMap<u32, BTreeSet<_>> = BTreeMap::new();
@@ -28,7 +28,7 @@ fn tests() -> BTreeMap<u32, BTreeSet<(String, String)>> {
             } else if path.extension().is_some_and(|end| end == "rs") {
                 let file = path.strip_prefix(workspace()).unwrap().display().to_string();
                 let text = fs::read_to_string(&path).unwrap();
-                // What is no test has a test's name nowhere but below one.
+                // Only a function right below an attribute counts as a test.
                 let lines = text.lines().zip(text.lines().skip(1));
                 let tests = lines.filter(|(above, _)| above.trim_start().starts_with("#["));
                 for name in tests.filter_map(|(_, line)| function(line)) {
@@ -82,11 +82,11 @@ fn a_rules_row_names_the_files_that_have_a_test_of_it() {
         let Some(number) = cells[0].trim_start_matches("| ").parse::<u32>().ok() else { continue };
         let named: BTreeSet<&str> = cells[2].split('`').skip(1).step_by(2).collect();
         let holding: BTreeSet<&str> = tests.get(&number).into_iter().flatten().map(|(file, _)| file.as_str()).collect();
-        assert_eq!(named, holding, "rule {number}: the files that its row names, and those with a test of it");
+        assert_eq!(named, holding, "rule {number}: the files in its row, and the files with a test of it");
     }
 }
 
-/// Run by hand after a test has come or moved:
+/// Run this by hand after a test was added or moved:
 /// `cargo test -p molecule-broker --test broker -- --ignored rewrite`
 #[test]
 #[ignore = "writes the page's column of files anew"]

@@ -1,4 +1,4 @@
-//! SIGHUP and `reload`: the next configuration, or the one before.
+//! SIGHUP and `reload`: the daemon takes the new configuration or keeps the old.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::kit::wire::{self, GET, connect};
 use crate::kit::world::FAST;
 use crate::kit::{DaemonWorld, text, wait_for};
 
-/// A world whose configuration says where the audit lines go.
+/// Starts a daemon whose configuration names an audit file.
 fn audited() -> DaemonWorld {
     let mut world = DaemonWorld::fast();
     world.rewrite_config(&with_audit(&world, "audit"));
@@ -27,7 +27,7 @@ fn with_audit(world: &DaemonWorld, name: &str) -> String {
 const BROKEN: &str = "[refresh]\nintervall = \"45m\"\njitter = 7\n";
 
 #[test]
-fn a_reload_of_a_broken_file_names_each_fault_and_keeps_configuration_and_lease() {
+fn a_reload_of_a_broken_file_names_each_fault() {
     let world = DaemonWorld::settled();
     let (token, asked, before) = (world.token(), world.platform.count(), world.credential("github"));
     world.rewrite_config(BROKEN);
@@ -39,7 +39,7 @@ fn a_reload_of_a_broken_file_names_each_fault_and_keeps_configuration_and_lease(
     assert_eq!(world.token(), token);
     assert_eq!((world.platform.count(), &world.credential("github")["origins"]), (asked, &before["origins"]));
     let next = world.credential("github")["next_refresh_in_s"].as_u64().unwrap();
-    assert!(next > 600, "its schedule stands: {next}");
+    assert!(next > 600, "the schedule must be kept: {next}");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_reload_brings_new_origins_and_users_and_keeps_the_lease() {
     world.rewrite_config(&format!("{FAST}[[credential]]\nname = \"github\"\norigins = [\"ghe.example.com\"]\n"));
     assert!(world.broker(&["reload"]).status.success());
     assert_eq!(wire::password(&world.ask(get)).map(str::to_owned), token);
-    assert_eq!(world.get(), "molecule/1 silent\n\n", "and takes the old ones away");
+    assert_eq!(world.get(), "molecule/1 silent\n\n", "the old origins must be gone");
     assert_eq!((world.platform.count(), world.credential("github")["generation"].clone()), (asked, generation));
 }
 
@@ -96,7 +96,7 @@ fn a_reload_with_another_audit_file_writes_there_from_then_on() {
 }
 
 #[test]
-fn a_reload_whose_audit_file_cannot_be_opened_keeps_the_running_configuration() {
+fn a_reload_with_an_unusable_audit_file_changes_nothing() {
     let world = audited();
     let get = "molecule/1 get\nprotocol=https\nhost=ghe.example.com\n\n";
     let nowhere = with_audit(&world, "nowhere/audit");
@@ -123,7 +123,7 @@ fn a_reload_takes_another_log_filter() {
 }
 
 #[test]
-fn fifty_reloads_among_requests_lose_none_of_them_and_ask_the_platform_nothing() {
+fn fifty_reloads_lose_no_request_and_ask_no_platform() {
     let world = DaemonWorld::settled();
     let (asked, done) = (world.platform.count(), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -143,8 +143,8 @@ fn fifty_reloads_among_requests_lose_none_of_them_and_ask_the_platform_nothing()
     assert_eq!(world.platform.count(), asked);
 }
 
-/// A daemon without a token, the platform's first answer held back, and a
-/// caller who waits for it.
+/// Starts a daemon without a token, and a caller that waits for the platform's
+/// first answer, which is held back.
 fn waiting() -> (DaemonWorld, UnixStream) {
     let mut world = DaemonWorld::fast();
     world.rewrite_config(&format!("{FAST}initial_delay = \"1h\"\n"));
@@ -161,7 +161,7 @@ fn is_answered_with_what_is_held(world: &DaemonWorld, mut caller: UnixStream) {
     world.platform.release();
     let answer = wire::rest(&mut caller);
     assert!(wire::password(&answer).is_some(), "{answer}: {}", world.log());
-    assert_eq!(wire::password(&answer).map(str::to_owned), world.token(), "what was handed out is what is held");
+    assert_eq!(wire::password(&answer).map(str::to_owned), world.token(), "the caller must get the token that is held");
 }
 
 #[test]
@@ -175,11 +175,11 @@ fn a_reload_disturbs_no_refresh_that_is_under_way() {
 }
 
 #[test]
-fn who_waits_while_a_reload_changes_the_refresh_is_answered_by_the_new_one() {
+fn a_caller_that_waits_over_a_reload_is_answered() {
     let (world, caller) = waiting();
     world.rewrite_config(&format!("{FAST}interval = \"30m\"\ninitial_delay = \"1h\"\n"));
     assert!(world.broker(&["reload"]).status.success());
-    wait_for("the fetch of the new one", || (world.platform.count() == 2).then_some(()));
+    wait_for("the fetch of the new refresh", || (world.platform.count() == 2).then_some(()));
     is_answered_with_what_is_held(&world, caller);
     assert_eq!(world.platform.count(), 2, "{}", world.log());
 }

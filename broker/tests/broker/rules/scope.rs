@@ -1,4 +1,4 @@
-//! A and H: the persona's credential stays where it belongs.
+//! A and H: the persona's credential stays within its scope.
 
 use crate::kit::DaemonWorld;
 use crate::kit::platform::Answer;
@@ -15,7 +15,7 @@ fn persona(hosts: Option<&str>) -> DaemonWorld {
     world
 }
 
-/// What every kind of client gets for an origin.
+/// Returns what every kind of client gets for an origin.
 fn answers(world: &DaemonWorld, protocol: &str, host: &str) -> Vec<String> {
     let clients = ["helper", "askpass", "gh", "token", "exec", "script"];
     let ask = |client: &&str| {
@@ -26,7 +26,7 @@ fn answers(world: &DaemonWorld, protocol: &str, host: &str) -> Vec<String> {
 }
 
 #[test]
-fn rule14_a_scoped_persona_is_given_at_its_own_origins_and_nowhere_else() {
+fn rule14_a_scoped_persona_is_given_at_its_own_origins_only() {
     let mut world = persona(Some("git.example.com,http://plain.example:8080,*.wild.example"));
     world.start();
     for (protocol, host) in [
@@ -68,11 +68,11 @@ fn rule14_an_unscoped_persona_is_given_over_https_alone() {
         }
     }
     assert!(answers(&world, "https", "").iter().all(|answer| answer == "molecule/1 silent\n\n"));
-    assert!(world.log().contains("MOLECULE_BROKER_PERSONA_HOSTS"), "it says that it is unscoped, and the remedy");
+    assert!(world.log().contains("MOLECULE_BROKER_PERSONA_HOSTS"), "the log must name the remedy");
 }
 
 #[test]
-fn rule51_an_unscoped_persona_is_never_given_where_github_is_claimed_whatever_became_of_that() {
+fn rule51_an_unscoped_persona_is_never_given_for_github() {
     type Spoil = fn(&mut DaemonWorld);
     let spoils: [(&str, Spoil); 5] = [
         ("serving", |_| {}),
@@ -98,7 +98,7 @@ fn rule51_an_unscoped_persona_is_never_given_where_github_is_claimed_whatever_be
 }
 
 #[test]
-fn rule51_an_origin_of_a_third_credential_is_not_the_personas_though_that_one_has_nothing() {
+fn rule51_an_empty_credentials_origin_isnt_the_personas() {
     let mut world = persona(None);
     let missing = world.path("missing");
     world.config(&format!(
@@ -119,7 +119,7 @@ fn rule48_another_user_name_than_a_tokens_own_is_overridden() {
     world.config(&format!("{FAST}[[credential]]\nname = \"github\"\nusername = \"git\"\n"));
     world.start();
     let ask = |name: &str| world.ask(&format!("molecule/1 get\nprotocol=https\nhost=github.com\nusername={name}\n\n"));
-    for name in ["git", "x-access-token", "somebody"] {
+    for name in ["git", "x-access-token", "octocat"] {
         assert!(ask(name).contains("username=git\n"), "{name}: {}", ask(name));
     }
 }

@@ -1,4 +1,4 @@
-//! E: the socket's life, from bind to SIGTERM and over `kill -9`.
+//! E: the socket's life, from bind to SIGTERM and after `kill -9`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::kit::{Ability, BROKER, DaemonWorld, alone, can, program, set_mode, wa
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn rule27_a_second_daemon_is_refused_within_a_second_and_the_first_serves_on() {
+fn rule27_a_second_daemon_gives_up_and_the_first_serves_on() {
     let world = DaemonWorld::settled();
     let (inode, pid) = (inode(&world.socket()), world.status()["pid"].clone());
     let began = Instant::now();
@@ -57,7 +57,7 @@ fn end(child: &mut Child) {
 }
 
 #[test]
-fn rule28_after_kill_nine_the_next_start_serves_within_a_second_each_of_200_times() {
+fn rule28_after_kill_nine_the_next_daemon_serves_within_1_s() {
     let _alone = alone();
     let mut world = DaemonWorld::settled();
     for round in 0..200 {
@@ -74,7 +74,7 @@ fn rule28_after_kill_nine_the_next_start_serves_within_a_second_each_of_200_time
 }
 
 #[test]
-fn rule29_what_took_the_sockets_place_stays_when_the_daemon_goes() {
+fn rule29_a_file_that_replaced_the_socket_stays_at_exit() {
     let mut world = DaemonWorld::settled();
     fs::remove_file(world.socket()).unwrap();
     let theirs = UnixListener::bind(world.socket()).unwrap();
@@ -92,7 +92,7 @@ fn rule29_what_took_the_sockets_place_stays_when_the_daemon_goes() {
 }
 
 #[test]
-fn rule30_the_mode_is_the_configured_one_from_the_first_moment_whatever_the_umask() {
+fn rule30_the_socket_has_its_mode_from_the_first_moment() {
     for mode in ["0600", "0660", "0666"] {
         for umask in ["000", "022", "077", "0777"] {
             let mut world = DaemonWorld::fast();
@@ -121,9 +121,9 @@ fn rule30_the_mode_is_the_configured_one_from_the_first_moment_whatever_the_umas
     }
 }
 
-/// Each fault, and whether the error comes with the command that mends it.
+/// Checks for each fault that the command in the error mends it.
 #[test]
-fn rule30_an_unsafe_folder_is_refused_untouched_and_the_command_in_the_error_mends_it() {
+fn rule30_an_unsafe_folder_is_refused_and_the_remedy_works() {
     if !can(&[Ability::GiveAway]) {
         return;
     }
@@ -164,7 +164,7 @@ fn rule30_a_regular_file_in_the_sockets_place_is_left_as_it_is() {
 }
 
 #[test]
-fn rule30_a_path_of_108_bytes_is_refused_and_one_of_107_is_served() {
+fn rule30_a_108_byte_path_is_refused_and_107_bytes_are_served() {
     let mut world = DaemonWorld::fast();
     let folder = world.path("run").display().to_string();
     let path = |bytes: usize| format!("{folder}/{}", "x".repeat(bytes - folder.len() - 1));
@@ -188,10 +188,10 @@ fn rule30_a_read_only_file_system_is_a_clear_error() {
     let said = crate::kit::text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("Read-only file system") && said.contains(&*run.to_string_lossy()), "{said}");
-    assert!(said.contains("MOLECULE_BROKER_SOCKET"), "it says what to do: {said}");
+    assert!(said.contains("MOLECULE_BROKER_SOCKET"), "the error must say what to do: {said}");
 }
 
-/// Every name, owner, mode and inode.
+/// Returns the name, owner, mode and inode of every file in the world.
 fn listing(world: &DaemonWorld) -> Vec<String> {
     let mut all = Vec::new();
     let mut folders = vec![world.path("")];
@@ -212,9 +212,9 @@ fn inode(path: &Path) -> u64 {
     fs::symlink_metadata(path).unwrap().ino()
 }
 
-/// No rule of its own: an answer on its way is not lost by a clean stop.
+/// This has no rule number: a clean stop loses no answer that a client waits for.
 #[test]
-fn e_at_sigterm_who_already_waits_still_gets_the_answer_and_nobody_else_holds_up_the_end() {
+fn at_sigterm_a_waiting_caller_still_gets_its_answer() {
     if !can(&[Ability::LookIntoClosed]) {
         return;
     }
@@ -222,7 +222,7 @@ fn e_at_sigterm_who_already_waits_still_gets_the_answer_and_nobody_else_holds_up
     let mut world = DaemonWorld::fast();
     world.platform.hold();
     world.start();
-    let caller = a_caller_who_waits(&world);
+    let caller = start_waiting_caller(&world);
     wait_for("the platform to be asked", || (world.platform.count() > 0).then_some(()));
     world.signal(Signal::SIGTERM);
     wait_for("the daemon to stop", || world.log().contains("stopping").then_some(()));
@@ -230,18 +230,19 @@ fn e_at_sigterm_who_already_waits_still_gets_the_answer_and_nobody_else_holds_up
     assert_eq!(wire::password(&caller.join().unwrap()), Some("ghs_minted_1"));
     assert!(world.stopped().success());
 
-    // Whoever waits in vain delays it by half a second and no more.
+    // A caller that waits in vain delays the stop by half a second at most.
     world.platform.hold();
     world.start();
-    let caller = a_caller_who_waits(&world);
+    let caller = start_waiting_caller(&world);
     let began = Instant::now();
     assert!(world.stop().is_some_and(|status| status.success()));
     assert!(began.elapsed() < 2 * SECOND, "{:?}", began.elapsed());
     assert_eq!(caller.join().unwrap(), "");
 }
 
-/// Until the daemon has its connection. What it hears in the end.
-fn a_caller_who_waits(world: &DaemonWorld) -> JoinHandle<String> {
+/// Starts a caller and returns once the daemon has its connection. The thread
+/// returns the answer.
+fn start_waiting_caller(world: &DaemonWorld) -> JoinHandle<String> {
     let (socket, idle) = (world.socket(), world.descriptors());
     let caller = std::thread::spawn(move || wire::ask(&socket, wire::GET.as_bytes()));
     wait_for("the caller to wait", || (world.descriptors() > idle).then_some(()));

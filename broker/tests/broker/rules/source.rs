@@ -1,4 +1,4 @@
-//! A, C and G: what the platform may answer, and what never comes of it.
+//! A, C and G: bad answers of the platform, and the harm that they mustn't do.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use crate::kit::world::{FAST, calm};
 use crate::kit::{DaemonWorld, text, wait_for};
 
 #[test]
-fn rule13_a_redirect_is_not_followed_the_bearer_goes_nowhere_and_the_old_token_stays() {
+fn rule13_a_redirect_is_not_followed_and_the_old_token_stays() {
     let world = DaemonWorld::calm();
     let (elsewhere, token) = (FakePlatform::start(), world.token());
     for status in [301, 302, 303, 307, 308] {
@@ -67,7 +67,7 @@ fn rule22_a_token_over_the_limit_is_refused_with_both_lengths() {
 }
 
 #[test]
-fn rule22_an_expiry_that_is_past_absent_or_no_rfc_3339_is_refused_and_the_old_token_stays() {
+fn rule22_after_an_unusable_expiry_the_old_token_stays() {
     let world = DaemonWorld::calm();
     let before = world.token();
     let past = format!("\"{}\"", rfc3339(SystemTime::now() - Duration::from_secs(1)));
@@ -95,7 +95,7 @@ fn rule22_an_expiry_that_is_past_absent_or_no_rfc_3339_is_refused_and_the_old_to
 }
 
 #[test]
-fn rule22_an_absent_expiry_is_an_hour_from_receipt_where_that_is_configured() {
+fn rule22_an_absent_expiry_is_an_hour_from_receipt() {
     let mut world = DaemonWorld::fast();
     world.config(&format!(
         "{FAST}[[credential]]\nname = \"github\"\nsource = {{ platform = \"{}\", allow_missing_expiry = true }}\n",
@@ -109,7 +109,7 @@ fn rule22_an_absent_expiry_is_an_hour_from_receipt_where_that_is_configured() {
 }
 
 #[test]
-fn rule23_what_the_platform_says_is_escaped_cut_and_redacted_wherever_it_is_quoted() {
+fn rule23_the_platforms_words_are_escaped_cut_and_redacted() {
     let world = DaemonWorld::calm();
     let said = format!("\\u001b[31mred\\u001b[0m\\nforged line ghs_canary123 Bearer bearer-1 {}", "x".repeat(1000));
     world.platform.next(Answer::Say(500, String::new(), format!(r#"{{"error":"{said}"}}"#)));
@@ -139,8 +139,8 @@ fn rule23_a_clients_own_bytes_reach_no_log() {
     assert!(!world.log().contains("canary456") && !world.log().contains('\u{9b}'), "{}", world.log());
 }
 
-/// After a token with `life`, the platform answers a refresh with 429; what
-/// `status` says of the next attempt then.
+/// Lets the platform answer a refresh with 429 after a token with `life`. Returns
+/// the seconds until the next attempt, as `status` shows them.
 fn after_429(headers: &str, life: Duration) -> (DaemonWorld, u64) {
     let mut world = DaemonWorld::fast();
     // No retry before the next attempt's time was read.
@@ -157,7 +157,7 @@ fn after_429(headers: &str, life: Duration) -> (DaemonWorld, u64) {
 }
 
 #[test]
-fn rule41_seconds_are_waited_and_not_even_an_operators_refresh_breaks_the_wait() {
+fn rule41_an_operators_refresh_doesnt_break_a_requested_wait() {
     let (world, next) = after_429("Retry-After: 120\r\n", HOUR);
     assert!((118..=123).contains(&next), "{next}");
     let asked = world.platform.count();
@@ -176,13 +176,13 @@ fn rule41_a_date_is_waited_for() {
 }
 
 #[test]
-fn rule41_a_wait_beyond_all_measure_is_at_most_half_of_the_life_left() {
+fn rule41_an_excessive_wait_is_cut_to_half_of_the_life_left() {
     let (_world, next) = after_429("Retry-After: 1000000000\r\n", HOUR);
     assert!((1700..=1800).contains(&next), "{next}");
 }
 
 #[test]
-fn rule41_garbage_is_no_wish_and_the_back_off_holds() {
+fn rule41_a_malformed_retry_after_leaves_the_back_off() {
     for garbage in ["soon", "-5", "1e3", "", "Thu, 01 Jan 1970 00:00:00 GMT"] {
         let (_world, next) = after_429(&format!("Retry-After: {garbage}\r\n"), HOUR);
         assert!(next <= 2, "{garbage:?}: {next}");
@@ -190,7 +190,7 @@ fn rule41_garbage_is_no_wish_and_the_back_off_holds() {
 }
 
 #[test]
-fn rule41_the_platform_sees_no_request_before_the_time_that_it_asked_for() {
+fn rule41_the_platform_gets_no_request_before_retry_after() {
     let world = DaemonWorld::settled();
     world.platform.next(Answer::Say(429, "Retry-After: 3\r\n".into(), String::new()));
     world.broker(&["refresh", "github"]);
@@ -201,7 +201,7 @@ fn rule41_the_platform_sees_no_request_before_the_time_that_it_asked_for() {
 }
 
 #[test]
-fn rule42_an_answer_of_no_use_ends_in_time_and_leaves_the_old_token() {
+fn rule42_after_an_unusable_answer_the_old_token_stays() {
     let mut world = DaemonWorld::fast();
     world.config(&calm(FAST).replace("attempt_timeout = \"2s\"", "attempt_timeout = \"700ms\""));
     world.start();
@@ -225,7 +225,7 @@ Content-Length: 900
         ("a wrong type", Answer::Say(200, String::new(), r#"{"token":7,"expires_at":[]}"#.into()), "body"),
         ("an empty body", Answer::Say(200, String::new(), String::new()), "body"),
         ("no HTTP", Answer::Bytes(b"220 smtp ready\r\n".to_vec()), "body"),
-        ("a closed door", Answer::Close, "connect"),
+        ("a closed connection", Answer::Close, "connect"),
     ];
     for (what, answer, class) in bad {
         let asked = world.platform.count();
@@ -235,16 +235,17 @@ Content-Length: 900
         assert_eq!(world.token(), before, "{what}");
         let error = world.credential("github")["last_error"].clone();
         assert_eq!(error["class"], class, "{what}: {error}");
-        let seen =
-            wait_for("its end", || Some(world.platform.asked()[asked].clone()).filter(|a| a.left_after.is_some()));
+        let seen = wait_for("the end of the answer", || {
+            Some(world.platform.asked()[asked].clone()).filter(|a| a.left_after.is_some())
+        });
         assert!(seen.left_after < Some(Duration::from_secs(3)), "{what}: {seen:?}");
-        assert!(seen.written < 32 << 20, "{what}: what the sockets hold, and no more: {seen:?}");
+        assert!(seen.written < 32 << 20, "{what}: more was written than the sockets' buffers hold: {seen:?}");
     }
     assert!(!world.log().contains("planted"));
 }
 
 #[test]
-fn rule42_with_the_default_numbers_a_hanging_platform_is_left_within_seven_seconds() {
+fn rule42_by_default_a_hanging_platform_is_left_after_7_s() {
     let mut world = DaemonWorld::fast();
     world.config("[refresh]\nboot_spread = \"0s\"\n");
     world.platform.answer(Answer::Hang);
@@ -256,7 +257,7 @@ fn rule42_with_the_default_numbers_a_hanging_platform_is_left_within_seven_secon
 }
 
 #[test]
-fn what_a_source_says_of_its_own_time_limit_comes_before_the_drivers_word() {
+fn a_sources_timeout_message_comes_before_the_drivers() {
     let mut world = DaemonWorld::fast();
     world.platform.answer(Answer::Hang);
     world.start();
@@ -266,5 +267,5 @@ fn what_a_source_says_of_its_own_time_limit_comes_before_the_drivers_word() {
     });
     assert_eq!(error["class"], "timeout");
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains("/github-installation-token"), "it names what was asked: {message}");
+    assert!(message.contains("/github-installation-token"), "the message must name the URL: {message}");
 }

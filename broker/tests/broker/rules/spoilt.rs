@@ -1,5 +1,5 @@
-//! I: what the environment or a source spoils of one credential leaves the
-//! others alone, and is shown with its remedy.
+//! I: a fault that the environment or a source causes in one credential leaves the
+//! others alone and is shown with its remedy.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::kit::{DaemonWorld, set_mode, text, wire};
 
 const PERSONA_HOST: &str = "molecule/1 get\nclient=helper\nprotocol=https\nhost=git.example\n\n";
 
-/// A platform that works, and a persona with a host of its own.
+/// Returns a world with a working platform and a persona that has its own host.
 fn world(password: &str) -> DaemonWorld {
     let mut world = DaemonWorld::fast();
     world.set("GIT_HTTP_USERNAME", "bot");
@@ -27,7 +27,7 @@ fn rule54_a_password_of_600_bytes_is_served() {
 }
 
 #[test]
-fn rule54_a_password_over_the_limit_costs_the_persona_alone() {
+fn rule54_a_password_over_the_limit_affects_only_the_persona() {
     let mut world = world(&"canary".repeat(1400));
     world.start();
     assert!(world.token().is_some(), "github is served");
@@ -47,7 +47,7 @@ fn rule54_a_password_over_the_limit_costs_the_persona_alone() {
 }
 
 #[test]
-fn rule54_a_platform_url_that_is_none_costs_github_alone() {
+fn rule54_an_invalid_platform_url_affects_only_github() {
     let mut world = world("hunter2");
     world.set("PLATFORM_URL", "platform");
     world.start();
@@ -59,7 +59,7 @@ fn rule54_a_platform_url_that_is_none_costs_github_alone() {
 }
 
 #[test]
-fn rule54_a_file_that_is_missing_or_unreadable_costs_its_credential_alone() {
+fn rule54_an_unreadable_file_affects_only_its_credential() {
     let mut world = world("hunter2");
     let folder = world.path("closed");
     fs::create_dir(&folder).unwrap();
@@ -85,7 +85,7 @@ fn rule54_a_file_that_is_missing_or_unreadable_costs_its_credential_alone() {
 }
 
 #[test]
-fn rule54_a_variable_that_is_no_token_costs_nothing_else() {
+fn rule54_a_variable_that_isnt_a_token_affects_nothing_else() {
     let mut world = world("hunter2");
     world.set("GITHUB_TOKEN", "two words");
     world.start();

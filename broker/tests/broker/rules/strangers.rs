@@ -1,4 +1,4 @@
-//! The socket spoken from a process of another user.
+//! Clients of the socket in processes of other users.
 
 use std::io::{IoSlice, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,16 +13,16 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt};
 use crate::kit::wire::{connect, rest};
 use crate::kit::{program, reachable, text};
 
-/// What a process of this user hears that connects and sends `request`, which
-/// may be nothing.
+/// Sends `request`, which may be empty, from a process of this user. Returns the
+/// answer.
 pub fn ask_as(uid: u32, socket: &Path, request: &str) -> String {
     let mut other = another("a_client_of_another_user", socket);
     heard(other.env("RULES_REQUEST", request).uid(uid).gid(uid))
 }
 
-/// This program once more, for one of the tests that are none.
+/// Returns a command that runs one of the ignored tests below in another process.
 fn another(test: &str, socket: &Path) -> Command {
-    // Beside the socket's folder, which may be closed to others.
+    // Next to the socket's folder, which may be closed to other users.
     let folder = socket.ancestors().nth(2).unwrap();
     let mut command = program(reachable(&std::env::current_exe().unwrap(), folder));
     let name = format!("rules::strangers::{test}");
@@ -49,15 +49,15 @@ fn a_client_of_another_user() {
     println!("<<<{}>>>", rest(&mut stream));
 }
 
-/// The same by a process that connects as itself and is another user when it
-/// sends.
+/// Sends `request` from a process that connects as its own user and becomes this
+/// user before it sends. Returns the answer.
 pub fn ask_and_drop_to(uid: u32, socket: &Path, request: &str) -> String {
     let mut other = another("a_client_of_another_user", socket);
     heard(other.env("RULES_REQUEST", request).env("RULES_DROP_TO", uid.to_string()))
 }
 
-/// A process of this user that sends, with its request, a connection to
-/// `silent` whose last close takes an hour. What came of it.
+/// Runs a process of this user that sends, with its request, a connection to
+/// `silent` whose last close takes an hour. Returns the outcome of the send.
 pub fn ask_with_a_lingering_connection(uid: u32, socket: &Path, silent: &TcpListener) -> String {
     let mut other = another("a_client_that_hands_over_a_lingering_connection", socket);
     heard(other.env("RULES_SILENT", silent.local_addr().unwrap().to_string()).uid(uid).gid(uid))
@@ -74,11 +74,12 @@ fn a_client_that_hands_over_a_lingering_connection() {
     let sent =
         sendmsg::<()>(stream.as_raw_fd(), &part, &[ControlMessage::ScmRights(&raw)], MsgFlags::MSG_NOSIGNAL, None);
     println!("<<<{}>>>", sent.map_or_else(|error| error.to_string(), |_| "sent".into()));
-    // Ends without closing: what was handed over has one holder left.
+    // Ends without closing: the connection that was sent has one holder left.
     std::process::exit(0);
 }
 
-/// More than the other end takes, and an order to wait for that end.
+/// Returns a connection with more unsent data than the other end takes, whose
+/// close waits until that data is sent (SO_LINGER).
 fn lingering(silent: &str) -> TcpStream {
     let mut stream = TcpStream::connect(silent).unwrap();
     stream.set_nonblocking(true).unwrap();

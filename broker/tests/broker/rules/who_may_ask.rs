@@ -1,4 +1,4 @@
-//! D: who may ask, and what can be asked at all.
+//! D: the users that may ask, and the requests that they can make.
 
 use std::os::unix::net::UnixStream;
 
@@ -8,7 +8,7 @@ use crate::kit::{Ability, DaemonWorld, can, text, wait_for};
 use crate::rules::strangers::{self, ask_as};
 
 #[test]
-fn rule24_another_user_hears_the_same_fixed_line_whatever_it_sends_and_even_if_nothing() {
+fn rule24_another_user_gets_one_fixed_line_whatever_it_sends() {
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
@@ -20,7 +20,7 @@ fn rule24_another_user_hears_the_same_fixed_line_whatever_it_sends_and_even_if_n
 }
 
 #[test]
-fn rule24_many_refusals_are_one_log_line_that_names_the_expected_and_the_actual_user() {
+fn rule24_many_denials_are_one_log_line_with_both_users() {
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
@@ -50,23 +50,23 @@ fn rule24_the_overflow_uid_is_refused_unless_it_is_listed() {
 }
 
 #[test]
-fn rule24_the_overflow_uid_is_refused_though_the_daemon_itself_runs_as_it() {
+fn rule24_a_daemon_with_the_overflow_uid_doesnt_admit_it() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
     let mut world = DaemonWorld::fast();
-    let nobody = Some(65534);
-    std::os::unix::fs::chown(world.path("run"), nobody, nobody).unwrap();
+    let overflow = Some(65534);
+    std::os::unix::fs::chown(world.path("run"), overflow, overflow).unwrap();
     world.spawn_through(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
     wait_for("the socket", || UnixStream::connect(world.socket()).ok());
     let status = world.broker(&["status"]);
-    assert!(text(&status.stderr).contains("uid 65534 serves"), "a client trusts nobody by the name of everybody");
+    assert!(text(&status.stderr).contains("uid 65534 serves"), "a client mustn't trust a daemon of the overflow uid");
     assert_eq!(ask_as(65534, &world.socket(), GET), DENIED);
     assert!(world.get().starts_with("molecule/1 ok\n"), "root is served");
 }
 
 #[test]
-fn rule24_what_counts_is_who_one_was_when_one_connected() {
+fn rule24_the_uid_at_connect_counts() {
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
@@ -75,7 +75,7 @@ fn rule24_what_counts_is_who_one_was_when_one_connected() {
 }
 
 #[test]
-fn rule24_a_credential_with_users_of_its_own_is_refused_to_others_who_may_ask() {
+fn rule24_a_credential_with_own_users_is_refused_to_others() {
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
@@ -92,7 +92,7 @@ fn rule24_a_credential_with_users_of_its_own_is_refused_to_others_who_may_ask() 
 }
 
 #[test]
-fn rule26_whatever_is_no_verb_is_refused_and_changes_nothing() {
+fn rule26_an_unknown_verb_is_refused_and_changes_nothing() {
     let mut world = DaemonWorld::settled();
     let before = (world.token(), world.credential("github")["generation"].clone());
     let verbs = [
@@ -128,11 +128,11 @@ fn rule26_whatever_is_no_verb_is_refused_and_changes_nothing() {
         assert!(answer.starts_with("molecule/1 malformed\n"), "{verb:?}: {answer}");
     }
     assert_eq!((world.token(), world.credential("github")["generation"].clone()), before);
-    assert_eq!(world.stop().unwrap().code(), Some(0), "it was still there to be stopped");
+    assert_eq!(world.stop().unwrap().code(), Some(0), "the daemon still ran and could be stopped");
 }
 
 #[test]
-fn rule26_no_key_of_a_known_verb_sets_a_token_widens_a_scope_or_reads_a_path() {
+fn rule26_no_key_of_a_request_changes_token_or_scope() {
     let world = DaemonWorld::settled();
     let get = |extra: &str| world.ask(&format!("molecule/1 get\nprotocol=https\nhost=github.com\n{extra}\n\n"));
     let token = world.token();
@@ -169,7 +169,7 @@ fn a_reload_by_a_user_who_may_only_ask_is_refused() {
 }
 
 #[test]
-fn a_refused_user_is_told_by_the_control_commands_what_to_do() {
+fn control_commands_tell_a_denied_user_the_remedy() {
     if !can(&[Ability::BecomeOthers]) {
         return;
     }
@@ -181,7 +181,7 @@ fn a_refused_user_is_told_by_the_control_commands_what_to_do() {
     assert!(said.contains("uid 12345") && said.contains("MOLECULE_BROKER_ALLOW_USERS"), "{said}");
 }
 
-/// The daemon's own user operates it, though it isn't root.
+/// The daemon's own user may operate it, though it isn't root.
 #[test]
 fn the_daemons_own_user_may_reload_it() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {

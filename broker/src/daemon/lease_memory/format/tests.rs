@@ -36,8 +36,8 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
     (any::<u64>(), carried).prop_map(|(sequence, carried)| Snapshot { sequence, carried })
 }
 
-/// Without secrets in it, which `Debug` doesn't show, so that they are compared
-/// by their digests.
+/// Returns the snapshot as text. `Debug` doesn't show secrets, so they are
+/// compared by their digests.
 fn shown(snapshot: &Snapshot) -> String {
     format!("{snapshot:?}")
 }
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn rule44_another_time_namespace_shifts_the_boot_clock_and_nothing_else(snapshot in snapshot(), offset in -1_000_000_000_i64..1_000_000_000) {
+    fn rule44_another_time_namespace_shifts_only_the_boot_clock(snapshot in snapshot(), offset in -1_000_000_000_i64..1_000_000_000) {
         let there = Snapshot::of(1, &snapshot.carried, 0);
         let here = there.here(i128::from(offset));
         for (one, other) in there.carried.values().zip(here.values()) {

@@ -47,7 +47,7 @@ fn a_good_answer_is_a_token_and_the_sooner_of_two_deadlines() {
 }
 
 #[test]
-fn rule22_tokens_of_no_use_are_refused_and_not_quoted() {
+fn rule22_unusable_tokens_are_refused_and_not_quoted() {
     for token in ["", "canary canary", "canary\\n", "canary\\r", "canary\\u0000", "canary\\u001b", "canaryö", "\\ud800"]
     {
         let body = format!(r#"{{"token":"{token}","expires_at":"{EXPIRES}"}}"#);
@@ -67,7 +67,7 @@ fn rule22_a_token_over_the_limit_is_refused_with_both_lengths() {
 }
 
 #[test]
-fn rule22_expiries_that_are_past_absent_or_no_rfc_3339_are_refused() {
+fn rule22_a_past_absent_or_malformed_expiry_is_refused() {
     for (body, class) in [
         (token("2026-04-17T22:00:00Z"), Class::Expired),
         (token("2020-01-01T00:00:00Z"), Class::Expired),
@@ -85,7 +85,7 @@ fn rule22_expiries_that_are_past_absent_or_no_rfc_3339_are_refused() {
 }
 
 #[test]
-fn rule22_an_absent_expiry_is_an_hour_only_where_that_is_configured() {
+fn rule22_an_absent_expiry_is_an_hour_if_so_configured() {
     let asked = RequestContext { allow_missing_expiry: true, ..ASKED };
     let deadline = deadline_of(r#"{"token":"ghs_canary"}"#, &asked);
     assert_eq!(deadline, Deadline::after(ASKED.sent, Duration::from_secs(3600)));
@@ -93,7 +93,7 @@ fn rule22_an_absent_expiry_is_an_hour_only_where_that_is_configured() {
 }
 
 #[test]
-fn rule42_what_is_no_token_answer_is_refused_and_not_quoted() {
+fn rule42_an_answer_without_a_token_is_refused_and_not_quoted() {
     let cut = &token(EXPIRES)[..30];
     let huge = format!("{}{}", token(EXPIRES), " ".repeat(MAX_BODY));
     for body in [
@@ -117,11 +117,12 @@ fn rule42_what_is_no_token_answer_is_refused_and_not_quoted() {
 }
 
 #[test]
-fn rule44_a_wrong_wall_clock_neither_lengthens_a_life_nor_hides_that_it_is_wrong() {
-    // Two hours back: the answer's own date holds, less the second it was cut to.
+fn rule44_a_wrong_wall_clock_extends_no_life_and_is_named() {
+    // Two hours back: the answer's own date counts, less the second that it is
+    // rounded to.
     let deadline = deadline_of(&token(EXPIRES), &asked_at(T0 - 7200));
     assert_eq!(deadline.boot, Duration::from_secs(1000 + 2999));
-    // Two hours forth: dead by this clock, and the message says whose fault it is.
+    // Two hours ahead: expired by this clock, and the message names the clock.
     let failure = parse(&answer(&token(EXPIRES)), &asked_at(T0 + 7200)).unwrap_err();
     assert_eq!(failure.class, Class::Expired);
     assert!(failure.message.contains("set this machine's clock"), "{failure}");
@@ -193,7 +194,7 @@ fn rule23_the_words_of_an_error_are_quoted_without_its_secrets() {
 }
 
 #[test]
-fn rule13_a_redirect_says_where_to_but_not_what_its_query_carries() {
+fn rule13_a_redirect_is_shown_without_login_and_query() {
     let answer = PlatformAnswer { status: 302, location: Some("http://u:canary@q/x?canary"), ..answer("") };
     let failure = parse(&answer, &ASKED).unwrap_err();
     assert!(failure.message.contains("302 to http://[redacted]@q/x"), "{failure}");
@@ -201,7 +202,7 @@ fn rule13_a_redirect_says_where_to_but_not_what_its_query_carries() {
 }
 
 #[test]
-fn rule41_retry_after_is_seconds_or_a_date_and_never_garbage_or_an_age() {
+fn rule41_retry_after_is_seconds_or_a_future_date() {
     let hour = Some(3600);
     for (text, seconds) in [
         ("120", Some(120)),
@@ -218,7 +219,7 @@ fn rule41_retry_after_is_seconds_or_a_date_and_never_garbage_or_an_age() {
     ] {
         for status in [429, 503] {
             let answer = PlatformAnswer { status, retry_after: Some(text), ..answer("") };
-            // The answer's own clock is what its date is measured by.
+            // The date is compared with the answer's own clock.
             let failure = parse(&answer, &asked_at(T0 - 7200)).unwrap_err();
             assert_eq!(failure.retry_after, seconds.map(Duration::from_secs), "{text}");
         }
@@ -248,8 +249,9 @@ proptest! {
 
     #[test]
     fn no_skew_of_either_clock_makes_a_life_longer_than_it_is(
-        // In milliseconds: when it was truly sent, answered and received; how
-        // far the local clock is off; how long the token truly lives.
+        // In milliseconds: the true time of the request, its way there and
+        // back, and the error of the local clock. In seconds: the token's
+        // true life.
         start in 0_u64..1000,
         there in 0_u64..3000,
         back in 0_u64..3000,
@@ -269,8 +271,8 @@ proptest! {
         };
         let deadline = deadline(Duration::from_secs(end), Some(Duration::from_secs(date)), &asked);
         // The boot clock of this machine began at T0. Where the wall clock
-        // seems to agree with the date it is off by a round trip at most, and
-        // a second for the date's own cut.
+        // seems to agree with the date, it is wrong by at most a round trip
+        // and the second that the date is rounded to.
         let slack = if skew == 0 { Duration::ZERO } else { ms(there + back) + ms(1000) };
         prop_assert!(deadline.boot <= Duration::from_secs(life) + slack);
         prop_assert_eq!(deadline.wall, Duration::from_secs(end));

@@ -1,4 +1,4 @@
-//! The bearer is read for every request, and rule 45.
+//! The bearer is read anew for every request, and rule 45.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn only_the_new(bearer: &str) -> String {
 }
 
 #[tokio::test]
-async fn without_a_bearer_nobody_is_asked_until_there_is_one() {
+async fn without_a_bearer_the_platform_is_not_asked() {
     let (address, log) = server(vec![Act::Say(good(TOKEN))]).await;
     let configs = Configs::new();
     let platform = platform(&address, &configs);
@@ -32,7 +32,7 @@ async fn without_a_bearer_nobody_is_asked_until_there_is_one() {
 }
 
 #[tokio::test]
-async fn rule45_an_empty_or_unreadable_file_leaves_the_last_bearer_in_use() {
+async fn rule45_an_unusable_bearer_file_leaves_the_last_one_in_use() {
     let (address, log) = server(vec![Act::Say(good(TOKEN))]).await;
     let configs = Configs::new();
     let platform = platform(&address, &configs);
@@ -62,13 +62,14 @@ async fn rule45_a_new_bearer_is_used_at_once() {
 }
 
 #[tokio::test]
-async fn rule45_a_refused_bearer_that_just_changed_gives_way_to_the_one_before() {
+async fn rule45_a_refused_new_bearer_gives_way_to_the_previous_one() {
     let (address, log) = server(vec![Act::ByBearer(only_the_old)]).await;
     let configs = Configs::new();
     let platform = platform(&address, &configs);
     configs.write("old");
     platform.fetch().await.unwrap();
-    // Torn by its writer, then whole, and the platform knows neither yet.
+    // The new bearer is first half written, then whole. The platform knows
+    // neither yet.
     configs.write("ne");
     platform.fetch().await.unwrap();
     configs.write("new");
@@ -77,7 +78,7 @@ async fn rule45_a_refused_bearer_that_just_changed_gives_way_to_the_one_before()
 }
 
 #[tokio::test]
-async fn rule45_the_one_before_is_tried_no_more_once_it_is_refused_too() {
+async fn rule45_a_previous_bearer_that_is_refused_is_not_tried_again() {
     let (address, log) = server(vec![Act::Say(good(TOKEN)), Act::Say(reply("401 No", "", ""))]).await;
     let configs = Configs::new();
     let platform = platform(&address, &configs);

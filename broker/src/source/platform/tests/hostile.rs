@@ -1,4 +1,5 @@
-//! Whatever the other side does: one attempt ends in time, and quietly.
+//! One attempt ends in time and without a secret in its error, whatever the other
+//! side does.
 
 use super::*;
 
@@ -24,7 +25,7 @@ async fn an_answer_that_holds_the_connection_open_is_taken_when_whole() {
 }
 
 #[tokio::test]
-async fn rule13_a_redirect_is_not_followed_and_the_bearer_goes_nowhere() {
+async fn rule13_a_redirect_is_not_followed_and_gets_no_bearer() {
     let (elsewhere, other_log) = server(vec![Act::Say(good(TOKEN))]).await;
     for status in ["301 M", "302 F", "303 S", "307 T", "308 P"] {
         let to = format!("Location: http://{elsewhere}/?canary\r\n");
@@ -70,21 +71,22 @@ async fn rule42_an_error_keeps_its_class_though_its_words_never_end() {
 }
 
 #[tokio::test]
-async fn rule42_of_64_mib_no_more_is_read_than_an_answer_may_have() {
+async fn rule42_a_64_mib_body_is_read_only_to_the_limit() {
     const MANY: u64 = 64 << 20;
     for head in ["", "Content-Length: 67108864\r\n"] {
         let (address, log) = server(vec![Act::Flood(format!("HTTP/1.1 200 OK\r\n{head}\r\n{{"), MANY)]).await;
         let failure = platform(&address, &Configs::new()).fetch().await.unwrap_err();
         assert_eq!(failure.class, Class::Body);
         assert!(failure.message.contains("more than 65536 bytes"), "{failure}");
-        // The rest of what was taken lies in the kernel's buffers.
+        // The rest of what the server wrote is in the kernel's buffers.
         assert!(*log.flooded.lock().unwrap() < MANY);
     }
 }
 
 #[tokio::test]
 async fn rule42_at_most_64_kib_of_a_body_leave_the_wire() {
-    // A wire of known depth: what the server got rid of is what was read.
+    // The wire's buffer has a known size, so the bytes that the server wrote
+    // tell how many were read.
     let (near, far) = tokio::io::duplex(4096);
     let log = Log::default();
     let flood = play(far, Act::Flood("HTTP/1.1 200 OK\r\n\r\n".to_owned(), 64 << 20), log.clone());
@@ -99,7 +101,7 @@ async fn rule42_at_most_64_kib_of_a_body_leave_the_wire() {
 }
 
 #[tokio::test]
-async fn rule42_what_is_cut_or_no_answer_of_the_platforms_is_a_fault_of_the_body() {
+async fn rule42_a_cut_or_foreign_answer_is_a_fault_of_the_body() {
     for said in [
         "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"token\":\"canary".to_owned(),
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"canary".to_owned(),
@@ -116,7 +118,7 @@ async fn rule42_what_is_cut_or_no_answer_of_the_platforms_is_a_fault_of_the_body
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_or_closes_at_once_is_a_fault_of_the_connection() {
+async fn a_missing_or_closing_server_is_a_fault_of_the_connection() {
     let (address, _) = server(vec![Act::Say(String::new())]).await;
     let failure = platform(&address, &Configs::new()).fetch().await.unwrap_err();
     assert_eq!(failure.class, Class::Connect, "{failure}");
@@ -130,7 +132,7 @@ async fn a_server_that_is_not_there_or_closes_at_once_is_a_fault_of_the_connecti
 }
 
 #[tokio::test]
-async fn rule41_a_wish_to_wait_is_handed_on() {
+async fn rule41_a_requested_wait_is_passed_on() {
     for status in ["429 Slow", "503 Busy"] {
         let (address, _) = server(vec![Act::Say(reply(status, "Retry-After: 120\r\n", ""))]).await;
         let failure = platform(&address, &Configs::new()).fetch().await.unwrap_err();
@@ -139,7 +141,7 @@ async fn rule41_a_wish_to_wait_is_handed_on() {
 }
 
 #[tokio::test]
-async fn rule23_a_platform_that_repeats_what_it_was_told_is_not_quoted() {
+async fn rule23_a_platform_that_echoes_secrets_is_not_quoted() {
     let echo = |bearer: &str| {
         let words = format!("{{\"error\":\"who is {bearer}? have {TOKEN} instead\"}}");
         reply("500 Oops", &format!("Location: /{bearer}\r\n"), &words)
@@ -156,7 +158,7 @@ async fn nothing_runs_on_after_a_fetch() {
     let configs = Configs::new();
     let platform = platform(&address, &configs);
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    // The server's own: one that accepts, one for each connection still open.
+    // The server's own tasks: one that accepts, one for each open connection.
     platform.fetch().await.unwrap();
     let dropped = timeout(Duration::from_millis(50), platform.fetch()).await;
     assert!(dropped.is_err());

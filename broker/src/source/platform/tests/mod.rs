@@ -1,4 +1,4 @@
-//! The platform source against a scripted server on loopback.
+//! Tests of the platform source with a scripted server on loopback.
 
 mod bearers;
 mod hostile;
@@ -14,24 +14,25 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// Far more than any test takes: a hang shows as a failure, a slow machine
+/// Far more time than any test takes, so that a hang fails and a slow machine
 /// doesn't.
 const LONG: Duration = Duration::from_secs(60);
 
 const BEARER: &str = "bearer-canary";
 const TOKEN: &str = "ghs_tokencanary";
 
-/// What the server does with a connection once it has read a request's head.
+/// Reaction of the server once it has read a request's head.
 #[derive(Clone)]
 enum Act {
+    /// Sends the text and closes the connection.
     Say(String),
-    /// Says it and holds the connection open.
+    /// Sends the text and holds the connection open.
     Hold(String),
-    /// Says it, then one byte after another, slowly, for as long as it can.
+    /// Sends the text, then one byte after another, slowly, as long as it can.
     Drip(String),
-    /// Says it, then megabytes, and counts what it got rid of.
+    /// Sends the text, then up to this many bytes, and counts them.
     Flood(String, u64),
-    /// By the bearer that is shown.
+    /// Sends a text that depends on the bearer.
     ByBearer(fn(&str) -> String),
 }
 
@@ -59,7 +60,7 @@ fn header(head: &str, name: &str) -> Option<String> {
     })
 }
 
-/// Serves each connection with the next act, the last one for ever.
+/// Answers each connection with the next act, and all later ones with the last.
 async fn server(acts: Vec<Act>) -> (String, Log) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -120,7 +121,7 @@ fn reply(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// A token that lives for 50 min.
+/// Returns an answer with a token that expires in 50 min.
 fn good(token: &str) -> String {
     let end = jiff::Timestamp::from_second(i64::try_from(clock::now().wall.as_secs()).unwrap() + 3000).unwrap();
     reply("200 OK", "", &format!(r#"{{"token":"{token}","expires_at":"{end}"}}"#))
@@ -161,7 +162,7 @@ fn platform(address: &str, configs: &Configs) -> Platform {
     Platform::new(settings(&format!("http://{address}/base/"), &configs.path())).unwrap()
 }
 
-/// No failure may say what it must not, in either of its forms.
+/// Checks that a failure contains no canary in either of its forms.
 fn assert_clean(failure: &Failure) {
     assert!(!format!("{failure} {failure:?}").contains("canary"), "{failure}");
 }

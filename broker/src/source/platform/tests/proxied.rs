@@ -1,4 +1,4 @@
-//! Proxies, as curl honours them.
+//! Tests that proxies are used as curl uses them.
 
 use super::*;
 
@@ -38,7 +38,7 @@ async fn hosts_in_no_proxy_are_reached_directly() {
 }
 
 #[tokio::test]
-async fn names_in_no_proxy_stand_for_their_subdomains_but_not_for_lookalikes() {
+async fn names_in_no_proxy_cover_subdomains_and_no_lookalikes() {
     let endpoint = Endpoint::new("http://a.example.com", "").unwrap();
     for (no, direct) in [("example.com", true), (".example.com", true), ("ample.com", false), ("", false)] {
         let route = Route::new(&endpoint, &through("127.0.0.1:1", no)).unwrap();
@@ -58,7 +58,8 @@ async fn https_asks_the_proxy_for_a_tunnel_and_shows_it_no_bearer() {
         let (proxy, log) = server(vec![Act::Say(said)]).await;
         let proxies = Proxies { https: through(&proxy, "").http, ..Proxies::default() };
         let platform = proxied("https://platform.invalid", proxies, &Configs::new()).unwrap();
-        // The bearer file is gone with its folder: it is read first.
+        // The bearer file is gone with its folder. It is read before the proxy
+        // is asked.
         assert_eq!(platform.fetch().await.unwrap_err().class, Class::Config);
         let configs = Configs::new();
         let proxies = Proxies { https: through(&proxy, "").http, ..Proxies::default() };

@@ -1,4 +1,4 @@
-//! https, with an authority of the test's own.
+//! https with a certificate authority that the test creates.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
@@ -31,7 +31,7 @@ impl Authority {
     }
 }
 
-/// A server that wants TLS, behind a proxy's CONNECT if `tunnelled`.
+/// Starts a TLS server, behind a proxy's CONNECT if `tunnelled`.
 async fn tls_server(acceptor: TlsAcceptor, tunnelled: bool) -> (String, Log) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -78,7 +78,7 @@ async fn an_authority_in_ssl_cert_file_or_dir_is_trusted() {
 }
 
 #[tokio::test]
-async fn certificates_of_strangers_or_for_others_see_no_bearer() {
+async fn a_server_with_an_untrusted_certificate_gets_no_bearer() {
     let (authority, configs) = (Authority::new(), Configs::new());
     let roots = trusting(&authority, &configs);
     for acceptor in [Authority::new().acceptor("127.0.0.1"), authority.acceptor("canary.example")] {
@@ -91,7 +91,7 @@ async fn certificates_of_strangers_or_for_others_see_no_bearer() {
 }
 
 #[tokio::test]
-async fn without_anyone_to_trust_nobody_is_asked() {
+async fn without_root_certificates_the_platform_is_not_asked() {
     let (authority, configs) = (Authority::new(), Configs::new());
     let (address, log) = tls_server(authority.acceptor("127.0.0.1"), false).await;
     let roots = Roots { file: Some(configs.0.path().join("none.pem")), dirs: None };

@@ -1,4 +1,4 @@
-//! What a file or a command says: one line that is the credential, or a JSON
+//! Parses the content of a file or the output of a command: one line with the credential, or a JSON
 //! object like the platform's, `{"token", "expires_at"}`.
 
 use std::borrow::Cow;
@@ -11,25 +11,25 @@ use crate::credential::lease::{Class, Failure, Fresh, SourceKind};
 use crate::credential::secret::Secret;
 use crate::system::time::{Deadline, Moment};
 
-/// The longest note that is read.
-pub(super) const MAX_NOTE: usize = 64 * 1024;
+/// The longest text that is accepted, in bytes.
+pub(super) const MAX_TOKEN_TEXT: usize = 64 * 1024;
 
 #[derive(Deserialize)]
-struct Json<'a> {
+struct JsonToken<'a> {
     #[serde(borrow)]
     token: Cow<'a, str>,
     expires_at: Option<String>,
 }
 
-/// Reads a note. What begins with `{` is taken for JSON alone: half a JSON
-/// text, torn by its writer, must not be served as somebody's password.
-pub(super) fn parse(note: &[u8], place: &str, now: Moment, source: SourceKind) -> Result<Fresh, Failure> {
+/// Parses a credential. A text that begins with `{` must be JSON: a partly written JSON text must
+/// not be served as a password. `place` names the source in messages.
+pub(super) fn parse(content: &[u8], place: &str, now: Moment, source: SourceKind) -> Result<Fresh, Failure> {
     let body = |what: String| Failure::new(Class::Body, format!("{place} {what}"));
-    let text = std::str::from_utf8(note).map_err(|_| body("holds bytes that are no UTF-8 text".to_owned()))?.trim();
+    let text = std::str::from_utf8(content).map_err(|_| body("isn't UTF-8 text".to_owned()))?.trim();
     let (value, expires_at) = if text.starts_with('{') {
-        let json: Json<'_> = serde_json::from_str(text).map_err(|e| {
+        let json: JsonToken<'_> = serde_json::from_str(text).map_err(|e| {
             body(format!(
-                "begins with '{{' but holds no JSON object with a \"token\" \
+                "begins with '{{' but isn't a JSON object with a \"token\" \
                  (line {}, column {})",
                 e.line(),
                 e.column()
@@ -40,10 +40,10 @@ pub(super) fn parse(note: &[u8], place: &str, now: Moment, source: SourceKind) -
         (Cow::Borrowed(text), None)
     };
     let secret = Secret::password(&value).map_err(|unfit| body(format!("holds no usable credential: {unfit}")))?;
-    let deadline = match expires_at.as_deref().map(expiry::rfc3339) {
+    let deadline = match expires_at.as_deref().map(expiry::parse_rfc3339) {
         None => None,
         Some(None) => {
-            return Err(body("has an \"expires_at\" that is no RFC 3339 time".into()));
+            return Err(body("has an \"expires_at\" that isn't an RFC 3339 time".into()));
         }
         Some(Some(end)) if end <= now.wall => {
             return Err(Failure::new(
@@ -51,12 +51,12 @@ pub(super) fn parse(note: &[u8], place: &str, now: Moment, source: SourceKind) -
                 format!("{place} holds a credential that has expired: have it renewed"),
             ));
         }
-        Some(Some(end)) => Some(until(end, now)),
+        Some(Some(end)) => Some(deadline_at(end, now)),
     };
     Ok(Fresh { username: None, secret, deadline, source })
 }
 
-fn until(end: Duration, now: Moment) -> Deadline {
+fn deadline_at(end: Duration, now: Moment) -> Deadline {
     Deadline { boot: now.boot + (end - now.wall), wall: end }
 }
 
@@ -66,8 +66,8 @@ mod tests {
 
     const NOW: Moment = Moment { boot: Duration::from_secs(100), wall: Duration::from_secs(1_776_466_200 - 600) };
 
-    fn read(note: &str) -> Result<Fresh, Failure> {
-        parse(note.as_bytes(), "note", NOW, SourceKind::File)
+    fn read(text: &str) -> Result<Fresh, Failure> {
+        parse(text.as_bytes(), "test", NOW, SourceKind::File)
     }
 
     #[test]
@@ -84,8 +84,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_torn_empty_dead_or_two_lines_is_refused_without_being_quoted() {
-        for (note, class) in [
+    fn a_torn_empty_or_expired_text_is_refused_and_not_quoted() {
+        for (text, class) in [
             ("", Class::Body),
             ("canary\ncanary", Class::Body),
             (r#"{"token":"canary"#, Class::Body),
@@ -93,8 +93,8 @@ mod tests {
             (r#"{"token":"canary","expires_at":"canary"}"#, Class::Body),
             (r#"{"token":"canary","expires_at":"2026-04-17T22:40:00Z"}"#, Class::Expired),
         ] {
-            let failure = read(note).unwrap_err();
-            assert_eq!(failure.class, class, "{note}");
+            let failure = read(text).unwrap_err();
+            assert_eq!(failure.class, class, "{text}");
             assert!(!failure.message.contains("canary"), "{failure}");
         }
     }
