@@ -1,4 +1,4 @@
-//! What the daemon answers.
+//! The daemon's answers.
 
 use crate::limits::VERSION;
 

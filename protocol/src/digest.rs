@@ -8,8 +8,8 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// Whether two digests are the same, without saying by its duration where they
-/// differ.
+/// Compares two digests in constant time, so that the duration doesn't tell where
+/// they differ.
 #[must_use]
 pub fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
     let differing = a.iter().zip(b).fold(0, |acc, (x, y)| acc | (x ^ y));

@@ -26,21 +26,21 @@ pub fn canonical(host: &[u8]) -> &[u8] {
     if is_plain(host) && is_below(host, b".github.com") { DEFAULT_HOST.as_bytes() } else { host }
 }
 
-/// Whether a [`canonical`] host is the one that gh talks to by itself.
+/// Returns true if a [`canonical`] host is gh's default host.
 #[must_use]
 pub fn is_default(host: &[u8]) -> bool {
     host.eq_ignore_ascii_case(DEFAULT_HOST.as_bytes())
 }
 
-/// Whether every byte can stand in a host.
+/// Returns true if every byte is valid in a host.
 #[must_use]
 pub fn is_plain(host: &[u8]) -> bool {
     host.iter().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(b))
 }
 
-/// Whether a token is one of an App's installation, by its form ("`ghs_` for
+/// Returns true if a token is an App's installation token, by its form ("`ghs_` for
 /// GitHub App installation access tokens", GitHub's documentation of token
-/// formats). Such a token is no user's own, and dead within the hour.
+/// formats). Such a token belongs to no user and lives for an hour at most.
 #[must_use]
 pub fn is_installation_token(token: &[u8]) -> bool {
     token.starts_with(b"ghs_")

@@ -27,8 +27,7 @@ pub struct Scanner {
     frame: Buffer<MAX_REQUEST>,
 }
 
-/// What becomes of the value that is being read. The first one is the value
-/// zero, as [`Scanner::blank`] needs it.
+/// Destination of the value that is being read. The first variant is zero, as [`Scanner::blank`] needs it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// Its key isn't complete yet.
@@ -223,7 +222,7 @@ impl<const N: usize> Buffer<N> {
     }
 }
 
-/// What askpass, by its name, asks for one prompt.
+/// Writes the request that askpass sends for one prompt.
 ///
 /// # Errors
 /// [`Fault::TooLong`], and a name that can't stand in a line.

@@ -1,4 +1,4 @@
-//! The contract between the broker and whoever asks it: the shims, the control
+//! The contract between the broker and its clients: the shims, the control
 //! commands, or a person with `socat`.
 //!
 //! # The wire

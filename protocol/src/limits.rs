@@ -22,7 +22,7 @@ pub const MAX_SECRET: usize = 8 * 1024;
 /// longer.
 pub const MAX_ANSWER: usize = MAX_SECRET + 2 * 1024;
 
-/// A key, in bytes. A longer one is one that nobody knows.
+/// The longest key, in bytes. No known key is longer.
 pub const MAX_KEY: usize = 64;
 
 /// A program's name that a client tells, in bytes. A longer one isn't told, nor
@@ -35,17 +35,17 @@ pub const MAX_USERNAME: usize = 256;
 /// A prompt that askpass reads, in bytes.
 pub const MAX_PROMPT: usize = 4 * 1024;
 
-/// How long a client may take to send its request.
+/// Time limit for a client to send its request.
 pub const READ_DEADLINE: Duration = Duration::from_millis(1_500);
 
-/// How long the daemon takes to answer at most, waiting for a fetch included.
+/// Time limit for the daemon's answer, including the wait for a fetch.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(8);
 
-/// After how long a shim gives up.
+/// Time after which a shim gives up.
 pub const CLIENT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a shim goes on knocking where the socket's file is there and
-/// nobody listens, before it answers without the daemon.
+/// Time for which a shim retries to connect while the socket file exists and no
+/// process listens, before it answers without the daemon.
 pub const REFUSED_DEADLINE: Duration = Duration::from_millis(900);
 
 /// The socket where nothing else is said.

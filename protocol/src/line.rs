@@ -1,4 +1,4 @@
-//! What a line is, and the strict writer of lines.
+//! The format of a line, and the strict writer of lines.
 
 use crate::limits::VERSION;
 
@@ -55,8 +55,8 @@ pub fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     }
 }
 
-/// Writes lines into a buffer that somebody else owns. Once a write failed,
-/// nothing of the buffer may be used.
+/// Writes lines into a borrowed buffer. After a write has failed, the content of
+/// the buffer must not be used.
 pub struct Writer<'b> {
     buffer: &'b mut [u8],
     used: usize,

@@ -10,7 +10,7 @@
 /// nothing does: user databases name this one `nobody`.
 pub const OVERFLOW_UID: u32 = 65534;
 
-/// What the overflow uid stands for in a user namespace.
+/// Meaning of the overflow uid in a user namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
     /// The user with that number: every user is mapped.

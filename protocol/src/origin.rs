@@ -1,7 +1,7 @@
 //! Origins, patterns of them, and how they match.
 //!
-//! A host comes from git percent-decoded and otherwise as somebody wrote it, so
-//! it is compared byte by byte against what was configured, never by prefix,
+//! git passes a host percent-decoded and otherwise as it was written in the URL,
+//! so it is compared byte by byte against what was configured, never by prefix,
 //! suffix or a URL parser: `https://github.com%2f.evil.example/` arrives here
 //! as the host `github.com/.evil.example` and must be just another host. Only
 //! ASCII case is folded, and a scheme's own port equals none.
@@ -15,7 +15,7 @@ pub enum Scheme {
     Http,
 }
 
-/// Where a client wants to log in.
+/// The scheme, host and port that a client wants to log in to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin<'a> {
     pub scheme: Scheme,
@@ -25,7 +25,8 @@ pub struct Origin<'a> {
     pub port: Option<u16>,
 }
 
-/// What an operator allows: an origin, or all with any one label in front.
+/// Pattern that an operator allows: one origin, or all origins with one more
+/// label in front.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern<S> {
     pub scheme: Scheme,
@@ -35,7 +36,7 @@ pub struct Pattern<S> {
     pub port: Option<u16>,
 }
 
-/// How closely a pattern names an origin. The greatest wins.
+/// Specificity of a pattern. The greatest wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Closeness {
     Any,
@@ -112,7 +113,8 @@ impl<'a> Pattern<&'a str> {
 }
 
 impl<S: AsRef<str>> Pattern<S> {
-    /// Whether and how closely this pattern names the origin.
+    /// Returns how specifically this pattern matches the origin, or `None` if it
+    /// doesn't match.
     #[must_use]
     pub fn names(&self, origin: &Origin<'_>) -> Option<Closeness> {
         if self.scheme != origin.scheme || self.port != origin.port {

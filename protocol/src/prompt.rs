@@ -4,8 +4,8 @@
 //! Git passes the prompt as one argument (gitcredentials(7), "requesting
 //! credentials"; `credential_ask_one` in git's `credential.c` has no
 //! translation for it). Anything that a server, an ssh peer or a URL could
-//! choose in it, beyond a plain host and a plain path, makes it somebody
-//! else's prompt.
+//! choose in it, beyond a plain host and a plain path, means that the prompt is
+//! another program's.
 
 use crate::encoding::nibble;
 use crate::limits::MAX_PROMPT;
@@ -19,7 +19,7 @@ pub enum Field {
     Password,
 }
 
-/// What one prompt asks.
+/// The question of one prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prompt<'a> {
     pub field: Field,

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::encoding;
 
-/// How git writes the password in an `erase`.
+/// Form in which git writes the password in an `erase`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PasswordForm {
     /// The value of `password`.

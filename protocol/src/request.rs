@@ -1,4 +1,4 @@
-//! What a client asks.
+//! A client's request.
 
 use crate::encoding;
 use crate::limits::{MAX_REQUEST, VERSION};
@@ -16,8 +16,8 @@ pub enum Verb {
     Reload,
 }
 
-/// What kind of client asks, for the audit line and for the shape of the
-/// answer. It grants nothing.
+/// Kind of client, for the audit line and for the form of the answer. It grants
+/// nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Client {
     /// `git-credential-molecule`.
@@ -40,7 +40,7 @@ pub enum Client {
 pub struct Request<'a> {
     pub verb: Verb,
     pub client: Client,
-    /// What the asking program calls itself, for the audit line.
+    /// Name of the client's program by its own account, for the audit line.
     pub command: Option<&'a [u8]>,
     pub protocol: Option<&'a [u8]>,
     pub host: Option<&'a [u8]>,
@@ -86,16 +86,16 @@ impl Client {
         }
     }
 
-    /// Whether it may ask by a credential's name. What git or gh passes on
-    /// names its host; without one there is no answer, never 'any'.
+    /// Returns true if the client may ask by a credential's name. A request from
+    /// git or gh names its host; without one there is no answer, never 'any'.
     #[must_use]
     pub const fn may_name(self) -> bool {
         matches!(self, Self::Token | Self::Exec | Self::Script)
     }
 }
 
-/// Where a request ends in what was read so far: after its empty line, or at
-/// the end of the stream.
+/// Finds the end of a request in the bytes read so far: after its empty line, or
+/// at the end of the stream.
 ///
 /// # Errors
 /// [`Fault::TooLong`] once the limit is passed without an end, and
@@ -162,7 +162,7 @@ impl<'a> Request<'a> {
     /// Writes it as [`Request::parse`] reads it.
     ///
     /// # Errors
-    /// What [`line::Writer`] refuses.
+    /// A value that [`line::Writer`] refuses.
     pub fn write(&self, to: &mut line::Writer<'_>) -> Result<(), Fault> {
         to.head(self.verb.name())?;
         to.pair("client", self.client.name().as_bytes())?;

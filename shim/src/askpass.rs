@@ -1,16 +1,16 @@
-//! `molecule-askpass`: answers git's and git-lfs's prompts, and nobody else's.
+//! `molecule-askpass`: answers git's and git-lfs's prompts, and no others.
 //!
-//! Exit 0 with nothing printed would make git log in with an empty password,
-//! and ssh take it for a yes: every refusal is status 1.
+//! Every refusal is status 1: with status 0 and no output, git would log in with
+//! an empty password, and ssh would take it for a yes.
 
-use crate::memory;
-use crate::place::Place;
+use crate::buffers;
+use crate::messages::{complain, pass_on_refusal};
 use crate::protocol::answer::{Answer, Word};
 use crate::protocol::git::request_for_prompt;
 use crate::protocol::origin::Scheme;
 use crate::protocol::prompt::Prompt;
 use crate::round_trip::ask;
-use crate::speech::{complain, pass_on_refusal};
+use crate::socket_path::SocketPath;
 use crate::sys::{self, Start};
 
 #[inline(never)]
@@ -23,9 +23,9 @@ pub(crate) fn run(start: &Start<'_>) -> u8 {
         return 1;
     }
     let Some(prompt) = Prompt::parse(prompt) else { return 1 };
-    let (Some(frame), Some(buffer)) = (memory::REQUEST.take(), memory::ANSWER.take()) else { return 1 };
+    let (Some(frame), Some(buffer)) = (buffers::REQUEST.take(), buffers::ANSWER.take()) else { return 1 };
     let Ok(request) = request_for_prompt(&prompt, start.command(), frame) else { return 1 };
-    let mut place = Place::of(start);
+    let mut place = SocketPath::of(start);
     match ask(start, &mut place, request, buffer) {
         Ok(answer) => return give(&answer),
         Err(failure) if prompt.scheme == Scheme::Https => complain(start, failure, &place),

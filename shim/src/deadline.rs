@@ -1,4 +1,4 @@
-//! Until when an answer is waited for, and what can keep it from coming.
+//! The deadline for an answer, and the failures that prevent one.
 
 use core::time::Duration;
 
@@ -6,30 +6,30 @@ use crate::protocol::answer::Answer;
 use crate::protocol::limits::CLIENT_DEADLINE;
 use crate::sys::{self, Errno};
 
-/// Why there is no answer.
+/// Reason for a missing answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// Nobody serves, and the fallback can't be run.
-    Nobody,
+    /// No daemon serves, and the fallback can't be run.
+    NotRunning,
     /// This process may not open Unix sockets at all.
-    NoSockets(Errno),
+    SocketsForbidden(Errno),
     /// This process may not connect to this one.
-    NoEntry(Errno),
-    /// The server is this user, whom we don't trust.
-    Impostor(u32),
-    Late,
-    /// What came is longer than any answer.
-    Garbled,
+    PermissionDenied(Errno),
+    /// The server runs as this user, which isn't trusted.
+    UntrustedServer(u32),
+    TimedOut,
+    /// The reply is longer than any answer.
+    InvalidReply,
 }
 
-/// The moment at which everything ends.
+/// The instant at which the shim gives up.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline(Duration);
 
 impl Deadline {
     #[must_use]
     pub(crate) fn new() -> Self {
-        // The end of the process belongs into its ten seconds too.
+        // The ten seconds include the end of the process.
         const MARGIN: Duration = Duration::from_millis(150);
         Self(sys::now() + CLIENT_DEADLINE - MARGIN)
     }
@@ -52,12 +52,12 @@ pub(crate) fn read_answer(from: &sys::Fd, deadline: Deadline, buffer: &mut [u8])
     while Answer::parse(&buffer[..used]).is_none() {
         match sys::readable(from, deadline.left()) {
             Ok(true) => {}
-            Ok(false) => return Err(Failure::Late),
+            Ok(false) => return Err(Failure::TimedOut),
             Err(Errno::EINTR) => continue,
             Err(_) => break,
         }
         if used == buffer.len() {
-            return Err(Failure::Garbled);
+            return Err(Failure::InvalidReply);
         }
         match sys::read(from, &mut buffer[used..]) {
             Ok(0) => break,

@@ -1,5 +1,5 @@
-//! Nobody serves: `molecule-broker answer` is run for this one request. It
-//! reads the request and writes the answer as the daemon would, from
+//! The fallback without a daemon: runs `molecule-broker answer` for this one
+//! request. It reads the request and writes the answer as the daemon would, from
 //! environment and configuration alone.
 
 use core::time::Duration;
@@ -15,8 +15,8 @@ pub(crate) const BROKER: &[u8] = b"molecule-broker";
 pub(crate) type Path = Text<4096>;
 
 /// # Errors
-/// [`Failure::Nobody`] if it can't be run or gives no answer, and
-/// [`Failure::Late`].
+/// [`Failure::NotRunning`] if it can't be run or gives no answer, and
+/// [`Failure::TimedOut`].
 #[inline(never)]
 pub(crate) fn answer(
     start: &Start<'_>,
@@ -24,15 +24,15 @@ pub(crate) fn answer(
     deadline: Deadline,
     buffer: &mut [u8],
 ) -> Result<usize, Failure> {
-    /// How long a child that has answered may take to end.
+    /// Time limit for a child that has answered to end.
     const FAREWELL: Duration = Duration::from_millis(200);
-    let (child, output) = spawn(start, request).ok_or(Failure::Nobody)?;
+    let (child, output) = spawn(start, request).ok_or(Failure::NotRunning)?;
     let result = read_answer(&output, deadline, buffer);
     let _ = sys::readable(&output, deadline.left().min(FAREWELL));
     sys::end_child(child);
     match result {
         Ok(length) if Answer::parse(&buffer[..length]).is_some() => Ok(length),
-        Ok(_) => Err(Failure::Nobody),
+        Ok(_) => Err(Failure::NotRunning),
         Err(failure) => Err(failure),
     }
 }

@@ -5,19 +5,19 @@
 //! everything that isn't understood is silence and status 0. Only the old
 //! actions, which scripts call, have statuses that mean something.
 
+use crate::buffers;
 use crate::deadline::Failure;
 use crate::fallback;
-use crate::memory;
-use crate::place::Place;
+use crate::messages::{complain, is_refusal, pass_on_refusal, say};
 use crate::protocol::answer::{Answer, Word};
 use crate::protocol::git::{CAPABILITIES, Scanner};
 use crate::protocol::line::Writer;
 use crate::protocol::request::{Client, Request, Verb};
 use crate::round_trip::{ask, tell};
-use crate::speech::{complain, is_refusal, pass_on_refusal, say};
+use crate::socket_path::SocketPath;
 use crate::sys::{self, Arg, Start};
 
-/// What is asked of the helper.
+/// Action that git asks of the helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Get,
@@ -27,9 +27,9 @@ enum Action {
     FetchToken,
     /// Refreshes now and logs gh in.
     RefreshGh,
-    /// Once dropped the script's cache; now asks for a fresh token.
+    /// TakeOnce dropped the script's cache; now asks for a fresh token.
     InvalidateCache,
-    /// `store`, and what nobody knows.
+    /// `store`, and unknown actions.
     Nothing,
 }
 
@@ -75,12 +75,12 @@ fn act(start: &Start<'_>, action: Action) -> u8 {
 }
 
 fn answer_git(start: &Start<'_>, verb: Verb) {
-    let (Some(scanner), Some(buffer)) = (memory::SCANNER.take(), memory::ANSWER.take()) else { return };
+    let (Some(scanner), Some(buffer)) = (buffers::SCANNER.take(), buffers::ANSWER.take()) else { return };
     if scanner.open(verb, start.command()).is_err() || read_git(scanner, buffer).is_none() {
         return;
     }
     let Ok(Some(request)) = scanner.finish() else { return };
-    let mut place = Place::of(start);
+    let mut place = SocketPath::of(start);
     let outcome = ask(start, &mut place, request, buffer);
     // A rejected password is news for the daemon, and its fate none for git.
     if verb != Verb::Get {
@@ -107,7 +107,7 @@ fn read_git(scanner: &mut Scanner, chunk: &mut [u8]) -> Option<()> {
     }
 }
 
-/// What git gets to read. `quit=1` ends its search at once, where asking
+/// Returns the output for git. `quit=1` ends its search at once where asking
 /// another helper, askpass or the terminal could only fail later.
 fn output<'a>(outcome: &Result<Answer<'a>, Failure>, request: &[u8]) -> Option<&'a [u8]> {
     const QUIT: &[u8] = b"quit=1\n";
@@ -122,8 +122,8 @@ fn output<'a>(outcome: &Result<Answer<'a>, Failure>, request: &[u8]) -> Option<&
     }
 }
 
-/// Whether the request is one that a broker could have answered: without one,
-/// anything else stays silence.
+/// Returns true for a request that a broker could have answered. Without a broker
+/// the helper stays silent on all others.
 #[inline(never)]
 fn is_https(request: &[u8]) -> bool {
     Request::parse(request).is_ok_and(|request| {
@@ -138,8 +138,8 @@ fn fetch_token(start: &Start<'_>) -> u8 {
     request.client = Client::Script;
     request.command = start.command();
     request.name = Some("github");
-    let Some(buffer) = memory::ANSWER.take() else { return 1 };
-    let (mut place, mut frame) = (Place::of(start), [0; 128]);
+    let Some(buffer) = buffers::ANSWER.take() else { return 1 };
+    let (mut place, mut frame) = (SocketPath::of(start), [0; 128]);
     let mut writer = Writer::new(&mut frame);
     if request.write(&mut writer).is_err() {
         return 1;
@@ -172,7 +172,7 @@ fn refresh_gh(start: &Start<'_>) -> u8 {
 
 #[inline(never)]
 fn invalidate_cache(start: &Start<'_>) {
-    tell(start, &mut Place::of(start), b"molecule/1 refresh\nclient=script\nname=github\n\n");
+    tell(start, &mut SocketPath::of(start), b"molecule/1 refresh\nclient=script\nname=github\n\n");
 }
 
 #[cfg(test)]
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn without_an_answer_only_https_ends_gits_search() {
-        for failure in [Failure::Nobody, Failure::Late, Failure::Impostor(7), Failure::Garbled] {
+        for failure in [Failure::NotRunning, Failure::TimedOut, Failure::UntrustedServer(7), Failure::InvalidReply] {
             assert_eq!(output(&Err(failure), GET), QUIT);
             assert_eq!(output(&Err(failure), PLAIN), None);
         }
@@ -230,7 +230,7 @@ mod tests {
             b"molecule/1 get\nclient=helper\nhost=github.com\n\n",
             b"molecule/1 get\nclient=helper\nprotocol=https\nhost=a\nhost=b\n\n",
         ] {
-            assert_eq!(output(&Err(Failure::Nobody), request), None);
+            assert_eq!(output(&Err(Failure::NotRunning), request), None);
         }
     }
 }

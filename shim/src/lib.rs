@@ -1,14 +1,15 @@
-//! The shim: one program that git, askpass's callers and gh start, and that
-//! forwards what they ask to the broker. It holds no policy.
+//! The shim: one program that is git's credential helper, askpass and gh's
+//! front end, and forwards their requests to the broker. It holds no policy.
 //!
-//! In the order in which data goes through it:
+//! In the order in which data flows:
 //!
-//! - [`sys`]: the kernel; the only unsafe code beside the program's own start.
-//! - [`helper`], [`askpass`], [`gh`]: the three programs that it is, by its name.
-//! - [`round_trip`]: one request, one answer, one [`deadline`]; [`place`] says
-//!   where the socket is, [`trust`] whose answer counts; [`fallback`] answers
-//!   when nobody serves.
-//! - [`speech`], [`text`]: the one line on stderr, and bounded text; [`memory`]:
+//! - [`sys`]: the kernel; the only unsafe code apart from the program's own start.
+//! - [`helper`], [`askpass`], [`gh`]: the three programs, chosen by the name under
+//!   which the shim is started.
+//! - [`round_trip`]: one request, one answer, one [`deadline`]; [`socket_path`]
+//!   finds the socket, [`trust`] judges the server; [`fallback`] answers when no
+//!   daemon serves.
+//! - [`messages`], [`text`]: the one line on stderr, and bounded text; [`buffers`]:
 //!   the large buffers.
 
 #![cfg_attr(not(test), no_std)]
@@ -16,14 +17,14 @@
 pub use molecule_protocol as protocol;
 
 mod askpass;
+mod buffers;
 mod deadline;
 mod fallback;
 mod gh;
 mod helper;
-mod memory;
-mod place;
+mod messages;
 mod round_trip;
-mod speech;
+mod socket_path;
 pub mod sys;
 mod text;
 mod trust;

@@ -1,4 +1,4 @@
-//! What a C library would bring: the entry point, the functions that compilers
+//! Replacement for the C library: the entry point, the functions that compilers
 //! call by themselves, and an end for panics.
 
 #[cfg(target_arch = "x86_64")]
@@ -111,8 +111,8 @@ unsafe extern "C" fn strlen(text: *const u8) -> usize {
     length
 }
 
-/// What sha2 asks on aarch64 to find the processor's own SHA-256. None is
-/// claimed: a shim hashes one password.
+/// sha2 calls this on aarch64 to find out whether the processor has SHA-256
+/// instructions. It claims none, because a shim hashes only one password.
 #[cfg(target_arch = "aarch64")]
 #[unsafe(no_mangle)]
 extern "C" fn getauxval(_: usize) -> usize {

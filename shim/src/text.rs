@@ -26,7 +26,7 @@ impl<const N: usize> Text<N> {
         text
     }
 
-    /// What doesn't fit is cut off.
+    /// Appends bytes and cuts off what doesn't fit.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         let length = bytes.len().min(N - self.used);
         self.bytes[self.used..self.used + length].copy_from_slice(&bytes[..length]);
@@ -34,7 +34,8 @@ impl<const N: usize> Text<N> {
         self.cut |= length < bytes.len();
     }
 
-    /// Somebody else's text: nothing in it may steer a terminal.
+    /// Appends untrusted text: control characters, which could steer a terminal,
+    /// become `?`.
     pub(crate) fn push_foreign(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.push(&[if is_control(byte) { b'?' } else { byte }]);

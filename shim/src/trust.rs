@@ -1,5 +1,5 @@
-//! Whether a server may feed the shim a token: a socket that some other user
-//! put there must not.
+//! Decides whether the shim accepts a token from a server: it must not if another
+//! user put the socket there.
 
 use crate::fallback::Path;
 use crate::protocol::namespace::{OVERFLOW_UID, Overflow, is_closed_to_mapped};
@@ -10,11 +10,11 @@ use crate::text::folder;
 const MAX_LINKS: usize = 8;
 
 /// True if the server is root, this user, or the owner of the socket's folder,
-/// which nobody else may write to.
+/// which no other user may write to.
 ///
 /// In a user namespace root shows as the overflow uid, and so may any other
-/// user. Who serves can't be told there, but who could have put the socket in
-/// its place can: see [`is_out_of_reach`].
+/// user. The server's user can't be told there, but the users who could have put
+/// the socket in its place can: see [`is_out_of_reach`].
 #[must_use]
 pub(crate) fn is_trusted(server: u32, own: u32, socket: &[u8]) -> bool {
     if server == OVERFLOW_UID {
@@ -36,7 +36,7 @@ fn owns_alone(uid: u32, folder: Stat) -> bool {
     uid == folder.uid && folder.mode & OTHERS_WRITE == 0
 }
 
-/// A map that can't be read is that of a system without user namespaces.
+/// Reads the user namespace's map. A system without user namespaces has none.
 #[cold]
 #[inline(never)]
 pub(crate) fn overflow() -> Overflow {
@@ -54,8 +54,8 @@ pub(crate) fn overflow() -> Overflow {
     }
 }
 
-/// True if no user that this namespace maps, and nobody but its owner, can
-/// change a folder on the way, from the root to the socket's own. Each link on
+/// True if only its owner, and no user that this namespace maps, can change a
+/// folder on the way, from the root to the socket's own. Each link on
 /// the way takes another round, since it leads through other folders.
 #[cold]
 #[inline(never)]

@@ -3,12 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use molecule_protocol::limits::{DEFAULT_SOCKET, MAX_SOCKET_PATH};
+
 use crate::system::advice::AdviceError;
-
-pub const DEFAULT: &str = "/run/molecule-broker/broker.sock";
-
-/// The longest path in bytes that fits into a socket address with its final NUL.
-pub const MAX_PATH: usize = 107;
 
 /// Returns the socket's path for a configuration without one: in `/run/molecule-broker` if that
 /// folder is `usable`, otherwise in `XDG_RUNTIME_DIR`. For a daemon, a folder is usable if it
@@ -17,7 +14,7 @@ pub const MAX_PATH: usize = 107;
 /// # Errors
 /// Returns an error with a remedy if neither folder is usable.
 pub fn default_socket_path(runtime_dir: Option<&Path>, usable: impl Fn(&Path) -> bool) -> Result<PathBuf, AdviceError> {
-    let usual = Path::new(DEFAULT);
+    let usual = Path::new(DEFAULT_SOCKET);
     if usual.parent().is_some_and(&usable) {
         return Ok(usual.to_owned());
     }
@@ -44,8 +41,10 @@ pub(super) fn find_problem(path: &Path) -> Option<String> {
         Some("a relative path, expected one that begins with /".to_owned())
     } else if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         Some("a folder, expected the path of a file in it".to_owned())
-    } else if bytes > MAX_PATH {
-        Some(format!("{bytes} bytes long, expected at most {MAX_PATH}: the kernel accepts no longer socket path"))
+    } else if bytes > MAX_SOCKET_PATH {
+        Some(format!(
+            "{bytes} bytes long, expected at most {MAX_SOCKET_PATH}: the kernel accepts no longer socket path"
+        ))
     } else {
         None
     }
@@ -58,7 +57,7 @@ mod tests {
     #[test]
     fn the_usual_folder_comes_first_then_the_sessions_own() {
         let runtime = Path::new("/run/user/1000");
-        assert_eq!(default_socket_path(Some(runtime), |_| true).unwrap(), Path::new(DEFAULT));
+        assert_eq!(default_socket_path(Some(runtime), |_| true).unwrap(), Path::new(DEFAULT_SOCKET));
         let own = default_socket_path(Some(runtime), |dir| dir.starts_with(runtime)).unwrap();
         assert_eq!(own, Path::new("/run/user/1000/molecule-broker/broker.sock"));
     }

@@ -1,4 +1,4 @@
-//! A credential for a time, and what is known of one that failed to come.
+//! Leases, which are credentials with an expiry, and the results of a fetch.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,26 +7,27 @@ use std::time::Duration;
 use crate::credential::secret::Secret;
 use crate::system::time::{Deadline, Moment};
 
-/// The longest life of an installation token ("Generating an installation
+/// Longest life of an installation token ("Generating an installation
 /// access token for a GitHub App", GitHub docs: "expires after 1 hour").
 pub const GITHUB_TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// One credential as its source gave it.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    /// `None` where the credential's configured user name holds.
+    /// `None` if the user name from the configuration applies.
     pub username: Option<Arc<str>>,
     pub secret: Arc<Secret>,
+    /// SHA-256 of the secret.
     pub sha256: [u8; 32],
-    /// `None`: its source knows no expiry.
+    /// `None` if the source knows no expiry.
     pub deadline: Option<Deadline>,
-    /// Counts the different secrets of this credential, from 1.
+    /// Number of this secret among the different secrets of its credential, counted from 1.
     pub generation: u64,
     pub received: Moment,
     pub source: SourceKind,
 }
 
-/// Which source a lease came from, as `status` names it.
+/// Kind of the source that a lease came from, as `status` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
     Platform,
@@ -36,27 +37,29 @@ pub enum SourceKind {
     Command,
 }
 
-/// What one fetch brought.
+/// Token that a fetch brought.
 #[derive(Clone, Debug)]
 pub struct Fresh {
     pub username: Option<Arc<str>>,
     pub secret: Secret,
-    /// How long it lives, counted from the answer on the boot-time clock, and
-    /// the instant that the source wrote down, on the wall clock.
+    /// The expiry: on the boot-time clock as the source measured the remaining life, and on the
+    /// wall clock as the instant that was written down with the token. `None` if no expiry is
+    /// known.
     pub deadline: Option<Deadline>,
     pub source: SourceKind,
 }
 
-/// Why a fetch brought nothing. The message is for people, already escaped,
-/// cut and free of secrets.
+/// Reason why a fetch brought no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub class: Class,
+    /// Text for people. It is already escaped, cut and free of secrets.
     pub message: String,
-    /// How long the source asked to be left alone (`Retry-After`).
+    /// Time for which the source asked to be left alone (`Retry-After`).
     pub retry_after: Option<Duration>,
 }
 
+/// Class of a failure, as `status`, the log and the metrics name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     Connect,
@@ -89,7 +92,7 @@ impl Class {
         Self::Config,
     ];
 
-    /// The one that has this name.
+    /// Returns the class with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.name() == name)
@@ -97,13 +100,13 @@ impl Class {
 }
 
 impl Lease {
-    /// What is left of it; `None` where no end is known.
+    /// Returns the life left at `now`: zero after the expiry, `None` if no expiry is known.
     #[must_use]
     pub fn left(&self, now: Moment) -> Option<Duration> {
         self.deadline.map(|d| d.left(now))
     }
 
-    /// How long it had to live when it came.
+    /// Returns the life that was left when the lease was received.
     #[must_use]
     pub fn life(&self) -> Option<Duration> {
         self.left(self.received)

@@ -1,5 +1,5 @@
-//! A credential as data: the secret, the lease that says until when it is
-//! valid, and the scope that says which origins it is for. No IO, no clock.
+//! Credentials as data: the secret, the lease that limits its validity, and the scope that assigns
+//! origins to credentials. No IO, no clock.
 
 pub mod lease;
 pub mod scope;

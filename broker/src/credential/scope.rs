@@ -1,44 +1,47 @@
-//! Which credential an origin belongs to: the one decision that the helper,
-//! askpass, gh and `token` all stand on.
+//! Assignment of origins to credentials: the one decision on which git's credential helper,
+//! askpass, gh and `token` all rely.
 
 use molecule_protocol::origin::{Origin, Pattern, Scheme};
 
-/// The position of a credential in the configuration's list.
+/// Position of a credential in the configuration's list.
 pub type Index = usize;
 
-/// Who claims what. Made once from a checked configuration, in which no two
+/// Origin patterns that credentials claim. Made once from a checked configuration, in which no two
 /// credentials claim the same pattern.
 #[derive(Clone, Debug, Default)]
 pub struct Scopes {
     claims: Vec<Claim>,
-    /// The one credential, if any, that takes whatever https origin is left.
+    /// The credential, if there is one, that takes every https origin without a claim.
     any: Option<Index>,
 }
 
 #[derive(Clone, Debug)]
 struct Claim {
     pattern: Pattern<Box<str>>,
-    /// `None`: claimed by a credential that was switched off. Nobody gets it.
+    /// `None` if the claiming credential was switched off. Then no credential gets the origin.
     owner: Option<Index>,
 }
 
 impl Scopes {
+    /// Assigns the origins of a pattern to a credential.
     pub fn claim(&mut self, owner: Index, pattern: Pattern<Box<str>>) {
         self.claims.push(Claim { pattern, owner: Some(owner) });
     }
 
-    /// Keeps a pattern from the credential that takes what is left.
+    /// Withholds the origins of a pattern from the credential that takes the rest.
     pub fn reserve(&mut self, pattern: Pattern<Box<str>>) {
         self.claims.push(Claim { pattern, owner: None });
     }
 
+    /// Assigns every https origin without a claim to a credential.
     pub fn take_the_rest(&mut self, owner: Index) {
         self.any = Some(owner);
     }
 
-    /// The credential whose pattern names the origin most closely. An origin
-    /// that anybody claims never falls to the one that takes the rest, whether
-    /// or not the claimant has a token; plain http never does.
+    /// Returns the credential whose pattern matches the origin most closely.
+    ///
+    /// An origin that any credential claims never falls to the one that takes the rest, whether or
+    /// not the claiming credential has a token. Nor does an origin with plain http.
     #[must_use]
     pub fn resolve(&self, origin: &Origin<'_>) -> Option<Index> {
         let closeness = |claim: &Claim| Some((claim.pattern.names(origin)?, claim.owner.is_some(), claim.owner));
@@ -118,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rule05_no_host_is_ever_any(protocol in "[a-z]{0,6}", host in "[^a-z0-9]{0,3}") {
+        fn rule05_an_empty_or_invalid_host_gets_no_credential(protocol in "[a-z]{0,6}", host in "[^a-z0-9]{0,3}") {
             prop_assume!(!host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') || host.is_empty());
             prop_assert_eq!(resolve(&github_and_open_persona(), &protocol, &host), None);
         }

@@ -1,9 +1,8 @@
-//! The one type that may hold a credential.
+//! The only type that may hold a credential.
 //!
-//! It has no `Display` and no `Serialize`, its `Debug` prints a placeholder,
-//! comparing takes the same time wherever the values differ, and the bytes are
-//! overwritten when the last owner goes. [`Secret::expose`] is the one word to
-//! grep for.
+//! It has no `Display` and no `Serialize`, and its `Debug` prints a placeholder. A comparison takes
+//! the same time wherever the values differ. The bytes are overwritten when the value is dropped.
+//! Every use of the value is a call of [`Secret::expose`], so grep finds them all.
 
 use std::fmt;
 
@@ -11,44 +10,46 @@ use molecule_protocol::digest;
 pub use molecule_protocol::limits::MAX_SECRET;
 use zeroize::Zeroizing;
 
+/// Token, bearer or password.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Box<[u8]>>);
 
-/// Why a text can't be a credential. Never carries the text.
+/// Reason why a text can't be a credential. It never carries the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretError {
     Empty,
-    /// Its length in bytes.
+    /// The text has this many bytes, more than [`MAX_SECRET`].
     TooLong(usize),
+    /// The text holds a byte that isn't allowed.
     Byte,
 }
 
 impl Secret {
-    /// Takes a token or bearer of 1 to [`MAX_SECRET`] visible ASCII bytes: what
-    /// can stand in an HTTP header and in a line of git's credential format.
+    /// Creates a secret from a token or bearer of 1 to [`MAX_SECRET`] visible ASCII bytes, which an
+    /// HTTP header and a line of git's credential format can carry.
     ///
     /// # Errors
-    /// [`SecretError`] says which of the three it broke.
+    /// Returns a [`SecretError`] if the text is empty, is too long or holds another byte.
     pub fn token(text: &str) -> Result<Self, SecretError> {
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(SecretError::Byte);
         }
-        Self::bounded(text)
+        Self::from_bounded(text)
     }
 
-    /// Takes what a person may have chosen as a password: anything but control
-    /// bytes, which git's line format can't carry.
+    /// Creates a secret from a password that a person may have chosen: 1 to [`MAX_SECRET`] bytes,
+    /// but no control bytes, which git's line format can't carry.
     ///
     /// # Errors
-    /// [`SecretError`] says which of the three it broke.
+    /// Returns a [`SecretError`] if the text is empty, is too long or holds another byte.
     pub fn password(text: &str) -> Result<Self, SecretError> {
         if text.bytes().any(|b| b.is_ascii_control()) {
             return Err(SecretError::Byte);
         }
-        Self::bounded(text)
+        Self::from_bounded(text)
     }
 
-    fn bounded(text: &str) -> Result<Self, SecretError> {
+    fn from_bounded(text: &str) -> Result<Self, SecretError> {
         match text.len() {
             0 => Err(SecretError::Empty),
             length if length > MAX_SECRET => Err(SecretError::TooLong(length)),
@@ -56,7 +57,7 @@ impl Secret {
         }
     }
 
-    /// The value itself. Every call is a place where it can leave.
+    /// Returns the value itself. Every call is a place where the secret can leak.
     #[must_use]
     pub fn expose(&self) -> &str {
         std::str::from_utf8(&self.0).expect("every constructor takes a &str")
@@ -117,11 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn an_unfit_secret_says_why() {
-        let why = |text: &str| Secret::token(text).unwrap_err().to_string();
-        assert_eq!(why(""), "it is empty");
-        assert_eq!(why(&"x".repeat(8193)), "it has 8193 bytes, and 8192 is the limit");
-        assert_eq!(why("a b"), "it holds a byte that no credential may have");
+    fn an_invalid_secret_gets_an_error_with_the_reason() {
+        let error = |text: &str| Secret::token(text).unwrap_err().to_string();
+        assert_eq!(error(""), "it is empty");
+        assert_eq!(error(&"x".repeat(8193)), "it has 8193 bytes, and 8192 is the limit");
+        assert_eq!(error("a b"), "it holds a byte that no credential may have");
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! The refresh of one credential as a pure machine: it is told what happened
-//! and when, and answers what to do. Whoever drives it starts the fetch that an
-//! [`Action`] asks for, sets one timer to the instant that it names, and
-//! publishes [`Machine::held`] after every event.
+//! The refresh of one credential as a pure machine: events and instants go in, actions come out.
 //!
-//! What it keeps to:
-//! - at most one fetch is in flight, and nearly every event can only bring the
-//!   next one forward, never put it off;
-//! - an error never takes a live lease away, and nothing makes a dead one live;
-//! - it never ends: with a source there is always a next instant to wake at;
-//! - the pace of retries follows from the number of failures alone.
+//! The driver starts a fetch if the [`Action`] says so, sets one timer to the instant that it
+//! names, and publishes [`Machine::held`] after every event.
+//!
+//! These properties always hold:
+//! - At most one fetch is in flight. Only the end of a fetch can postpone the next one: every other
+//!   event can only bring it forward.
+//! - An error never removes a live lease, and no answer revives an expired one.
+//! - The machine never ends: with a source, either a fetch is in flight or there is a next instant
+//!   to wake at.
+//! - The back-off depends on the number of failures alone, and never on the life that the lease has
+//!   left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,36 +22,42 @@ use super::policy::RefreshPolicy;
 use crate::credential::lease::{Class, Failure, Fresh, Lease, SourceKind};
 use crate::system::time::{Boot, Deadline, Moment};
 
+/// State machine that decides when to fetch one credential's next token.
 pub struct Machine {
     policy: RefreshPolicy,
     held: Held,
     plan: RefreshPlan,
-    /// Whether the next new token starts a first interval: nothing was held
-    /// yet, or the source has just come back.
-    first: bool,
-    /// When the fetch in flight started, or the last one did.
-    asked: Option<Boot>,
-    /// When a rejection last started a fetch.
-    forced: Option<Boot>,
-    /// The source changed while a fetch was in flight that may not have seen it.
+    /// True if the interval after the next new token is spread at random: no lease was held at the
+    /// start, or the source has failed since.
+    spread_next: bool,
+    /// When the last fetch started. It may still be in flight.
+    last_attempt: Option<Boot>,
+    /// When a rejection of the current token last started a fetch.
+    last_forced: Option<Boot>,
+    /// True if the source's file changed during the fetch in flight, which may have read the old
+    /// one.
     changed_in_flight: bool,
 }
 
-/// What keeps a fetch from starting after a failure.
+/// Reason why no fetch may start yet after a failure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RetryHold {
+    /// There is none: a fetch may start.
     Free,
+    /// The random wait after a failure isn't over.
     BackOff,
+    /// The source has answered that it isn't configured (404), and is asked at the slowest pace.
     NotConfigured,
-    /// The source said how long to leave it alone.
+    /// The source has asked to be left alone for a time that isn't over.
     RetryAfter,
 }
 
 impl Machine {
+    /// Creates a machine and returns its first action, which never starts a fetch.
     pub fn new(policy: RefreshPolicy, start: InitialState, now: Moment, jitter: f64) -> (Self, Action) {
         let mut leases = start.leases;
         leases.sort_by_key(|lease| lease.generation);
-        // Those of the dead count too: no two tokens have the same one.
+        // Expired leases count too: no two tokens may have the same generation.
         let generation = leases.last().map_or(0, |lease| lease.generation);
         leases.retain(|lease| lease.is_live(now));
         let current = leases.pop().map(Arc::new);
@@ -68,11 +76,11 @@ impl Machine {
         };
         let mut machine = Self {
             policy,
-            first: held.current.is_none(),
+            spread_next: held.current.is_none(),
             held,
             plan: RefreshPlan::default(),
-            asked: None,
-            forced: None,
+            last_attempt: None,
+            last_forced: None,
             changed_in_flight: false,
         };
         machine.forget_rejections();
@@ -81,19 +89,20 @@ impl Machine {
         (machine, action)
     }
 
-    /// What to publish.
+    /// Returns the value to publish after every event.
     #[must_use]
     pub fn held(&self) -> &Held {
         &self.held
     }
 
-    /// How long an attempt may take.
+    /// Returns the time limit of one fetch.
     #[must_use]
     pub fn attempt_timeout(&self) -> Duration {
         self.policy.attempt_timeout
     }
 
-    /// `jitter` is a new number in [0, 1) each time.
+    /// Handles an event that happened at `now`. `jitter` is a new random number in [0, 1) each
+    /// time.
     pub fn on(&mut self, now: Moment, jitter: f64, event: Event) -> Action {
         let (fetch, outcome) = match event {
             Event::Fetched(result) => return self.on_fetched(now, jitter, result),
@@ -120,16 +129,19 @@ impl Machine {
         self.finish_event(now, fetch, outcome)
     }
 
+    /// Handles the report that a host rejected the token with this SHA-256. Returns whether a fetch
+    /// starts, and the outcome. Only reports about the current token and the fallback have an
+    /// effect.
     fn on_rejected(&mut self, now: Moment, sha256: [u8; 32]) -> (bool, RefreshOutcome) {
-        let is = |lease: &Option<Arc<Lease>>| {
+        let is_this_token = |lease: &Option<Arc<Lease>>| {
             lease.as_deref().is_some_and(|lease| lease.sha256 == sha256 && lease.is_live(now))
         };
         let known = self.held.rejected.contains(&sha256);
-        if is(&self.held.current) {
+        if is_this_token(&self.held.current) {
             let received = self.held.current.as_ref().map(|lease| lease.received.boot);
-            let settled = received.unwrap_or_default().saturating_add(self.policy.replication_lag);
-            if self.held.refreshable && now.boot <= settled {
-                let outcome = match self.held.replication_grace_until.replace(settled) {
+            let grace_end = received.unwrap_or_default().saturating_add(self.policy.replication_lag);
+            if self.held.refreshable && now.boot <= grace_end {
+                let outcome = match self.held.replication_grace_until.replace(grace_end) {
                     Some(_) => RefreshOutcome::RejectedAgain,
                     None => RefreshOutcome::TooFresh,
                 };
@@ -141,44 +153,45 @@ impl Machine {
                 return (false, outcome);
             }
             let fetch = self.force_for_rejection(now);
-            // Only its first rejection makes callers wait: after that the token
-            // is known to be all there is, and whoever forges rejections would
-            // stop the service for as long as a fetch takes.
+            // Only the first rejection of a token makes callers wait. After that the source is
+            // known to have no other token, and a client that forges rejections could block all
+            // callers for as long as each fetch takes.
             if !known && (fetch || self.held.in_flight) {
                 self.held.awaited = true;
             }
             return (fetch, outcome);
         }
-        if is(&self.held.fallback) && !known {
+        if is_this_token(&self.held.fallback) && !known {
             self.mark_rejected(sha256);
-            // It was all there was, so a back-off has nothing more to protect.
+            // Callers get the fallback only if no other lease is live. Now they get nothing, so no
+            // back-off may delay the next fetch.
             let fetch = self.held.refreshable && !self.held.in_flight && self.retry_hold(now) != RetryHold::RetryAfter;
             return (fetch, RefreshOutcome::FallbackRejected);
         }
         (false, RefreshOutcome::Idle)
     }
 
-    /// Whether a rejection may start a fetch now; else brings it forward to
-    /// when it may.
+    /// Tells whether a rejection of the current token starts a fetch now. If the last such fetch
+    /// was too recent, brings the next fetch forward to the end of the gap.
     fn force_for_rejection(&mut self, now: Moment) -> bool {
         let free = matches!(self.retry_hold(now), RetryHold::Free | RetryHold::BackOff);
         if self.held.in_flight || !free {
             return false;
         }
-        let allowed = self.forced.map(|forced| forced.saturating_add(self.policy.forced_min_gap));
-        match allowed {
-            Some(allowed) if now.boot < allowed => {
-                self.plan.bring_forward(allowed);
+        let gap_end = self.last_forced.map(|last| last.saturating_add(self.policy.forced_min_gap));
+        match gap_end {
+            Some(gap_end) if now.boot < gap_end => {
+                self.plan.bring_forward(gap_end);
                 false
             }
             _ => {
-                self.forced = Some(now.boot);
+                self.last_forced = Some(now.boot);
                 true
             }
         }
     }
 
-    /// A bearer matters only while the source fails; a file is the credential.
+    /// Handles a change of the source's file. Returns whether a fetch starts, and the outcome.
     fn on_source_changed(&mut self, now: Moment) -> (bool, RefreshOutcome) {
         if self.held.in_flight {
             self.changed_in_flight = true;
@@ -187,8 +200,8 @@ impl Machine {
         if !self.change_matters(now) {
             return (false, RefreshOutcome::Idle);
         }
-        // No faster than the fastest retry, however often the file is written.
-        match self.after_last_attempt() {
+        // However often the file is written, it causes at most one fetch per `retry_base`.
+        match self.soonest_after_change() {
             Some(soonest) if now.boot < soonest => {
                 self.plan.bring_forward(soonest);
                 (false, RefreshOutcome::Idle)
@@ -197,6 +210,12 @@ impl Machine {
         }
     }
 
+    /// Tells whether a change of the source's file calls for a fetch.
+    ///
+    /// A credential file is the credential itself, so each of its changes does. A changed bearer
+    /// matters if the source refused the old one (401, 403); a `Retry-After` that came with the
+    /// refusal was for the old bearer. Otherwise a changed bearer matters only while the source
+    /// fails or no lease is live, and only if no `Retry-After` holds.
     fn change_matters(&self, now: Moment) -> bool {
         let is_file = |lease: &Arc<Lease>| lease.source == SourceKind::File;
         let refused = self.last_class().is_some_and(|class| matches!(class, Class::Http401 | Class::Http403));
@@ -206,6 +225,7 @@ impl Machine {
             || (!idle && self.retry_hold(now) != RetryHold::RetryAfter)
     }
 
+    /// Handles the end of the fetch in flight.
     fn on_fetched(&mut self, now: Moment, jitter: f64, result: Result<Fresh, Failure>) -> Action {
         self.held.in_flight = false;
         self.held.awaited = false;
@@ -221,7 +241,7 @@ impl Machine {
         };
         if std::mem::take(&mut self.changed_in_flight)
             && self.change_matters(now)
-            && let Some(soonest) = self.after_last_attempt()
+            && let Some(soonest) = self.soonest_after_change()
         {
             self.plan.bring_forward(soonest.max(now.boot));
         }
@@ -230,32 +250,37 @@ impl Machine {
     }
 
     fn on_failure(&mut self, now: Moment, jitter: f64, failure: Failure) -> RefreshOutcome {
-        let before = self.held.consecutive_failures;
+        let earlier = self.held.consecutive_failures;
         let class = failure.class;
-        self.plan = RefreshPlan::failed(&self.policy, &self.held, &failure, before, now, jitter);
-        self.first = true;
-        self.held.consecutive_failures = before.saturating_add(1);
+        self.plan = RefreshPlan::after_failure(&self.policy, &self.held, &failure, earlier, now, jitter);
+        self.spread_next = true;
+        self.held.consecutive_failures = earlier.saturating_add(1);
         self.held.last_error = Some(Arc::new(LastFailure { failure, at: now }));
         RefreshOutcome::Failed(class)
     }
 
-    /// Puts what a fetch brought where it belongs.
+    /// Checks a token that a fetch brought, and makes it the current one unless it already is or
+    /// expires sooner.
+    ///
+    /// # Errors
+    /// Returns a failure of the class [`Class::Expired`] if the token has expired, by this answer
+    /// or by an earlier one.
     fn accept_token(&mut self, now: Moment, fresh: Fresh) -> Result<RefreshOutcome, Failure> {
         let sha256 = fresh.secret.sha256();
-        let dead = Failure::new(Class::Expired, "the token that came is already expired");
+        let expired = Failure::new(Class::Expired, "the source gave a token that has already expired");
         if fresh.deadline.is_some_and(|d| d.left(now).is_zero()) {
-            return Err(dead);
+            return Err(expired);
         }
         let mut deadline = fresh.deadline;
         for lease in [&mut self.held.current, &mut self.held.previous].into_iter().flatten() {
             if lease.sha256 != sha256 {
                 continue;
             }
-            // Once dead it stays dead: an answer never makes a life longer.
+            // An answer can shorten the life of a known token, but never extend it or revive it.
             if !lease.is_live(now) {
-                return Err(dead);
+                return Err(expired);
             }
-            deadline = sooner(lease.deadline, deadline);
+            deadline = sooner_by_each_clock(lease.deadline, deadline);
             if deadline != lease.deadline {
                 *lease = Arc::new(Lease { deadline, ..Lease::clone(lease) });
             }
@@ -268,17 +293,19 @@ impl Machine {
         let old_live = old.as_ref().filter(|lease| lease.is_live(now));
         if let Some(old) = old_live
             && !self.held.is_rejected(old)
-            // By what their source wrote down, since what was measured at
-            // receipt has the answer's travel in it; and by that too, since a
-            // source may write down a year that no token sees.
-            && let (Some(new), Some(in_hand)) = (deadline, old.deadline)
-            && new.wall < in_hand.wall
-            && new.boot < in_hand.boot
+            // Both clocks must agree that the new token expires sooner. The boot deadline alone
+            // isn't enough: it was measured, so it contains the answer's travel time. The wall
+            // deadline, which the source wrote down, isn't enough either: a source may write down a
+            // year that no token lives to see.
+            && let (Some(new_end), Some(old_end)) = (deadline, old.deadline)
+            && new_end.wall < old_end.wall
+            && new_end.boot < old_end.boot
         {
             return Ok(RefreshOutcome::ExpiresSooner);
         }
         let generation = self.held.generation + 1;
-        // A dead one too: its source may yet name it again as if it lived.
+        // Even an expired lease is kept here, since its source may yet give it again as if it were
+        // live.
         self.held.previous = old;
         self.held.current = Some(Arc::new(Lease {
             username: fresh.username,
@@ -295,17 +322,18 @@ impl Machine {
         Ok(RefreshOutcome::Refreshed { generation })
     }
 
+    /// Plans the next fetch after a usable answer.
     fn plan_next(&mut self, now: Moment, jitter: f64, outcome: RefreshOutcome) {
         let Some(lease) = self.held.current.clone() else {
             return;
         };
         self.plan = if self.held.suspect() {
-            RefreshPlan::urgent(&self.policy, &lease, now, jitter)
+            RefreshPlan::polling(&self.policy, &lease, now, jitter)
         } else if let RefreshOutcome::Refreshed { .. } = outcome {
-            let first = std::mem::take(&mut self.first);
-            RefreshPlan::renewed(&self.policy, &lease, first, now, jitter)
+            let spread = std::mem::take(&mut self.spread_next);
+            RefreshPlan::after_new_token(&self.policy, &lease, spread, now, jitter)
         } else {
-            RefreshPlan::repeated(&self.policy, &lease, now, jitter)
+            RefreshPlan::after_same_token(&self.policy, &lease, now, jitter)
         };
     }
 
@@ -313,27 +341,31 @@ impl Machine {
         self.plan.due(self.held.current.as_deref(), now)
     }
 
+    /// Returns why no fetch may start at `now`.
     fn retry_hold(&self, now: Moment) -> RetryHold {
-        let Some(trouble) = self.held.last_error.as_deref() else {
+        let Some(last) = self.held.last_error.as_deref() else {
             return RetryHold::Free;
         };
         if self.held.consecutive_failures == 0 || self.due(now) <= now.boot {
             return RetryHold::Free;
         }
-        match (trouble.failure.class, trouble.failure.retry_after) {
+        match (last.failure.class, last.failure.retry_after) {
             (_, Some(wait)) if !wait.is_zero() => RetryHold::RetryAfter,
             (Class::Http404, _) => RetryHold::NotConfigured,
             _ => RetryHold::BackOff,
         }
     }
 
+    /// Returns the class of the last failure, if no success has followed it.
     fn last_class(&self) -> Option<Class> {
-        let trouble = self.held.last_error.as_deref()?;
-        (self.held.consecutive_failures > 0).then_some(trouble.failure.class)
+        let last = self.held.last_error.as_deref()?;
+        (self.held.consecutive_failures > 0).then_some(last.failure.class)
     }
 
-    fn after_last_attempt(&self) -> Option<Boot> {
-        self.asked.map(|asked| asked.saturating_add(self.policy.retry_base))
+    /// Returns the earliest instant at which a change of the source's file may start a fetch.
+    /// `None` if there was no fetch yet.
+    fn soonest_after_change(&self) -> Option<Boot> {
+        self.last_attempt.map(|last| last.saturating_add(self.policy.retry_base))
     }
 
     fn mark_rejected(&mut self, sha256: [u8; 32]) {
@@ -343,7 +375,7 @@ impl Machine {
         }
     }
 
-    /// Keeps no more than concerns the leases in hand.
+    /// Forgets the rejections of tokens that are no longer held.
     fn forget_rejections(&mut self) {
         let held = &self.held;
         let leases = [&held.current, &held.previous, &held.fallback];
@@ -356,11 +388,11 @@ impl Machine {
         }
     }
 
-    /// Where every event ends: the one place that starts a fetch.
+    /// Ends the handling of every event. This is the only place that starts a fetch.
     fn finish_event(&mut self, now: Moment, fetch: bool, outcome: RefreshOutcome) -> Action {
         if fetch {
             self.held.in_flight = true;
-            self.asked = Some(now.boot);
+            self.last_attempt = Some(now.boot);
         }
         let waits = self.held.refreshable && !self.held.in_flight;
         self.held.next_due = waits.then(|| self.due(now));
@@ -368,6 +400,8 @@ impl Machine {
     }
 }
 
+/// Returns that a fetch starts if `condition` holds, and else that none does, with the outcome
+/// `otherwise`.
 fn ask_if(condition: bool, otherwise: RefreshOutcome) -> (bool, RefreshOutcome) {
     match condition {
         true => (true, RefreshOutcome::Asking),
@@ -375,7 +409,8 @@ fn ask_if(condition: bool, otherwise: RefreshOutcome) -> (bool, RefreshOutcome) 
     }
 }
 
-fn sooner(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
+/// Returns the sooner deadline by each clock on its own.
+fn sooner_by_each_clock(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
     match (a, b) {
         (Some(a), Some(b)) => Some(Deadline { boot: a.boot.min(b.boot), wall: a.wall.min(b.wall) }),
         (a, b) => a.or(b),

@@ -1,47 +1,57 @@
-//! The numbers of a refresh, each of them configuration.
+//! The numbers that control a refresh. Each of them can be configured.
 
 use std::fmt;
 use std::time::Duration;
 
+/// Numbers that control the refresh of one credential. The fields have the names of the keys in the
+/// configuration's `[refresh]` table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefreshPolicy {
     /// The longest time between two fetches, give or take `jitter`.
     pub interval: Duration,
-    /// At most half of `interval` is used of it, so that a short interval can
-    /// stand beside the default.
+    /// Largest deviation from `interval`. At most half of `interval` is used, so that a short
+    /// interval can be combined with the default jitter.
     pub jitter: Duration,
-    /// A refresh falls due between these two before the credential dies…
+    /// Longest lead. A refresh is due between `lead_max` and `lead_min` before the lease expires.
     pub lead_max: Duration,
+    /// Shortest lead.
     pub lead_min: Duration,
-    /// …but no earlier than this part of the life it came with before its end.
+    /// Largest part of a lease's life that the lead may take. A short life shortens both bounds of
+    /// the lead in the same proportion.
     pub lead_fraction: f64,
-    /// How soon to ask again for a token that is about to die, or is suspect,
-    /// and that the source only repeats.
+    /// Shortest wait before the source is asked again, after it has repeated a token that is about
+    /// to expire or is suspect.
     pub same_token_min: Duration,
+    /// Longest such wait.
     pub same_token_max: Duration,
-    /// Back-off after failures: the span doubles from `retry_base` to
-    /// `retry_max`.
+    /// Longest back-off after the first failure. It doubles with each further failure.
     pub retry_base: Duration,
+    /// Longest back-off of all: the doubling ends here.
     pub retry_max: Duration,
-    /// How long to leave a source alone that says it isn't configured, and the
-    /// longest that a `Retry-After` can hold while nothing is in hand.
+    /// Pause after a source has answered that it isn't configured (404). Also the longest
+    /// `Retry-After` that is kept to while no lease is live.
     pub not_configured_interval: Duration,
-    /// The least time between two fetches that rejections caused.
+    /// Shortest time between two fetches that rejections cause. A refresh request by a user other
+    /// than an operator causes no fetch either within this time after a success.
     pub forced_min_gap: Duration,
-    /// A token younger than this may be rejected without being bad.
+    /// Age up to which a rejection doesn't count against a token: some servers of its host may not
+    /// know it yet.
     pub replication_lag: Duration,
-    /// One attempt ends within this, for the driver and the sources.
+    /// Time limit of one fetch, for the source and for the driver.
     pub attempt_timeout: Duration,
-    /// Instead of the draw from `boot_spread`.
+    /// Delay of the first fetch, in place of a draw from `boot_spread`.
     pub initial_delay: Option<Duration>,
-    /// The first fetch that nobody waits for falls somewhere in here.
+    /// Longest delay of the first fetch after a start. The delay is drawn at random, so that
+    /// containers that start together don't fetch together. A waiting caller doesn't wait for it.
     pub boot_spread: Duration,
 }
 
-/// A value that can't be worked with, in the words of the configuration.
+/// Invalid value in a [`RefreshPolicy`]. [`RefreshPolicy::check`] returns one for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
+    /// Name of the field, which is also its key in the configuration.
     pub field: &'static str,
+    /// The values that the field accepts.
     pub expected: &'static str,
 }
 
@@ -71,13 +81,13 @@ impl Default for RefreshPolicy {
 }
 
 impl RefreshPolicy {
-    /// What `interval` leaves of `jitter`.
+    /// Returns `jitter`, or half of `interval` if that is less.
     #[must_use]
     pub fn usable_jitter(&self) -> Duration {
         self.jitter.min(self.interval / 2)
     }
 
-    /// All that is impossible about it; empty when it can be used.
+    /// Returns an error for each invalid field. A policy without errors can be used.
     #[must_use]
     pub fn check(&self) -> Vec<PolicyError> {
         const TICK: Duration = Duration::from_millis(10);
@@ -159,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_delay_may_be_a_year_and_no_longer() {
+    fn an_initial_delay_may_be_a_year_and_no_longer() {
         let after = |days: u64| RefreshPolicy {
             initial_delay: Some(Duration::from_secs(days * 86_400)),
             ..RefreshPolicy::default()
@@ -169,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lead_is_a_part_of_a_life() {
+    fn a_lead_fraction_must_lie_between_zero_and_one() {
         for lead_fraction in [-0.1, 0.0, 1.0, 1.1, f64::INFINITY] {
             let named = RefreshPolicy { lead_fraction, ..RefreshPolicy::default() }.check();
             assert_eq!(named.iter().map(|wrong| wrong.field).collect::<Vec<_>>(), ["lead_fraction"], "{lead_fraction}");

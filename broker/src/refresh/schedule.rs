@@ -1,90 +1,100 @@
-//! The draws: from numbers and one jitter in [0, 1) to a length of time.
+//! Random waits. Each function maps the numbers of the policy and a jitter `u` in [0, 1) to a
+//! length of time.
 //!
-//! One jitter is drawn per schedule. Where a schedule needs several numbers
-//! that don't depend on each other, [`nth`] makes them out of it.
+//! One jitter is drawn per schedule. Where a schedule needs several independent numbers,
+//! [`nth_jitter`] derives them from it.
 
 use std::time::Duration;
 
 use crate::refresh::RefreshPolicy;
 
-/// The most that any schedule waits: far beyond every configured number, and
-/// near enough that no sum of instants overflows.
-const FOREVER: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+/// Longest wait of all schedules. It is far beyond every configured number, and short enough that
+/// no sum of instants overflows.
+const LONGEST_WAIT: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 
-/// What is left of the lease that is served while the source fails.
+/// Remaining life of the lease that is served while the source fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseLeft {
     /// No lease is live.
     None,
-    /// It has no known end.
+    /// The lease has no known expiry.
     Endless,
+    /// The lease expires after this time.
     For(Duration),
 }
 
-/// `interval` give or take `jitter`: the ceiling.
+/// Draws the ceiling: `interval` give or take `jitter`.
 #[must_use]
 pub fn ceiling(policy: &RefreshPolicy, u: f64) -> Duration {
     let jitter = policy.usable_jitter();
     between(policy.interval - jitter, policy.interval + jitter, u)
 }
 
-/// How long before its end a lease is renewed that came with `life` left.
+/// Draws the lead: how long before its expiry a lease is renewed. `life` is the time that the lease
+/// had left when it was received.
 #[must_use]
 pub fn lead(policy: &RefreshPolicy, life: Duration, u: f64) -> Duration {
     let longest = longest_lead(policy, life);
-    between(longest, scaled(policy, policy.lead_min, life), u)
+    between(longest, scale_to_life(policy, policy.lead_min, life), u)
 }
 
-/// With no more than this left, a lease is inside its lead.
+/// Returns the longest lead that can be drawn for this `life`. A lease with no more than this left
+/// is inside its lead.
 #[must_use]
 pub fn longest_lead(policy: &RefreshPolicy, life: Duration) -> Duration {
-    scaled(policy, policy.lead_max, life)
+    scale_to_life(policy, policy.lead_max, life)
 }
 
-/// How soon to ask again for a token that the source only repeats. Without a
-/// known end there is nothing to scale by.
+/// Draws the wait before the source is asked again, after it has repeated a token that is about to
+/// expire or is suspect. The wait is shortened for a short `life`, as the lead is. `None` means
+/// that the token has no known expiry; then nothing is shortened.
 #[must_use]
-pub fn same_token(policy: &RefreshPolicy, life: Option<Duration>, u: f64) -> Duration {
+pub fn same_token_wait(policy: &RefreshPolicy, life: Option<Duration>, u: f64) -> Duration {
     let wait = between(policy.same_token_min, policy.same_token_max, u);
-    life.map_or(wait, |life| scaled(policy, wait, life)).max(floor(policy))
+    life.map_or(wait, |life| scale_to_life(policy, wait, life)).max(shortest_wait(policy))
 }
 
-/// Back-off with full jitter after the failure that had `before` others before
-/// it. The floor is what keeps a run of small draws from being a hot loop.
+/// Draws the back-off, with full jitter, after a failure that follows `earlier` other failures. Its
+/// lower bound keeps a series of small draws from becoming a hot loop.
 #[must_use]
-pub fn backoff(policy: &RefreshPolicy, before: u32, u: f64) -> Duration {
-    let span = policy.retry_base.saturating_mul(1 << before.min(20)).min(policy.retry_max);
-    between(Duration::ZERO, span, u).max(floor(policy))
+pub fn backoff(policy: &RefreshPolicy, earlier: u32, u: f64) -> Duration {
+    let span = policy.retry_base.saturating_mul(1 << earlier.min(20)).min(policy.retry_max);
+    between(Duration::ZERO, span, u).max(shortest_wait(policy))
 }
 
-/// The wait when the source asked for one: that long and a back-off's draw on
-/// top, so that those who were told the same don't come back together, but no
-/// more than half of what the live lease has `left`. It is never shorter than
-/// the back-off, or a dying lease would turn its halves into a hot loop.
+/// Returns the wait after a failure whose source asked to be left alone for `requested`
+/// (`Retry-After`).
 ///
-/// Without a live lease nobody is served meanwhile, and a source that says
-/// 10⁹ s would mean never: the slowest pace at which anything is asked holds.
+/// A back-off is added, so that containers that got the same answer don't come back together. The
+/// wait is at most half of the lease's remaining life, so that a newer token can still be had in
+/// time. It is never shorter than the back-off: half, and half again, of an expiring lease would
+/// become a hot loop.
+///
+/// While no lease is live, callers get nothing during the wait, and a source that asks for 10⁹ s
+/// would never be asked again. So the wait is at most `not_configured_interval`, the slowest pace
+/// at which any source is asked, plus the back-off.
 #[must_use]
-pub fn requested_wait(policy: &RefreshPolicy, wait: Duration, lease: LeaseLeft, before: u32, u: f64) -> Duration {
-    let backoff = backoff(policy, before, u);
-    let most = match lease {
+pub fn requested_wait(policy: &RefreshPolicy, requested: Duration, lease: LeaseLeft, earlier: u32, u: f64) -> Duration {
+    let backoff = backoff(policy, earlier, u);
+    let longest = match lease {
         LeaseLeft::For(left) => left / 2,
-        LeaseLeft::Endless => FOREVER,
+        LeaseLeft::Endless => LONGEST_WAIT,
         LeaseLeft::None => policy.not_configured_interval + backoff,
     };
-    wait.saturating_add(backoff).min(most).max(backoff)
+    requested.saturating_add(backoff).min(longest).max(backoff)
 }
 
-/// Part `u` of what would otherwise hold: a first interval.
+/// Draws a first interval, from zero up to the `usual` one, so that containers that started
+/// together don't stay in step.
 #[must_use]
-pub fn first_interval(otherwise: Duration, u: f64) -> Duration {
-    between(Duration::ZERO, otherwise, u)
+pub fn first_interval(usual: Duration, u: f64) -> Duration {
+    between(Duration::ZERO, usual, u)
 }
 
-/// The `n`th number out of one jitter; the 0th is the jitter itself. The
-/// others are its bits, well stirred (the finaliser of SplitMix64).
+/// Derives the `n`th number in [0, 1) from one jitter. The 0th is the jitter itself. For the others
+/// its bits are mixed by the finaliser of SplitMix64, so that the numbers are uncorrelated.
 #[must_use]
-pub fn nth(u: f64, n: u8) -> f64 {
+pub fn nth_jitter(u: f64, n: u8) -> f64 {
     if n == 0 {
         return u;
     }
@@ -92,21 +102,23 @@ pub fn nth(u: f64, n: u8) -> f64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^= bits >> 31;
-    // 32 bits are plenty, and exact in an f64.
+    // 32 bits are precise enough, and exact in an f64.
     f64::from((bits >> 32) as u32) / 4_294_967_296.0
 }
 
-/// A length that is meant for a lead of `lead_max`, cut as the lead is where
-/// `lead_fraction` of a short life cuts that.
-fn scaled(policy: &RefreshPolicy, length: Duration, life: Duration) -> Duration {
-    let cut = life.mul_f64(policy.lead_fraction);
-    if cut >= policy.lead_max { length } else { length.mul_f64(cut.div_duration_f64(policy.lead_max)) }
+/// Shortens `length` for a short life: in the proportion in which `lead_fraction` of that life is
+/// less than `lead_max`.
+fn scale_to_life(policy: &RefreshPolicy, length: Duration, life: Duration) -> Duration {
+    let allowed = life.mul_f64(policy.lead_fraction);
+    if allowed >= policy.lead_max { length } else { length.mul_f64(allowed.div_duration_f64(policy.lead_max)) }
 }
 
+/// Returns the length at part `u` of the way between the two, in either direction.
 fn between(from: Duration, to: Duration, u: f64) -> Duration {
     if from <= to { from + (to - from).mul_f64(u) } else { from - (from - to).mul_f64(u) }
 }
 
-fn floor(policy: &RefreshPolicy) -> Duration {
+/// Returns the shortest wait between two attempts.
+fn shortest_wait(policy: &RefreshPolicy) -> Duration {
     policy.retry_base / 10
 }

@@ -1,14 +1,16 @@
-//! An error with its remedy, kept apart so that `doctor` can print them apart.
+//! An error with its remedy in a separate field, so that `doctor` can print the two separately.
 
 use std::error::Error;
 use std::fmt;
 
-/// What happened and where, what to do about it, and the error behind it.
+/// Error with advice on what to do about it.
 #[derive(Debug)]
 pub struct AdviceError {
+    /// Says what happened, and where.
     pub what: String,
-    /// Empty where there is nothing that a person could do.
+    /// Says what to do. Empty if a person can do nothing about it.
     pub remedy: String,
+    /// The error of the system call or library that failed.
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 

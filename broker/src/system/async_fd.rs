@@ -1,4 +1,4 @@
-//! Descriptors that the runtime watches for something to read.
+//! Descriptors that the runtime watches until they can be read.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -6,13 +6,13 @@ use std::os::fd::AsRawFd;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Watches what owns its descriptor.
+/// Makes the runtime watch the descriptor of `owner`.
 ///
 /// # Errors
-/// The descriptor can't be polled.
+/// Returns an error if the descriptor can't be polled.
 #[expect(
     deprecated,
-    reason = "its replacement is unsafe, for callers whose type may swap its descriptor; ours own theirs"
+    reason = "its replacement is unsafe, because a type could exchange its descriptor; the types here own theirs"
 )]
 pub fn watched<T: AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(owner, Interest::READABLE)

@@ -1,6 +1,6 @@
-//! The only place that reads a clock or draws a random number. `clippy.toml`
-//! forbids it everywhere else, so that what depends on time takes a [`Moment`]
-//! and can be tested at any instant.
+//! The only place that reads a clock or draws a random number. `clippy.toml` forbids both
+//! everywhere else, so that code which depends on time takes a [`Moment`] and can be tested at any
+//! instant.
 
 #![expect(clippy::disallowed_methods, reason = "this is the place")]
 
@@ -16,22 +16,21 @@ use tokio::io::unix::AsyncFd;
 use crate::system::async_fd::watched;
 use crate::system::time::{Boot, Moment};
 
-/// The present on both clocks.
+/// Returns the current instant on both clocks.
 #[must_use]
 pub fn now() -> Moment {
-    Moment { boot: read(ClockId::CLOCK_BOOTTIME), wall: read(ClockId::CLOCK_REALTIME) }
+    Moment { boot: read_clock(ClockId::CLOCK_BOOTTIME), wall: read_clock(ClockId::CLOCK_REALTIME) }
 }
 
-/// How long the machine has been awake: a clock that stops while it is
-/// suspended, for judging whether somebody else had time to act.
+/// Returns how long the machine has been awake. This clock stops while the machine is suspended, so
+/// it shows whether another process has had time to act.
 #[must_use]
 pub fn awake() -> Duration {
-    read(ClockId::CLOCK_MONOTONIC)
+    read_clock(ClockId::CLOCK_MONOTONIC)
 }
 
-/// By how many nanoseconds this process's boot clock is ahead of the initial
-/// time namespace's (time_namespaces(7)); 0 where there are no such
-/// namespaces.
+/// Returns by how many nanoseconds this process's boot clock is ahead of the boot clock of the
+/// initial time namespace (time_namespaces(7)). 0 if the kernel has no time namespaces.
 #[must_use]
 pub fn boot_offset() -> i128 {
     let offsets = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
@@ -43,33 +42,34 @@ pub fn boot_offset() -> i128 {
     }
 }
 
-/// A number in [0, 1) that no two containers share.
+/// Draws a number in [0, 1). Containers that draw at the same time get different numbers.
 #[must_use]
 pub fn jitter() -> f64 {
-    // Without entropy all would keep step: early in boot the low bits of the
-    // clock are the next best thing.
+    // Early in boot there may be no entropy. The low bits of the clock are the next best source,
+    // and keep the containers from running in step.
     let bits = random().unwrap_or_else(|_| u64::from(now().wall.subsec_nanos()) << 34);
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Bits that nobody else can guess.
+/// Draws bits that no other process can guess.
 ///
 /// # Errors
-/// The kernel gives none.
+/// Returns an error if the kernel gives none.
 pub fn random() -> io::Result<u64> {
     getrandom::u64().map_err(io::Error::other)
 }
 
-fn read(clock: ClockId) -> Duration {
-    // Both clocks exist since Linux 2.6.39 and can't fail with a valid buffer;
-    // a wall clock before 1970 reads as 1970, which makes every expiry far.
+fn read_clock(clock: ClockId) -> Duration {
+    // These clocks exist since Linux 2.6.39, and a read with a valid buffer can't fail. A wall
+    // clock before 1970 reads as 1970, which makes every expiry seem far away.
     clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
 }
 
-/// Rings at an instant of the boot-time clock, and whenever somebody sets the
-/// wall clock. It sleeps in the kernel: a machine that was suspended past the
-/// instant rings on resume, and nothing wakes up to look (timerfd_create(2):
-/// `CLOCK_BOOTTIME`, `TFD_TIMER_CANCEL_ON_SET`).
+/// Alarm that rings at an instant of the boot-time clock, and whenever the wall clock is set.
+///
+/// The kernel does the waiting. So the alarm rings on resume if the machine was suspended past the
+/// instant, and no process has to wake up to look at a clock (timerfd_create(2): `CLOCK_BOOTTIME`,
+/// `TFD_TIMER_CANCEL_ON_SET`).
 pub struct Alarm {
     instant: AsyncFd<Timer>,
     wall_set: AsyncFd<Timer>,
@@ -78,8 +78,10 @@ pub struct Alarm {
 struct Timer(TimerFd);
 
 impl Alarm {
+    /// Creates an alarm that isn't set to an instant. To be called inside the runtime.
+    ///
     /// # Errors
-    /// Out of descriptors, or called outside the runtime.
+    /// Returns an error if the process is out of descriptors.
     pub fn new() -> io::Result<Self> {
         let timer = |clock| -> io::Result<AsyncFd<Timer>> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
@@ -93,10 +95,11 @@ impl Alarm {
         Ok(alarm)
     }
 
-    /// Rings at this instant, at once if it has passed; never for `None`.
+    /// Makes the alarm ring at this instant, or at once if it has passed. `None` removes the
+    /// instant.
     ///
     /// # Errors
-    /// None that a valid timer can meet.
+    /// No error is possible with a valid timer.
     pub fn set(&self, at: Option<Boot>) -> io::Result<()> {
         let timer = &self.instant.get_ref().0;
         match at {
@@ -107,14 +110,14 @@ impl Alarm {
         Ok(())
     }
 
-    /// Waits until it rings.
+    /// Waits until the alarm rings.
     ///
     /// # Errors
-    /// None that a valid timer can meet.
+    /// No error is possible with a valid timer.
     pub async fn ring(&self) -> io::Result<()> {
         tokio::select! {
-            rang = take(&self.instant) => rang,
-            set = take(&self.wall_set) => set.and_then(|()| self.watch_wall_clock()),
+            rang = wait_for_timer(&self.instant) => rang,
+            set = wait_for_timer(&self.wall_set) => set.and_then(|()| self.watch_wall_clock()),
         }
     }
 
@@ -129,7 +132,7 @@ fn one_shot(at: Duration) -> Expiration {
     Expiration::OneShot(at.into())
 }
 
-async fn take(timer: &AsyncFd<Timer>) -> io::Result<()> {
+async fn wait_for_timer(timer: &AsyncFd<Timer>) -> io::Result<()> {
     loop {
         let mut ready = timer.readable().await?;
         match timer.get_ref().0.wait() {

@@ -6,7 +6,7 @@
 pub const FAILED: u8 = 1;
 /// The command line or the configuration is wrong.
 pub const BAD_CONFIGURATION: u8 = 2;
-/// `status`: no daemon answered.
+/// No daemon answered `status`.
 pub const NO_ANSWER: u8 = 3;
 /// `supervise` or `exec` failed before the command could be started
 /// (docker-run(1), "Exit Status").
@@ -16,7 +16,7 @@ pub const COMMAND_CANNOT_RUN: u8 = 126;
 /// The command wasn't found (docker-run(1)).
 pub const COMMAND_NOT_FOUND: u8 = 127;
 
-/// An error that ends this process: the text for stderr and the exit status.
+/// Error that ends this process: the text for stderr and the exit status.
 #[derive(Debug)]
 pub struct ExitError {
     pub message: String,

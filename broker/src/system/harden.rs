@@ -1,7 +1,7 @@
-//! What every process of ours does before anything else: its memory will hold
-//! credentials, so no neighbour of the same user may look into it, and a crash
-//! leaves nothing behind (prctl(2), `PR_SET_DUMPABLE`; ptrace(2), "Ptrace
-//! access mode checking"; core(5)).
+//! Protection of this process's memory, which will hold credentials. No other process of the same
+//! user may look into it, and a crash must leave nothing behind (prctl(2), `PR_SET_DUMPABLE`;
+//! ptrace(2), "Ptrace access mode checking"; core(5)). Every process of this program calls
+//! [`harden_process`] before anything else.
 
 use std::io;
 
@@ -10,23 +10,23 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 
-/// Not dumpable, which also means no core file.
+/// Makes this process not dumpable, so that it leaves no core file either.
 pub fn harden_process() {
-    // It can't fail with this argument, and there is nobody to tell yet.
+    // This can't fail with this argument, and there is no log yet.
     let _ = prctl::set_dumpable(false);
 }
 
-/// The limit as well, for the daemon. Not for what becomes another program or
-/// starts one: it would inherit this for good.
+/// Sets the limit for core files to 0 as well. Only for the daemon: a process that starts or
+/// becomes another program would pass this limit on for good.
 pub fn no_core() {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
 }
 
-/// Ends this process with its parent. To be called after the last change of
-/// user, which undoes it.
+/// Makes the kernel kill this process when its parent ends. To be called after the last change of
+/// user, which undoes the setting.
 ///
 /// # Errors
-/// That parent is gone already.
+/// Returns an error if that parent has already ended.
 pub fn end_with_parent(parent: i32) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     if getppid() == Pid::from_raw(parent) {
@@ -36,12 +36,13 @@ pub fn end_with_parent(parent: i32) -> io::Result<()> {
     }
 }
 
-/// Started as /proc/self/exe, a process is called "exe".
+/// Sets the name of this process. Without it, a process that was started as `/proc/self/exe` is
+/// called "exe".
 pub fn take_name() {
     let _ = prctl::set_name(c"molecule-broker");
 }
 
-/// Takes as many descriptors as it may: every waiting client is one.
+/// Raises the limit of descriptors as far as allowed: every waiting client needs one.
 pub fn raise_descriptor_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);

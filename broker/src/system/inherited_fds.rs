@@ -16,7 +16,7 @@ pub fn close_above(last: i32) {
         folder.iter().flatten().filter_map(|entry| entry.file_name().to_str().ok()?.parse().ok()).collect();
     drop(folder);
     for number in numbers.into_iter().filter(|number| *number > last) {
-        // The folder's own descriptor is among them and closed by now.
+        // The listing contains its own descriptor, which is already closed.
         let _ = close(number);
     }
 }

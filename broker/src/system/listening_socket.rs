@@ -1,10 +1,9 @@
-//! The socket's life: where it may stand, how it comes to be, when it goes.
+//! Life of the listening socket: the checks of its folder, its creation and its removal.
 //!
-//! Nothing is touched before every check has passed. A lock file beside the
-//! socket decides between two daemons that start at once, since a stale socket
-//! can't be told from one that is about to be served. The mode is set before the
-//! file exists, on the socket's descriptor, from which bind copies it (unix(7),
-//! "pathname socket ownership and permissions"), so it is final at bind.
+//! Nothing is changed before every check has passed. A stale socket can't be distinguished from one
+//! that is about to be served, so a lock file next to the socket decides between two daemons that
+//! start at once. The mode is set on the socket's descriptor, before the file exists. bind copies
+//! it from there (unix(7), "pathname socket ownership and permissions"), so it is final at bind.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
@@ -22,49 +21,58 @@ use nix::unistd::{Gid, Uid, chown};
 
 use super::scm_rights;
 
-/// How many clients may stand in line (listen(2) cuts it at `somaxconn`).
+/// Number of clients that may wait to be accepted (listen(2) cuts it at `somaxconn`).
 const BACKLOG: i32 = 4096;
 
-/// The mode of a folder that is made for it.
-const FOLDER: u32 = 0o755;
+/// Mode of a folder that is made for the socket.
+const FOLDER_MODE: u32 = 0o755;
 
-/// How a socket is to be made.
+/// Properties of a socket to be created.
 #[derive(Clone, Debug)]
 pub struct SocketPlan {
     pub path: PathBuf,
-    /// Permission bits, final from the first moment.
+    /// Permission bits. They are final as soon as the socket exists.
     pub mode: u32,
     pub group: Option<Gid>,
-    /// Whether a missing folder is made (the default places), or an error (a
-    /// path that somebody chose).
+    /// True if a missing folder is made, as for the default paths. For a configured path a missing
+    /// folder is an error.
     pub make_folder: bool,
 }
 
-/// A socket that this process made, and takes away again if it is still there.
+/// Socket that this process created. It is removed on drop, if it is still there.
 #[derive(Debug)]
 pub struct BoundSocket {
     path: PathBuf,
+    /// Device and inode of the socket file.
     identity: (u64, u64),
     _lock: Flock<File>,
 }
 
-/// Why there is no socket: what happened, where, and the remedy.
+/// Reason why a socket couldn't be created: what happened, where, and the remedy.
 #[derive(Debug)]
 pub enum SocketError {
+    /// The path is longer than a Unix socket's can be.
     TooLong { path: PathBuf },
+    /// The folder doesn't exist or can't be used.
     NoFolder { folder: PathBuf, error: io::Error },
+    /// Users other than root and the daemon's could replace the socket.
     Folder { folder: PathBuf, fault: String, mend: String },
+    /// There is a file at the path that isn't a socket.
     InTheWay { path: PathBuf },
+    /// Another process serves the socket.
     Served { path: PathBuf },
+    /// The socket can't be given to the configured group.
     Group { path: PathBuf, group: Gid, error: io::Error },
+    /// A system call failed.
     Io { step: &'static str, path: PathBuf, error: io::Error },
 }
 
 impl SocketPlan {
-    /// Makes the socket and listens on it.
+    /// Creates the socket and listens on it.
     ///
     /// # Errors
-    /// [`SocketError`]; then nothing that was there has been changed.
+    /// Returns a [`SocketError`]. Then no existing file has been changed, except that a stale
+    /// socket may be gone.
     pub fn bind(&self) -> Result<(UnixListener, BoundSocket), SocketError> {
         let path = &self.path;
         if path.as_os_str().len() > MAX_SOCKET_PATH {
@@ -74,32 +82,32 @@ impl SocketPlan {
         self.check_folder(folder)?;
         reject_non_socket(path)?;
         let lock = lock(path)?;
-        clear_stale(path)?;
+        remove_stale_socket(path)?;
         let listener = self.listen()?;
-        let there = fs::symlink_metadata(path).map_err(|error| SocketError::Io {
-            step: "look at",
+        let metadata = fs::symlink_metadata(path).map_err(|error| SocketError::Io {
+            step: "examine",
             path: path.clone(),
             error,
         })?;
-        Ok((listener, BoundSocket { path: path.clone(), identity: identity(&there), _lock: lock }))
+        Ok((listener, BoundSocket { path: path.clone(), identity: identity(&metadata), _lock: lock }))
     }
 
     fn check_folder(&self, folder: &Path) -> Result<(), SocketError> {
         let no_folder = |error| SocketError::NoFolder { folder: folder.to_owned(), error };
-        let there = match fs::symlink_metadata(folder) {
+        let metadata = match fs::symlink_metadata(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.make_folder => {
                 make_folder(folder).map_err(no_folder)?;
                 fs::symlink_metadata(folder).map_err(no_folder)?
             }
             other => other.map_err(no_folder)?,
         };
-        folder_fault(folder, &there)
+        folder_fault(folder, &metadata)
             .map_or(Ok(()), |(fault, mend)| Err(SocketError::Folder { folder: folder.to_owned(), fault, mend }))
     }
 
     fn listen(&self) -> Result<UnixListener, SocketError> {
         let io = |error| SocketError::Io { step: "listen on", path: self.path.clone(), error };
-        let fd = self.bound().map_err(io)?;
+        let fd = self.create_and_bind().map_err(io)?;
         let finish = || {
             if let Some(group) = self.group {
                 let failed = |error: Errno| SocketError::Group { path: self.path.clone(), group, error: error.into() };
@@ -109,19 +117,19 @@ impl SocketPlan {
             let backlog = Backlog::new(BACKLOG).map_err(|error| io(error.into()))?;
             listen(&fd, backlog).map_err(|error| io(error.into()))
         };
-        // Nobody will ever answer there: the file goes.
+        // No process will ever accept a connection on this socket, so its file is removed.
         finish().inspect_err(|_| drop(fs::remove_file(&self.path)))?;
         Ok(UnixListener::from(fd))
     }
 
-    fn bound(&self) -> io::Result<OwnedFd> {
+    fn create_and_bind(&self) -> io::Result<OwnedFd> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
         let address = UnixAddr::new(&self.path)?;
-        // Where a kernel refuses this, the umask still keeps group and others out.
+        // If a kernel refuses this, the umask below still keeps the group and all others out.
         let _ = fchmod(&fd, Mode::from_bits_truncate(self.mode));
-        // Of every thread, so it takes nothing from an owner: a file that another
-        // thread makes meanwhile must stay usable to us.
+        // The umask holds for all threads. It removes no permission of the owner, because this
+        // process must be able to use a file that another thread creates meanwhile.
         let before = umask(Mode::from_bits_truncate(!self.mode & 0o077));
         let bound = bind(fd.as_raw_fd(), &address);
         umask(before);
@@ -130,27 +138,29 @@ impl SocketPlan {
     }
 }
 
-/// Who may swap the socket under its clients must be nobody but root and us.
-fn folder_fault(folder: &Path, there: &Metadata) -> Option<(String, String)> {
+/// Returns why a user other than root and this one could replace the socket in this folder, and the
+/// command that corrects it.
+fn folder_fault(folder: &Path, metadata: &Metadata) -> Option<(String, String)> {
     let me = Uid::effective().as_raw();
     let shown = folder.display();
-    if there.file_type().is_symlink() {
+    if metadata.file_type().is_symlink() {
         Some(("is a symbolic link".into(), format!("rm {shown} && install -d -m 0755 {shown}")))
-    } else if !there.is_dir() {
+    } else if !metadata.is_dir() {
         Some(("is not a folder".into(), format!("rm {shown} && install -d -m 0755 {shown}")))
-    } else if there.uid() != 0 && there.uid() != me {
-        Some((format!("belongs to uid {}, not to uid {me} or root", there.uid()), format!("chown {me} {shown}")))
-    } else if there.mode() & 0o022 != 0 {
-        Some((format!("can be written by others (mode {:04o})", there.mode() & 0o7777), format!("chmod go-w {shown}")))
+    } else if metadata.uid() != 0 && metadata.uid() != me {
+        Some((format!("belongs to uid {}, not to uid {me} or root", metadata.uid()), format!("chown {me} {shown}")))
+    } else if metadata.mode() & 0o022 != 0 {
+        Some((format!("can be written by others (mode {:04o})", metadata.mode() & 0o7777), format!("chmod go-w {shown}")))
     } else {
         None
     }
 }
 
-/// Whoever may ask gets through, whatever the umask was.
+/// Makes the folder. Its mode is set explicitly, so that the umask doesn't lock users out that may
+/// send requests.
 fn make_folder(folder: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(FOLDER).create(folder) {
-        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(FOLDER)),
+    match fs::DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
@@ -158,11 +168,12 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 
 fn reject_non_socket(path: &Path) -> Result<(), SocketError> {
     match fs::symlink_metadata(path) {
-        Ok(there) if !there.file_type().is_socket() => Err(SocketError::InTheWay { path: path.to_owned() }),
+        Ok(metadata) if !metadata.file_type().is_socket() => Err(SocketError::InTheWay { path: path.to_owned() }),
         _ => Ok(()),
     }
 }
 
+/// Locks the file that decides between two daemons.
 fn lock(path: &Path) -> Result<Flock<File>, SocketError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -178,9 +189,9 @@ fn lock(path: &Path) -> Result<Flock<File>, SocketError> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| SocketError::Served { path: path.to_owned() })
 }
 
-/// Takes away a socket that answers to nobody. Whoever holds the lock is the
-/// only one of us here; another program's live socket stays.
-fn clear_stale(path: &Path) -> Result<(), SocketError> {
+/// Removes a socket that no process serves. The lock makes sure that it isn't about to be served by
+/// another broker. A socket that another program serves stays.
+fn remove_stale_socket(path: &Path) -> Result<(), SocketError> {
     match UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -192,18 +203,18 @@ fn clear_stale(path: &Path) -> Result<(), SocketError> {
             })
         }
         Ok(_) => Err(SocketError::Served { path: path.to_owned() }),
-        Err(error) => Err(SocketError::Io { step: "connect to what is at", path: path.to_owned(), error }),
+        Err(error) => Err(SocketError::Io { step: "connect to the socket at", path: path.to_owned(), error }),
     }
 }
 
-fn identity(there: &Metadata) -> (u64, u64) {
-    (there.dev(), there.ino())
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 impl Drop for BoundSocket {
-    /// Removes the socket, unless somebody else's stands in its place now.
+    /// Removes the socket file, unless another file has replaced it.
     fn drop(&mut self) {
-        if fs::symlink_metadata(&self.path).is_ok_and(|there| identity(&there) == self.identity) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.identity) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -215,7 +226,7 @@ impl SocketError {
     pub fn what(&self) -> String {
         match self {
             Self::TooLong { path } => format!(
-                "the socket's path {} has {} bytes, and a Unix socket's can have {MAX_SOCKET_PATH}",
+                "the socket's path {} has {} bytes, more than the {MAX_SOCKET_PATH} that a Unix socket's path can have",
                 path.display(),
                 path.as_os_str().len()
             ),
@@ -234,10 +245,10 @@ impl SocketError {
         }
     }
 
-    /// Says what to do about it.
+    /// Says what an operator can do about it.
     #[must_use]
     pub fn remedy(&self) -> String {
-        let us = Uid::effective();
+        let own_uid = Uid::effective();
         match self {
             Self::TooLong { .. } => "set a shorter MOLECULE_BROKER_SOCKET".into(),
             Self::NoFolder { folder, .. } => format!("make it with: install -d -m 0755 {}", folder.display()),
@@ -245,10 +256,10 @@ impl SocketError {
             Self::InTheWay { .. } => "move it away, or set another MOLECULE_BROKER_SOCKET".into(),
             Self::Served { .. } => "ask it with: molecule-broker status".into(),
             Self::Group { .. } => {
-                format!("name one of the groups of uid {us} as group below [socket], or none")
+                format!("set group below [socket] to one of the groups of uid {own_uid}, or remove it")
             }
             Self::Io { .. } => {
-                format!("make its folder one that uid {us} can write to, or set another MOLECULE_BROKER_SOCKET")
+                format!("make its folder writable for uid {own_uid}, or set another MOLECULE_BROKER_SOCKET")
             }
         }
     }
@@ -273,9 +284,9 @@ impl std::error::Error for SocketError {
 mod tests {
     use super::*;
 
-    struct Place(tempfile::TempDir);
+    struct SocketFolder(tempfile::TempDir);
 
-    impl Place {
+    impl SocketFolder {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
@@ -289,9 +300,9 @@ mod tests {
 
     #[test]
     fn rule30_the_mode_is_final_whatever_the_umask() {
-        let place = Place::new();
+        let folder = SocketFolder::new();
         for mode in [0o600, 0o660, 0o666] {
-            let plan = SocketPlan { mode, ..place.plan() };
+            let plan = SocketPlan { mode, ..folder.plan() };
             let (_listener, bound) = plan.bind().unwrap();
             assert_eq!(fs::metadata(&bound.path).unwrap().mode() & 0o777, mode);
         }
@@ -299,14 +310,14 @@ mod tests {
 
     #[test]
     fn rule30_a_created_folder_admits_all_users_whatever_the_umask() {
-        let place = Place::new();
-        // A process with a umask of its own.
+        let folder = SocketFolder::new();
+        // Another process, because this umask would hold for all tests.
         let mut test = molecule_test_kit::program("sh");
         test.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(std::env::current_exe().unwrap());
         test.args(["system::listening_socket::tests::in_a_folder_that_is_made_here", "--exact", "--ignored"]);
-        let output = test.current_dir(place.0.path()).output().unwrap();
+        let output = test.current_dir(folder.0.path()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-        assert_eq!(fs::metadata(place.0.path().join("made")).unwrap().mode() & 0o7777, 0o755);
+        assert_eq!(fs::metadata(folder.0.path().join("made")).unwrap().mode() & 0o7777, 0o755);
     }
 
     #[test]
@@ -317,70 +328,70 @@ mod tests {
     }
 
     #[test]
-    fn rule27_a_second_one_is_refused_and_the_first_keeps_its_inode() {
-        let place = Place::new();
-        let (_listener, bound) = place.plan().bind().unwrap();
+    fn rule27_a_second_socket_is_refused_and_the_first_one_stays() {
+        let folder = SocketFolder::new();
+        let (_listener, bound) = folder.plan().bind().unwrap();
         let before = fs::metadata(&bound.path).unwrap().ino();
-        assert!(matches!(place.plan().bind().unwrap_err(), SocketError::Served { .. }));
+        assert!(matches!(folder.plan().bind().unwrap_err(), SocketError::Served { .. }));
         assert_eq!(fs::metadata(&bound.path).unwrap().ino(), before);
     }
 
     #[test]
     fn rule28_a_stale_socket_is_replaced() {
-        let place = Place::new();
-        drop(UnixListener::bind(place.plan().path).unwrap());
-        place.plan().bind().unwrap();
+        let folder = SocketFolder::new();
+        drop(UnixListener::bind(folder.plan().path).unwrap());
+        folder.plan().bind().unwrap();
     }
 
     #[test]
     fn rule29_a_foreign_file_in_its_place_stays() {
-        let place = Place::new();
-        let (_listener, bound) = place.plan().bind().unwrap();
+        let folder = SocketFolder::new();
+        let (_listener, bound) = folder.plan().bind().unwrap();
         fs::remove_file(&bound.path).unwrap();
         fs::write(&bound.path, "theirs").unwrap();
         drop(bound);
-        assert_eq!(fs::read_to_string(place.plan().path).unwrap(), "theirs");
+        assert_eq!(fs::read_to_string(folder.plan().path).unwrap(), "theirs");
     }
 
     #[test]
     fn the_socket_goes_with_its_owner() {
-        let place = Place::new();
-        drop(place.plan().bind().unwrap());
-        assert!(!place.plan().path.exists());
+        let folder = SocketFolder::new();
+        drop(folder.plan().bind().unwrap());
+        assert!(!folder.plan().path.exists());
     }
 
     #[test]
     fn rule30_an_unsafe_folder_is_refused_with_the_remedy() {
-        let place = Place::new();
-        fs::set_permissions(place.0.path(), Permissions::from_mode(0o775)).unwrap();
-        let error = place.plan().bind().unwrap_err().to_string();
+        let folder = SocketFolder::new();
+        fs::set_permissions(folder.0.path(), Permissions::from_mode(0o775)).unwrap();
+        let error = folder.plan().bind().unwrap_err().to_string();
         assert!(error.contains("mend it with: chmod go-w"), "{error}");
 
-        let link = place.0.path().join("link");
+        let link = folder.0.path().join("link");
         std::os::unix::fs::symlink("/tmp", &link).unwrap();
-        let error = SocketPlan { path: link.join("s"), ..place.plan() }.bind().unwrap_err().to_string();
+        let error = SocketPlan { path: link.join("s"), ..folder.plan() }.bind().unwrap_err().to_string();
         assert!(error.contains("symbolic link"), "{error}");
         assert!(fs::symlink_metadata(link).unwrap().file_type().is_symlink());
     }
 
     #[test]
     fn rule30_what_is_in_the_way_is_left_alone() {
-        let place = Place::new();
-        fs::write(place.plan().path, "a file").unwrap();
-        assert!(matches!(place.plan().bind().unwrap_err(), SocketError::InTheWay { .. }));
-        assert_eq!(fs::read_to_string(place.plan().path).unwrap(), "a file");
-        assert_eq!(fs::read_dir(place.0.path()).unwrap().count(), 1, "nothing else was made");
+        let folder = SocketFolder::new();
+        fs::write(folder.plan().path, "a file").unwrap();
+        assert!(matches!(folder.plan().bind().unwrap_err(), SocketError::InTheWay { .. }));
+        assert_eq!(fs::read_to_string(folder.plan().path).unwrap(), "a file");
+        assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), 1, "nothing else was made");
     }
 
     #[test]
     fn rule30_a_path_too_long_or_a_missing_parent_is_a_clear_error() {
-        let place = Place::new();
-        let long = SocketPlan { path: place.0.path().join("x".repeat(108)), ..place.plan() };
+        let folder = SocketFolder::new();
+        let long = SocketPlan { path: folder.0.path().join("x".repeat(108)), ..folder.plan() };
         assert!(matches!(long.bind().unwrap_err(), SocketError::TooLong { .. }));
-        let missing = SocketPlan { path: place.0.path().join("no/broker.sock"), ..place.plan() };
+        let missing = SocketPlan { path: folder.0.path().join("no/broker.sock"), ..folder.plan() };
         let error = missing.bind().unwrap_err().to_string();
         assert!(error.contains("install -d"), "{error}");
-        assert!(!place.0.path().join("no").exists());
+        assert!(!folder.0.path().join("no").exists());
         SocketPlan { make_folder: true, ..missing }.bind().unwrap();
     }
 }

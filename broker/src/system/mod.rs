@@ -1,18 +1,18 @@
-//! What every process of this program asks of the operating system. No module
-//! here knows what a credential is for.
+//! Access to the operating system, for every process of this program. No module here knows what a
+//! credential is for.
 //!
 //! | modules | what they do |
 //! | --- | --- |
-//! | [`time`], [`clock`] | instants on two clocks; the only place that reads them |
-//! | [`environment`], [`users`], [`peer`] | environment variables; the user database; the process at the other end of a socket |
-//! | [`trust`], [`bounded_file`] | who may change a path; reads of small files that other users write |
-//! | [`listening_socket`], [`scm_rights`] | makes the Unix socket that clients connect to; refuses descriptors sent over it |
-//! | [`program`] | starts a program, with time limit and size limit |
-//! | [`harden`] | hides this process's memory from its neighbours |
-//! | [`async_fd`], [`inherited_fds`] | descriptors that the runtime watches; descriptors that must not be passed on |
-//! | [`log_writer`], [`log_limit`] | log lines that never block, and not too many of them |
+//! | [`time`], [`clock`] | instants on two clocks; the only code that reads the clocks |
+//! | [`environment`], [`users`], [`peer`] | environment variables; the user database; the user at the other end of a socket |
+//! | [`trust`], [`bounded_file`] | tells which users can change a file; reads small files that other users write |
+//! | [`listening_socket`], [`scm_rights`] | creates the Unix socket that clients connect to; refuses descriptors sent over it |
+//! | [`program`] | starts a program without other users' folders in its environment; kills all that it started |
+//! | [`harden`] | hides this process's memory from other processes of its user |
+//! | [`async_fd`], [`inherited_fds`] | descriptors that the runtime watches; closes descriptors that must not be passed on |
+//! | [`log_writer`], [`log_limit`] | log lines that never block; a limit for repeated lines |
 //! | [`text`], [`secret_buffer`] | untrusted text made printable; bytes that are overwritten after use |
-//! | [`advice`], [`exit`] | an error with its remedy; exit statuses and the error that carries one |
+//! | [`advice`], [`exit`] | an error with its remedy; exit statuses, and the error that carries one |
 
 pub(crate) mod advice;
 pub(crate) mod async_fd;

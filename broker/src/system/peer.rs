@@ -1,24 +1,29 @@
-//! Who is at the other end, and whether they may ask. Decided from the
-//! credentials of connect time (unix(7), `SO_PEERCRED`), before a byte is read.
-//! The pid is for the audit line and decides nothing.
+//! Peer credentials of a connection, and the decision on whether that user may send requests.
+//!
+//! The decision is made from the credentials at the time of connecting (unix(7), `SO_PEERCRED`),
+//! before a byte is read. The pid is for the audit line and has no influence on it.
 
 use nix::unistd::Uid;
 
 use crate::system::users::OVERFLOW;
 
+/// Peer credentials of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     pub uid: Uid,
     pub pid: i32,
 }
 
-/// Who may ask, beside root and the daemon's own user.
+/// Users that may send requests, besides root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admission {
+    /// The daemon's own user.
     pub own: Option<Uid>,
+    /// The users that the configuration lists.
     pub listed: Vec<Uid>,
 }
 
+/// Decision on a peer.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerVerdict {
@@ -27,18 +32,21 @@ pub enum PeerVerdict {
 }
 
 impl Admission {
+    /// Decides whether this user may send requests. The overflow uid stands for every user that the
+    /// namespace doesn't map, so it is admitted only if it is listed, even if the daemon has it
+    /// too.
     pub fn judge(&self, uid: Uid) -> PeerVerdict {
         let ours = uid.is_root() || self.own == Some(uid) && uid != OVERFLOW;
         if ours || self.listed.contains(&uid) { PeerVerdict::Admitted } else { PeerVerdict::Denied }
     }
 
-    /// Whether this user may change how the daemon runs.
+    /// True for an operator: a user that may change how the daemon runs.
     #[must_use]
     pub fn is_operator(&self, uid: Uid) -> bool {
         uid.is_root() || self.own == Some(uid)
     }
 
-    /// Those who may ask, for the log line about one who may not.
+    /// Returns the uids that may send requests, for the log line about a denied one.
     #[must_use]
     pub fn expected(&self) -> String {
         let mut uids: Vec<String> =

@@ -1,9 +1,8 @@
-//! How a program that an operator names is started: a hook, a `command` source,
-//! a sink's. It and all that it starts end with the daemon's interest in it.
+//! Start of programs that an operator configures: a hook, a `command` source, or a sink's program.
+//! The program, and all that it starts, is killed as soon as the daemon no longer waits for it.
 //!
-//! An image sets `PATH` and `HOME` for its agent, and what the agent can write
-//! there must not run as somebody else (a `curl` in its own folder, a
-//! `~/.local/lib/python3` in its home).
+//! An image sets `PATH` and `HOME` for its agent. Files that the agent can write there must not run
+//! as another user: a `curl` in a folder of the agent's, or a `~/.local/lib/python3` in its home.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -16,26 +15,31 @@ use tokio::process::{Child, Command};
 
 use crate::system::{trust, users};
 
-/// Where it runs: nothing is looked up beside the agent's files.
+/// Working folder of the programs. A folder of the agent's could hold files that a program looks up
+/// in its working folder.
 const FOLDER: &str = "/";
 
-const FOLDERS: [&str; 2] = ["HOME", "XDG_RUNTIME_DIR"];
+/// Variables, besides `PATH`, that name a folder.
+const FOLDER_VARIABLES: [&str; 2] = ["HOME", "XDG_RUNTIME_DIR"];
 
-/// One that will run as this user, with `env` for its whole environment, but
-/// for folders of others.
+/// Creates a command for a program that will run as `user`. Its whole environment is `env`, without
+/// folders of other users. The caller sets the user.
 pub fn command(program: impl AsRef<OsStr>, mut env: BTreeMap<String, String>, user: Uid) -> Command {
-    keep_theirs(&mut env, user);
+    remove_foreign_folders(&mut env, user);
     let mut command = Command::new(program);
     command.env_clear().envs(env).current_dir(FOLDER).process_group(0).kill_on_drop(true);
     command
 }
 
-/// Kills a process group when dropped: whatever a program has started goes with
-/// it. Its leader has not been waited for until then, or has only just: its
-/// number can't have been given anew.
+/// Process group that is killed on drop, so that everything that a program has started ends with
+/// it.
+///
+/// The leader must not have been waited for, or only just before the drop, so that its pid can't
+/// have been given to another process.
 pub struct ProcessGroup(Option<Pid>);
 
 impl ProcessGroup {
+    /// Returns the group that this child leads.
     #[must_use]
     pub fn led_by(leader: &Child) -> Self {
         let leader = leader.id().and_then(|id| i32::try_from(id).ok());
@@ -46,21 +50,21 @@ impl ProcessGroup {
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // An error means that nobody of the group is left.
+            // An error means that no process of the group is left.
             let _ = killpg(leader, Signal::SIGKILL);
         }
     }
 }
 
-/// Leaves out every folder that belongs to neither this user nor root, or that
-/// everybody can write to. A home that isn't theirs gives way to their own.
-fn keep_theirs(env: &mut BTreeMap<String, String>, user: Uid) {
+/// Removes every folder that belongs to neither this user nor root, or that every user can write
+/// to. A home of another user is replaced by this user's own.
+fn remove_foreign_folders(env: &mut BTreeMap<String, String>, user: Uid) {
     if let Some(path) = env.get_mut("PATH") {
         let folders = std::env::split_paths(path).filter(|folder| trust::is_theirs(folder, user));
-        // What came out of it can be joined again.
+        // Folders that were split at colons contain none, so they can be joined again.
         *path = std::env::join_paths(folders).ok().and_then(|path| path.into_string().ok()).unwrap_or_default();
     }
-    for name in FOLDERS {
+    for name in FOLDER_VARIABLES {
         if env.get(name).is_some_and(|folder| !trust::is_theirs(Path::new(folder), user)) {
             env.remove(name);
         }
@@ -71,13 +75,14 @@ fn keep_theirs(env: &mut BTreeMap<String, String>, user: Uid) {
     });
 }
 
-/// Why a program can't be started, where it had to be looked for.
+/// Returns the error text for a program that can't be started. It also says in which folders the
+/// program was looked for.
 #[must_use]
 pub fn not_started(program: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound if !program.contains('/') => format!(
-            "can't be started: {error}, in none of the folders of PATH that only root or uid {} can write to; \
-             name it by its whole path",
+            "can't be started: {error} in any folder of PATH that only root or uid {} can write to; \
+             give its whole path",
             Uid::effective()
         ),
         _ => format!("can't be started: {error}"),
@@ -105,10 +110,10 @@ mod tests {
             let path = [&open, &ours, &theirs, "relative", "/nowhere"].join(":");
             let names = [("PATH", path.as_str()), ("HOME", home), ("XDG_RUNTIME_DIR", home), ("LANG", "C")];
             let mut env = names.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-            keep_theirs(&mut env, Uid::effective());
+            remove_foreign_folders(&mut env, Uid::effective());
             env
         };
-        // A user that the database doesn't know has no home.
+        // A user without an entry in the database has no home.
         let own = users::user_of(Uid::effective()).home.filter(|home| trust::is_theirs(home, Uid::effective()));
         let own = own.map_or_else(|| FOLDER.to_owned(), |home| home.display().to_string());
         assert_eq!(seen(&ours)["HOME"], ours);

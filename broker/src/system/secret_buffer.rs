@@ -1,8 +1,7 @@
-//! Bytes that hold a secret on its way: an answer, a body, a line, a file.
+//! Buffer for bytes that contain a secret: an answer, a body, a line, a file.
 //!
-//! A `Vec` that grows moves its bytes and leaves the old ones behind in freed
-//! memory. This buffer overwrites what it leaves, so its first capacity is a
-//! matter of speed and never of safety.
+//! A `Vec` that grows moves its bytes and leaves the old ones behind in freed memory. This buffer
+//! overwrites the memory that it leaves. So its first capacity affects only speed, never safety.
 
 use std::io::{self, Read, Write};
 use std::ops::Deref;
@@ -31,13 +30,13 @@ impl SecretBuffer {
         self.0.extend_from_slice(bytes);
     }
 
-    /// Reads to the end, and at most `most` bytes.
+    /// Reads to the end, but at most `limit` bytes.
     ///
     /// # Errors
-    /// The reader's.
-    pub fn read(mut from: impl Read, most: usize) -> io::Result<Self> {
+    /// Returns the reader's error.
+    pub fn read(mut from: impl Read, limit: usize) -> io::Result<Self> {
         let mut buffer = Self::default();
-        while let Some(room) = buffer.next_room(most) {
+        while let Some(room) = buffer.next_room(limit) {
             let start = buffer.len();
             buffer.0.resize(start + room, 0);
             let count = match from.read(&mut buffer.0[start..]) {
@@ -56,10 +55,11 @@ impl SecretBuffer {
         Ok(buffer)
     }
 
-    /// The same without blocking. What came before an error is kept.
-    pub async fn read_async(mut from: impl AsyncRead + Unpin, most: usize) -> (Self, io::Result<()>) {
+    /// Does the same as [`Self::read`] without blocking. Also returns the bytes that came before an
+    /// error.
+    pub async fn read_async(mut from: impl AsyncRead + Unpin, limit: usize) -> (Self, io::Result<()>) {
         let mut buffer = Self::default();
-        while let Some(room) = buffer.next_room(most) {
+        while let Some(room) = buffer.next_room(limit) {
             let start = buffer.len();
             buffer.0.resize(start + room, 0);
             let count = from.read(&mut buffer.0[start..]).await;
@@ -73,22 +73,23 @@ impl SecretBuffer {
         (buffer, Ok(()))
     }
 
-    /// Makes room for the next read and says how much there is. `None` once
-    /// `most` bytes are there.
-    fn next_room(&mut self, most: usize) -> Option<usize> {
-        let left = most.checked_sub(self.len()).filter(|left| *left > 0)?;
+    /// Makes room for the next read and returns its size. `None` if the buffer already holds
+    /// `limit` bytes.
+    fn next_room(&mut self, limit: usize) -> Option<usize> {
+        let left = limit.checked_sub(self.len()).filter(|left| *left > 0)?;
         if self.0.capacity() == self.len() {
             self.make_room(left.min(self.len().max(Self::FIRST_READ)));
         }
         Some(left.min(self.0.capacity() - self.len()))
     }
 
+    /// Makes room for this many more bytes.
     fn make_room(&mut self, more: usize) {
         let needed = self.len() + more;
         if needed > self.0.capacity() {
             let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(2 * self.0.capacity())));
             larger.extend_from_slice(&self.0);
-            // The smaller one is overwritten as it is dropped.
+            // The smaller buffer is overwritten when it is dropped here.
             self.0 = larger;
         }
     }
@@ -119,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives its bytes in pieces, with an interruption before each.
+    /// Reader that gives its bytes in pieces, with an interruption before each.
     struct InPieces<'a> {
         rest: &'a [u8],
         piece: usize,
@@ -142,14 +143,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_is_whole_up_to_the_limit(length in 0..9000usize, most in 1..9000usize, piece in 1..5000usize) {
+        fn a_read_returns_all_bytes_up_to_the_limit(length in 0..9000usize, limit in 1..9000usize, piece in 1..5000usize) {
             let bytes: Vec<u8> = (0..length).map(|at| at as u8).collect();
-            let read = SecretBuffer::read(InPieces { rest: &bytes, piece, interrupted: false }, most).unwrap();
-            prop_assert_eq!(&read[..], &bytes[..length.min(most)]);
+            let read = SecretBuffer::read(InPieces { rest: &bytes, piece, interrupted: false }, limit).unwrap();
+            prop_assert_eq!(&read[..], &bytes[..length.min(limit)]);
         }
 
         #[test]
-        fn what_is_written_in_pieces_is_whole(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..20), first in 0..100usize) {
+        fn bytes_written_in_pieces_are_all_kept(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..20), first in 0..100usize) {
             let mut buffer = SecretBuffer::with_capacity(first);
             pieces.iter().for_each(|piece| buffer.extend(piece));
             prop_assert_eq!(&buffer[..], pieces.concat());

@@ -1,70 +1,71 @@
-//! What strangers wrote, made fit for a log line or an error text.
+//! Untrusted text made fit for a log line or an error text.
 //!
-//! An answer's body, a command's stderr, a server's certificate name: all may
-//! hold escape sequences for somebody's terminal, a megabyte of noise, or the
-//! very token that must not be logged. Known secrets go first, then whatever
-//! has a credential's shape, then the rest is escaped and cut.
+//! An answer's body, a command's stderr and a server's certificate name may all hold escape
+//! sequences for the reader's terminal, a megabyte of noise, or the very token that must not be
+//! logged. Known secrets are replaced first, then everything that has the shape of a credential.
+//! The rest is escaped and cut.
 
-/// The most that one quotation takes, in bytes.
-pub const MAX_OUTSIDE: usize = 200;
+/// Longest quotation of untrusted text, in bytes.
+pub const MAX_UNTRUSTED: usize = 200;
 
 const REDACTED: &str = "[redacted]";
 
-/// How credentials begin, wherever they stand. What follows is a secret.
+/// Prefixes of credentials. The characters that follow one are a secret, wherever it occurs.
 pub const TOKEN_PREFIXES: [&str; 9] =
     ["ghs_", "gho_", "ghp_", "ghu_", "ghr_", "github_pat_", "glpat-", "gitea_", "eyJ"];
 
-/// The words before a credential in a header. The next word is a secret if it
-/// looks drawn by lot, not if the sentence just goes on.
+/// Words before a credential in a header. The next word is a secret if it looks random, but not if
+/// it is just the next word of a sentence.
 const SCHEMES: [&str; 3] = ["bearer ", "basic ", "token "];
 
-/// `text` escaped, cut at [`MAX_OUTSIDE`] bytes, and free of what looks like a
+/// Returns `text` escaped, cut at [`MAX_UNTRUSTED`] bytes, and without anything that looks like a
 /// credential.
 #[must_use]
 pub fn untrusted(text: &str) -> String {
     untrusted_without(text, &[])
 }
 
-/// As [`outside`], for text whose author knows these `secrets`.
+/// Does the same as [`untrusted`], for text whose author knows these `secrets`.
 #[must_use]
 pub fn untrusted_without(text: &str, secrets: &[&str]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|s| !s.is_empty()) {
         text = text.replace(secret, REDACTED);
     }
-    escaped(&shapes_redacted(&text))
+    escape_and_cut(&redact_shapes(&text))
 }
 
-/// One word of a command line for people to copy, or for a shell's `eval`:
-/// whatever stands in it, a shell reads it as that and runs nothing.
+/// Quotes one word of a command line that people copy or that a shell gets by `eval`. The shell
+/// reads the word as it is, whatever it contains, and runs none of it.
 #[must_use]
 pub fn shell_word(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:".contains(&b);
     if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-/// The same for a path that a person is shown.
+/// Quotes a path for a command line that a person is shown.
 #[must_use]
 pub fn shell_path(path: &std::path::Path) -> String {
     shell_word(&visible(&path.display().to_string()))
 }
 
-/// Whole, but with nothing in it that a terminal obeys or that turns the order
-/// of letters around.
+/// Returns the whole text, with those characters escaped that a terminal obeys or that change the
+/// direction of writing.
 #[must_use]
 pub fn visible(text: &str) -> String {
-    let obeyed = |c: char| {
+    let is_obeyed = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if obeyed(c) { out.extend(c.escape_default()) } else { out.push(c) }
+        if is_obeyed(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
 }
 
-fn shapes_redacted(text: &str) -> String {
+/// Replaces everything that has the shape of a credential.
+fn redact_shapes(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -81,21 +82,21 @@ fn shapes_redacted(text: &str) -> String {
     out
 }
 
-/// How many bytes at the start of `rest` lead up to a secret, and how many
-/// bytes the secret has; no secret starts here if those are zero.
+/// Returns how many bytes at the start of `rest` lead up to a secret, and how many bytes the secret
+/// has. If the second number is zero, no secret begins here.
 fn secret_at(rest: &str) -> (usize, usize) {
     if let Some(prefix) = TOKEN_PREFIXES.iter().find(|p| rest.starts_with(**p)) {
-        return (prefix.len(), run(&rest[prefix.len()..]));
+        return (prefix.len(), secret_length(&rest[prefix.len()..]));
     }
     let scheme = SCHEMES.iter().find(|s| {
         let head = rest.as_bytes().get(..s.len());
         head.is_some_and(|head| head.eq_ignore_ascii_case(s.as_bytes()))
     });
     if let Some(scheme) = scheme {
-        let word = run(&rest[scheme.len()..]);
+        let word = secret_length(&rest[scheme.len()..]);
         let value = &rest[scheme.len()..scheme.len() + word];
-        let drawn = word >= 8 && value.bytes().any(|b| b.is_ascii_digit());
-        return (scheme.len(), if drawn || word > 20 { word } else { 0 });
+        let is_random = word >= 8 && value.bytes().any(|b| b.is_ascii_digit());
+        return (scheme.len(), if is_random || word > 20 { word } else { 0 });
     }
     if let Some(authority) = rest.strip_prefix("://") {
         let end = authority
@@ -106,11 +107,12 @@ fn secret_at(rest: &str) -> (usize, usize) {
     (0, 0)
 }
 
-fn run(text: &str) -> usize {
+/// Returns how many bytes at the start can belong to a credential.
+fn secret_length(text: &str) -> usize {
     text.bytes().take_while(|b| b.is_ascii_alphanumeric() || b"_-.~+/=".contains(b)).count()
 }
 
-fn escaped(text: &str) -> String {
+fn escape_and_cut(text: &str) -> String {
     const MORE: &str = "...";
     let mut out = String::new();
     for c in text.chars() {
@@ -119,7 +121,7 @@ fn escaped(text: &str) -> String {
             ' '..='[' | ']'..='~' => out.push(c),
             _ => out.extend(c.escape_default()),
         }
-        if out.len() > MAX_OUTSIDE - MORE.len() {
+        if out.len() > MAX_UNTRUSTED - MORE.len() {
             out.truncate(before);
             out.push_str(MORE);
             break;
@@ -173,7 +175,7 @@ mod tests {
             head in ".{0,300}", tail in "[A-Za-z0-9]{8,40}", end in ".{0,40}"
         ) {
             let out = untrusted(&format!("{head}ghs_{tail}{end}"));
-            prop_assert!(out.len() <= MAX_OUTSIDE);
+            prop_assert!(out.len() <= MAX_UNTRUSTED);
             prop_assert!(out.bytes().all(|b| (0x20..0x7f).contains(&b)));
             prop_assert!(!out.contains(&tail[..8]));
         }

@@ -1,8 +1,7 @@
-//! An instant on both of the machine's clocks, as plain data.
+//! Instants on both of the machine's clocks, as plain data.
 //!
-//! The boot-time clock counts suspended time and can't be stepped; the wall
-//! clock is the one that a token's expiry is written in and can be stepped. A
-//! lease lives only while both agree that it does.
+//! The boot-time clock counts suspended time and can't be stepped. The wall clock can be stepped,
+//! and a token's expiry is an instant on it. A lease is live only while it is by both clocks.
 
 use std::time::Duration;
 
@@ -12,13 +11,14 @@ pub type Boot = Duration;
 /// Time since 1970-01-01T00:00:00Z (`CLOCK_REALTIME`).
 pub type Wall = Duration;
 
+/// Instant on both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
     pub boot: Boot,
     pub wall: Wall,
 }
 
-/// When a lease dies: the sooner of the two wins.
+/// Expiry of a lease, on each clock. The clock that reaches it first ends the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
     pub boot: Boot,
@@ -26,7 +26,7 @@ pub struct Deadline {
 }
 
 impl Moment {
-    /// This instant `later`, on a machine whose clocks run alike.
+    /// Returns the instant that is `later` than this one, if no clock is stepped meanwhile.
     #[must_use]
     pub fn plus(self, later: Duration) -> Self {
         Self { boot: self.boot + later, wall: self.wall + later }
@@ -34,13 +34,14 @@ impl Moment {
 }
 
 impl Deadline {
-    /// The deadline `life` from `now` on both clocks.
+    /// Returns the deadline that is `life` after `now` on both clocks.
     #[must_use]
     pub fn after(now: Moment, life: Duration) -> Self {
         Self { boot: now.boot + life, wall: now.wall + life }
     }
 
-    /// What is left: the smaller of what the two clocks say, zero once dead.
+    /// Returns the life left at `now`: the smaller value of the two clocks, and zero after the
+    /// expiry.
     #[must_use]
     pub fn left(&self, now: Moment) -> Duration {
         self.boot.saturating_sub(now.boot).min(self.wall.saturating_sub(now.wall))

@@ -1,10 +1,11 @@
-//! Whether a file can be believed: a configuration decides who gets credentials
-//! and which commands are run, and what a credential's file holds is handed out.
+//! Check that only root and the daemon's user can change a file. A configuration decides which
+//! users get credentials and which commands run, and the content of a credential's file is handed
+//! out.
 //!
-//! The file itself and every folder on the way to it, through every symbolic
-//! link, must belong to root or the daemon's user and be writable by nobody
-//! else: whoever can write a folder can put another file in its place. A
-//! folder with the sticky bit is fine, since there only owners replace files.
+//! The file itself and every folder on the way to it, through every symbolic link, must belong to
+//! root or to the daemon's user. No other user may be able to write to them, since a user who can
+//! write to a folder can put another file in its place. A folder with the sticky bit is fine, since
+//! only owners can replace files there.
 
 use std::fs::Metadata;
 use std::io::Read;
@@ -16,19 +17,21 @@ use nix::unistd::Uid;
 use crate::system::advice::AdviceError;
 use crate::system::bounded_file;
 
+/// Longest file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
+/// Largest number of symbolic links on the way to a file, as in the kernel (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 const STICKY: u32 = 0o1000;
 
-/// Reads the file if it can be believed.
+/// Reads the file, if only root and `user` can change it.
 ///
 /// # Errors
-/// What is wrong, and the command that mends it.
-pub(crate) fn read(path: &Path, us: Uid) -> Result<String, AdviceError> {
-    folders(path, us)?;
+/// Returns an error that says what is wrong, and which command corrects it.
+pub(crate) fn read(path: &Path, user: Uid) -> Result<String, AdviceError> {
+    folders(path, user)?;
     let failed = |error: std::io::Error| AdviceError::new(format!("it can't be read: {error}"), "").caused_by(error);
     let (file, metadata) = bounded_file::open(path).map_err(failed)?;
-    check(path, &metadata, us)?;
+    check(path, &metadata, user)?;
     let mut text = String::new();
     let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
     if length as u64 > MAX_FILE {
@@ -38,10 +41,11 @@ pub(crate) fn read(path: &Path, us: Uid) -> Result<String, AdviceError> {
     Ok(text)
 }
 
-fn check(path: &Path, metadata: &Metadata, us: Uid) -> Result<(), AdviceError> {
+/// Checks owner and mode of one file or folder.
+fn check(path: &Path, metadata: &Metadata, user: Uid) -> Result<(), AdviceError> {
     let shown = path.display();
-    if metadata.uid() != 0 && metadata.uid() != us.as_raw() {
-        return Err(belongs_to(path, metadata.uid(), us));
+    if metadata.uid() != 0 && metadata.uid() != user.as_raw() {
+        return Err(untrusted_owner(path, metadata.uid(), user));
     }
     let mode = metadata.mode();
     if mode & 0o022 != 0 && !(metadata.is_dir() && mode & STICKY != 0) {
@@ -54,33 +58,33 @@ fn check(path: &Path, metadata: &Metadata, us: Uid) -> Result<(), AdviceError> {
     Ok(())
 }
 
-fn belongs_to(path: &Path, owner: u32, us: Uid) -> AdviceError {
+/// Returns the error about a file of an owner who isn't trusted.
+fn untrusted_owner(path: &Path, owner: u32, user: Uid) -> AdviceError {
     let shown = path.display();
     let what = format!(
-        "{shown} belongs to uid {owner}, who could change it; expected root or the user who reads it here (uid {us})"
+        "{shown} belongs to uid {owner}, who could change it; expected root or the user who reads it here (uid {user})"
     );
     AdviceError::new(what, format!("chown -h root {shown}"))
 }
 
-/// Walks the path as the kernel does and checks each folder in which it looks
-/// something up.
+/// Follows the path as the kernel does, and checks each folder in which it looks up a name.
 ///
 /// # Errors
-/// As [`read`].
-pub(crate) fn folders(path: &Path, us: Uid) -> Result<(), AdviceError> {
+/// Returns the same errors as [`read`].
+pub(crate) fn folders(path: &Path, user: Uid) -> Result<(), AdviceError> {
     let failed = |at: &Path, error: std::io::Error| {
         AdviceError::new(format!("{} can't be read: {error}", at.display()), "").caused_by(error)
     };
     let absolute = std::path::absolute(path).map_err(|e| failed(path, e))?;
-    let mut left: Vec<PathBuf> = steps(&absolute);
+    let mut remaining: Vec<PathBuf> = steps(&absolute);
     let (mut at, mut links) = (PathBuf::from("/"), 0);
-    while let Some(step) = left.pop() {
+    while let Some(step) = remaining.pop() {
         if step == Path::new("/") {
             at = step;
             continue;
         }
         let metadata = at.symlink_metadata().map_err(|e| failed(&at, e))?;
-        check(&at, &metadata, us)?;
+        check(&at, &metadata, user)?;
         if step == Path::new("..") {
             at.pop();
             continue;
@@ -89,11 +93,11 @@ pub(crate) fn folders(path: &Path, us: Uid) -> Result<(), AdviceError> {
         match next.read_link() {
             Ok(target) if links < MAX_LINKS => {
                 let owner = next.symlink_metadata().map_err(|e| failed(&next, e))?.uid();
-                if owner != 0 && owner != us.as_raw() {
-                    return Err(belongs_to(&next, owner, us));
+                if owner != 0 && owner != user.as_raw() {
+                    return Err(untrusted_owner(&next, owner, user));
                 }
                 links += 1;
-                left.extend(steps(&target));
+                remaining.extend(steps(&target));
             }
             Ok(_) => return Err(AdviceError::new(format!("{} has too many symbolic links", path.display()), "")),
             Err(_) => at = next,
@@ -102,14 +106,14 @@ pub(crate) fn folders(path: &Path, us: Uid) -> Result<(), AdviceError> {
     Ok(())
 }
 
-/// Whether what a program of this user finds in a folder was put there by that
-/// user or root.
+/// Tells whether everything that a program of this user finds in the folder was put there by this
+/// user or by root.
 pub(crate) fn is_theirs(folder: &Path, user: Uid) -> bool {
     folder.is_absolute()
         && folder.metadata().is_ok_and(|m| (m.uid() == 0 || m.uid() == user.as_raw()) && m.mode() & 0o002 == 0)
 }
 
-/// A path's parts, the last first.
+/// Returns the parts of a path, the last one first.
 fn steps(path: &Path) -> Vec<PathBuf> {
     let parts = path.components().rev().filter(|c| !matches!(c, Component::CurDir | Component::Prefix(_)));
     parts.map(|c| PathBuf::from(c.as_os_str())).collect()
@@ -185,9 +189,9 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_or_nothing_in_its_place_is_a_clear_error() {
+    fn a_folder_or_a_missing_file_is_a_clear_error() {
         let (folder, file) = folder_with_file();
-        assert!(read(folder.path(), geteuid()).unwrap_err().what.contains("no regular file"));
+        assert!(read(folder.path(), geteuid()).unwrap_err().what.contains("isn't a regular file"));
         fs::remove_file(&file).unwrap();
         assert!(read(&file, geteuid()).unwrap_err().what.contains("can't be read"));
     }

@@ -1,8 +1,8 @@
 //! Users and groups by name or number.
 //!
-//! Names are looked up through the C library. In the static musl build that
-//! reads `/etc/passwd` and `/etc/group` and nothing else: users that exist only
-//! in LDAP or sssd aren't found there, and are configured by number.
+//! Names are looked up through the C library. In the static musl build it reads only `/etc/passwd`
+//! and `/etc/group`. Users that exist only in LDAP or sssd aren't found there, and must be
+//! configured by number.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,45 +10,45 @@ use std::path::PathBuf;
 use molecule_protocol::namespace::OVERFLOW_UID;
 use nix::unistd::{Gid, Group, Uid};
 
-/// The uid that a user namespace shows for everybody it doesn't map
-/// (user_namespaces(7)): not one user, so never one to trust unasked.
+/// Overflow uid, which a user namespace shows for every user that it doesn't map
+/// (user_namespaces(7)). It stands for many users, so it is trusted only where it is configured.
 pub const OVERFLOW: Uid = Uid::from_raw(OVERFLOW_UID);
 
-/// What is needed to act as somebody.
+/// User that a process can run as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// As in the user database, or the number where it has no entry.
+    /// Name in the user database, or the uid if there is no entry.
     pub name: String,
     pub uid: Uid,
     pub gid: Gid,
-    /// `None` for a bare number.
+    /// Home folder. `None` if the user database has no entry.
     pub home: Option<PathBuf>,
 }
 
-/// Why somebody couldn't be found. Says what to write instead.
+/// Error for a user or group that wasn't found. Its text says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserNotFound {
     what: &'static str,
     text: String,
 }
 
-/// Finds a user by name or by uid. A number without an entry is a user too:
-/// containers run under such all the time.
+/// Finds a user by name or by uid. A uid without an entry in the user database is valid too, since
+/// containers often run under one.
 ///
 /// # Errors
-/// There is no such name, or the user database can't be read.
+/// Returns an error if there is no such name, or if the user database can't be read.
 pub fn user(text: &str) -> Result<User, UserNotFound> {
     let missing = || UserNotFound { what: "user", text: text.to_owned() };
-    match number(text) {
+    match parse_id(text) {
         Some(uid) => Ok(user_of(Uid::from_raw(uid))),
         None if text.is_empty() => Err(missing()),
         None => nix::unistd::User::from_name(text).ok().flatten().map(User::from).ok_or_else(missing),
     }
 }
 
-/// The user with this uid, whether or not the user database knows it. The gid
-/// of an unknown one is its uid, as is usual, so that nothing is done with a
-/// group that it isn't known to have.
+/// Returns the user with this uid, whether or not the user database knows it. An unknown user gets
+/// its uid as its gid, as is usual, so that no process runs with a group that the user isn't known
+/// to have.
 #[must_use]
 pub fn user_of(uid: Uid) -> User {
     match nix::unistd::User::from_uid(uid) {
@@ -60,19 +60,19 @@ pub fn user_of(uid: Uid) -> User {
 /// Finds a group by name or by gid.
 ///
 /// # Errors
-/// There is no such name, or the group database can't be read.
+/// Returns an error if there is no such name, or if the group database can't be read.
 pub fn group(text: &str) -> Result<Gid, UserNotFound> {
     let missing = || UserNotFound { what: "group", text: text.to_owned() };
-    match number(text) {
+    match parse_id(text) {
         Some(gid) => Ok(Gid::from_raw(gid)),
         None if text.is_empty() => Err(missing()),
         None => Group::from_name(text).ok().flatten().map(|g| g.gid).ok_or_else(missing),
     }
 }
 
-/// A uid or gid as `id -u` prints it. 4294967295 is no id: to the kernel it
-/// means "leave unchanged".
-fn number(text: &str) -> Option<u32> {
+/// Parses a uid or gid as `id -u` prints it. 4294967295 isn't a valid id: to the kernel it means
+/// "leave unchanged".
+fn parse_id(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|&id| digits && id != u32::MAX)
 }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_a_name_nor_a_number_is_refused_with_advice() {
+    fn neither_a_name_nor_a_number_is_refused_with_advice() {
         for text in ["", "no-such-user", "-1", "+1", "4294967295", "99999999999", "1 2"] {
             let error = user(text).unwrap_err().to_string();
             assert!(error.contains("expected the name of a user or its number"), "{error}");

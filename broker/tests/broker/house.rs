@@ -63,8 +63,12 @@ fn doc_comments_open_with_a_noun_or_a_verb() {
 fn comments_name_what_they_are_about() {
     let sources = sources(&["protocol", "shim", "broker", "tests"]);
     let comments = sources.iter().flat_map(|text| text.lines()).filter_map(comment).map(str::to_lowercase);
-    let words = |line: &str| line.split(|c: char| !c.is_alphabetic()).filter(|w| STAND_INS.contains(w)).count();
-    let found: Vec<String> = comments.filter(|line| words(line) > 0).collect();
+    // `nobody` in backticks is the user of that name.
+    let is_vague = |line: &String| {
+        let words = line.split('`').step_by(2).flat_map(|text| text.split(|c: char| !c.is_alphabetic()));
+        words.into_iter().any(|word| STAND_INS.contains(&word))
+    };
+    let found: Vec<String> = comments.filter(is_vague).collect();
     println!("comments with a stand-in: {}", found.len());
     assert!(found.len() <= MAX_STAND_INS, "{found:#?}");
 }

@@ -2,7 +2,7 @@
 
 use crate::protocol::gh::is_plain;
 
-/// What a call of gh needs.
+/// Needs of a call of gh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need<'a> {
     /// Nothing: it logs gh in or out, or only talks about gh.

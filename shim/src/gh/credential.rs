@@ -2,7 +2,7 @@
 //! token that gh finds in its environment goes to whatever host that is. So the
 //! host is read here first, and gh reads it again from a pipe.
 
-use crate::memory;
+use crate::buffers;
 use crate::protocol::git::Scanner;
 use crate::protocol::line::{Fault, Writer};
 use crate::protocol::request::{Client, Request, Verb};
@@ -14,7 +14,7 @@ use crate::sys::{self, Errno, Start};
 /// # Errors
 /// There is no pipe to be had.
 pub(super) fn read(start: &Start<'_>) -> Result<Option<Request<'static>>, Errno> {
-    let request = memory::SCANNER.take().and_then(|scanner| scan(start, scanner).ok());
+    let request = buffers::SCANNER.take().and_then(|scanner| scan(start, scanner).ok());
     let (output, feed) = sys::pipe()?;
     if let Some(request) = &request {
         let mut text = [0; 4096];
@@ -42,7 +42,7 @@ fn scan(start: &Start<'_>, scanner: &'static mut Scanner) -> Result<Request<'sta
     Ok(Request { client: Client::Gh, ..Request::parse(frame)? })
 }
 
-/// What gh reads of it (gh's `pkg/cmd/auth/gitcredential`). `url` comes first:
+/// Writes the attributes that gh reads (gh's `pkg/cmd/auth/gitcredential`). `url` comes first:
 /// gh believes the last that it reads, and the broker was asked about the host.
 fn write(writer: &mut Writer<'_>, request: &Request<'_>) -> Result<(), Fault> {
     let Request { url, protocol, host, path, username, .. } = request;

@@ -4,7 +4,7 @@
 use crate::protocol::gh::{DEFAULT_HOST, TOKENS, canonical, is_installation_token, is_plain, variables};
 use crate::sys::{self, Arg, Errno};
 
-/// How many variables [`Table::set`] can add: the token, the way back to this
+/// Number of variables that [`Table::set`] can add: the token, the way back to this
 /// shim, the preference, and the guard.
 const ADDED: usize = 4;
 
@@ -38,14 +38,14 @@ impl<'a> Host<'a> {
         self.variables[0].as_bytes()
     }
 
-    /// Whether a variable that gh reads for this host holds what no broker
-    /// gave: the user's own.
+    /// Returns true if a variable that gh reads for this host holds the user's
+    /// own token, and not one of the broker's.
     pub(super) fn has_own_token(&self, envp: &[Option<Arg<'_>>]) -> bool {
         let is_own = |value: &[u8]| !value.is_empty() && !is_installation_token(value);
         envp.iter().flatten().any(|entry| value(*entry, self.variables).is_some_and(is_own))
     }
 
-    /// Whether gh, told to talk to `named`, would send it this host's token.
+    /// Returns true if gh would send this host's token to the host `named`.
     pub(super) fn would_leak_to(&self, named: &[u8]) -> bool {
         let named = canonical(named);
         !named.eq_ignore_ascii_case(self.name) && variables(named) == self.variables

@@ -44,7 +44,7 @@ struct Search<'h> {
     host: &'h [u8],
     line: Line,
     in_host: bool,
-    /// How far the host's own entries are indented.
+    /// Indentation of the host's own entries.
     depth: Option<usize>,
     has_account: bool,
     has_own_token: Option<bool>,

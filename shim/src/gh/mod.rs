@@ -13,15 +13,15 @@ mod real;
 
 use core::ops::Range;
 
+use crate::buffers;
 use crate::deadline::Failure;
-use crate::memory;
-use crate::place::Place;
+use crate::messages::{complain, pass_on_refusal, say};
 use crate::protocol::answer::Word;
 use crate::protocol::gh;
 use crate::protocol::line::Writer;
 use crate::protocol::request::{Client, Request, Verb};
 use crate::round_trip::ask;
-use crate::speech::{complain, pass_on_refusal, say};
+use crate::socket_path::SocketPath;
 use crate::sys::{Arg, Start};
 use crate::text::Text;
 use arguments::Need;
@@ -102,9 +102,9 @@ fn leads_elsewhere(start: &Start<'_>, need: Need<'_>, host: Host<'_>) -> bool {
 
 /// Asks the broker.
 fn fetch(start: &Start<'_>, request: &Request<'_>, variable: &[u8]) -> Option<Arg<'static>> {
-    let (frame, buffer) = (memory::REQUEST.take()?, memory::ANSWER.take()?);
+    let (frame, buffer) = (buffers::REQUEST.take()?, buffers::ANSWER.take()?);
     let begin = buffer.as_ptr().addr();
-    let mut place = Place::of(start);
+    let mut place = SocketPath::of(start);
     let mut writer = Writer::new(frame);
     request.write(&mut writer).ok()?;
     let token = match ask(start, &mut place, writer.written(), buffer) {
@@ -115,7 +115,7 @@ fn fetch(start: &Start<'_>, request: &Request<'_>, variable: &[u8]) -> Option<Ar
             at..at + token.len()
         }
         // Without a broker there is gh's own login, and gh says what it lacks.
-        Err(Failure::Nobody) => return None,
+        Err(Failure::NotRunning) => return None,
         Err(failure) => {
             complain(start, failure, &place);
             return None;

@@ -6,7 +6,7 @@
 //! down the list. Only where there is none are the others tried, a few times.
 
 use crate::fallback::{Path, search_path};
-use crate::speech::say;
+use crate::messages::say;
 use crate::sys::{self, Arg, Start};
 
 use super::environment::Table;

@@ -6,8 +6,8 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
-mod once;
 mod start;
+mod take_once;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
@@ -15,8 +15,8 @@ use core::time::Duration;
 
 #[cfg(target_arch = "aarch64")]
 use aarch64::{RawStat, call, number};
-pub use once::Once;
 pub use start::{Arg, Start};
+pub use take_once::TakeOnce;
 #[cfg(target_arch = "x86_64")]
 use x86_64::{RawStat, call, number};
 
@@ -44,7 +44,7 @@ pub struct Fd(i32);
 
 impl Drop for Fd {
     fn drop(&mut self) {
-        // SAFETY: `close` takes a number; nobody else has this one.
+        // SAFETY: `close` takes a number, and no other value has this one.
         let _ = unsafe { call1(number::CLOSE, self.0 as usize) };
     }
 }
@@ -58,7 +58,7 @@ pub struct Peer {
     pub gid: u32,
 }
 
-/// What the shim wants to know of a file.
+/// Facts about a file that the shim uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// Device and inode: the same pair is the same file.
@@ -114,7 +114,7 @@ pub fn exit(status: u8) -> ! {
     }
 }
 
-/// The time since some moment in the past, which nobody can set.
+/// Returns the time since an unspecified instant in the past. It can't be set.
 #[must_use]
 pub fn now() -> Duration {
     let mut time = Timespec::default();
@@ -161,7 +161,7 @@ pub fn connect(socket: &Fd, path: &[u8]) -> Result<(), Errno> {
     unsafe { call3(number::CONNECT, socket.0 as usize, &raw const address as usize, length) }.map(drop)
 }
 
-/// Who called `listen` on the other side.
+/// Returns the user of the process that called `listen` on the other side.
 pub fn peer(socket: &Fd) -> Result<Peer, Errno> {
     const SOL_SOCKET: usize = 1;
     const SO_PEERCRED: usize = 17;

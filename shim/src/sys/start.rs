@@ -1,5 +1,5 @@
-//! What the kernel leaves on a new process's stack: arguments, environment,
-//! and a few facts (getauxval(3)).
+//! The data that the kernel leaves on a new process's stack: arguments,
+//! environment, and the auxiliary vector (getauxval(3)).
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -45,7 +45,7 @@ impl<'a> Arg<'a> {
         }
     }
 
-    /// What follows `NAME=`.
+    /// Returns the text after `NAME=`.
     #[must_use]
     pub fn value_of(self, name: &[u8]) -> Option<&'a [u8]> {
         // SAFETY: reads on only while all bytes before were equal to those of

@@ -8,7 +8,7 @@ fn refusal() -> Said {
 
 #[test]
 fn gits_and_git_lfs_prompts_are_answered() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve("molecule/1 ok\nanswer=a\n\n");
     for prompt in [
         "Username for 'https://github.com': ",
@@ -32,7 +32,7 @@ fn gits_and_git_lfs_prompts_are_answered() {
 
 #[test]
 fn rule15_forged_prompts_get_status_1_and_no_request() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve(OK);
     for prompt in [
         "Password for 'https://x-access-token@github.com/@evil.example': ",
@@ -51,7 +51,7 @@ fn rule15_forged_prompts_get_status_1_and_no_request() {
 
 #[test]
 fn rule16_other_programs_prompts_get_status_1_and_no_request() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve(OK);
     let long = format!("Username for 'https://github.com/{}': ", "a".repeat(4096));
     for prompt in [
@@ -72,7 +72,7 @@ fn rule16_other_programs_prompts_get_status_1_and_no_request() {
 
 #[test]
 fn rule16_no_argument_two_and_ssh_confirmations_get_status_1() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve(OK);
     let prompt = "Username for 'https://github.com': ";
     assert_eq!(run(&mut place.shim(ASKPASS), b""), refusal());
@@ -91,7 +91,7 @@ fn no_answer_is_never_an_empty_one() {
         "molecule/1 ok\nanswer=\n\n",
         "molecule/1 malformed\nreason=x\n\n",
     ] {
-        let place = Place::new();
+        let place = SocketPath::new();
         let _server = place.serve(answer);
         assert_eq!(place.askpass("Username for 'https://github.com': "), refusal(), "{answer:?}");
     }
@@ -99,7 +99,7 @@ fn no_answer_is_never_an_empty_one() {
 
 #[test]
 fn a_refusal_in_scope_says_why() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let _server = place.serve("molecule/1 refused\nreason=why\n\n");
     let said = place.askpass("Password for 'https://u@github.com': ");
     assert_eq!(said, Said { out: String::new(), err: "molecule-broker: why\n".into(), status: Some(1) });
@@ -107,7 +107,7 @@ fn a_refusal_in_scope_says_why() {
 
 #[test]
 fn without_a_broker_the_status_is_1_and_one_line_says_so() {
-    let said = Place::new().askpass("Password for 'https://u@github.com': ");
+    let said = SocketPath::new().askpass("Password for 'https://u@github.com': ");
     assert_eq!((said.out.as_str(), said.status), ("", Some(1)));
     assert_eq!(said.err.lines().count(), 1);
 }

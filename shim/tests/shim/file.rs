@@ -43,7 +43,7 @@ fn the_file_runs_where_there_is_nothing_else() {
     if !can(&[Ability::Chroot]) {
         return;
     }
-    let place = Place::new();
+    let place = SocketPath::new();
     let _server = place.serve("molecule/1 ok\nusername=u\n\n");
     let root = place.folder.join("root");
     fs::create_dir(&root).unwrap();

@@ -11,8 +11,8 @@ const REAL: &str = "#!/bin/sh\necho \"real $*\"\n\
 const FRAME: &str = "molecule/1 get\nclient=gh\ncommand=gh\nprotocol=https\nhost=github.com\n\n";
 
 /// `one/gh` is the shim and `two/gh` the real one.
-fn image() -> (Place, Server) {
-    let place = Place::new();
+fn image() -> (SocketPath, Server) {
+    let place = SocketPath::new();
     fs::create_dir(place.folder.join("one")).unwrap();
     symlink(lone_shim(), place.folder.join("one/gh")).unwrap();
     place.script("two/gh", REAL);
@@ -20,12 +20,12 @@ fn image() -> (Place, Server) {
     (place, server)
 }
 
-fn path(place: &Place, folders: &[&str]) -> String {
+fn path(place: &SocketPath, folders: &[&str]) -> String {
     let folders: Vec<_> = folders.iter().map(|f| place.folder.join(f).display().to_string()).collect();
     folders.join(":")
 }
 
-fn gh(place: &Place, arguments: &str, variables: &[(&str, &str)]) -> Said {
+fn gh(place: &SocketPath, arguments: &str, variables: &[(&str, &str)]) -> Said {
     let mut command = program(place.folder.join("one/gh"));
     command.env_clear().env("MOLECULE_BROKER_SOCKET", place.socket()).env("PATH", path(place, &["one", "two"]));
     run(command.args(arguments.split_whitespace()).envs(variables.iter().copied()), b"")
@@ -119,7 +119,7 @@ fn gh_is_told_the_way_back_to_the_shim() {
 /// As `hosts.yml` holds it where the keyring has the token.
 const LOGIN: &str = "github.com:\n    users:\n        alice:\n    user: alice\n";
 
-fn store_login(place: &Place, text: &str) -> String {
+fn store_login(place: &SocketPath, text: &str) -> String {
     let folder = place.folder.join("config");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("hosts.yml"), text).unwrap();

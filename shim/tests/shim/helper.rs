@@ -9,7 +9,7 @@ const FRAME: &str =
 
 #[test]
 fn rule01_the_brokers_answer_reaches_git_as_it_is() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve("molecule/1 ok\nusername=u\npassword=p\npassword_expiry_utc=1776466200\nnew=x\n\n");
     assert_eq!(place.get(GET), says("username=u\npassword=p\npassword_expiry_utc=1776466200\nnew=x\n"));
     assert_eq!(server.requests(), [FRAME]);
@@ -17,7 +17,7 @@ fn rule01_the_brokers_answer_reaches_git_as_it_is() {
 
 #[test]
 fn what_the_decision_needs_is_sent_on_and_nothing_else() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve(OK);
     place.get("capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=github.com\npath=o/r\nusername=u\nurl=https://x\npassword=secret\nstate[]=s\nwwwauth[]=w\nnew=n\n\nhost=ignored\n");
     assert_eq!(
@@ -30,7 +30,7 @@ fn what_the_decision_needs_is_sent_on_and_nothing_else() {
 
 #[test]
 fn rule09_a_servers_text_of_any_length_changes_nothing() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve(OK);
     for length in [1001, 4073, 65535] {
         let input = format!("protocol=https\nhost=github.com\nwwwauth[]={}\n\n", "\r".repeat(length));
@@ -41,7 +41,7 @@ fn rule09_a_servers_text_of_any_length_changes_nothing() {
 
 #[test]
 fn rule06_rule10_a_faulty_request_is_silence_and_is_never_sent() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve(OK);
     for fault in ["host=a\rb", "host=a\0", "password=a\x7f", "nonsense", "=x", "new=\x1b"] {
         assert_eq!(place.get(&format!("protocol=https\n{fault}\n\n")), silence(), "{fault:?}");
@@ -51,7 +51,7 @@ fn rule06_rule10_a_faulty_request_is_silence_and_is_never_sent() {
 
 #[test]
 fn rule07_a_key_that_came_twice_is_the_brokers_to_refuse() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve("molecule/1 malformed\nreason=a key came twice\n\n");
     assert_eq!(place.get("protocol=https\nhost=a\nhost=b\n\n"), silence());
     assert_eq!(
@@ -62,7 +62,7 @@ fn rule07_a_key_that_came_twice_is_the_brokers_to_refuse() {
 
 #[test]
 fn rule48_the_username_is_sent_on_for_the_broker_to_judge() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve("molecule/1 silent\n\n");
     assert_eq!(place.get("protocol=https\nhost=h\nusername=somebody\n\n"), silence());
     assert_eq!(
@@ -75,7 +75,7 @@ fn rule48_the_username_is_sent_on_for_the_broker_to_judge() {
 
 #[test]
 fn a_refusal_stops_git_and_says_why() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let _server = place.serve("molecule/1 refused\nreason=github: no token yet; see \x1b[1m\n\n");
     let said = place.get(GET);
     assert_eq!((said.out.as_str(), said.status), ("quit=1\n", Some(0)));
@@ -84,7 +84,7 @@ fn a_refusal_stops_git_and_says_why() {
 
 #[test]
 fn a_long_refusal_is_told_to_its_end_where_the_remedy_stands() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let reason = format!("{}; see: molecule-broker status", "why ".repeat(220));
     let _server = place.serve(format!("molecule/1 refused\nreason={reason}\n\n").leak());
     assert_eq!(place.get(GET).err, format!("molecule-broker: {reason}\n"));
@@ -92,7 +92,7 @@ fn a_long_refusal_is_told_to_its_end_where_the_remedy_stands() {
 
 #[test]
 fn erase_sends_the_hash_and_never_the_password() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve("molecule/1 ok\n\n");
     let sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     // printf x-access-token:test | base64
@@ -108,7 +108,7 @@ fn erase_sends_the_hash_and_never_the_password() {
 
 #[test]
 fn erase_of_nothing_and_a_refused_erase_are_silence() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve("molecule/1 refused\nreason=x\n\n");
     assert_eq!(run(place.shim(HELPER).arg("erase"), GET.as_bytes()), silence());
     assert_eq!(server.requests(), [""; 0]);
@@ -118,7 +118,7 @@ fn erase_of_nothing_and_a_refused_erase_are_silence() {
 
 #[test]
 fn store_reads_and_sends_nothing() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve(OK);
     let mut command = place.shim(HELPER);
     // Its input never ends while the child lives: reading it would never end.
@@ -131,13 +131,13 @@ fn store_reads_and_sends_nothing() {
 
 #[test]
 fn rule46_capability_needs_no_broker() {
-    let place = Place::new();
+    let place = SocketPath::new();
     assert_eq!(run(place.shim(HELPER).arg("capability"), b""), says("version 0\n"));
 }
 
 #[test]
 fn rule46_unknown_no_or_two_actions_are_silence() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve(OK);
     for arguments in [&[][..], &["approve"], &["get", "get"], &["--help"], &[""], &["GET"]] {
         assert_eq!(run(place.shim(HELPER).args(arguments), GET.as_bytes()), silence(), "{arguments:?}");
@@ -147,7 +147,7 @@ fn rule46_unknown_no_or_two_actions_are_silence() {
 
 #[test]
 fn the_old_scripts_name_without_an_action_means_get() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve("molecule/1 ok\nusername=u\npassword=p\n\n");
     assert_eq!(run(&mut place.shim(SCRIPT), GET.as_bytes()), says("username=u\npassword=p\n"));
     assert_eq!(server.requests(), [FRAME.replace(HELPER, SCRIPT)]);
@@ -155,7 +155,7 @@ fn the_old_scripts_name_without_an_action_means_get() {
 
 #[test]
 fn a_name_that_no_line_holds_is_not_told_and_takes_nothing_away() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve("molecule/1 ok\nusername=u\npassword=p\n\n");
     let longest = "n".repeat(64);
     for name in ["", "bin/", "a\nhost=b", &format!("{longest}n"), &longest] {
@@ -170,7 +170,7 @@ fn a_name_that_no_line_holds_is_not_told_and_takes_nothing_away() {
 
 #[test]
 fn fetch_token_prints_the_raw_token() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve("molecule/1 ok\nusername=u\npassword=ghs_a\nhost=github.com\n\n");
     assert_eq!(run(place.shim(SCRIPT).arg("_fetch_token"), b""), says("ghs_a\n"));
     let name = SCRIPT.rsplit('/').next().unwrap();
@@ -186,19 +186,19 @@ fn a_failed_fetch_token_exits_1_and_prints_nothing() {
             "molecule-broker: there is no credential named github; see `molecule-broker status`\n",
         ),
     ] {
-        let place = Place::new();
+        let place = SocketPath::new();
         let _server = place.serve(answer);
         let said = run(place.shim(SCRIPT).arg("_fetch_token"), b"");
         assert_eq!(said, Said { out: String::new(), err: line.into(), status: Some(1) });
     }
-    let said = run(Place::new().shim(SCRIPT).arg("_fetch_token"), b"");
+    let said = run(SocketPath::new().shim(SCRIPT).arg("_fetch_token"), b"");
     assert_eq!((said.out.as_str(), said.status), ("", Some(1)));
     assert!(said.err.starts_with("molecule-broker: the broker isn't running"), "{said:?}");
 }
 
 #[test]
 fn invalidate_cache_asks_for_a_refresh_and_never_waits_for_it() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let listener = std::os::unix::net::UnixListener::bind(place.socket()).unwrap();
     let mut held = Vec::new();
     let server = Server::on(listener, move |_, stream| held.push(stream));
@@ -208,12 +208,12 @@ fn invalidate_cache_asks_for_a_refresh_and_never_waits_for_it() {
 
 #[test]
 fn invalidate_cache_without_a_broker_is_no_fault() {
-    assert_eq!(run(Place::new().shim(SCRIPT).arg("_invalidate_cache"), b""), silence());
+    assert_eq!(run(SocketPath::new().shim(SCRIPT).arg("_invalidate_cache"), b""), silence());
 }
 
 #[test]
 fn refresh_gh_becomes_the_brokers_refresh() {
-    let place = Place::new();
+    let place = SocketPath::new();
     place.script("path/molecule-broker", "#!/bin/sh\necho \"$@\"; exit 1\n");
     let said = run(place.shim(SCRIPT).arg("_refresh_gh").env("PATH", place.folder.join("path")), b"");
     assert_eq!((said.out.as_str(), said.status), ("refresh --login github\n", Some(1)));

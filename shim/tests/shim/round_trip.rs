@@ -28,7 +28,7 @@ fn late(said: &Said) {
 
 #[test]
 fn rule37_a_silent_broker_costs_ten_seconds_at_most() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let mut held = Vec::new();
     let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), move |_, stream| held.push(stream));
     let start = Instant::now();
@@ -38,7 +38,7 @@ fn rule37_a_silent_broker_costs_ten_seconds_at_most() {
 
 #[test]
 fn rule37_a_full_backlog_costs_ten_seconds_at_most() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let listener = UnixListener::bind(place.socket()).unwrap();
     // SAFETY: takes two numbers; on a listening socket it sets the backlog.
     assert_eq!(unsafe { listen(listener.as_raw_fd(), 0) }, 0);
@@ -50,7 +50,7 @@ fn rule37_a_full_backlog_costs_ten_seconds_at_most() {
 
 #[test]
 fn a_backlog_that_empties_in_time_is_no_fault() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let listener = UnixListener::bind(place.socket()).unwrap();
     // SAFETY: as above.
     assert_eq!(unsafe { listen(listener.as_raw_fd(), 0) }, 0);
@@ -64,7 +64,7 @@ fn a_backlog_that_empties_in_time_is_no_fault() {
 
 #[test]
 fn a_connection_lost_without_an_answer_is_tried_again() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = Server::on(UnixListener::bind(place.socket()).unwrap(), |number, stream| match number {
         0 => drop(stream),
         1 => give(stream, "molecule/1 ok\nusername=cut"),
@@ -77,7 +77,7 @@ fn a_connection_lost_without_an_answer_is_tried_again() {
 
 #[test]
 fn an_answer_in_pieces_is_one_answer() {
-    let place = Place::new();
+    let place = SocketPath::new();
     let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), |_, stream| {
         for piece in "molecule/1 ok\nusername=u\n\n".split_inclusive(|_: char| true) {
             give(stream.try_clone().unwrap(), piece);
@@ -88,7 +88,7 @@ fn an_answer_in_pieces_is_one_answer() {
 
 #[test]
 fn a_socket_without_a_listener_is_tried_until_it_has_one() {
-    let place = Place::new();
+    let place = SocketPath::new();
     // A server's socket file outlives it.
     drop(UnixListener::bind(place.socket()).unwrap());
     let child = start(place.shim(HELPER).arg("get"), GET.as_bytes());
@@ -104,7 +104,7 @@ fn a_socket_without_a_listener_is_tried_until_it_has_one() {
 fn what_is_longer_than_any_answer_is_none() {
     let around = "molecule/1 ok\nusername=\n\n".len();
     for (length, fits) in [(MAX_ANSWER, true), (MAX_ANSWER + 1, false)] {
-        let place = Place::new();
+        let place = SocketPath::new();
         let name = "u".repeat(length - around);
         let answer = format!("molecule/1 ok\nusername={name}\n\n");
         let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), move |_, stream| give(stream, &answer));
@@ -120,7 +120,7 @@ fn the_runtime_folder_is_used_where_the_systems_was_never_made() {
         println!("SKIP: /run/molecule-broker is there");
         return;
     }
-    let place = Place::new();
+    let place = SocketPath::new();
     fs::create_dir(place.folder.join("molecule-broker")).unwrap();
     let listener = UnixListener::bind(place.folder.join("molecule-broker/broker.sock")).unwrap();
     let _server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));

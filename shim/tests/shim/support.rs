@@ -20,7 +20,7 @@ pub(crate) const GET: &str = "protocol=https\nhost=github.com\n\n";
 pub(crate) const OK: &str = "molecule/1 ok\nusername=x-access-token\npassword=ghs_a\nanswer=ghs_a\n\n";
 
 /// A folder of one test's own: `bin` with the shims, and a socket's path.
-pub(crate) struct Place {
+pub(crate) struct SocketPath {
     pub(crate) folder: PathBuf,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Said {
     pub(crate) status: Option<i32>,
 }
 
-impl Place {
+impl SocketPath {
     pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -79,7 +79,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for SocketPath {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }

@@ -36,7 +36,7 @@ pub(crate) fn listener_of(uid: u32, folder: &Path) -> UnixListener {
 }
 
 fn squatted(folder_owner: u32, folder_mode: u32) -> (Said, Vec<String>) {
-    let place = Place::new();
+    let place = SocketPath::new();
     let listener = listener_of(SOMEBODY, &place.folder);
     chown(&place.folder, Some(folder_owner), None).unwrap();
     fs::set_permissions(&place.folder, fs::Permissions::from_mode(folder_mode)).unwrap();
@@ -66,7 +66,7 @@ fn rule25_the_sole_writer_of_the_folder_is_believed() {
 }
 
 /// A shim that this user can reach and run, wherever the build lies.
-fn shim_of(uid: u32, place: &Place) -> Command {
+fn shim_of(uid: u32, place: &SocketPath) -> Command {
     let copy = place.folder.join("copy");
     let said = run(program("install").args(["-m", "755", env!("CARGO_BIN_EXE_molecule-shim")]).arg(&copy), b"");
     assert_eq!(said.status, Some(0), "{said:?}");
@@ -81,7 +81,7 @@ fn rule25_root_and_oneself_are_believed() {
         return;
     }
     for server in [0, SOMEBODY] {
-        let place = Place::new();
+        let place = SocketPath::new();
         let listener = listener_of(server, &place.folder);
         fs::set_permissions(place.socket(), fs::Permissions::from_mode(0o666)).unwrap();
         let _server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));
@@ -94,7 +94,7 @@ fn a_socket_that_keeps_this_user_out_is_named_with_the_remedy() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
-    let place = Place::new();
+    let place = SocketPath::new();
     let server = place.serve(OK);
     fs::set_permissions(place.socket(), fs::Permissions::from_mode(0o600)).unwrap();
     let said = run(&mut shim_of(SOMEBODY, &place), GET.as_bytes());
@@ -106,7 +106,7 @@ fn a_socket_that_keeps_this_user_out_is_named_with_the_remedy() {
 #[test]
 fn a_sandbox_that_forbids_unix_sockets_is_named_with_the_remedy() {
     for (errno, name) in [(1, "EPERM"), (13, "EACCES"), (97, "EAFNOSUPPORT")] {
-        let place = Place::new();
+        let place = SocketPath::new();
         let _server = place.serve(OK);
         let said = run(forbid_sockets(place.shim(HELPER).arg("get"), errno), GET.as_bytes());
         assert_eq!((said.out.as_str(), said.status), ("quit=1\n", Some(0)));
@@ -145,7 +145,7 @@ fn forbid_sockets(command: &mut Command, errno: u32) -> &mut Command {
 
 #[test]
 fn a_user_who_may_not_ask_is_told_so() {
-    let place = Place::new();
+    let place = SocketPath::new();
     // The daemon says so before it reads, and closes.
     let listener = UnixListener::bind(place.socket()).unwrap();
     thread::spawn(move || {

@@ -55,7 +55,7 @@ pub(super) fn failure(class: Class) -> Answer {
     Err(Failure::new(class, "as scripted"))
 }
 
-pub(super) fn told_to_wait(class: Class, wait: Duration) -> Answer {
+pub(super) fn retry_after(class: Class, wait: Duration) -> Answer {
     Err(Failure { retry_after: Some(wait), ..Failure::new(class, "as scripted") })
 }
 
@@ -109,7 +109,7 @@ impl Bench {
     }
 
     pub(super) fn send(&mut self, event: Event) -> Done {
-        self.drawn = schedule::nth(self.drawn, 7);
+        self.drawn = schedule::nth_jitter(self.drawn, 7);
         let ended = matches!(event, Event::Fetched(_));
         let was_in_flight = self.held().in_flight && !ended;
         let action = self.machine.on(self.now, self.drawn, event);

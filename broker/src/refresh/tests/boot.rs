@@ -42,7 +42,7 @@ fn a_daemon_that_restarts_in_a_loop_does_not_ask() {
         let now = received.plus(secs(second));
         let lease = lease("ghs_a", Some(Deadline::after(received, mins(60))), 7, received);
         let start = InitialState { refreshable: true, leases: vec![lease], ..InitialState::default() };
-        let bench = Bench::with(RefreshPolicy::default(), start, now, schedule::nth(second as f64, 1));
+        let bench = Bench::with(RefreshPolicy::default(), start, now, schedule::nth_jitter(second as f64, 1));
         assert_eq!((bench.live(), bench.state()), (Some("ghs_a"), CredentialState::Ok));
         assert!(bench.sleep() > secs(30), "after {second} s");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::bench::{Answer, Bench, env_token, failure, from_platform, mins, secs, sha, start, token, told_to_wait};
+use super::bench::{Answer, Bench, env_token, failure, from_platform, mins, retry_after, secs, sha, start, token};
 use crate::credential::lease::Class;
 use crate::refresh::{Event, InitialState, Serving};
 use crate::system::time::{Deadline, Moment};
@@ -110,7 +110,7 @@ proptest! {
                 }
                 Step::Fail(class, wait) => {
                     let class = CLASSES[class];
-                    bench.answer(wait.map_or_else(|| failure(class), |wait| told_to_wait(class, secs(wait))));
+                    bench.answer(wait.map_or_else(|| failure(class), |wait| retry_after(class, secs(wait))));
                 }
             }
             check(&bench, &named, env_rejected)?;

@@ -5,7 +5,7 @@ use super::bench::{mins, secs};
 use crate::refresh::{RefreshPolicy, schedule};
 
 fn jitters(n: u32) -> impl Iterator<Item = f64> {
-    (0..n).map(|i| schedule::nth(f64::from(i), 1))
+    (0..n).map(|i| schedule::nth_jitter(f64::from(i), 1))
 }
 
 #[test]
@@ -52,12 +52,12 @@ fn a_repeated_token_is_polled_every_20_to_40_s_or_faster() {
     let policy = RefreshPolicy::default();
     for u in jitters(1_000) {
         for life in [None, Some(mins(60))] {
-            let wait = schedule::same_token(&policy, life, u);
+            let wait = schedule::same_token_wait(&policy, life, u);
             assert!((secs(20)..=secs(40)).contains(&wait), "{wait:?}");
         }
-        let wait = schedule::same_token(&policy, Some(mins(1)), u);
+        let wait = schedule::same_token_wait(&policy, Some(mins(1)), u);
         assert!(wait >= secs(1) && wait <= Duration::from_millis(2_200), "{wait:?}");
-        assert!(schedule::same_token(&policy, Some(Duration::ZERO), u) >= policy.retry_base / 10);
+        assert!(schedule::same_token_wait(&policy, Some(Duration::ZERO), u) >= policy.retry_base / 10);
     }
 }
 
@@ -82,8 +82,8 @@ fn rule41_a_requested_wait_is_kept_up_to_half_of_the_life_left() {
         assert!(two_minutes >= secs(120) && two_minutes <= secs(121), "{two_minutes:?}");
         assert_eq!(asked(secs(1_000_000_000), LeaseLeft::For(left)), left / 2);
         assert_eq!(asked(Duration::MAX, LeaseLeft::For(left)), left / 2);
-        let nothing_in_hand = asked(secs(1_000_000_000), LeaseLeft::None);
-        assert!(nothing_in_hand >= mins(10) && nothing_in_hand <= secs(601));
+        let without_lease = asked(secs(1_000_000_000), LeaseLeft::None);
+        assert!(without_lease >= mins(10) && without_lease <= secs(601));
     }
 }
 
@@ -115,9 +115,9 @@ fn a_first_interval_may_be_anything_up_to_the_usual_one() {
 #[test]
 fn numbers_derived_from_one_jitter_follow_splitmix64() {
     for (u, n, upper_half) in [(0.0, 1, 3793791033_u32), (0.0, 2, 1853398634_u32), (0.3, 7, 1461327465_u32)] {
-        assert_eq!(schedule::nth(u, n), f64::from(upper_half) / 4_294_967_296.0);
+        assert_eq!(schedule::nth_jitter(u, n), f64::from(upper_half) / 4_294_967_296.0);
     }
-    assert_eq!(schedule::nth(0.25, 0), 0.25);
+    assert_eq!(schedule::nth_jitter(0.25, 0), 0.25);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn numbers_derived_from_one_jitter_are_uncorrelated() {
     let n = 4_000;
     for (a, b) in [(0, 1), (0, 2), (1, 2)] {
         let jitters = (0..n).map(|i| f64::from(i) / f64::from(n));
-        let pairs: Vec<_> = jitters.map(|u| (schedule::nth(u, a), schedule::nth(u, b))).collect();
+        let pairs: Vec<_> = jitters.map(|u| (schedule::nth_jitter(u, a), schedule::nth_jitter(u, b))).collect();
         assert!(pairs.iter().all(|(x, y)| (0.0..1.0).contains(x) && (0.0..1.0).contains(y)));
         let covariance: f64 = pairs.iter().map(|(x, y)| (x - 0.5) * (y - 0.5)).sum::<f64>() / f64::from(n);
         assert!(covariance.abs() < 0.01, "{a} and {b}: {covariance}");

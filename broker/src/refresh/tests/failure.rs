@@ -1,4 +1,4 @@
-use super::bench::{Bench, failure, from_platform, mins, minting, secs, token, told_to_wait};
+use super::bench::{Bench, failure, from_platform, mins, minting, retry_after, secs, token};
 use crate::credential::lease::Class;
 use crate::refresh::{CredentialState, Event, RefreshOutcome, RefreshPolicy};
 
@@ -186,7 +186,7 @@ fn rule41_nothing_cuts_short_a_wait_that_the_source_requested() {
     for (requested, at_least, at_most) in [(120, 120, 121), (1_000_000_000, 1_500, 1_500), (0, 0, 1)] {
         let mut bench = Bench::served();
         bench.wait(mins(10));
-        bench.ask(Event::RefreshRequested { operator: true }, told_to_wait(Class::Http429, secs(requested)));
+        bench.ask(Event::RefreshRequested { operator: true }, retry_after(Class::Http429, secs(requested)));
         let sleep = bench.sleep();
         assert!(sleep >= secs(at_least) && sleep <= secs(at_most), "{requested}: {sleep:?}");
         assert_eq!((bench.live(), bench.state()), (Some("ghs_first"), CredentialState::Stale));
@@ -208,7 +208,7 @@ fn rule41_nothing_cuts_short_a_wait_that_the_source_requested() {
 fn after_a_recovery_old_waits_and_refusals_have_no_effect() {
     let mut bench = Bench::served();
     bench.wait(mins(10));
-    bench.ask(Event::RefreshRequested { operator: true }, told_to_wait(Class::Http429, secs(120)));
+    bench.ask(Event::RefreshRequested { operator: true }, retry_after(Class::Http429, secs(120)));
     bench.wait(bench.sleep());
     bench.ask(Event::Due, token(bench.now, "ghs_first", mins(47)));
     bench.ask(Event::RefreshRequested { operator: true }, failure(Class::Http401));
@@ -246,9 +246,9 @@ fn a_recovery_clears_the_count_and_keeps_the_last_error() {
 }
 
 #[test]
-fn a_new_bearer_is_tried_although_the_old_one_was_told_to_wait() {
+fn a_new_bearer_is_tried_despite_the_old_ones_retry_after() {
     let mut bench = Bench::new(from_platform());
-    bench.ask(Event::Demand, told_to_wait(Class::Http401, mins(5)));
+    bench.ask(Event::Demand, retry_after(Class::Http401, mins(5)));
     bench.wait(secs(2));
     assert!(bench.send(Event::SourceChanged).fetch);
 }

@@ -208,7 +208,7 @@ fn a_rejected_persona_is_only_marked() {
 }
 
 #[test]
-fn doubt_about_a_fresh_token_ends_with_the_token() {
+fn the_replication_grace_ends_when_a_new_token_comes() {
     let mut bench = Bench::served();
     bench.reject("ghs_first");
     bench.ask(Event::RefreshRequested { operator: true }, token(bench.now, "ghs_next", mins(60)));

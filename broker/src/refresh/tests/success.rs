@@ -197,7 +197,8 @@ fn a_token_that_comes_dead_is_a_failure_and_the_old_one_stays() {
 fn the_first_interval_is_spread_and_the_second_is_the_usual() {
     let mut firsts = Vec::new();
     for i in 0..1_000 {
-        let mut bench = Bench::with(RefreshPolicy::default(), from_platform(), start(), schedule::nth(f64::from(i), 1));
+        let mut bench =
+            Bench::with(RefreshPolicy::default(), from_platform(), start(), schedule::nth_jitter(f64::from(i), 1));
         bench.ask(Event::Demand, token(bench.now, "ghs_a", mins(60)));
         firsts.push(bench.sleep());
         bench.wait(bench.sleep());

@@ -1,4 +1,4 @@
-//! Where the broker's socket is.
+//! The path of the broker's socket.
 
 use crate::protocol::limits::{DEFAULT_SOCKET, MAX_SOCKET_PATH, RUNTIME_SOCKET};
 use crate::sys::{self, Peer, Start};
@@ -6,12 +6,12 @@ use crate::text::{Text, folder};
 use crate::trust::is_trusted;
 
 /// The socket's path.
-pub(crate) struct Place {
+pub(crate) struct SocketPath {
     path: Text<MAX_SOCKET_PATH>,
     fixed: bool,
 }
 
-impl Place {
+impl SocketPath {
     #[must_use]
     pub(crate) fn of(start: &Start<'_>) -> Self {
         let said = start.setting(b"MOLECULE_BROKER_SOCKET");
@@ -30,7 +30,7 @@ impl Place {
         self.path.get()
     }
 
-    /// Where to look when there is no socket: the user's own runtime folder, if
+    /// Next path to try when there is no socket: the user's own runtime folder, if
     /// the system's was never made.
     #[must_use]
     pub(crate) fn next(&self, start: &Start<'_>) -> Option<Self> {

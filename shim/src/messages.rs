@@ -1,10 +1,10 @@
-//! What the shim says to people: one line on stderr, `molecule-broker: …`,
+//! The shim's messages to people: one line on stderr, `molecule-broker: …`,
 //! which says what happened, where, and what to do.
 
 use crate::deadline::Failure;
-use crate::place::Place;
 use crate::protocol::answer::{Answer, Word};
 use crate::protocol::namespace::{OVERFLOW_UID, Overflow};
+use crate::socket_path::SocketPath;
 use crate::sys::{self, Errno, Start};
 use crate::text::Text;
 use crate::trust::overflow;
@@ -17,21 +17,21 @@ const LONGEST_REASON: usize = 960;
 
 /// Says why there is no answer.
 #[inline(never)]
-pub(crate) fn complain(start: &Start<'_>, failure: Failure, place: &Place) {
+pub(crate) fn complain(start: &Start<'_>, failure: Failure, place: &SocketPath) {
     match failure {
-        Failure::Nobody => say(&[
+        Failure::NotRunning => say(&[
             b"the broker isn't running: nobody serves ",
             place.shown(),
             b", and molecule-broker can't be run in its place; start it with `molecule-broker serve`, or set MOLECULE_BROKER_SOCKET to its socket",
         ]),
-        Failure::NoSockets(errno) => say(&[
+        Failure::SocketsForbidden(errno) => say(&[
             b"this process may not open Unix sockets (",
             name(errno),
             b"): most likely an agent's sandbox forbids them; allow Unix sockets in its settings, at least ",
             place.shown(),
             b", or run this command outside it",
         ]),
-        Failure::NoEntry(errno) => say(&[
+        Failure::PermissionDenied(errno) => say(&[
             b"uid ",
             number(start.euid).get(),
             b" may not connect to ",
@@ -40,12 +40,12 @@ pub(crate) fn complain(start: &Start<'_>, failure: Failure, place: &Place) {
             name(errno),
             b"): an agent's sandbox forbids Unix sockets, or the mode of the socket or of its folder keeps this user out; allow that path in the sandbox's settings, or give the socket a wider `mode` or this user's `group` below [socket], and see `molecule-broker doctor`",
         ]),
-        Failure::Impostor(OVERFLOW_UID) if overflow() != Overflow::User => say(&[
+        Failure::UntrustedServer(OVERFLOW_UID) if overflow() != Overflow::User => say(&[
             b"refused the server of ",
             place.shown(),
             b": in this user namespace (most likely an agent's sandbox) it shows as uid 65534, as every user does that the namespace doesn't map, and the socket's path can be changed by a user who isn't root; let the sandbox show / read-only (bwrap --ro-bind / /) and keep the socket in folders that only root or the daemon's user can write to, as /run/molecule-broker, or run this command outside the sandbox; see `molecule-broker doctor`",
         ]),
-        Failure::Impostor(uid) => say(&[
+        Failure::UntrustedServer(uid) => say(&[
             b"refused the server of ",
             place.shown(),
             b": it runs as uid ",
@@ -54,12 +54,12 @@ pub(crate) fn complain(start: &Start<'_>, failure: Failure, place: &Place) {
             number(start.euid).get(),
             b", nor the only user who can write the socket's folder; see `molecule-broker doctor`",
         ]),
-        Failure::Late => say(&[
+        Failure::TimedOut => say(&[
             b"no answer from ",
             place.shown(),
             b" in time; see `molecule-broker status` and the broker's log",
         ]),
-        Failure::Garbled => say(&[
+        Failure::InvalidReply => say(&[
             b"what serves ",
             place.shown(),
             b" gave no answer of this version; install broker and shim of the same version",

@@ -1,33 +1,33 @@
-//! Memory of the program's own, for one user.
+//! Static memory that is lent out once.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// A static that is lent out once. Zeroed and large, it costs no page before it
-/// is written, where an array on the stack costs all of its pages at once.
+/// A static that is lent out once. While it is zeroed, it costs no page before it
+/// is written; a large array on the stack would cost all of its pages at once.
 #[repr(C)]
-pub struct Once<T> {
+pub struct TakeOnce<T> {
     taken: AtomicBool,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: only the one caller for whom `taken` changes ever gets the value.
-unsafe impl<T: Send> Sync for Once<T> {}
+unsafe impl<T: Send> Sync for TakeOnce<T> {}
 
-impl<T> Once<T> {
+impl<T> TakeOnce<T> {
     #[must_use]
     pub const fn new(value: T) -> Self {
         Self { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
 
-    /// `None` for all but the first caller.
+    /// Returns the value to the first caller, `None` to all others.
     #[must_use]
     #[allow(clippy::mut_from_ref, reason = "lent out once")]
     pub fn take(&'static self) -> Option<&'static mut T> {
         if self.taken.swap(true, Ordering::Relaxed) {
             return None;
         }
-        // SAFETY: nobody else has a reference, now or later.
+        // SAFETY: no other reference exists, now or later.
         Some(unsafe { &mut *self.value.get() })
     }
 }
