@@ -1,6 +1,8 @@
 //! Which variable gh reads a host's token from (`gh help environment`; go-gh,
 //! `auth.TokenForHost` and `auth.IsEnterprise`).
 
+use crate::origin::has_host_bytes;
+
 /// For github.com and tenants of ghe.com. The first that isn't empty wins.
 pub const GITHUB: [&str; 2] = ["GH_TOKEN", "GITHUB_TOKEN"];
 /// For all other hosts, likewise.
@@ -23,19 +25,13 @@ pub fn variables(host: &[u8]) -> &'static [&'static str; 2] {
 /// The host that gh takes this one for: any name below github.com is that.
 #[must_use]
 pub fn canonical(host: &[u8]) -> &[u8] {
-    if is_plain(host) && is_below(host, b".github.com") { DEFAULT_HOST.as_bytes() } else { host }
+    if has_host_bytes(host) && is_below(host, b".github.com") { DEFAULT_HOST.as_bytes() } else { host }
 }
 
 /// Returns true if a [`canonical`] host is gh's default host.
 #[must_use]
 pub fn is_default(host: &[u8]) -> bool {
     host.eq_ignore_ascii_case(DEFAULT_HOST.as_bytes())
-}
-
-/// Returns true if every byte is valid in a host.
-#[must_use]
-pub fn is_plain(host: &[u8]) -> bool {
-    host.iter().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(b))
 }
 
 /// Returns true if a token is an App's installation token, by its form ("`ghs_` for
@@ -80,7 +76,7 @@ mod tests {
             assert_eq!(canonical(same.as_bytes()), same.as_bytes());
         }
         assert_eq!(canonical(b"Gist.GitHub.com"), b"github.com");
-        assert!(is_plain(b"[::1]:3000") && !is_plain(b"a/b"));
+        assert!(has_host_bytes(b"[::1]:3000") && !has_host_bytes(b"a/b"));
     }
 
     #[test]

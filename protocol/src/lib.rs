@@ -106,7 +106,8 @@
 //! - [`request`], [`answer`]: the two messages.
 //! - [`git`]: git's credential format, read as a stream: what a shim may send on.
 //! - `rejected`: the hash of a rejected password, computed while it is read.
-//! - [`prompt`]: the only prompts that askpass answers.
+//! - [`prompt`]: the only prompts that askpass answers; [`askpass`]: the request
+//!   for one.
 //! - [`origin`]: origins, patterns of them, and how they match.
 //! - [`gh`]: which of gh's variables holds a host's token.
 //! - [`namespace`]: what a client sees of its server in a user namespace.
@@ -122,6 +123,7 @@
 extern crate std;
 
 pub mod answer;
+pub mod askpass;
 pub mod digest;
 pub mod encoding;
 pub mod gh;

@@ -6,7 +6,7 @@
 use crate::buffers;
 use crate::messages::{complain, pass_on_refusal};
 use crate::protocol::answer::{Answer, Word};
-use crate::protocol::git::request_for_prompt;
+use crate::protocol::askpass::request_for_prompt;
 use crate::protocol::origin::Scheme;
 use crate::protocol::prompt::Prompt;
 use crate::round_trip::ask;

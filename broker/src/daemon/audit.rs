@@ -368,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_line_that_a_crash_tore_gets_its_end_from_the_next_daemon() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = molecule_test_kit::temp_folder();
         let path = folder.path().join("audit.log");
         std::fs::write(&path, "one\ntorn").unwrap();
         for _ in 0..2 {
@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_moved_away_is_opened_anew() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = molecule_test_kit::temp_folder();
         let path = folder.path().join("audit.log");
         let audit = Audit::new(LogFormat::Text, Some(&path)).unwrap();
         std::fs::rename(&path, folder.path().join("audit.log.1")).unwrap();

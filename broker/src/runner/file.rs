@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_file_is_private_and_replaces_a_link_in_its_place() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = molecule_test_kit::temp_folder();
         let (path, other) = (folder.path().join(".gh_token"), folder.path().join("other"));
         fs::write(&other, "mine").unwrap();
         symlink(&other, &path).unwrap();

@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_gh_that_another_user_could_have_put_there_is_not_run() {
-        let root = tempfile::tempdir().unwrap();
+        let root = molecule_test_kit::temp_folder();
         let (first, second) = (root.path().join("first"), root.path().join("second"));
         for (folder, name) in [(&first, MOVED_GH), (&second, "gh")] {
             fs::create_dir(folder).unwrap();

@@ -173,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fetch_that_ends_early_takes_the_commands_children_along() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = molecule_test_kit::temp_folder();
         let pid_file = folder.path().join("pid");
         let script = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", pid_file.display());
         let begun = async {

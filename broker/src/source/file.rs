@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn written(content: &str, mode: u32) -> (tempfile::TempDir, File) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = molecule_test_kit::temp_folder();
         let path = folder.path().join("token");
         fs::write(&path, content).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_pipe_a_folder_or_nothing_in_its_place_fails_at_once() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = molecule_test_kit::temp_folder();
         let pipe = folder.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         for path in [pipe, folder.path().to_owned(), folder.path().join("none")] {

@@ -181,7 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_is_seen_to_appear_to_be_rewritten_and_to_be_replaced() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = molecule_test_kit::temp_folder();
         let path = folder.path().join("token");
         let mut watch = Watch::new(path.clone());
         fs::write(&path, "a").unwrap();
@@ -195,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_behind_a_symbolic_link_is_seen() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = molecule_test_kit::temp_folder();
         let at = |name: &str| folder.path().join(name);
         for version in ["v1", "v2"] {
             fs::create_dir(at(version)).unwrap();
@@ -211,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_files_of_the_folder_are_no_change() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = molecule_test_kit::temp_folder();
         let path = folder.path().join("token");
         fs::write(&path, "a").unwrap();
         let mut watch = Watch::new(path.clone());
@@ -222,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_finds_a_file_whose_folder_came_later_and_watches_it() {
-        let outer = tempfile::tempdir().unwrap();
+        let outer = molecule_test_kit::temp_folder();
         let path = outer.path().join("configs/token");
         let mut watch = Watch::new(path.clone());
         assert!(!watch.look());
@@ -235,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_replaced_folder_is_watched_anew() {
-        let outer = tempfile::tempdir().unwrap();
+        let outer = molecule_test_kit::temp_folder();
         let at = |name: &str| outer.path().join(name);
         fs::create_dir(at("configs")).unwrap();
         let mut watch = Watch::new(at("configs/token"));

@@ -150,7 +150,10 @@ fn folder_fault(folder: &Path, metadata: &Metadata) -> Option<(String, String)> 
     } else if metadata.uid() != 0 && metadata.uid() != me {
         Some((format!("belongs to uid {}, not to uid {me} or root", metadata.uid()), format!("chown {me} {shown}")))
     } else if metadata.mode() & 0o022 != 0 {
-        Some((format!("can be written by others (mode {:04o})", metadata.mode() & 0o7777), format!("chmod go-w {shown}")))
+        Some((
+            format!("can be written by others (mode {:04o})", metadata.mode() & 0o7777),
+            format!("chmod go-w {shown}"),
+        ))
     } else {
         None
     }
@@ -288,7 +291,7 @@ mod tests {
 
     impl SocketFolder {
         fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = molecule_test_kit::temp_folder();
             fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
             Self(dir)
         }
@@ -311,7 +314,7 @@ mod tests {
     #[test]
     fn rule30_a_created_folder_admits_all_users_whatever_the_umask() {
         let folder = SocketFolder::new();
-        // Another process, because this umask would hold for all tests.
+        // A separate process, since the umask would hold for the other tests as well.
         let mut test = molecule_test_kit::program("sh");
         test.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(std::env::current_exe().unwrap());
         test.args(["system::listening_socket::tests::in_a_folder_that_is_made_here", "--exact", "--ignored"]);

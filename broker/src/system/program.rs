@@ -81,7 +81,7 @@ fn remove_foreign_folders(env: &mut BTreeMap<String, String>, user: Uid) {
 pub fn not_started(program: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound if !program.contains('/') => format!(
-            "can't be started: {error} in any folder of PATH that only root or uid {} can write to; \
+            "can't be started: {error}: it isn't in any folder of PATH that only root or uid {} can write to; \
              give its whole path",
             Uid::effective()
         ),
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn folders_of_other_users_are_dropped_from_path_and_home() {
-        let root = tempfile::tempdir().unwrap();
+        let root = molecule_test_kit::temp_folder();
         let folder = |name: &str, mode| {
             let folder = root.path().join(name);
             fs::create_dir(&folder).unwrap();

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     fn folder_with_file() -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = molecule_test_kit::temp_folder();
         let file = folder.path().join("config.toml");
         fs::write(&file, "[log]").unwrap();
         mode(&file, 0o644);
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_link_through_a_folder_that_others_can_write_is_refused() {
-        let ((folder, file), elsewhere) = (folder_with_file(), tempfile::tempdir().unwrap());
+        let ((folder, file), elsewhere) = (folder_with_file(), molecule_test_kit::temp_folder());
         let link = folder.path().join("link.toml");
         symlink(elsewhere.path().join("hop"), &link).unwrap();
         symlink(&file, elsewhere.path().join("hop")).unwrap();

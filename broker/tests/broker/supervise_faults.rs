@@ -25,7 +25,7 @@ fn a_pipe_in_place_of_the_bearer_keeps_no_daemon_from_starting() {
     pipe_at(&world.path("configs/.auth_token"));
     let supervised = world.supervise_by(&world.with_own_user(), &["--user", "daemon"]);
     supervised.daemon();
-    assert!(world.log().contains("no regular file"), "{}", world.log());
+    assert!(world.log().contains("isn't a regular file"), "{}", world.log());
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_configuration_that_is_a_pipe_is_reported_and_tried_again() {
     world.config("");
     pipe_at(&world.path("config.toml"));
     let supervised = world.supervise(&["--", "sleep", "600"]);
-    wait_for("the fault", || world.log().contains("no regular file").then_some(()));
+    wait_for("the fault", || world.log().contains("isn't a regular file").then_some(()));
     fs::remove_file(world.path("config.toml")).unwrap();
     world.rewrite_config("");
     supervised.daemon();

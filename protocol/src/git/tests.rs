@@ -5,6 +5,8 @@ use std::{format, vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::askpass::request_for_prompt;
+use crate::request::Request;
 
 fn scan(verb: Verb, input: &[u8], piece: usize) -> Result<Option<String>, Fault> {
     let mut scanner = Scanner::new(verb)?;

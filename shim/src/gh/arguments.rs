@@ -1,6 +1,6 @@
 //! Reads from gh's arguments which token the call needs, and for which host.
 
-use crate::protocol::gh::is_plain;
+use crate::protocol::origin::has_host_bytes;
 
 /// Needs of a call of gh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +145,7 @@ fn host_of_repository(text: &[u8], sure: bool) -> Option<&[u8]> {
         return head.get(at + 1..colon);
     }
     let three_parts = text.get(slash + 1..).is_some_and(|rest| rest.contains(&b'/'));
-    let like_a_host = is_plain(head) && head.iter().any(|b| b".:".contains(b)) && !head.starts_with(b".");
+    let like_a_host = has_host_bytes(head) && head.iter().any(|b| b".:".contains(b)) && !head.starts_with(b".");
     (three_parts && !head.is_empty() && (sure || like_a_host)).then_some(head)
 }
 

@@ -1,7 +1,8 @@
 //! gh's token variables: which are the user's own, which are dead, and the
 //! environment that the real gh gets.
 
-use crate::protocol::gh::{DEFAULT_HOST, TOKENS, canonical, is_installation_token, is_plain, variables};
+use crate::protocol::gh::{DEFAULT_HOST, TOKENS, canonical, is_installation_token, variables};
+use crate::protocol::origin::has_host_bytes;
 use crate::sys::{self, Arg, Errno};
 
 /// Number of variables that [`Table::set`] can add: the token, the way back to this
@@ -31,7 +32,7 @@ impl<'a> Host<'a> {
     /// The host as git names it: a name below github.com is asked for as it is,
     /// and a scope that doesn't list it holds.
     pub(super) fn named_by_git(name: &'a [u8]) -> Option<Self> {
-        (is_plain(name) && !name.is_empty()).then(|| Self { name, variables: variables(canonical(name)) })
+        (has_host_bytes(name) && !name.is_empty()).then(|| Self { name, variables: variables(canonical(name)) })
     }
 
     pub(super) fn variable(&self) -> &'static [u8] {

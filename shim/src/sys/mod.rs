@@ -26,13 +26,10 @@ pub struct Errno(pub i32);
 
 impl Errno {
     pub const EPERM: Self = Self(1);
-    pub const ENOENT: Self = Self(2);
     pub const EINTR: Self = Self(4);
     pub const EAGAIN: Self = Self(11);
     pub const EACCES: Self = Self(13);
-    pub const ENOTDIR: Self = Self(20);
     pub const EINVAL: Self = Self(22);
-    pub const EPIPE: Self = Self(32);
     pub const ENAMETOOLONG: Self = Self(36);
     pub const EAFNOSUPPORT: Self = Self(97);
     pub const ECONNREFUSED: Self = Self(111);

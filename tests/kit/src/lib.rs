@@ -33,3 +33,18 @@ pub fn only_in_full_run(what: &str) -> bool {
     }
     is_full_run()
 }
+
+/// Creates a temporary folder that only this user can enter and write to.
+///
+/// The mode is set afterwards: `tempfile` leaves it to the umask, which belongs
+/// to the whole process, and other tests of this process change that.
+///
+/// # Panics
+/// If the folder can't be created.
+#[must_use]
+pub fn temp_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(folder.path(), mode).expect("the mode of the temporary folder");
+    folder
+}

@@ -1,6 +1,6 @@
 //! The prompts that askpass answers.
 
-use molecule_protocol::git::request_for_prompt;
+use molecule_protocol::askpass::request_for_prompt;
 use molecule_protocol::limits::{MAX_PROMPT, MAX_REQUEST};
 use molecule_protocol::prompt::{Field, Prompt};
 use molecule_protocol::request::{Client, Request, Verb};

@@ -113,7 +113,7 @@ fn the_time_of_an_attempt_reaches_the_platform() {
 
 #[test]
 fn a_named_file_must_exist_and_be_trustworthy() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = molecule_test_kit::temp_folder();
     let path = folder.path().join("m.toml");
     let named: Env =
         [("MOLECULE_BROKER_CONFIG", path.as_os_str()), ("MOLECULE_BROKER_SOCKET", "/s".as_ref())].into_iter().collect();

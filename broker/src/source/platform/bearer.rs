@@ -126,7 +126,7 @@ mod tests {
         if !molecule_test_kit::can(&[molecule_test_kit::Ability::GiveAway]) {
             return;
         }
-        let (folder, neighbour) = (tempfile::tempdir().unwrap(), 12345);
+        let (folder, neighbour) = (molecule_test_kit::temp_folder(), 12345);
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&file, "a-bearer\n").unwrap();
         symlink(&file, &link).unwrap();

@@ -99,8 +99,8 @@ fn a_pipe_in_a_files_place_does_not_hold_doctor_up() {
     let made = world.command("mkfifo").args(&pipes).arg(&bearer).status().unwrap();
     assert!(made.success());
     let out = world.command("timeout").args(["20", BROKER, "doctor"]).output().unwrap();
-    found(&out, "bearer", "no regular file");
-    found(&out, "netrc", "no regular file");
+    found(&out, "bearer", "isn't a regular file");
+    found(&out, "netrc", "isn't a regular file");
 }
 
 #[test]

@@ -132,7 +132,7 @@ struct Configs(tempfile::TempDir);
 
 impl Configs {
     fn new() -> Self {
-        let configs = Self(tempfile::tempdir().unwrap());
+        let configs = Self(molecule_test_kit::temp_folder());
         configs.write(BEARER);
         configs
     }

@@ -7,10 +7,10 @@
 //! else is checked for control bytes and dropped.
 
 use crate::encoding;
-use crate::limits::{MAX_KEY, MAX_REQUEST, MAX_USERNAME};
+use crate::limits::{MAX_KEY, MAX_REQUEST};
 use crate::line::{self, Fault, is_control};
 use crate::rejected::{PasswordForm, PasswordHash};
-use crate::request::{Client, Request, Verb};
+use crate::request::{Client, Verb};
 
 /// Reads git's lines and builds the request from them.
 ///
@@ -181,18 +181,18 @@ pub const CAPABILITIES: &str = "version 0\n";
 /// A buffer that remembers that something didn't fit.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Buffer<const N: usize> {
+pub(crate) struct Buffer<const N: usize> {
     used: usize,
     overflow: bool,
     bytes: [u8; N],
 }
 
 impl<const N: usize> Buffer<N> {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { bytes: [0; N], used: 0, overflow: false }
     }
 
-    fn push(&mut self, byte: u8) -> Result<(), Fault> {
+    pub(crate) fn push(&mut self, byte: u8) -> Result<(), Fault> {
         self.append(&[byte])
     }
 
@@ -212,7 +212,7 @@ impl<const N: usize> Buffer<N> {
     }
 
     /// `None` if some of it was lost, or there is none.
-    fn whole(&self) -> Option<&[u8]> {
+    pub(crate) fn whole(&self) -> Option<&[u8]> {
         (!self.overflow && self.used > 0).then(|| self.get())
     }
 
@@ -220,33 +220,6 @@ impl<const N: usize> Buffer<N> {
         self.used = 0;
         self.overflow = false;
     }
-}
-
-/// Writes the request that askpass sends for one prompt.
-///
-/// # Errors
-/// [`Fault::TooLong`], and a name that can't stand in a line.
-pub fn request_for_prompt<'b>(
-    prompt: &crate::prompt::Prompt<'_>,
-    command: Option<&[u8]>,
-    buffer: &'b mut [u8; MAX_REQUEST],
-) -> Result<&'b [u8], Fault> {
-    let mut username = Buffer::<MAX_USERNAME>::new();
-    for byte in prompt.username().into_iter().flatten() {
-        username.push(byte)?;
-    }
-    let mut request = Request::new(Verb::Get);
-    request.client = Client::Askpass;
-    request.command = command;
-    request.protocol = Some(prompt.scheme.name().as_bytes());
-    request.host = Some(prompt.host);
-    request.path = prompt.path;
-    request.username = username.whole();
-    request.field = Some(prompt.field);
-    let mut writer = line::Writer::new(buffer);
-    request.write(&mut writer)?;
-    let used = writer.written().len();
-    Ok(&buffer[..used])
 }
 
 #[cfg(test)]

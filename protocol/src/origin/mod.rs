@@ -145,6 +145,12 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), BadPattern> {
     }
 }
 
+/// Returns true if every byte is valid in a host.
+#[must_use]
+pub fn has_host_bytes(host: &[u8]) -> bool {
+    host.iter().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(b))
+}
+
 /// A name of letters, digits, `-` and `_` in labels that are not empty, or an
 /// IPv6 address in brackets. No trailing dot: to git that is another host.
 fn is_host(text: &str) -> bool {

@@ -11,6 +11,7 @@ use crate::encoding::nibble;
 use crate::limits::MAX_PROMPT;
 use crate::line::is_control;
 use crate::origin::Scheme;
+use crate::origin::has_host_bytes;
 
 /// Which half of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +127,7 @@ fn is_user(text: &[u8]) -> bool {
 }
 
 fn is_host(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(b))
+    !text.is_empty() && has_host_bytes(text)
 }
 
 fn is_path(text: &[u8]) -> bool {
