@@ -21,7 +21,7 @@ use crate::system::clock;
 use crate::system::peer::Admission;
 use crate::system::time::{Deadline, Moment};
 
-/// What a reload finds at work.
+/// The configuration and registry that are in use when a reload begins.
 #[derive(Clone, Copy)]
 pub struct ActiveConfig<'r> {
     pub config: &'r Config,
@@ -30,7 +30,7 @@ pub struct ActiveConfig<'r> {
 
 pub struct Assembled {
     pub registry: CredentialRegistry,
-    /// Of those credentials whose refresh isn't at work already.
+    /// One driver for each credential whose refresh doesn't run yet.
     pub drivers: Vec<Driver>,
 }
 
@@ -44,11 +44,11 @@ impl<'r> ActiveConfig<'r> {
     }
 }
 
-/// What is `active` goes on where it can; what is `carried` is where the rest
-/// begins.
+/// Builds the registry and the drivers. Reuses the running refresh of each unchanged
+/// credential in `active`; all others start from `carried`.
 ///
 /// # Errors
-/// The first credential whose source can't be made, and why.
+/// Returns the failure of the first credential whose source can't be opened.
 pub fn assemble(
     config: &Config,
     active: Option<ActiveConfig<'_>>,

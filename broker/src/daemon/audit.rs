@@ -1,12 +1,11 @@
-//! One line for every credential handed out: when, to whom, for what, and
-//! which one, so that it can be joined with the git host's own log.
+//! The audit log: one line for each credential that is handed out, with the time, the client,
+//! the origin and the token's hash, so that it can be joined with the git host's own log.
 //!
-//! It is written before the credential leaves, so that no crash can hide who
-//! got which. Only where a client doesn't tell its name, and the line goes to a
-//! file of its own where nobody can tear it, that name follows when the kernel
-//! was asked for it. A line never holds more of an installation token than its
-//! SHA-256 (what GitHub's audit log shows as `hashed_token`); of a password not
-//! even that.
+//! The line is written before the credential leaves, so that no crash can hide it. The
+//! exception is the process name, where the client doesn't send one and the line goes to a
+//! file that only the daemon writes: the name is appended after the kernel was asked for it. A
+//! line never holds more of an installation token than its SHA-256 (GitHub's audit log shows
+//! it as `hashed_token`), and no hash of a password.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -44,7 +43,7 @@ struct AuditState {
     names: Vec<Named>,
     /// The process that the last line is about, while that has no end.
     open: Option<(i32, Boot)>,
-    /// What was written last had no end: the next line begins with one.
+    /// True if the last write was partial, so that the next line starts with a newline.
     amid_line: bool,
     /// Lines, since the last that was written.
     lost: u64,
@@ -61,12 +60,12 @@ struct Named {
     name: String,
 }
 
-/// What one line tells.
+/// The content of one line.
 pub struct HandedOut<'a> {
     pub now: Moment,
     pub peer: Peer,
     pub client: Client,
-    /// What the client calls itself.
+    /// Name of the client's program by its own account.
     pub command: Option<&'a [u8]>,
     pub origin: &'a str,
     pub credential: &'a str,
@@ -145,7 +144,7 @@ impl AuditState {
         let _ = self.write();
     }
 
-    /// Whether the line is there, but for its end.
+    /// Returns true if the line is written except for its end.
     fn begin(&mut self) -> bool {
         if self.amid_line {
             self.line.insert(0, b'\n');
@@ -264,8 +263,8 @@ fn second_of(now: Moment) -> String {
     second.unwrap_or_default().to_string().trim_end_matches('Z').to_owned()
 }
 
-/// Whether its hash may be logged: a token of short life can't be guessed from
-/// it, a password that a person chose can.
+/// Returns true if the lease's hash may be logged. A short-lived random token can't be guessed
+/// from its hash; a password that a person chose can.
 pub(crate) fn joinable(lease: &Lease) -> bool {
     match lease.source {
         SourceKind::Platform | SourceKind::Env => true,

@@ -23,7 +23,7 @@ pub type Observer = Arc<dyn Fn(Observed<'_>) + Send + Sync>;
 /// One credential after one event.
 pub struct Observed<'a> {
     pub credential: &'a str,
-    /// What kind of source it has, if it has one.
+    /// Kind of the credential's source, if it has one.
     pub source: Option<SourceKind>,
     pub outcome: RefreshOutcome,
     pub held: &'a Held,
@@ -32,7 +32,7 @@ pub struct Observed<'a> {
 pub struct Driver {
     pub name: Arc<str>,
     pub machine: Machine,
-    /// What the machine said when it was made.
+    /// The action that the machine returned when it was created.
     pub first: Action,
     /// `None` where there is nothing to ask: then it only keeps the rejections.
     pub source: Option<Arc<Source>>,
@@ -40,17 +40,17 @@ pub struct Driver {
     pub observer: Observer,
 }
 
-/// What a source gets beyond its own limit, by which it says more of what went
-/// wrong: it may depend on a process that was stopped.
+/// Time added to a source's own time limit, so that a timeout inside the source, whose error
+/// says more, comes first. The limit itself may depend on a process that was stopped.
 const GRACE: Duration = Duration::from_millis(500);
 
 type Fetch = Pin<Box<dyn Future<Output = Result<Fresh, Failure>> + Send>>;
 
 impl Driver {
-    /// Runs until nobody reads any more, or it is dropped.
+    /// Runs until no reader is left, or until it is dropped.
     ///
     /// # Errors
-    /// Out of descriptors for its alarm.
+    /// Returns an error if no descriptor is left for the alarm.
     pub async fn run(self) -> io::Result<()> {
         let Self { name, mut machine, first, source, mut writer, observer } = self;
         let alarm = Alarm::new()?;
@@ -92,7 +92,7 @@ impl Driver {
             observer(Observed { credential: &name, source: kind, outcome, held });
             if fetch.is_none() && !action.fetch {
                 for answer in waiting.drain(..) {
-                    // Whoever asked may have gone away.
+                    // The caller may have gone away.
                     let _ = answer.send(action.outcome);
                 }
             }

@@ -1,6 +1,5 @@
-//! What is counted, in Prometheus's terms. Everybody counts through the
-//! methods here; the names and labels are known to dashboards and stand in one
-//! place.
+//! Counters in Prometheus's format. All code counts through the methods here. Dashboards rely
+//! on the names and labels, so these stand in one place.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use crate::daemon::registry::CredentialRegistry;
 use crate::refresh::{CredentialState, RefreshOutcome};
 use crate::system::time::Moment;
 
-/// What came of a request.
+/// Outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Served {
     Ok,
@@ -129,7 +128,7 @@ impl Metrics {
         self.duration.observe(took.as_secs_f64());
     }
 
-    /// What came of one event of the refresh machine, for a credential with this
+    /// Counts the outcome of one event of the refresh machine, for a credential with this
     /// kind of source.
     pub fn refreshed(&self, credential: &str, source: Option<SourceKind>, outcome: RefreshOutcome) {
         let (word, class) = match outcome {

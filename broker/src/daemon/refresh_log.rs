@@ -1,6 +1,6 @@
-//! What the log says of refreshes: each success, each change for the worse or
-//! the better, and of a trouble that lasts a line now and then, so that neither
-//! an outage nor a caller can fill the log.
+//! Log lines of refreshes: each success, each new failure and each recovery. A failure that
+//! lasts is repeated only now and then, so that neither an outage nor a caller can fill the
+//! log.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +15,7 @@ use crate::system::time::{Boot, Moment};
 /// The least time between two lines about the same trouble.
 const QUIET: Duration = Duration::from_secs(600);
 
-/// Of each credential, the trouble that it is in.
+/// The ongoing failure of each credential, by name.
 #[derive(Default)]
 pub struct RefreshLog(Mutex<BTreeMap<String, LoggedFailure>>);
 
@@ -24,7 +24,7 @@ struct LoggedFailure {
     lines: LogLimiter,
 }
 
-/// What is worth saying of an attempt.
+/// The line to log for an attempt.
 #[derive(Debug, PartialEq, Eq)]
 enum LogLine {
     /// It failed, and so many times before it went without a line.

@@ -14,7 +14,7 @@ pub struct RefreshNotifier {
     wanted: RwLock<Subscriptions>,
 }
 
-/// What the configuration in force asks for.
+/// The sinks and hooks of the current configuration.
 struct Subscriptions {
     /// The credential that the sinks get, if there is any sink.
     sunk: Option<Arc<str>>,

@@ -1,5 +1,5 @@
-//! What the socket side knows: the credentials, who may have them, and which
-//! origin belongs to which. Replaced as a whole by a reload.
+//! The credentials as the socket side knows them, with the users that may have them and the
+//! origins that they are for. A reload replaces the registry as a whole.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,19 +24,19 @@ pub struct CredentialRegistry {
 pub struct ServedCredential {
     pub name: Arc<str>,
     pub username: Arc<str>,
-    /// Whether its user name stands for nobody, so that another one in the
-    /// request is overridden rather than another account's.
+    /// True for a token, whose user name is a placeholder: a different user name in the
+    /// request is overridden instead of being treated as another account.
     pub is_token: bool,
     /// The origins as they were configured; empty where it takes what is left.
     pub origins: Vec<String>,
-    /// Whether it was told its origins.
+    /// True if its origins are configured.
     pub scoped: bool,
-    /// Who may have it, beside root and the daemon's user; `None` for whoever
-    /// is admitted.
+    /// Users that may have it, besides root and the daemon's user. `None` means every
+    /// admitted user.
     pub allow: Option<Vec<Uid>>,
     /// Its source, as `status` names it while nothing is held.
     pub source: &'static str,
-    /// What to set, where it has no source at all.
+    /// Text that says what to configure, if it has no source.
     pub missing: Option<Box<str>>,
     /// [`crate::daemon::lease_memory::fingerprint`]
     pub fingerprint: [u8; 32],
@@ -44,7 +44,7 @@ pub struct ServedCredential {
     /// The least time between two refreshes that an agent asked for.
     pub forced_min_gap: Duration,
     pub reader: LeaseReader,
-    /// How often it was handed out.
+    /// Number of times it was handed out.
     pub requests: Arc<AtomicU64>,
 }
 
@@ -59,7 +59,7 @@ impl CredentialRegistry {
         self.credentials.iter().find(|c| &*c.name == name)
     }
 
-    /// Whether an admitted user may have this credential.
+    /// Returns true if an admitted user may have this credential.
     #[must_use]
     pub fn may_have(&self, credential: &ServedCredential, uid: Uid) -> bool {
         credential.allow.as_ref().is_none_or(|uids| uids.contains(&uid)) || self.admission.is_operator(uid)

@@ -66,7 +66,8 @@ fn restrict_files(config: &Config) -> Result<RulesetStatus, RulesetError> {
     if let Some(folder) = config.log.audit_file.as_deref().and_then(Path::parent) {
         rules = beneath(rules, folder, AccessFs::WriteFile | AccessFs::MakeReg)?;
     }
-    // For its removal at the end, where nobody holds it for this daemon.
+    // Allows removing our own socket at the end. A supervisor's socket isn't ours to
+    // remove.
     if let Some(folder) = config.socket.path.parent() {
         rules = beneath(rules, folder, AccessFs::RemoveFile.into())?;
     }

@@ -30,12 +30,12 @@ use crate::errands::RunnerClient;
 use crate::refresh::RefreshOutcome;
 use crate::system::clock;
 
-/// How long a daemon that was told to stop goes on for those who already wait
-/// for an answer: a platform's usual round trip, and little beside the second
-/// or two that a container or a service is given to stop.
+/// Time for which a stopping daemon still answers clients that already wait: a platform's
+/// usual round trip, and little compared with the one or two seconds that a container or a
+/// service is given to stop.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-/// What the daemon is started with.
+/// Everything that the daemon is started with.
 pub struct Serve {
     pub config: Config,
     pub listener: UnixListener,
@@ -48,9 +48,9 @@ pub struct Serve {
     /// The line to the helper process, if one was needed.
     pub runner: Option<std::os::unix::net::UnixStream>,
     pub sandbox: String,
-    /// Who started this daemon, and holds its leases for the next.
+    /// The service manager that started this daemon and holds its leases for the next one.
     pub manager: ServiceManager,
-    /// How often a daemon was started again before this one.
+    /// Number of restarts before this daemon.
     pub restarts: u64,
 }
 
@@ -140,7 +140,7 @@ impl Serve {
     }
 }
 
-/// What a reload starts from.
+/// State that a reload starts from.
 struct Running {
     /// The one in force.
     config: Config,
@@ -204,7 +204,7 @@ impl Refreshing {
         });
     }
 
-    /// What ended one that should go on; for ever where nothing does.
+    /// Waits until a task ends that should go on, and returns its error.
     async fn fault(&mut self) -> io::Error {
         loop {
             match self.tasks.join_next().await {
@@ -217,7 +217,7 @@ impl Refreshing {
     }
 }
 
-/// What a reload can't change stays as it is, and it says so.
+/// Keeps the settings that a reload can't change, and logs a warning for each that differs.
 fn keep_start_only_settings(running: &Config, read: &mut Config) {
     for (key, differs) in [
         ("[socket] path, mode, group", changed(&running.socket, &read.socket)),

@@ -12,13 +12,13 @@ use crate::daemon::audit::joinable;
 use crate::daemon::registry::{self, CredentialRegistry};
 use crate::system::time::{Boot, Moment};
 
-/// What never changes while the daemon runs.
+/// Facts that never change while the daemon runs.
 #[derive(Clone, Debug)]
 pub struct DaemonInfo {
     pub started: Boot,
-    /// How far the process has locked itself in.
+    /// Level of the sandbox that was reached.
     pub sandbox: String,
-    /// How often a daemon was started again before this one.
+    /// Number of restarts before this daemon.
     pub restarts: u64,
 }
 
@@ -49,10 +49,10 @@ pub struct CredentialStatus {
     pub source: String,
     pub origins: Vec<String>,
     pub scoped: bool,
-    /// Whether it has a source that is asked again and again.
+    /// True if it has a source that is asked repeatedly.
     #[serde(default)]
     pub refreshable: bool,
-    /// Whether it can be given out now.
+    /// True if it can be given out now.
     pub serving: bool,
     pub generation: u64,
     pub expires_in_s: Option<u64>,

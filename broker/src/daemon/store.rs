@@ -1,9 +1,8 @@
-//! Where the two halves of the daemon meet: the refresh side writes what is
-//! held of each credential, the socket side reads it.
+//! Connects the two halves of the daemon: the refresh side publishes the leases of each
+//! credential, the socket side reads them.
 //!
-//! The halves are different types, so whoever lacks the writer can't write. A
-//! reader can tell the refresh side that something happened; it can never
-//! reach a source.
+//! Only the `LeaseWriter` can publish; readers hold a different type. A reader can notify the
+//! refresh side of an event, but can never reach a source.
 
 use std::sync::Arc;
 
@@ -11,8 +10,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::refresh::{Held, RefreshOutcome};
 
-/// How many asks may wait for the refresh side. It takes each in microseconds;
-/// past that, another ask would say nothing new.
+/// Length of the queue to the refresh side, which handles each entry in microseconds. When the
+/// queue is full, one more entry would add nothing.
 const QUEUE: usize = 64;
 
 /// The refresh side's half of one credential.
@@ -28,15 +27,15 @@ pub struct LeaseReader {
     asks: mpsc::Sender<RefreshAsk>,
 }
 
-/// What a request can make known to the refresh side.
+/// A message from a request to the refresh side.
 #[derive(Debug)]
 pub enum RefreshAsk {
     /// A caller has nothing live and waits.
     Demand,
     /// A host rejected the secret with this SHA-256.
     Rejected { sha256: [u8; 32] },
-    /// Somebody asked for a refresh in so many words, and waits to hear what
-    /// came of it. An operator's word counts for more.
+    /// A caller asked for a refresh explicitly and waits for its outcome. An operator's
+    /// request isn't throttled.
     Refresh { operator: bool, outcome: oneshot::Sender<RefreshOutcome> },
 }
 

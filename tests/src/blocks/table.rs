@@ -28,6 +28,7 @@ const ROWS: &[(&str, &str, RunMethod)] = &[
     ("CONTRIBUTING.md", ".ci/run", Ci),
     ("README.md", "git ──▶ git-credential-molecule ┐", Shown("a picture")),
     ("README.md", "cargo demo", Ci),
+    ("README.md", "$ cargo demo", Shown("the figures of one run; .ci/run runs the demo itself")),
     ("README.md", "tests/run", Ci),
     ("README.md", "docker/assemble . /", As("root")),
     ("README.md", "useradd --create-home agent", As("root")),

@@ -40,11 +40,11 @@ pub struct AnswerTarget<'t> {
     pub credential: &'t ServedCredential,
     /// In lower case, with its scheme.
     pub origin: String,
-    /// Where in `origin` the host begins.
+    /// Offset of the host in `origin`.
     host_at: usize,
 }
 
-/// What can be given of a credential right now.
+/// Result of asking for a credential at one instant.
 #[must_use]
 pub enum Readiness<'h> {
     Give(&'h Lease),
@@ -109,7 +109,7 @@ impl<'t> AnswerTarget<'t> {
     }
 }
 
-/// What can be given of what is held.
+/// Decides what to answer from the held leases.
 pub fn ready<'h>(target: &AnswerTarget<'_>, held: &'h Held, now: Moment) -> Readiness<'h> {
     match held.serving(now) {
         Serving::Live(lease) => Readiness::Give(lease),
@@ -193,7 +193,7 @@ pub fn document(line: &str) -> Bytes {
     answer.end()
 }
 
-/// Lengths in messages: nobody needs the milliseconds.
+/// Rounds a length for messages to whole seconds.
 #[must_use]
 pub fn whole_seconds(length: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(length.as_secs_f64().round() as u64))

@@ -1,4 +1,4 @@
-//! What one daemon leaves to the next, and one configuration to the next.
+//! The leases that one daemon passes to the next, and one configuration to the next.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,8 +7,7 @@ use crate::credential::lease::Lease;
 use crate::daemon::registry::CredentialRegistry;
 use crate::refresh::Held;
 
-/// What is already known of each credential, by name: from before a reload, or
-/// from the daemon before this one.
+/// Known leases of each credential by name, from before a reload or from the previous daemon.
 pub type Carried = BTreeMap<Arc<str>, CarriedLeases>;
 
 #[derive(Clone, Debug, Default)]
@@ -16,7 +15,8 @@ pub struct CarriedLeases {
     pub leases: Vec<Lease>,
     /// SHA-256 of secrets that a host rejected.
     pub rejected: Vec<[u8; 32]>,
-    /// Of the source that the leases came from; no other may take them over.
+    /// Fingerprint of the source that the leases came from. A credential with another
+    /// source must not take them over.
     pub fingerprint: [u8; 32],
 }
 
@@ -34,7 +34,7 @@ impl CarriedLeases {
     }
 }
 
-/// What a reload takes along.
+/// Returns the leases that a reload passes on.
 #[must_use]
 pub fn of_registry(registry: &CredentialRegistry) -> Carried {
     let of = |c: &crate::daemon::registry::ServedCredential| CarriedLeases::of(&c.reader.held(), c.fingerprint);

@@ -1,11 +1,11 @@
-//! What outlives the daemon: its leases, in sealed memory that its service
-//! manager holds. Never a file.
+//! The leases outlive the daemon in sealed memory that its service manager holds, and never in
+//! a file.
 //!
-//! - [`CarriedLeases`]: what one daemon leaves to the next
-//! - [`Snapshot`], [`mod@format`]: all of it at one moment, and its bytes; pure
-//! - [`fingerprint`]: which configuration a lease belongs to
-//! - [`sealed`]: bytes that nobody can change any more
-//! - [`LeaseSaver`]: hands the service manager a new memory after every change
+//! - [`CarriedLeases`]: the leases that one daemon passes to the next
+//! - [`Snapshot`], [`mod@format`]: all leases at one instant, and their bytes; pure
+//! - [`fingerprint`]: the configuration that a lease belongs to
+//! - [`sealed`]: memory that can't be changed any more
+//! - [`LeaseSaver`]: passes a new memory to the service manager after each change
 
 mod carried;
 pub mod fingerprint;
@@ -21,7 +21,7 @@ pub use format::{FormatError, Snapshot};
 pub use saver::LeaseSaver;
 pub use sealed::{is_sealed, seal};
 
-/// What the daemon before this one left behind.
+/// State that the previous daemon left.
 #[derive(Default)]
 pub struct Inherited {
     pub carried: Carried,

@@ -23,14 +23,14 @@ struct SaverState {
     saved: Saved,
 }
 
-/// What is worth saving of one credential.
+/// The part of one credential that is saved.
 struct SaverEntry {
     name: Arc<str>,
     fingerprint: [u8; 32],
     held: Arc<Held>,
 }
 
-/// What the service manager was told last.
+/// The last state that was sent to the service manager.
 struct Saved {
     sequence: u64,
     /// The names of the memories that it holds.

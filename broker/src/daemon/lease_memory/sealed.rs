@@ -1,4 +1,4 @@
-//! Memory files that nobody can change any more, their maker included
+//! Memory files that no process can change any more, including the one that made them
 //! (memfd_create(2); fcntl(2), "File Sealing").
 
 use std::fs::File;
@@ -32,7 +32,7 @@ pub fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Whether its content can't change under a reader.
+/// Returns true if the content can't change while it is read.
 #[must_use]
 pub fn is_sealed(memory: impl AsFd) -> bool {
     fcntl(memory, FcntlArg::F_GET_SEALS).is_ok_and(|seals| SealFlag::from_bits_retain(seals).contains(FIXED))

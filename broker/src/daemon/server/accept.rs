@@ -1,6 +1,6 @@
-//! Takes connections. Most bring their whole request with them and are
-//! answered on the spot, without a task, a timer or a registration of their
-//! own; whoever is slower gets those, and a deadline.
+//! Accepts connections. Most bring their whole request with them and are answered at once,
+//! without a task, a timer or a registration of their own. Slower connections get those, and a
+//! deadline.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -28,19 +28,19 @@ use crate::system::log_limit::{LogLimiter, MINUTE};
 use crate::system::peer::{Peer, PeerVerdict};
 use crate::system::{clock, scm_rights};
 
-/// How many connections may be waited for at a time. One more is closed, and
-/// its client asks again; whoever brings a whole request is still served.
+/// Largest number of slow connections at a time. One more is closed, and its client tries
+/// again. Connections with a whole request are still served.
 const SLOW_CONNECTIONS: usize = 1000;
 
-/// How many connections are taken before others of the daemon get their turn.
+/// Number of connections that are accepted before other tasks of the daemon get their turn.
 const BATCH: usize = 64;
 
-/// How long to wait for a client that has connected and sent nothing: several
-/// times what sending takes, and nothing that another client would notice.
+/// Time to wait for a client that has connected and sent nothing yet: several times the
+/// duration of a send, and too short for another client to notice.
 const MOMENT: TimeSpec = TimeSpec::new(0, 50_000);
 
-/// How long to leave the line alone when there are no descriptors: long enough
-/// to cost nothing, short enough not to be noticed after.
+/// Pause after running out of descriptors: long enough to cost nothing, and short enough not
+/// to be noticed afterwards.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(200);
 
 /// Serves until it is dropped. Whom `waiting` tracks then, still gets an answer
@@ -122,8 +122,8 @@ enum Next {
     Rest,
 }
 
-/// accept(2): an aborted connection is nobody's fault, and being out of
-/// descriptors or memory passes.
+/// Classifies an error of accept(2): an aborted connection is ignored, and a lack of
+/// descriptors or memory is temporary.
 fn after(error: &io::Error) -> Next {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EAGAIN) => Next::Wait,

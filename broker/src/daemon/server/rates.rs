@@ -1,6 +1,5 @@
-//! Who asks unusually often: a loop that fails and asks again, or somebody who
-//! collects. It is served all the same; a log line and a counter tell of it,
-//! once a minute.
+//! Detects users that ask unusually often: a loop that retries without end, or a user that
+//! collects tokens. They are still served; a log line once a minute and a counter report them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,8 +9,8 @@ use nix::unistd::Uid;
 
 use crate::system::time::Boot;
 
-/// Requests of one user in a minute that nobody wonders about. A busy build
-/// with submodules makes a few hundred.
+/// Largest usual number of requests of one user in a minute. A busy build with submodules
+/// makes a few hundred.
 pub const USUAL: u32 = 1_000;
 
 const MINUTE: Duration = Duration::from_secs(60);

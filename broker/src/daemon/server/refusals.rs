@@ -1,5 +1,5 @@
-//! The log of refused users: one line each, and then one a minute at most, for
-//! so many users in a minute, so that whoever is refused can't fill the log.
+//! The log of denied users: at first one line for each user, then at most one a minute, and
+//! for a limited number of users a minute, so that denied users can't fill the log.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +20,7 @@ pub struct DenialLog(Mutex<DenialCounts>);
 #[derive(Default)]
 struct DenialCounts {
     users: BTreeMap<u32, LogLimiter>,
-    /// How often a user that isn't remembered went without a line.
+    /// Number of denials without a line, of users that aren't remembered.
     others: u64,
 }
 
@@ -38,7 +38,8 @@ impl DenialLog {
         );
     }
 
-    /// Whether a line is due, and how many went without one since the last.
+    /// Returns the number of denials since the user's last line if a line is due,
+    /// otherwise `None`.
     fn due(&self, uid: Uid, now: Boot) -> Option<u64> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !seen.users.contains_key(&uid.as_raw()) && seen.users.len() == USERS && !seen.forget_one(now) {

@@ -29,7 +29,7 @@ const SCRAPERS: usize = 4;
 /// For one scrape, all in all.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long to rest when no connection can be taken.
+/// Pause after a connection couldn't be accepted.
 const REST: Duration = Duration::from_millis(500);
 
 /// As OpenMetrics 1.0 has it ("Overall structure").
@@ -61,8 +61,8 @@ impl MetricsListener {
         }
     }
 
-    /// Serves until it is dropped. The numbers name no secret, so whoever can
-    /// reach them may read them.
+    /// Serves until it is dropped. The numbers contain no secret, so every client that can
+    /// connect may read them.
     pub async fn serve(self, service: Arc<Service>) {
         let permits = Arc::new(Semaphore::new(SCRAPERS));
         let mut complaints = LogLimiter::default();

@@ -23,7 +23,7 @@ use crate::system::clock;
 use crate::system::peer::Peer;
 use crate::system::time::Moment;
 
-/// Of a refresh that ended while somebody waited for it.
+/// Sent when the refresh task ends while a client waits for it.
 const ENDED: &str = "the broker is stopping or was just reconfigured; try again";
 const LATE: &str = "no answer from the credential's source in time; see: molecule-broker status";
 
@@ -37,13 +37,13 @@ pub struct Service {
     commands: mpsc::Sender<RootCommand>,
 }
 
-/// What a request asks of the composition root.
+/// A request to the daemon's main loop.
 pub enum RootCommand {
     /// Read the configuration again, and say what is wrong with it.
     Reload(oneshot::Sender<Result<(), String>>),
 }
 
-/// What became of a request at first sight.
+/// Result of answering a request without waiting.
 pub enum FirstAnswer {
     Done(Reply),
     /// Nothing live yet: [`Service::wait`].
@@ -70,7 +70,8 @@ impl Service {
         }
     }
 
-    /// What a request sees, whatever is reloaded meanwhile.
+    /// Returns the current registry. A request keeps the one that it began with, whatever
+    /// is reloaded meanwhile.
     #[must_use]
     pub fn registry(&self) -> Arc<CredentialRegistry> {
         Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
@@ -213,15 +214,15 @@ impl Service {
     }
 }
 
-/// Who got a credential stands in the audit; who got none, and why, only where
-/// somebody looks for it.
+/// Granted requests are in the audit log; refused ones are logged at debug level only.
 fn refused_get(peer: Peer, request: &Request<'_>, target: &AnswerTarget<'_>, reason: &str) -> Reply {
     let (uid, pid, client) = (peer.uid.as_raw(), peer.pid, request.client.name());
     tracing::debug!(uid, pid, client, origin = %target.origin, "refused: {reason}");
     Reply::refused(reason)
 }
 
-/// What is asked for, or the answer where nothing of it could be given.
+/// Finds the credential that is asked for, or returns the reply if there is none for this
+/// client.
 fn find_target<'t>(
     registry: &'t CredentialRegistry,
     peer: Peer,
@@ -245,8 +246,8 @@ fn forbidden(credential: &ServedCredential, peer: Peer) -> Reply {
 /// Whatever it is about, the client learns nothing from the answer.
 fn erase(registry: &CredentialRegistry, peer: Peer, request: &Request<'_>) -> FirstAnswer {
     if let (Choice::Of(target), Some(sha256)) = (answer::choose(registry, request, peer.uid), request.sha256)
-        // What is in nobody's hand changes nothing, and must not keep the news
-        // of what is out of the line.
+        // Ignore hashes that we don't hold: they change nothing, and would take queue
+        // slots from real rejections.
         && target.credential.reader.held().holds(&sha256)
     {
         target.credential.reader.tell(RefreshAsk::Rejected { sha256 });
@@ -274,7 +275,7 @@ async fn refresh(registry: &CredentialRegistry, peer: Peer, request: &Request<'_
     let operator = registry.admission.is_operator(peer.uid);
     let mut outcomes = Vec::new();
     for credential in wanted {
-        // Here too, so that who asks again and again stands in nobody's way.
+        // Throttle here as well, so that a client that polls can't fill the queue.
         let throttled = credential.reader.held().throttled(clock::now().boot, credential.forced_min_gap);
         outcomes.push((
             credential,

@@ -34,8 +34,8 @@ pub(super) async fn serve(service: Arc<Service>, pending: Pending, _permit: Owne
     let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(stream)) else {
         return;
     };
-    // Silence, or a request that never ends, is not worth an answer. A read
-    // that failed has none: whoever is still there sees that and asks again.
+    // A client that sends nothing, or a request without an end, gets no answer. Neither
+    // does one whose read failed: if it is still there, it notices and asks again.
     let served = match timeout(READ_DEADLINE, read(&mut stream, bytes)).await {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(_)) => Err(Served::Lost),

@@ -20,7 +20,7 @@ pub const SOCKET: &str = "socket";
 /// `NOTIFY_SOCKET` that systemd has: what has no address hears no stranger.
 pub const NOTIFY: &str = "supervise-notify";
 
-/// What the names of kept leases begin with.
+/// Prefix of the names of stored lease memories.
 pub const LEASE: &str = "lease-";
 
 #[derive(Debug, Default)]

@@ -26,7 +26,7 @@ use crate::system::environment;
 #[derive(Default)]
 pub struct ServiceManager {
     notifier: Option<Notifier>,
-    /// How long it bears silence.
+    /// The watchdog's timeout.
     watchdog: Option<Duration>,
 }
 

@@ -12,8 +12,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
-/// How long to wait for one whose queue is full, in milliseconds. It is busy
-/// or stopped, and the daemon has clients that wait too.
+/// Time in milliseconds to wait for a service manager whose queue is full. It is busy or
+/// stopped, and the daemon has clients that wait too.
 const PATIENCE: u16 = 100;
 
 pub(super) struct Notifier(UnixDatagram);

@@ -1,12 +1,12 @@
-//! The bytes of a lease memory: magic, version, length, content, and a SHA-256
-//! over all of it. Pure.
+//! The byte format of a lease memory: magic, version, length, content, and a SHA-256 over all
+//! of it. Pure.
 //!
-//! Whatever isn't exactly what [`encode`] writes is [`FormatError`], and then
-//! nothing of it is used. The digest finds accidents; that nobody else wrote
-//! it is for the seals and for whoever handed it over to see to.
+//! Bytes that aren't exactly what [`encode`] writes are a [`FormatError`], and none of them is
+//! used. The digest detects accidents. The seals, and the process that passed the memory on,
+//! guarantee that no other process wrote it.
 //!
-//! Instants of the boot clock are written as the initial time namespace has
-//! them: the next daemon may run in another (time_namespaces(7)).
+//! Instants of the boot clock are written as in the initial time namespace, because the next
+//! daemon may run in another one (time_namespaces(7)).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,15 +40,15 @@ pub struct Snapshot {
 pub enum FormatError {
     /// It isn't one at all, or cut short, or longer than it says.
     Malformed,
-    /// Of another version of this program.
+    /// Written by another version of this program.
     Version(u16),
     /// Changed since it was written.
     Digest,
 }
 
 impl Snapshot {
-    /// What a daemon holds whose boot clock is ahead of the initial time
-    /// namespace's by `offset` nanoseconds.
+    /// Takes a snapshot of a daemon's leases. The daemon's boot clock is ahead of the
+    /// initial time namespace's by `offset` nanoseconds.
     #[must_use]
     pub fn of(sequence: u64, carried: &Carried, offset: i128) -> Self {
         Self { sequence, carried: shifted(carried, -offset) }
