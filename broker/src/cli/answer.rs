@@ -39,7 +39,7 @@ pub fn run(global: &Global) -> Result<ExitCode, ExitError> {
 fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
     let refused = |reason: &str| answer::plain(Word::Refused, Some(reason));
     if request.verb == Verb::Erase {
-        // Nobody is there to remember it.
+        // No daemon is there to remember it.
         return answer::plain(Word::Ok, None);
     }
     // It listens nowhere, so it is no fault that there is no place for a socket.
@@ -73,7 +73,7 @@ fn no_broker() -> String {
     "no broker is running: start one with molecule-broker supervise or serve".to_owned()
 }
 
-/// What is left of each credential without anything to ask.
+/// Replaces each source that only a daemon can ask by its fallback.
 fn without_platform(mut config: Config) -> Config {
     for credential in &mut config.credentials {
         if credential.source.needs_daemon() {

@@ -12,7 +12,7 @@ use crate::doctor::{Finding, Level, Remedy, examine};
 use crate::system::exit::FAILED;
 use crate::system::{environment, trust};
 
-/// Where the words begin.
+/// Column in which the text begins.
 const COLUMN: usize = 19;
 
 #[derive(Clone, Debug, Args)]

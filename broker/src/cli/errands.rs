@@ -1,5 +1,5 @@
-//! The processes that the daemon starts of itself: the helper that starts all
-//! others, and the one that writes a token into somebody's home.
+//! The hidden commands that this program starts itself with: the runner, and the process that
+//! writes a token file as the agent.
 
 use std::io::Read;
 use std::path::PathBuf;

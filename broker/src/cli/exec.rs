@@ -30,7 +30,8 @@ pub struct Options {
 /// 125 without a token; 126 or 127 where the command can't be run or found.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let reply = token::fetch(global, Client::Exec, options.host.as_deref(), COMMAND_NOT_STARTED)?;
-    let missing = || ExitError::new(COMMAND_NOT_STARTED, "the broker's answer lacks a part");
+    let missing =
+        || ExitError::new(COMMAND_NOT_STARTED, "incomplete reply from the broker; are both of the same version?");
     let (secret, host) = (reply.text("password").ok_or_else(missing)?, reply.text("host").ok_or_else(missing)?);
     let (program, arguments) = options.command.split_first().ok_or_else(missing)?;
     let mut command = Command::new(program);

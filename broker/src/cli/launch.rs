@@ -1,4 +1,4 @@
-//! What every command needs from its surroundings, read in one place.
+//! The environment that every command reads: configuration, and the socket's path.
 
 use std::path::PathBuf;
 
@@ -18,17 +18,17 @@ pub fn config(global: &Global) -> Result<Config, Problems> {
     config_for(global, None)
 }
 
-/// The same, where somebody said whom to serve.
+/// Loads the configuration for a given user to serve.
 ///
 /// # Errors
-/// All that is wrong with it.
+/// Returns all problems of the configuration.
 pub fn config_for(global: &Global, user: Option<&str>) -> Result<Config, Problems> {
     let (config, socket, log) = (global.config.clone(), global.socket.clone(), global.log.clone());
     let flags = Flags { config, socket, log, user: user.map(str::to_owned) };
     config::load(&flags, &environment::all())
 }
 
-/// Where clients look for the socket: the same places as the shim.
+/// Returns the socket's path for clients, by the same rule as the shim's.
 #[must_use]
 pub fn client_socket(global: &Global) -> PathBuf {
     let chosen = global.socket.clone().or_else(|| environment::os("MOLECULE_BROKER_SOCKET").map(PathBuf::from));

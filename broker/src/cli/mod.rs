@@ -56,25 +56,25 @@ pub enum Command {
         after_help = "Stops on SIGTERM and SIGINT; reads its configuration again on SIGHUP.\n\nExamples:\n  molecule-broker serve\n  molecule-broker --log debug serve\n\nExit status: 0 stopped, 1 it can't run, 2 bad configuration."
     )]
     Serve(serve::Options),
-    /// Run a container: hold socket and leases, keep a daemon running, and run a command beside it
+    /// Be a container's entrypoint: hold socket and leases, keep a daemon running, and run a command
     #[command(
-        after_help = "Examples:\n  molecule-broker supervise --user agent -- python main.py\n  molecule-broker supervise &    (for an entrypoint that goes on by itself)\n\nExit status: the command's own, 128+N if signal N ended it; 125 if supervise itself failed, 126 if the command can't be run, 127 if it isn't found."
+        after_help = "Examples:\n  molecule-broker supervise --user agent -- python main.py\n  molecule-broker supervise &    (for an entrypoint that continues)\n\nExit status: the command's own, 128+N if signal N ended it; 125 if supervise itself failed, 126 if the command can't be run, 127 if it isn't found."
     )]
     Supervise(supervise::Options),
-    /// Say what supervise must know of the configuration (used by it)
+    /// Print what supervise needs from the configuration (used by supervise)
     #[command(hide = true)]
     Plan(supervise::PlanOptions),
     /// Make the running daemon read its configuration again
     #[command(
-        after_help = "The same as SIGHUP, but it says what is wrong with the new configuration; the running one then stays. Only root and the daemon's own user may.\n\nExample:\n  molecule-broker reload && molecule-broker status\n\nExit status: 0, or 1 with the configuration's errors."
+        after_help = "Does the same as SIGHUP, and prints the errors of the new configuration; in that case the running one stays. Only root and the daemon's own user may do this.\n\nExample:\n  molecule-broker reload && molecule-broker status\n\nExit status: 0, or 1 with the configuration's errors."
     )]
     Reload,
-    /// Say how things stand
+    /// Show the health of all credentials
     #[command(
-        after_help = "Examples:\n  molecule-broker status\n  molecule-broker status --wait 30s --strict\n  molecule-broker status --watch\n  molecule-broker status --json | jq '.credentials[].state'\n\nExit status: 0 nothing is wrong that someone should act on, 1 a credential is expired, rejected or unavailable (with --strict: one that is configured can't be served now; with --live: never), 3 no broker answers."
+        after_help = "Examples:\n  molecule-broker status\n  molecule-broker status --wait 30s --strict\n  molecule-broker status --watch\n  molecule-broker status --json | jq '.credentials[].state'\n\nExit status: 0 no credential needs attention, 1 a credential is expired, rejected or unavailable (with --strict: one that is configured can't be served now; with --live: never), 3 no broker answers."
     )]
     Status(status::Options),
-    /// Ask for a refresh now and wait for what comes of it
+    /// Refresh now and wait for the result
     #[command(
         after_help = "Examples:\n  molecule-broker refresh\n  molecule-broker refresh github\n\nExit status: 0 refreshed, 1 failed."
     )]
@@ -89,14 +89,14 @@ pub enum Command {
         after_help = "Example:\n  molecule-broker exec -- gh api /user\n\nExit status: the command's own; 125 if there is no token, and the command isn't run; 126 if it can't be run, 127 if it isn't found."
     )]
     Exec(exec::Options),
-    /// Lead git to the credential helper
+    /// Configure git to use the credential helper
     #[command(
-        after_help = "For each host an empty helper is set first, which drops what was configured before, then ours by its path. Run twice it changes nothing.\n\nExamples:\n  molecule-broker setup-git --system\n  molecule-broker setup-git --system --remove\n  molecule-broker setup-git --host github.com --host git.example.com:8443\n  eval \"$(molecule-broker setup-git --env)\"\n\nExit status: 0; 1 if git can't write or the helper isn't installed, 2 on a bad configuration or host."
+        after_help = "For each host, an empty helper is set first, which drops the helpers that were configured before, and then the broker's by its path. A second run changes nothing.\n\nExamples:\n  molecule-broker setup-git --system\n  molecule-broker setup-git --system --remove\n  molecule-broker setup-git --host github.com --host git.example.com:8443\n  eval \"$(molecule-broker setup-git --env)\"\n\nExit status: 0; 1 if git can't write or the helper isn't installed, 2 on a bad configuration or host."
     )]
     SetupGit(setup_git::Options),
-    /// Check the wiring end to end, and say what to do about each fault
+    /// Check the whole set-up and print a remedy for each problem
     #[command(
-        after_help = "Checks the socket, the configuration, the programs on PATH, git's configuration (of the folder it is run in, too), what old tools left behind, and asks the platform once. Run it as the user whose git fails.\n\nExamples:\n  molecule-broker doctor\n  molecule-broker doctor --json | jq '.[] | select(.level != \"ok\")'\n\nExit status: 0 all good, 1 otherwise."
+        after_help = "Checks the socket, the configuration, the programs on PATH, git's configuration (including that of the current folder) and leftovers of old tools, and asks the platform once. Run it as the user whose git fails.\n\nExamples:\n  molecule-broker doctor\n  molecule-broker doctor --json | jq '.[] | select(.level != \"ok\")'\n\nExit status: 0 all good, 1 otherwise."
     )]
     Doctor(doctor::Options),
     /// Print the effective configuration and where each value came from
@@ -104,13 +104,13 @@ pub enum Command {
         after_help = "Secrets are redacted. Example:\n  molecule-broker --config /tmp/new.toml config && mv /tmp/new.toml /etc/molecule-broker/config.toml\n\nExit status: 0, or 2 on a bad configuration."
     )]
     Config,
-    /// Answer one request from environment and configuration alone (used by the shim where no daemon serves)
+    /// Answer one request from environment and configuration alone (used by the shim if no daemon serves)
     #[command(hide = true)]
     Answer,
     /// Start programs for the daemon at the other end of stdin (used by serve)
     #[command(hide = true)]
     Errands(errands::Options),
-    /// Write what stands on stdin to a file of one's own (used by the sinks)
+    /// Write stdin to a file of this user (used by the sinks)
     #[command(hide = true)]
     Keep(errands::Keep),
 }

@@ -31,10 +31,10 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     if options.login { log_in(global) } else { Ok(done) }
 }
 
-/// As whoever calls: it is their gh and their home.
+/// Logs the caller's gh in and writes the token file into the caller's home.
 fn log_in(global: &Global) -> Result<ExitCode, ExitError> {
     let reply = token::fetch(global, Client::Script, None, 1)?;
-    let missing = || ExitError::new(FAILED, "the broker's answer lacks a part");
+    let missing = || ExitError::new(FAILED, "incomplete reply from the broker; are both of the same version?");
     let (secret, host) = (reply.text("password").ok_or_else(missing)?, reply.text("host").ok_or_else(missing)?);
     let mut user = users::user_of(Uid::effective());
     if let Some(home) = environment::os("HOME") {

@@ -20,16 +20,16 @@ use crate::system::exit::{BAD_CONFIGURATION, FAILED};
 use crate::system::harden;
 use crate::system::log_writer::NonBlockingStderr;
 
-/// What `supervise` has to tell its daemon beyond systemd's protocol.
+/// Options that `supervise` passes to its daemon, besides systemd's protocol.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Whom to serve and to act for, unless configured otherwise
+    /// User to serve and to act for, unless configured otherwise
     #[arg(long, hide = true, value_name = "NAME")]
     pub user: Option<String>,
-    /// How often a daemon was started before
+    /// Number of daemons that were started before
     #[arg(long, hide = true, value_name = "N", default_value_t = 0)]
     pub restarts: u64,
-    /// The process without which to end
+    /// End when this process ends
     #[arg(long, hide = true, value_name = "PID")]
     pub supervisor: Option<i32>,
 }

@@ -1,5 +1,5 @@
-//! `status`: the table for people, the JSON for programs, and the exit status
-//! for whoever restarts containers.
+//! `status`: a table for people, JSON for programs, and an exit status for programs that
+//! restart containers.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -15,10 +15,10 @@ use crate::daemon::status::Status;
 use crate::system::clock;
 use crate::system::exit::{FAILED, NO_ANSWER};
 
-/// How often `--wait` looks.
+/// Interval between two looks of `--wait`.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// How often `--watch` looks.
+/// Interval between two looks of `--watch`.
 const WATCH: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, Args)]
@@ -56,13 +56,13 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
         }
         let (status, json) = status?;
         let text = if options.json { json + "\n" } else { table(&status, Look::of_stdout()) };
-        // Nobody may be reading any more; the exit status says it all.
+        // The reader may be gone; the exit status is enough.
         let _ = io::stdout().lock().write_all(text.as_bytes());
         return Ok(ExitCode::from(if good { 0 } else { FAILED }));
     }
 }
 
-/// Until it is interrupted, or nobody reads any more.
+/// Shows the table again and again, until it is interrupted or its reader is gone.
 fn watch(global: &Global) -> Result<ExitCode, ExitError> {
     loop {
         let look = Look::of_stdout();

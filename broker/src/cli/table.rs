@@ -1,4 +1,4 @@
-//! How things stand, as a table for people.
+//! The health of all credentials as a table for people.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::terminal::{Colour, Look};
 use crate::daemon::status::{CredentialStatus, Status};
 
-/// Where the values begin.
+/// Column in which the values begin.
 const COLUMN: usize = 15;
 
 #[must_use]

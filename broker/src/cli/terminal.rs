@@ -1,10 +1,10 @@
-//! What stdout is: whether it shows colours, and how wide it is.
+//! Properties of stdout: colours and width.
 
 use std::io::IsTerminal;
 
 use crate::system::environment;
 
-/// How text for people is laid out.
+/// Layout of text for people.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     colours: bool,

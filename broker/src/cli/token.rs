@@ -21,7 +21,7 @@ pub struct Options {
     /// Host or origin it is for [default: the first origin of the credential 'github']
     #[arg(long)]
     pub host: Option<String>,
-    /// What to print
+    /// Format of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
@@ -30,8 +30,8 @@ pub struct Options {
 /// Status 1, and nothing was printed.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let reply = fetch(global, Client::Token, options.host.as_deref(), 1)?;
-    let text =
-        printed(&reply, options.format).ok_or_else(|| ExitError::new(FAILED, "the broker's answer lacks a part"))?;
+    let text = printed(&reply, options.format)
+        .ok_or_else(|| ExitError::new(FAILED, "incomplete reply from the broker; are both of the same version?"))?;
     std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| ExitError::new(FAILED, error))?;
     Ok(ExitCode::SUCCESS)
 }

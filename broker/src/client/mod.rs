@@ -28,13 +28,13 @@ use crate::system::users::OVERFLOW;
 /// The longest answer that is read: `status` of many credentials.
 const MAX_DOCUMENT: u64 = 1024 * 1024;
 
-/// How long to wait before a lost connection is tried again.
+/// Pause before a lost connection is tried again.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum ClientError {
-    /// No socket, or nobody serves it.
+    /// There is no socket, or no process serves it.
     NotRunning { path: PathBuf, error: io::Error },
     /// This process may not open Unix sockets at all.
     NoSockets(io::Error),

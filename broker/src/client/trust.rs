@@ -1,5 +1,5 @@
-//! Whether a server may feed this process a token: a socket that some other
-//! user put there must not. The shim has the same rule in `shim/src/trust.rs`.
+//! Decides whether this process accepts a token from a server: it must not if another user put
+//! the socket there. The shim has the same rule in `shim/src/trust.rs`.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -13,9 +13,9 @@ use crate::system::users::OVERFLOW;
 /// Links that are followed on the way to the socket.
 const MAX_LINKS: usize = 8;
 
-/// True if the server is root, this user, or the owner of the socket's folder,
-/// which nobody else may write to. In a user namespace that doesn't map the
-/// server, the whole path must be out of reach for every user that it maps.
+/// True if the server is root, this user, or the owner of the socket's folder, which no other
+/// user may write to. In a user namespace that doesn't map the server, the whole path must be
+/// out of reach for every user that it maps.
 pub(super) fn is_trusted(server: Uid, own: Uid, socket: &Path) -> bool {
     let Some(folder) = socket.parent() else { return false };
     if server == OVERFLOW {
@@ -33,15 +33,15 @@ fn owns_alone(uid: Uid, owner: u32, mode: u32) -> bool {
     uid.as_raw() == owner && mode & 0o022 == 0
 }
 
-/// What the overflow uid stands for where this process runs. A map that can't
-/// be read is that of a system without user namespaces.
+/// Returns the meaning of the overflow uid for this process. A system without user namespaces
+/// has no map to read.
 pub(crate) fn overflow() -> Overflow {
     fs::read("/proc/self/uid_map").map_or(Overflow::User, |map| Overflow::of(&map))
 }
 
-/// True if no user that this namespace maps, and nobody but its owner, can
-/// change a folder on the way, from the root to the socket's own. Each link on
-/// the way takes another round, since it leads through other folders.
+/// True if only its owner, and no user that this namespace maps, can change a folder on the
+/// way, from the root to the socket's own. Each link on the way takes another round, since it
+/// leads through other folders.
 fn is_out_of_reach(folder: &Path) -> bool {
     let mut path = folder.to_owned();
     for _ in 0..=MAX_LINKS {

@@ -39,7 +39,7 @@ fn configuration(scene: &Scene) -> Vec<Finding> {
     vec![Finding::ok("config", format!("good ({file})")), scope]
 }
 
-/// How a credential that any origin may have is given origins of its own.
+/// Returns the remedy that limits a credential for any origin to origins of its own.
 #[must_use]
 pub fn scope_remedy(credential: &str) -> String {
     let variable = if credential == "persona" { "MOLECULE_BROKER_PERSONA_HOSTS where it is started, or " } else { "" };

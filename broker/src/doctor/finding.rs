@@ -1,4 +1,4 @@
-//! What a check finds, and what to do about it.
+//! The result of a check, with its remedy.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub enum Remedy {
     /// For a shell, as it is, in the environment and folder in which the fault
     /// was found. The note is shown behind it as a comment.
     Command { line: String, note: &'static str },
-    /// What no single command can do.
+    /// A remedy that isn't a single command.
     Words(String),
 }
 

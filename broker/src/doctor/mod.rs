@@ -27,7 +27,7 @@ pub use finding::{Finding, Level, Remedy};
 use crate::config::{Config, CredentialScope, Env, OriginPattern, Problems};
 use crate::daemon::status::{CredentialStatus, Status};
 
-/// What the checks look at, besides the file system and git.
+/// Input of the checks, besides the file system and git.
 struct Scene {
     env: Env,
     config: Result<Config, Problems>,
@@ -107,7 +107,7 @@ impl Scene {
         self.managed(host).is_some()
     }
 
-    /// Whether the daemon keeps what this sink writes fresh.
+    /// Returns true if the daemon updates this sink.
     fn has_sink(&self, name: &str) -> bool {
         match &self.status {
             Some(status) => status.sinks.iter().any(|sink| sink == name),

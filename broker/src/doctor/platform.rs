@@ -34,8 +34,8 @@ pub(super) fn check(scene: &Scene) -> Vec<Finding> {
     findings
 }
 
-/// Whether the daemon has a platform, which this environment may or may not
-/// name. Without a daemon, whether one would have.
+/// Finds out whether the daemon has a platform, which may not be named in this environment.
+/// Without a daemon, judges by the configuration here.
 fn daemons(scene: &Scene, config: &Config, named_here: bool) -> Option<Finding> {
     let (has, what) = if scene.status.is_some() {
         let github = scene.credentials().iter().find(|c| c.name == GITHUB)?;

@@ -1,5 +1,5 @@
-//! What git and gh will run: the shim under its names, and whether it is of
-//! the daemon's version.
+//! The programs that git and gh will run: the shim under its names, of the same version as the
+//! daemon.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,7 +9,7 @@ use super::finding::{Finding, Remedy};
 use super::{Scene, can_run, git};
 use crate::system::text::shell_path;
 
-/// What a shim says of itself in its own file.
+/// Text in a shim's file by which it is recognised.
 const MARK: &[u8] = b"molecule-shim/";
 
 /// As far as a file is searched: a shim is under 64 KiB, with all that helps

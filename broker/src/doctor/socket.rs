@@ -70,8 +70,8 @@ fn answered(scene: &Scene, answer: Result<Status, NoStatus>) -> Finding {
     }
 }
 
-/// What an agent's sandbox is like from inside. Whether the server is believed
-/// nevertheless is said by the line of the socket.
+/// Describes an agent's sandbox from inside. The finding about the socket says whether the
+/// server is trusted nevertheless.
 fn namespace() -> Option<Finding> {
     let others = match client::trust::overflow() {
         Overflow::User => return None,

@@ -66,12 +66,12 @@ pub fn first_word(command: &str) -> String {
     word
 }
 
-/// What git is to be told.
+/// The settings that git needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wiring {
     /// The key `credential.URL.helper` of each origin that is ours alone.
     pub keys: Vec<String>,
-    /// Whether some credential may be given to any https host.
+    /// True if a credential may be given to any https host.
     pub open: bool,
 }
 

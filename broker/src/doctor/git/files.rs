@@ -34,11 +34,11 @@ pub(super) enum GitScope {
     Tracked,
 }
 
-/// What git reads here.
+/// The entries of all configuration files that git reads here.
 #[derive(Default)]
 pub(in super::super) struct GitFiles {
     pub(super) entries: Vec<GitEntry>,
-    /// What keeps it from reading all of it, or any.
+    /// The finding that git can't read some or all of its files.
     pub(super) broken: Option<Finding>,
 }
 

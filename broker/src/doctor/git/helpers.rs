@@ -25,7 +25,7 @@ pub(super) fn check(scene: &Scene, entries: &[GitEntry]) -> Vec<Finding> {
 /// True if git asks ours for every origin that has a credential.
 pub(super) fn all_ask_ours(scene: &Scene, entries: &[GitEntry]) -> bool {
     let ask_ours = |origin: &OriginPattern| AskedHelper::of(origin, entries).ours().is_some();
-    // Of hosts that nobody claims any will do: none has a section of its own.
+    // Any unclaimed host will do: none of them has a section of its own.
     let other = Pattern::parse("unclaimed.invalid").ok();
     let other = other.filter(|_| scene.unscoped().is_some()).map(|p| OriginPattern {
         scheme: p.scheme,
@@ -36,7 +36,7 @@ pub(super) fn all_ask_ours(scene: &Scene, entries: &[GitEntry]) -> bool {
     scene.origins().iter().chain(&other).all(ask_ours)
 }
 
-/// What git asks for one origin.
+/// The helpers that git asks for one origin.
 struct AskedHelper<'e> {
     helpers: Vec<&'e GitEntry>,
     /// The empty entry that drops ours.
@@ -132,7 +132,7 @@ fn remedy(scene: &Scene, origin: &OriginPattern, entries: &[GitEntry]) -> Remedy
     Remedy::noted(format!("{BY_VARIABLES}{host})\""), "in each shell, or started by supervise")
 }
 
-/// What `setup-git --global` puts at the end of its file.
+/// The entries that `setup-git --global` appends to its file.
 fn global_entries(origin: &OriginPattern) -> Vec<GitEntry> {
     let entry = |value: &str| GitEntry {
         scope: GitScope::Global,
@@ -148,8 +148,8 @@ fn url(origin: &OriginPattern) -> String {
     format!("{}://{}{}{port}", origin.scheme.name(), if origin.wildcard { "*." } else { "" }, origin.host)
 }
 
-/// Whether this user has a file of git's that can be written. Never one that
-/// isn't a file: git would replace `/dev/null`.
+/// Returns true if this user has a git configuration file that can be written. A device
+/// doesn't count: git would replace `/dev/null`.
 fn has_global_file(scene: &Scene) -> bool {
     let named = match scene.env.raw("GIT_CONFIG_GLOBAL") {
         Some(path) if path.is_empty() => None,
@@ -169,8 +169,8 @@ pub(super) fn is_helper(key: &str) -> bool {
     key.starts_with("credential.") && key.ends_with("helper")
 }
 
-/// Whether a key is about helpers for this origin. A path in it is taken for
-/// any path.
+/// Returns true if a key configures helpers for this origin. A path in the key counts as any
+/// path.
 fn applies(key: &str, origin: &OriginPattern) -> bool {
     let Some(middle) = key.strip_prefix("credential.").and_then(|rest| rest.strip_suffix("helper")) else {
         return false;

@@ -1,5 +1,4 @@
-//! Where a URL leads, as git reads it (git-fetch(1), "GIT URLS"), and what
-//! `insteadOf` makes of it.
+//! URLs as git reads them (git-fetch(1), "GIT URLS"), and their rewriting by `insteadOf`.
 
 use molecule_protocol::origin::Origin;
 
@@ -14,7 +13,7 @@ pub(super) struct Url<'u> {
     /// In lower case.
     pub(super) host: String,
     pub(super) port: Option<&'u str>,
-    /// What follows the host, without its first `/` or `:`.
+    /// The part after the host, without its first `/` or `:`.
     pub(super) path: &'u str,
     /// All before the path.
     pub(super) before_path: &'u str,
@@ -84,7 +83,7 @@ impl<'u> Url<'u> {
         self.port.map_or_else(|| self.host.clone(), |port| format!("{}:{port}", self.host))
     }
 
-    /// What git would ask a helper for.
+    /// Returns true if git would ask a helper for one of these patterns.
     pub(super) fn is_named_by(&self, patterns: &[crate::config::OriginPattern]) -> bool {
         let host = self.host_and_port();
         let origin = Origin::parse(self.scheme.as_bytes(), host.as_bytes());
