@@ -20,7 +20,7 @@ const LONGEST_REASON: usize = 960;
 pub(crate) fn complain(start: &Start<'_>, failure: Failure, place: &SocketPath) {
     match failure {
         Failure::NotRunning => say(&[
-            b"the broker isn't running: nobody serves ",
+            b"the broker isn't running: no process serves ",
             place.shown(),
             b", and molecule-broker can't be run in its place; start it with `molecule-broker serve`, or set MOLECULE_BROKER_SOCKET to its socket",
         ]),
@@ -75,7 +75,7 @@ pub(crate) fn pass_on_refusal(answer: &Answer<'_>) {
         return;
     }
     let unsaid: &[u8] = match answer.word {
-        Word::Denied => b"the broker doesn't serve this user; whoever runs it can name it in allow_users",
+        Word::Denied => b"the broker doesn't serve this user; its operator can add it to allow_users",
         _ => b"refused, without a reason; see the broker's log",
     };
     let reason = answer.value("reason").unwrap_or(unsaid);

@@ -60,7 +60,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
         .then(|| errands::start_runner(config.file.as_deref(), &config.socket.path, options.user.as_deref()))
         .transpose();
     let runner =
-        runner.map_err(|error| ExitError::new(FAILED, format!("the helper process can't be started: {error}")))?;
+        runner.map_err(|error| ExitError::new(FAILED, format!("the runner process can't be started: {error}")))?;
     let (inherited, manager) = (Inherited::read(leases), ServiceManager::from_env(notify));
     // All that connects, starts or takes over comes before this.
     let sandbox = sandbox::close(&config);

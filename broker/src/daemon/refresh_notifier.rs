@@ -23,7 +23,7 @@ struct Subscriptions {
 }
 
 impl RefreshNotifier {
-    /// `runner` is `None` where the helper process wasn't needed at start.
+    /// `runner` is `None` if the runner process wasn't needed at the start.
     #[must_use]
     pub fn new(runner: Option<RunnerClient>, config: &Config) -> Self {
         Self { runner, wanted: RwLock::new(Subscriptions::of(config)) }

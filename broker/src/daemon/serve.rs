@@ -45,7 +45,7 @@ pub struct Serve {
     pub refilter: Box<dyn Fn(&str)>,
     /// From the daemon before this one.
     pub inherited: Inherited,
-    /// The line to the helper process, if one was needed.
+    /// The connection to the runner process, if one was needed.
     pub runner: Option<std::os::unix::net::UnixStream>,
     pub sandbox: String,
     /// The service manager that started this daemon and holds its leases for the next one.
@@ -60,8 +60,8 @@ pub enum ServeError {
     Source(Failure),
     Audit(io::Error),
     Metrics(ListenError),
-    /// The helper process has ended: only a new daemon has a new one.
-    Helper,
+    /// The runner process has ended. Only a new daemon starts a new one.
+    RunnerEnded,
 }
 
 impl Serve {
@@ -114,7 +114,7 @@ impl Serve {
                 },
                 Some(RootCommand::Reload(answer)) = orders.recv() => Some(answer),
                 Err(error) = &mut living => return Err(error.into()),
-                () = outlet.runner_gone() => return Err(ServeError::Helper),
+                () = outlet.runner_gone() => return Err(ServeError::RunnerEnded),
             };
             manager.reloading();
             let outcome = running.reload(&service, &observer, &outlet);
@@ -309,9 +309,9 @@ impl std::fmt::Display for ServeError {
             ),
             Self::Metrics(error) => write!(f, "{error}"),
             Self::Source(failure) => write!(f, "{}", failure.message),
-            Self::Helper => f.write_str(
-                "the helper process that runs commands, sinks and hooks has ended; the daemon ends too, so that \
-                 whoever supervises it starts both again",
+            Self::RunnerEnded => f.write_str(
+                "the runner process, which starts commands, sinks and hooks, has ended; the daemon ends too, so that \
+                 its supervisor starts both again",
             ),
         }
     }
@@ -323,7 +323,7 @@ impl std::error::Error for ServeError {
             Self::Io(error) | Self::Audit(error) => Some(error),
             Self::Metrics(error) => Some(error),
             Self::Source(failure) => Some(failure),
-            Self::Helper => None,
+            Self::RunnerEnded => None,
         }
     }
 }

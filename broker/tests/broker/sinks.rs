@@ -211,7 +211,7 @@ fn a_dead_runner_is_replaced_and_the_token_stays() {
     let next = supervised.daemon_but(Some(daemon));
     assert_eq!(children(next.as_raw() as u32).len(), 1);
     assert_eq!(world.printed_token(), token);
-    assert!(world.log().contains("helper process") && world.log().contains("starts both again"), "{}", world.log());
+    assert!(world.log().contains("runner process") && world.log().contains("starts both again"), "{}", world.log());
 }
 
 #[test]

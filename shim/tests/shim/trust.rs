@@ -158,7 +158,7 @@ fn a_user_who_may_not_ask_is_told_so() {
         said,
         Said {
             out: "quit=1\n".into(),
-            err: "molecule-broker: the broker doesn't serve this user; whoever runs it can name it in allow_users\n"
+            err: "molecule-broker: the broker doesn't serve this user; its operator can add it to allow_users\n"
                 .into(),
             status: Some(0)
         }
