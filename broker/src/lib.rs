@@ -20,8 +20,14 @@
 //! | [`credential`] | all | secret, lease and scope, as data |
 //! | [`system`] | all | what is asked of the operating system |
 //!
+//! Some words have several uses. The runner process is started by the hidden
+//! command `errands`, and the folder [`errands`] is the connection to it. A plan
+//! is what the supervisor needs from the configuration (`supervise/plan.rs`), or
+//! the next fetch of a credential (`refresh/plan.rs`). An answer is the daemon's
+//! reply to a client (`daemon/answer`), or a platform's (`source/platform/answer`).
+//!
 //! A folder imports only from folders further down in this table, which
-//! `broker/tests/layers.rs` checks. Modules are `pub` where the project's own tests
+//! `broker/tests/broker/layers.rs` checks. Modules are `pub` where the project's own tests
 //! and fuzzing need them: this library has no other users.
 
 #![forbid(unsafe_code)]

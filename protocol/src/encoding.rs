@@ -2,7 +2,7 @@
 
 use base64ct::{Base64, Encoding};
 
-/// The 64 lower-case hexadecimal digits of a digest.
+/// Returns the 64 lower-case hexadecimal digits of a digest.
 #[must_use]
 pub fn hex(digest: &[u8; 32]) -> [u8; 64] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -14,7 +14,7 @@ pub fn hex(digest: &[u8; 32]) -> [u8; 64] {
     out
 }
 
-/// The digest that 64 hexadecimal digits of either case spell.
+/// Reads a digest from 64 hexadecimal digits of either case.
 #[must_use]
 pub fn unhex(digits: &[u8]) -> Option<[u8; 32]> {
     let mut out = [0; 32];
@@ -36,7 +36,7 @@ pub(crate) const fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-/// Base64 of a digest, as GitHub's audit log shows the SHA-256 of a token
+/// Returns the base64 of a digest, as GitHub's audit log shows the SHA-256 of a token
 /// ("Identifying audit log events performed by an access token", GitHub docs).
 ///
 /// # Panics
@@ -49,7 +49,8 @@ pub fn base64_digest(digest: &[u8; 32]) -> [u8; 44] {
     out
 }
 
-/// Encodes into a buffer: no answer is in base64 any more, so tests alone do.
+/// Encodes into a buffer. Only tests need this: no message holds base64 that this
+/// project writes.
 #[cfg(test)]
 #[must_use]
 pub(crate) fn base64<'o>(bytes: &[u8], out: &'o mut [u8]) -> Option<&'o str> {
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_comes_back_and_says_if_it_does_not_fit() {
+    fn base64_comes_back_or_reports_that_it_does_not_fit() {
         let (mut text, mut bytes) = ([0; 8], [0; 6]);
         assert_eq!(base64(b"a:b", &mut text), Some("YTpi"));
         assert_eq!(base64(b"a:bcd", &mut text), Some("YTpiY2Q="));
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_shown_as_github_shows_it() {
+    fn a_digest_is_encoded_as_github_shows_it() {
         // printf test | openssl dgst -sha256 -binary | base64
         let shown = base64_digest(&crate::digest::sha256(b"test"));
         assert_eq!(&shown, b"n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=");

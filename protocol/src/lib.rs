@@ -8,51 +8,50 @@
 //! ([gitcredentials(7)], "custom helpers"; [git-credential(1)], "input/output
 //! format"): a head line with the version word, then `key=value` lines, then an
 //! empty line. In a request, the end of the stream may stand for the empty
-//! line, and whatever follows it is ignored. An answer is whole only with its
-//! empty line: without it the connection was lost, and the same request may be
-//! sent again.
+//! line, and everything after that is ignored. An answer is whole only with its
+//! empty line. Without it the connection was lost, and the client may send the same
+//! request again.
 //!
-//! A key is not empty, a value may be; no byte of either is a control byte
-//! (0x00–0x1F, 0x7F). Readers ignore keys that they don't know and refuse a
-//! known key that comes twice; writers write neither. [`limits`] bounds
-//! everything before anything is stored.
+//! A key isn't empty; a value may be. Neither contains a control byte (0x00–0x1F,
+//! 0x7F). Readers ignore unknown keys and refuse a known key that comes twice. Writers
+//! write neither. All sizes are checked against [`limits`] before any byte is stored.
 //!
 //! # Requests
 //!
-//! | verb | keys | what it asks |
+//! | verb | keys | request |
 //! | --- | --- | --- |
-//! | `get` | `client`, `command`, `protocol`, `host`, `path`, `username`, `url`, `capability[]`, `field`, `name` | the credential for an origin, or (clients `token`, `exec` and `script` only, in place of protocol and host) the one named |
-//! | `erase` | `client`, `command`, `protocol`, `host`, `path`, `username`, `url`, `sha256` | tells that a server rejected the password with this SHA-256 |
+//! | `get` | `client`, `command`, `protocol`, `host`, `path`, `username`, `url`, `capability[]`, `field`, `name` | the credential for an origin, or (clients `token`, `exec` and `script` only, in place of protocol and host) the credential of that name |
+//! | `erase` | `client`, `command`, `protocol`, `host`, `path`, `username`, `url`, `sha256` | a report that a server rejected the password with this SHA-256 |
 //! | `status` | – | health, as one line of JSON |
-//! | `refresh` | `name` | a refresh now (of all that can, without a name), answered when its outcome is known |
-//! | `reload` | – | the configuration to be read again; the daemon's user and root only |
+//! | `refresh` | `name` | an immediate refresh, answered when its outcome is known; without a name, of all credentials that can be refreshed |
+//! | `reload` | – | a new reading of the configuration; the daemon's user and root only |
 //!
-//! These five are all. None sets a token, widens a scope, stops the daemon or
+//! There are no other verbs. None sets a token, widens a scope, stops the daemon or
 //! reads a path.
 //!
-//! `capability[]` is sent on as git sends it and changes nothing: every git is
-//! answered with a user name and a password. Git's `authtype` is not used, since
-//! git 2.46 to 2.52 leave a credential of that form out of the probe request
-//! that precedes a push larger than `http.postBuffer`.
+//! `capability[]` is sent on as git sends it and changes nothing: the answer to every
+//! git is a user name and a password. Git's `authtype` isn't used, since git 2.46 to
+//! 2.52 leave a credential of that form out of the probe request that precedes a push
+//! larger than `http.postBuffer`.
 //!
-//! `client` is what kind of program asks, and `command` its own name, for the
-//! audit line. Neither grants anything. Where `command` is missing, the daemon
-//! asks the kernel, which says no more than what the process calls itself
-//! (prctl(2), `PR_SET_NAME`) and makes one that has its answer wait with its end.
+//! `client` is the kind of client program, and `command` its own name, for the audit
+//! line. Neither grants anything. If `command` is missing, the daemon reads
+//! `/proc/PID/comm`, which the process can set itself (prctl(2), `PR_SET_NAME`). That
+//! lookup delays the exit of a client that already has its answer.
 //!
 //! # Answers
 //!
 //! | word | lines | meaning |
 //! | --- | --- | --- |
 //! | `ok` | depend on the request | done; for `get`, the credential in git's own keys |
-//! | `silent` | – | not this broker's origin: print nothing, so that git asks its next helper |
-//! | `refused` | `reason` | in scope, but there is nothing to give, or what was asked failed |
-//! | `denied` | none: the same bytes for everybody | this user may not ask; sent before the request is read |
-//! | `malformed` | `reason` | no request of this version |
+//! | `silent` | – | the origin isn't this broker's: the client prints nothing, so that git asks its next helper |
+//! | `refused` | `reason` | the origin is in scope, but there is no credential to give, or the requested action failed |
+//! | `denied` | none: the same bytes for every client | this user may not ask; sent before the request is read |
+//! | `malformed` | `reason` | the request isn't valid in this version |
 //!
-//! # One of each, to type
+//! # Examples
 //!
-//! Each can be piped into `socat - UNIX-CONNECT:/run/molecule-broker/broker.sock`:
+//! Each request can be piped into `socat - UNIX-CONNECT:/run/molecule-broker/broker.sock`:
 //!
 //! ```text
 //! molecule/1 get                      molecule/1 ok
@@ -101,16 +100,18 @@
 //!
 //! # Map
 //!
-//! - [`limits`]: the numbers.
-//! - [`mod@line`]: what a line is; the strict writer.
+//! - [`limits`]: the sizes and time limits.
+//! - [`mod@line`]: the format of a line, and the strict writer.
 //! - [`request`], [`answer`]: the two messages.
-//! - [`git`]: git's credential format, read as a stream: what a shim may send on.
+//! - [`git`]: git's credential format, read as a stream, and which of its values a shim
+//!   may send on.
 //! - `rejected`: the hash of a rejected password, computed while it is read.
-//! - [`prompt`]: the only prompts that askpass answers; [`askpass`]: the request
-//!   for one.
-//! - [`origin`]: origins, patterns of them, and how they match.
-//! - [`gh`]: which of gh's variables holds a host's token.
-//! - [`namespace`]: what a client sees of its server in a user namespace.
+//! - `buffer`: a bounded buffer.
+//! - [`prompt`]: the only prompts that askpass answers. [`askpass`]: the request for
+//!   a prompt.
+//! - [`origin`]: origins, their patterns, and how these match.
+//! - [`gh`]: the variables from which gh reads a host's token.
+//! - [`namespace`]: the server's user as a client sees it in a user namespace.
 //! - [`digest`], [`encoding`]: SHA-256, hexadecimal and base64.
 //!
 //! [gitcredentials(7)]: https://git-scm.com/docs/gitcredentials
@@ -124,6 +125,7 @@ extern crate std;
 
 pub mod answer;
 pub mod askpass;
+mod buffer;
 pub mod digest;
 pub mod encoding;
 pub mod gh;

@@ -1,35 +1,35 @@
-//! User namespaces, as far as a client must know them to judge its server.
+//! User namespaces: the facts that a client needs to judge its server.
 //!
-//! The kernel shows every user that a process's user namespace doesn't map as
-//! one and the same uid, the overflow uid (user_namespaces(7)), both as the
-//! peer of a socket and as the owner of a file. Agents run commands in such a
-//! namespace (bubblewrap maps a single uid): root and the daemon's own user
-//! look alike there, and so does any other user of the container.
+//! The kernel shows all users that a process's user namespace doesn't map as one uid,
+//! the overflow uid (user_namespaces(7)), both as the peer of a socket and as the owner
+//! of a file. Agents run commands in such a namespace (bubblewrap maps a single uid).
+//! There root, the daemon's user and every other user that isn't mapped show as the same
+//! uid.
 
-/// The overflow uid. `/proc/sys/kernel/overflowuid` can set another one, which
-/// nothing does: user databases name this one `nobody`.
+/// The overflow uid. `/proc/sys/kernel/overflowuid` can set another one, but no known
+/// system does: user databases name this uid `nobody`.
 pub const OVERFLOW_UID: u32 = 65534;
 
 /// Meaning of the overflow uid in a user namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overflow {
-    /// The user with that number: every user is mapped.
+pub enum OverflowMeaning {
+    /// The user with that number, since every user is mapped.
     User,
-    /// The users that aren't mapped, and no other.
+    /// Only users that aren't mapped.
     Unmapped,
-    /// A mapped user or one that isn't: they can't be told apart.
+    /// A mapped user or one that isn't mapped. The two can't be told apart.
     Ambiguous,
 }
 
-impl Overflow {
-    /// Reads `/proc/self/uid_map`: lines of first uid inside, first uid in the
-    /// parent namespace, and length. The second number decides nothing: of two
-    /// nested namespaces, as bubblewrap makes them for `--dev`, the inner one
-    /// names uid 0 of the outer one there, which is the caller and not root.
+impl OverflowMeaning {
+    /// Reads the content of `/proc/self/uid_map`. Its lines have the first uid inside,
+    /// the first uid in the parent namespace, and the length. The second number is
+    /// ignored. Of two nested namespaces, as bubblewrap makes them for `--dev`, the
+    /// inner one names uid 0 of the outer one there, which is the caller and not root.
     #[must_use]
-    pub fn of(uid_map: &[u8]) -> Self {
+    pub fn from_uid_map(uid_map: &[u8]) -> Self {
         let mut words = uid_map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        // Without a range the caller itself is one of the unmapped.
+        // Without a range the caller itself isn't mapped.
         let mut seen = Self::Ambiguous;
         while let Some(word) = words.next() {
             let (Some(first), Some(_), Some(length)) = (number(word), words.next(), words.next().and_then(number))
@@ -48,10 +48,10 @@ impl Overflow {
     }
 }
 
-/// True if only users that aren't mapped can write to a folder with this owner
-/// and mode, or replace a link. Only for [`Overflow::Unmapped`]. With an access
-/// control list, the group's bits are the most that it grants (acl(5)), so they
-/// speak for it too.
+/// True if only users that aren't mapped can write to a folder with this owner and mode,
+/// or replace a symbolic link. Valid only for [`OverflowMeaning::Unmapped`]. If there is
+/// an access control list, the group's bits are the most that it grants (acl(5)), so
+/// they cover it too.
 #[must_use]
 pub fn is_closed_to_mapped(uid: u32, mode: u32) -> bool {
     const TYPE: u32 = 0o170_000;
@@ -72,26 +72,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rule25_a_uid_map_says_what_the_overflow_uid_stands_for() {
-        for (map, wanted) in [
-            // Outside of any namespace, and in gVisor.
-            ("         0          0 4294967295\n", Overflow::User),
+    fn rule25_a_uid_map_gives_the_overflow_uid_its_meaning() {
+        for (map, expected) in [
+            // Outside any namespace, and in gVisor.
+            ("         0          0 4294967295\n", OverflowMeaning::User),
             // bubblewrap, without and with `--dev`, and with `--uid 0`.
-            ("      1000       1000          1\n", Overflow::Unmapped),
-            ("      1000          0          1\n", Overflow::Unmapped),
-            ("         0          0          1\n", Overflow::Unmapped),
-            ("0 1000 1\n1 100000 65533\n", Overflow::Unmapped),
+            ("      1000       1000          1\n", OverflowMeaning::Unmapped),
+            ("      1000          0          1\n", OverflowMeaning::Unmapped),
+            ("         0          0          1\n", OverflowMeaning::Unmapped),
+            ("0 1000 1\n1 100000 65533\n", OverflowMeaning::Unmapped),
             // Docker's userns-remap and rootless Podman map a `nobody`.
-            ("0 100000 65536\n", Overflow::Ambiguous),
-            ("0 1000 1\n1 100000 65536\n", Overflow::Ambiguous),
-            ("65534 1000 1\n", Overflow::Ambiguous),
-            ("", Overflow::Ambiguous),
-            ("1000 1000\n", Overflow::Ambiguous),
-            ("1000 1000 1 1\n", Overflow::Ambiguous),
-            ("1000 1000 -1\n", Overflow::Ambiguous),
-            ("1000 1000 1\n0 0", Overflow::Ambiguous),
+            ("0 100000 65536\n", OverflowMeaning::Ambiguous),
+            ("0 1000 1\n1 100000 65536\n", OverflowMeaning::Ambiguous),
+            ("65534 1000 1\n", OverflowMeaning::Ambiguous),
+            ("", OverflowMeaning::Ambiguous),
+            ("1000 1000\n", OverflowMeaning::Ambiguous),
+            ("1000 1000 1 1\n", OverflowMeaning::Ambiguous),
+            ("1000 1000 -1\n", OverflowMeaning::Ambiguous),
+            ("1000 1000 1\n0 0", OverflowMeaning::Ambiguous),
         ] {
-            assert_eq!(Overflow::of(map.as_bytes()), wanted, "{map:?}");
+            assert_eq!(OverflowMeaning::from_uid_map(map.as_bytes()), expected, "{map:?}");
         }
     }
 

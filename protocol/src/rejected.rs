@@ -1,6 +1,6 @@
-//! The SHA-256 of a rejected password, computed while git hands it over.
+//! The SHA-256 of a rejected password, computed while git passes it.
 //!
-//! The password is never stored whole, so its length needs no limit. The hash
+//! The password is never stored as a whole, so its length needs no limit. The hash
 //! function itself buffers one block of 64 bytes.
 
 use sha2::{Digest, Sha256};
@@ -12,26 +12,27 @@ use crate::encoding;
 pub(crate) enum PasswordForm {
     /// The value of `password`.
     Plain,
-    /// The value of `credential`: base64 of `user:password` (RFC 7617). Git
-    /// hands it back where another helper answered with `authtype=Basic`.
+    /// The value of `credential`: base64 of `user:password` (RFC 7617). Git passes it
+    /// if another helper answered with `authtype=Basic`.
     Basic,
 }
 
-/// A hash that is fed byte by byte.
+/// Hash of a password that comes byte by byte.
 pub(crate) struct PasswordHash {
     /// `None` before the password's first byte.
     hasher: Option<Sha256>,
     group: [u8; 4],
     group_length: usize,
-    /// The colon between user name and password came.
+    /// True after the colon between user name and password.
     past_username: bool,
-    /// Padding came: no further group may follow.
+    /// True after padding, which only the last group may have.
     padded: bool,
     invalid: bool,
 }
 
 impl PasswordHash {
-    /// All zeros, so that a static one needs no page of the program's file.
+    /// Returns a hash state of zeros, so that a static one needs no page of the program's
+    /// file.
     pub(crate) const fn blank() -> Self {
         Self { hasher: None, group: [0; 4], group_length: 0, past_username: false, padded: false, invalid: false }
     }
@@ -43,8 +44,8 @@ impl PasswordHash {
         }
     }
 
-    /// Returns the hash and begins anew. `None` for an empty value, and for a
-    /// `credential` that isn't the base64 of `user:password`.
+    /// Returns the hash and resets the state. Returns `None` for an empty value, and for
+    /// a `credential` that isn't the base64 of `user:password`.
     pub(crate) fn take(&mut self, form: PasswordForm) -> Option<[u8; 32]> {
         let done = core::mem::replace(self, Self::blank());
         let is_valid = match form {
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_base64_of_a_pair_has_no_hash() {
+    fn a_value_that_is_not_base64_of_a_pair_has_no_hash() {
         for text in [&b""[..], b"!!!!", b"dTpw=", b"dTpw=abc", b"dQ==OnA=", b"dTpw", b"bm9jb2xvbg=="] {
             let expected = (text == b"dTpw").then(|| digest::sha256(b"p"));
             assert_eq!(hashed(PasswordForm::Basic, text), expected, "{text:?}");
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_password_is_hashed_by_itself() {
+    fn a_second_password_is_hashed_separately() {
         let mut hash = PasswordHash::blank();
         hash.push(PasswordForm::Basic, b'!');
         assert_eq!(hash.take(PasswordForm::Basic), None);
@@ -137,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_hash_in_base64_is_that_of_what_follows_the_first_colon(pair in "[a-z]{0,9}:[ -~]{0,70}") {
+        fn a_pair_is_hashed_from_after_its_first_colon(pair in "[a-z]{0,9}:[ -~]{0,70}") {
             let (_, password) = pair.split_once(':').unwrap();
             prop_assert_eq!(hashed(PasswordForm::Basic, &base64(pair.as_bytes())), Some(digest::sha256(password.as_bytes())));
         }

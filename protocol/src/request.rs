@@ -1,12 +1,12 @@
 //! A client's request.
 
 use crate::encoding;
-use crate::limits::{MAX_REQUEST, VERSION};
-use crate::line::{self, Fault};
-use crate::prompt::Field;
+use crate::limits::{MAX_REQUEST, VERSION_WORD};
+use crate::line::{self, FormatError};
+use crate::prompt::CredentialField;
 
-/// All that can be asked. None sets a token, widens a scope, stops the daemon
-/// or reads a path.
+/// All verbs of the protocol. None sets a token, widens a scope, stops the daemon or
+/// reads a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Get,
@@ -16,10 +16,10 @@ pub enum Verb {
     Reload,
 }
 
-/// Kind of client, for the audit line and for the form of the answer. It grants
+/// Kind of client program, for the audit line and for the form of the answer. It grants
 /// nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Client {
+pub enum ClientKind {
     /// `git-credential-molecule`.
     #[default]
     Helper,
@@ -31,26 +31,26 @@ pub enum Client {
     Token,
     /// `molecule-broker exec`.
     Exec,
-    /// The old script's `_fetch_token`.
+    /// The shim with an action of the old script, such as `_fetch_token`.
     Script,
 }
 
-/// A request, borrowed from the bytes that it came in.
+/// A request, borrowed from the received bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
     pub verb: Verb,
-    pub client: Client,
-    /// Name of the client's program by its own account, for the audit line.
+    pub client: ClientKind,
+    /// Name that the client's program gives itself, for the audit line.
     pub command: Option<&'a [u8]>,
     pub protocol: Option<&'a [u8]>,
     pub host: Option<&'a [u8]>,
     pub path: Option<&'a [u8]>,
     pub username: Option<&'a [u8]>,
-    /// Tolerated, as gitoxide sends it, and never believed.
+    /// Accepted because gitoxide sends it, and never used.
     pub url: Option<&'a [u8]>,
-    /// Which half askpass was asked for.
-    pub field: Option<Field>,
-    /// A credential's name in place of an origin.
+    /// The half of the credential that askpass was asked for.
+    pub field: Option<CredentialField>,
+    /// A credential's name, in place of an origin.
     pub name: Option<&'a str>,
     /// The SHA-256 of the password that was rejected.
     pub sha256: Option<[u8; 32]>,
@@ -71,7 +71,7 @@ impl Verb {
     }
 }
 
-impl Client {
+impl ClientKind {
     pub const ALL: [Self; 6] = [Self::Helper, Self::Askpass, Self::Gh, Self::Token, Self::Exec, Self::Script];
 
     #[must_use]
@@ -86,29 +86,29 @@ impl Client {
         }
     }
 
-    /// Returns true if the client may ask by a credential's name. A request from
-    /// git or gh names its host; without one there is no answer, never 'any'.
+    /// Returns true if the client may ask for a credential by its name. A request from
+    /// git or gh must name its host. A missing host is never taken for any host.
     #[must_use]
     pub const fn may_name(self) -> bool {
         matches!(self, Self::Token | Self::Exec | Self::Script)
     }
 }
 
-/// Finds the end of a request in the bytes read so far: after its empty line, or
-/// at the end of the stream.
+/// Finds the end of a request in the bytes read so far. It is after the empty line, or at
+/// the end of the stream.
 ///
 /// # Errors
-/// [`Fault::TooLong`] once the limit is passed without an end, and
-/// [`Fault::Head`] as soon as the first bytes can't open a request.
-pub fn end(bytes: &[u8], at_end: bool) -> Result<Option<usize>, Fault> {
-    let shared = bytes.len().min(VERSION.len());
-    if bytes[..shared] != VERSION.as_bytes()[..shared] {
-        return Err(Fault::Head);
+/// [`FormatError::TooLong`] if the limit is reached without an end, and
+/// [`FormatError::Head`] as soon as the first bytes can't begin a request.
+pub fn find_end(bytes: &[u8], at_end: bool) -> Result<Option<usize>, FormatError> {
+    let shared = bytes.len().min(VERSION_WORD.len());
+    if bytes[..shared] != VERSION_WORD.as_bytes()[..shared] {
+        return Err(FormatError::Head);
     }
     let found = bytes.windows(2).position(|pair| pair == b"\n\n").map(|at| at + 2);
     match found.or(at_end.then_some(bytes.len())) {
-        Some(end) if end > MAX_REQUEST => Err(Fault::TooLong),
-        None if bytes.len() >= MAX_REQUEST => Err(Fault::TooLong),
+        Some(end) if end > MAX_REQUEST => Err(FormatError::TooLong),
+        None if bytes.len() >= MAX_REQUEST => Err(FormatError::TooLong),
         found => Ok(found),
     }
 }
@@ -118,7 +118,7 @@ impl<'a> Request<'a> {
     pub const fn new(verb: Verb) -> Self {
         Self {
             verb,
-            client: Client::Helper,
+            client: ClientKind::Helper,
             command: None,
             protocol: None,
             host: None,
@@ -131,27 +131,27 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Reads a request whose end was found by [`end`].
+    /// Reads a request whose end was found by [`find_end`].
     ///
     /// # Errors
-    /// The first [`Fault`]; nothing of a faulty request is used.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
+    /// The first [`FormatError`]. No part of an invalid request is used.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut lines = bytes.split(|&b| b == b'\n');
-        let mut request = Self::new(verb(lines.next().unwrap_or_default())?);
+        let mut request = Self::new(parse_head(lines.next().unwrap_or_default())?);
         let mut client = None;
         for text in lines.take_while(|l| !l.is_empty()) {
-            let (key, value) = line::split(text)?;
+            let (key, value) = line::split_pair(text)?;
             match key {
-                b"client" => once(&mut client, known_client(value)?)?,
-                b"command" => once(&mut request.command, value)?,
-                b"protocol" => once(&mut request.protocol, value)?,
-                b"host" => once(&mut request.host, value)?,
-                b"path" => once(&mut request.path, value)?,
-                b"username" => once(&mut request.username, value)?,
-                b"url" => once(&mut request.url, value)?,
-                b"field" => once(&mut request.field, Field::of(value).ok_or(Fault::Value)?)?,
-                b"name" => once(&mut request.name, core::str::from_utf8(value).map_err(|_| Fault::Value)?)?,
-                b"sha256" => once(&mut request.sha256, encoding::unhex(value).ok_or(Fault::Value)?)?,
+                b"client" => set_once(&mut client, parse_client(value)?)?,
+                b"command" => set_once(&mut request.command, value)?,
+                b"protocol" => set_once(&mut request.protocol, value)?,
+                b"host" => set_once(&mut request.host, value)?,
+                b"path" => set_once(&mut request.path, value)?,
+                b"username" => set_once(&mut request.username, value)?,
+                b"url" => set_once(&mut request.url, value)?,
+                b"field" => set_once(&mut request.field, CredentialField::from_name(value).ok_or(FormatError::Value)?)?,
+                b"name" => set_once(&mut request.name, core::str::from_utf8(value).map_err(|_| FormatError::Value)?)?,
+                b"sha256" => set_once(&mut request.sha256, encoding::unhex(value).ok_or(FormatError::Value)?)?,
                 _ => {}
             }
         }
@@ -159,11 +159,11 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    /// Writes it as [`Request::parse`] reads it.
+    /// Writes the request as [`Request::parse`] reads it.
     ///
     /// # Errors
-    /// A value that [`line::Writer`] refuses.
-    pub fn write(&self, to: &mut line::Writer<'_>) -> Result<(), Fault> {
+    /// The error of [`line::MessageWriter`] for a value that it refuses.
+    pub fn write(&self, to: &mut line::MessageWriter<'_>) -> Result<(), FormatError> {
         to.head(self.verb.name())?;
         to.pair("client", self.client.name().as_bytes())?;
         let optional = [
@@ -186,19 +186,20 @@ impl<'a> Request<'a> {
     }
 }
 
-fn verb(head: &[u8]) -> Result<Verb, Fault> {
-    let word = head.strip_prefix(VERSION.as_bytes()).and_then(|rest| rest.strip_prefix(b" ")).ok_or(Fault::Head)?;
-    Verb::ALL.into_iter().find(|v| v.name().as_bytes() == word).ok_or(Fault::Head)
+fn parse_head(head: &[u8]) -> Result<Verb, FormatError> {
+    let word =
+        head.strip_prefix(VERSION_WORD.as_bytes()).and_then(|rest| rest.strip_prefix(b" ")).ok_or(FormatError::Head)?;
+    Verb::ALL.into_iter().find(|v| v.name().as_bytes() == word).ok_or(FormatError::Head)
 }
 
-fn known_client(value: &[u8]) -> Result<Client, Fault> {
-    Client::ALL.into_iter().find(|c| c.name().as_bytes() == value).ok_or(Fault::Value)
+fn parse_client(value: &[u8]) -> Result<ClientKind, FormatError> {
+    ClientKind::ALL.into_iter().find(|c| c.name().as_bytes() == value).ok_or(FormatError::Value)
 }
 
-fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Fault> {
+fn set_once<T>(slot: &mut Option<T>, value: T) -> Result<(), FormatError> {
     match slot.replace(value) {
         None => Ok(()),
-        Some(_) => Err(Fault::Twice),
+        Some(_) => Err(FormatError::Twice),
     }
 }
 
@@ -211,16 +212,16 @@ mod tests {
 
     use super::*;
 
-    fn parse(text: &str) -> Result<Request<'_>, Fault> {
+    fn parse(text: &str) -> Result<Request<'_>, FormatError> {
         Request::parse(text.as_bytes())
     }
 
     #[test]
-    fn rule26_these_five_verbs_are_all_that_can_be_asked() {
+    fn rule26_there_are_only_five_verbs() {
         let names: Vec<_> = Verb::ALL.iter().map(|v| v.name()).collect();
         assert_eq!(names, ["get", "erase", "status", "refresh", "reload"]);
         for verb in ["set", "store", "stop", "quit", "shutdown", "read", "config", "GET", "", "get "] {
-            assert_eq!(parse(&format!("molecule/1 {verb}\n\n")), Err(Fault::Head), "{verb:?}");
+            assert_eq!(parse(&format!("molecule/1 {verb}\n\n")), Err(FormatError::Head), "{verb:?}");
         }
     }
 
@@ -229,19 +230,19 @@ mod tests {
         for key in ["host", "protocol", "username", "path", "client", "command"] {
             for (a, b) in [("helper", "askpass"), ("askpass", "helper"), ("helper", "helper")] {
                 let text = format!("molecule/1 get\n{key}={a}\n{key}={b}\n\n");
-                assert_eq!(parse(&text), Err(Fault::Twice), "{text:?}");
+                assert_eq!(parse(&text), Err(FormatError::Twice), "{text:?}");
             }
         }
     }
 
     #[test]
-    fn rule10_a_line_that_is_no_pair_refuses_the_whole_request() {
-        assert_eq!(parse("molecule/1 get\nhost=a\nnonsense\n\n"), Err(Fault::NoKey));
-        assert_eq!(parse("molecule/1 get\n=a\n\n"), Err(Fault::NoKey));
+    fn rule10_a_line_without_a_pair_refuses_the_whole_request() {
+        assert_eq!(parse("molecule/1 get\nhost=a\nnonsense\n\n"), Err(FormatError::NoKey));
+        assert_eq!(parse("molecule/1 get\n=a\n\n"), Err(FormatError::NoKey));
     }
 
     #[test]
-    fn rule10_the_end_of_the_stream_is_as_good_as_an_empty_line() {
+    fn rule10_the_end_of_the_stream_counts_as_an_empty_line() {
         let whole = parse("molecule/1 get\nhost=a\n\n").unwrap();
         assert_eq!(parse("molecule/1 get\nhost=a\n"), Ok(whole.clone()));
         assert_eq!(parse("molecule/1 get\nhost=a"), Ok(whole.clone()));
@@ -250,8 +251,8 @@ mod tests {
 
     #[test]
     fn rule06_a_carriage_return_refuses_the_whole_request() {
-        assert_eq!(parse("molecule/1 get\nhost=a\r\n\n"), Err(Fault::Control));
-        assert_eq!(parse("molecule/1 get\nunknown=a\rb\n\n"), Err(Fault::Control));
+        assert_eq!(parse("molecule/1 get\nhost=a\r\n\n"), Err(FormatError::Control));
+        assert_eq!(parse("molecule/1 get\nunknown=a\rb\n\n"), Err(FormatError::Control));
     }
 
     #[test]
@@ -261,37 +262,37 @@ mod tests {
     }
 
     #[test]
-    fn rule32_a_non_request_is_known_from_its_first_bytes() {
+    fn rule32_an_invalid_request_is_found_in_its_first_bytes() {
         for noise in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"molecule/2", b"\n\n", b"m\0"] {
-            assert_eq!(end(noise, false), Err(Fault::Head), "{noise:?}");
+            assert_eq!(find_end(noise, false), Err(FormatError::Head), "{noise:?}");
         }
-        assert_eq!(end(b"molecule/1 g", false), Ok(None));
-        assert_eq!(end(b"", false), Ok(None));
+        assert_eq!(find_end(b"molecule/1 g", false), Ok(None));
+        assert_eq!(find_end(b"", false), Ok(None));
     }
 
     #[test]
     fn rule32_a_request_without_end_is_refused_at_its_limit() {
         let mut long = b"molecule/1 get\nhost=".to_vec();
         long.resize(MAX_REQUEST, b'a');
-        assert_eq!(end(&long, false), Err(Fault::TooLong));
+        assert_eq!(find_end(&long, false), Err(FormatError::TooLong));
         long.extend_from_slice(b"\n\n");
-        assert_eq!(end(&long, true), Err(Fault::TooLong));
+        assert_eq!(find_end(&long, true), Err(FormatError::TooLong));
     }
 
     #[test]
-    fn rule32_a_request_of_eight_kib_is_one() {
+    fn rule32_a_request_of_at_most_eight_kib_is_accepted() {
         let mut longest = b"molecule/1 get\nhost=".to_vec();
         longest.resize(8190, b'a');
         longest.extend_from_slice(b"\n\n");
-        assert_eq!(end(&longest, false), Ok(Some(8192)));
+        assert_eq!(find_end(&longest, false), Ok(Some(8192)));
         longest.insert(30, b'a');
-        assert_eq!(end(&longest, false), Err(Fault::TooLong));
+        assert_eq!(find_end(&longest, false), Err(FormatError::TooLong));
     }
 
     #[test]
-    fn rule05_what_speaks_for_git_and_gh_never_asks_by_a_name() {
-        let may: Vec<_> = Client::ALL.into_iter().filter(|client| client.may_name()).collect();
-        assert_eq!(may, [Client::Token, Client::Exec, Client::Script]);
+    fn rule05_clients_of_git_and_gh_never_ask_by_name() {
+        let may: Vec<_> = ClientKind::ALL.into_iter().filter(|client| client.may_name()).collect();
+        assert_eq!(may, [ClientKind::Token, ClientKind::Exec, ClientKind::Script]);
     }
 
     proptest! {
@@ -303,7 +304,7 @@ mod tests {
         ) {
             let [protocol, path, url, name, command] = [0, 1, 2, 3, 4].map(|at: usize| others[at].as_deref());
             let mut request = Request::new(Verb::ALL[verb]);
-            request.client = Client::ALL[client];
+            request.client = ClientKind::ALL[client];
             request.host = host.as_deref().map(str::as_bytes);
             request.username = user.as_deref().map(str::as_bytes);
             request.protocol = protocol.map(str::as_bytes);
@@ -312,18 +313,18 @@ mod tests {
             request.name = name;
             request.command = command.map(str::as_bytes);
             request.sha256 = sha256;
-            request.field = field.map(|f| if f { Field::Username } else { Field::Password });
+            request.field = field.map(|f| if f { CredentialField::Username } else { CredentialField::Password });
             let mut buffer = [0; MAX_REQUEST];
-            let mut writer = line::Writer::new(&mut buffer);
+            let mut writer = line::MessageWriter::new(&mut buffer);
             request.write(&mut writer).unwrap();
             let bytes = writer.written();
-            prop_assert_eq!(end(bytes, false), Ok(Some(bytes.len())));
+            prop_assert_eq!(find_end(bytes, false), Ok(Some(bytes.len())));
             prop_assert_eq!(Request::parse(bytes), Ok(request));
         }
 
         #[test]
         fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = end(&bytes, true);
+            let _ = find_end(&bytes, true);
             let _ = Request::parse(&[b"molecule/1 get\n", &bytes[..]].concat());
         }
     }

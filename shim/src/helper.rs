@@ -1,23 +1,23 @@
-//! `git-credential-molecule`, and whatever name is unknown: git's credential
-//! helper, with the actions of the script that it replaces.
+//! git's credential helper, with the actions of the script that it replaces. It runs
+//! under the name `git-credential-molecule` and under every unknown name.
 //!
-//! Git ignores a helper's status and believes what it printed, so the answer to
-//! everything that isn't understood is silence and status 0. Only the old
-//! actions, which scripts call, have statuses that mean something.
+//! Git ignores a helper's exit status and uses its output. So the helper answers a
+//! request that it doesn't understand with no output and status 0. Only the script's
+//! actions, which other scripts call, have meaningful statuses.
 
 use crate::buffers;
-use crate::deadline::Failure;
+use crate::deadline::ClientError;
 use crate::fallback;
-use crate::messages::{complain, is_refusal, pass_on_refusal, say};
-use crate::protocol::answer::{Answer, Word};
+use crate::messages::{is_refusal, print_failure, print_line, print_refusal};
+use crate::protocol::answer::{Answer, AnswerWord};
 use crate::protocol::git::{CAPABILITIES, Scanner};
-use crate::protocol::line::Writer;
-use crate::protocol::request::{Client, Request, Verb};
-use crate::round_trip::{ask, tell};
+use crate::protocol::line::MessageWriter;
+use crate::protocol::request::{ClientKind, Request, Verb};
+use crate::round_trip::{ask_broker, send_without_waiting};
 use crate::socket_path::SocketPath;
-use crate::sys::{self, Arg, Start};
+use crate::sys::{self, Arg, ProcessStart};
 
-/// Action that git asks of the helper.
+/// Action that git or a script asks of the helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Get,
@@ -27,15 +27,15 @@ enum Action {
     FetchToken,
     /// Refreshes now and logs gh in.
     RefreshGh,
-    /// TakeOnce dropped the script's cache; now asks for a fresh token.
+    /// Asks for a fresh token. In the old script this dropped its cache.
     InvalidateCache,
     /// `store`, and unknown actions.
     Nothing,
 }
 
 impl Action {
-    /// `by_default`: what no argument means.
-    fn of<'a>(mut arguments: impl Iterator<Item = &'a [u8]>, by_default: Self) -> Self {
+    /// Reads the action. Without any argument it is `by_default`.
+    fn from_arguments<'a>(mut arguments: impl Iterator<Item = &'a [u8]>, by_default: Self) -> Self {
         match (arguments.next(), arguments.next()) {
             (None, _) => by_default,
             (Some(b"get"), None) => Self::Get,
@@ -49,17 +49,17 @@ impl Action {
     }
 }
 
-/// Under its own name, where no action means nothing.
-pub(crate) fn run(start: &Start<'_>) -> u8 {
-    act(start, Action::of(start.arguments(), Action::Nothing))
+/// Runs under the helper's own name: without an action, nothing happens.
+pub(crate) fn run(start: &ProcessStart<'_>) -> u8 {
+    run_action(start, Action::from_arguments(start.arguments(), Action::Nothing))
 }
 
-/// Under the old script's name or any other, where no action means `get`.
-pub(crate) fn run_as_script(start: &Start<'_>) -> u8 {
-    act(start, Action::of(start.arguments(), Action::Get))
+/// Runs under the old script's name or any other: without an action, it is `get`.
+pub(crate) fn run_as_script(start: &ProcessStart<'_>) -> u8 {
+    run_action(start, Action::from_arguments(start.arguments(), Action::Get))
 }
 
-fn act(start: &Start<'_>, action: Action) -> u8 {
+fn run_action(start: &ProcessStart<'_>, action: Action) -> u8 {
     match action {
         Action::Get => answer_git(start, Verb::Get),
         Action::Erase => answer_git(start, Verb::Erase),
@@ -74,30 +74,30 @@ fn act(start: &Start<'_>, action: Action) -> u8 {
     0
 }
 
-fn answer_git(start: &Start<'_>, verb: Verb) {
+fn answer_git(start: &ProcessStart<'_>, verb: Verb) {
     let (Some(scanner), Some(buffer)) = (buffers::SCANNER.take(), buffers::ANSWER.take()) else { return };
-    if scanner.open(verb, start.command()).is_err() || read_git(scanner, buffer).is_none() {
+    if scanner.begin(verb, start.command()).is_err() || read_git_input(scanner, buffer).is_none() {
         return;
     }
     let Ok(Some(request)) = scanner.finish() else { return };
-    let mut place = SocketPath::of(start);
-    let outcome = ask(start, &mut place, request, buffer);
-    // A rejected password is news for the daemon, and its fate none for git.
+    let mut socket_path = SocketPath::from_environment(start);
+    let outcome = ask_broker(start, &mut socket_path, request, buffer);
+    // `erase` only informs the daemon. Git needs no outcome.
     if verb != Verb::Get {
         return;
     }
-    if let Some(output) = output(&outcome, request) {
+    if let Some(output) = git_output(&outcome, request) {
         let _ = sys::write_output(output);
     }
     match outcome {
-        Ok(answer) => pass_on_refusal(&answer),
-        Err(failure) if is_https(request) => complain(start, failure, &place),
+        Ok(answer) => print_refusal(&answer),
+        Err(failure) if is_https(request) => print_failure(start, failure, &socket_path),
         Err(_) => {}
     }
 }
 
 /// Reads up to git's empty line, or to the end of its input.
-fn read_git(scanner: &mut Scanner, chunk: &mut [u8]) -> Option<()> {
+fn read_git_input(scanner: &mut Scanner, chunk: &mut [u8]) -> Option<()> {
     loop {
         match sys::read_input(chunk).ok()? {
             0 => return Some(()),
@@ -107,23 +107,23 @@ fn read_git(scanner: &mut Scanner, chunk: &mut [u8]) -> Option<()> {
     }
 }
 
-/// Returns the output for git. `quit=1` ends its search at once where asking
-/// another helper, askpass or the terminal could only fail later.
-fn output<'a>(outcome: &Result<Answer<'a>, Failure>, request: &[u8]) -> Option<&'a [u8]> {
+/// Returns the output for git. `quit=1` ends git's search at once if another helper,
+/// askpass or the terminal could only fail later.
+fn git_output<'a>(outcome: &Result<Answer<'a>, ClientError>, request: &[u8]) -> Option<&'a [u8]> {
     const QUIT: &[u8] = b"quit=1\n";
     match outcome {
         Ok(answer) => match answer.word {
-            Word::Ok => Some(answer.body),
-            Word::Refused => Some(QUIT),
-            Word::Denied => is_https(request).then_some(QUIT),
-            Word::Silent | Word::Malformed => None,
+            AnswerWord::Ok => Some(answer.body),
+            AnswerWord::Refused => Some(QUIT),
+            AnswerWord::Denied => is_https(request).then_some(QUIT),
+            AnswerWord::Silent | AnswerWord::Malformed => None,
         },
         Err(_) => is_https(request).then_some(QUIT),
     }
 }
 
-/// Returns true for a request that a broker could have answered. Without a broker
-/// the helper stays silent on all others.
+/// Returns true for a request that a broker could have answered. If there is no
+/// broker, the helper prints nothing for all other requests.
 #[inline(never)]
 fn is_https(request: &[u8]) -> bool {
     Request::parse(request).is_ok_and(|request| {
@@ -133,22 +133,22 @@ fn is_https(request: &[u8]) -> bool {
 }
 
 #[inline(never)]
-fn fetch_token(start: &Start<'_>) -> u8 {
+fn fetch_token(start: &ProcessStart<'_>) -> u8 {
     let mut request = Request::new(Verb::Get);
-    request.client = Client::Script;
+    request.client = ClientKind::Script;
     request.command = start.command();
     request.name = Some("github");
     let Some(buffer) = buffers::ANSWER.take() else { return 1 };
-    let (mut place, mut frame) = (SocketPath::of(start), [0; 128]);
-    let mut writer = Writer::new(&mut frame);
+    let (mut socket_path, mut frame) = (SocketPath::from_environment(start), [0; 128]);
+    let mut writer = MessageWriter::new(&mut frame);
     if request.write(&mut writer).is_err() {
         return 1;
     }
-    match ask(start, &mut place, writer.written(), buffer) {
-        Err(failure) => complain(start, failure, &place),
-        Ok(answer) if is_refusal(&answer) => pass_on_refusal(&answer),
-        Ok(answer) => match answer.value("password").filter(|_| answer.word == Word::Ok) {
-            None => say(&[b"there is no credential named github; see `molecule-broker status`"]),
+    match ask_broker(start, &mut socket_path, writer.written(), buffer) {
+        Err(failure) => print_failure(start, failure, &socket_path),
+        Ok(answer) if is_refusal(&answer) => print_refusal(&answer),
+        Ok(answer) => match answer.value("password").filter(|_| answer.word == AnswerWord::Ok) {
+            None => print_line(&[b"there is no credential named github; see `molecule-broker status`"]),
             Some(token) => {
                 let printed = sys::write_output(token).and_then(|()| sys::write_output(b"\n"));
                 return u8::from(printed.is_err());
@@ -159,20 +159,28 @@ fn fetch_token(start: &Start<'_>) -> u8 {
 }
 
 #[inline(never)]
-fn refresh_gh(start: &Start<'_>) -> u8 {
+fn refresh_gh(start: &ProcessStart<'_>) -> u8 {
     let words: [&[u8]; 4] = [b"molecule-broker\0", b"refresh\0", b"--login\0", b"github\0"];
     let mut arguments = [None; 5];
     for (argument, word) in arguments.iter_mut().zip(words) {
         *argument = Arg::new(word);
     }
     fallback::exec_broker(start, &arguments);
-    say(&[b"can't run ", fallback::BROKER, b": it is neither beside this program nor on PATH; install it there"]);
+    print_line(&[
+        b"can't run ",
+        fallback::BROKER_PROGRAM,
+        b": it is neither beside this program nor on PATH; install it there",
+    ]);
     1
 }
 
 #[inline(never)]
-fn invalidate_cache(start: &Start<'_>) {
-    tell(start, &mut SocketPath::of(start), b"molecule/1 refresh\nclient=script\nname=github\n\n");
+fn invalidate_cache(start: &ProcessStart<'_>) {
+    send_without_waiting(
+        start,
+        &mut SocketPath::from_environment(start),
+        b"molecule/1 refresh\nclient=script\nname=github\n\n",
+    );
 }
 
 #[cfg(test)]
@@ -184,11 +192,11 @@ mod tests {
     const QUIT: Option<&[u8]> = Some(b"quit=1\n");
 
     fn action(words: &[&'static str]) -> Action {
-        Action::of(words.iter().map(|w| w.as_bytes()), Action::Nothing)
+        Action::from_arguments(words.iter().map(|w| w.as_bytes()), Action::Nothing)
     }
 
-    fn said(answer: &'static [u8], request: &[u8]) -> Option<&'static [u8]> {
-        output(&Ok(Answer::parse(answer).unwrap()), request)
+    fn output_for(answer: &'static [u8], request: &[u8]) -> Option<&'static [u8]> {
+        git_output(&Ok(Answer::parse(answer).unwrap()), request)
     }
 
     #[test]
@@ -200,37 +208,42 @@ mod tests {
     }
 
     #[test]
-    fn the_daemons_answer_reaches_git_as_it_is() {
-        assert_eq!(said(b"molecule/1 ok\nusername=a\npassword=b\n\n", GET), Some(&b"username=a\npassword=b\n"[..]));
-        assert_eq!(said(b"molecule/1 silent\n\n", GET), None);
-        assert_eq!(said(b"molecule/1 malformed\nreason=x\n\n", GET), None);
+    fn the_daemons_answer_reaches_git_unchanged() {
+        assert_eq!(
+            output_for(b"molecule/1 ok\nusername=a\npassword=b\n\n", GET),
+            Some(&b"username=a\npassword=b\n"[..])
+        );
+        assert_eq!(output_for(b"molecule/1 silent\n\n", GET), None);
+        assert_eq!(output_for(b"molecule/1 malformed\nreason=x\n\n", GET), None);
     }
 
     #[test]
-    fn a_refusal_ends_gits_search_also_where_plain_http_is_in_scope() {
-        assert_eq!(said(b"molecule/1 refused\nreason=x\n\n", GET), QUIT);
-        assert_eq!(said(b"molecule/1 refused\nreason=x\n\n", PLAIN), QUIT);
+    fn a_refusal_ends_gits_search_also_for_plain_http() {
+        assert_eq!(output_for(b"molecule/1 refused\nreason=x\n\n", GET), QUIT);
+        assert_eq!(output_for(b"molecule/1 refused\nreason=x\n\n", PLAIN), QUIT);
     }
 
     #[test]
     fn without_an_answer_only_https_ends_gits_search() {
-        for failure in [Failure::NotRunning, Failure::TimedOut, Failure::UntrustedServer(7), Failure::InvalidReply] {
-            assert_eq!(output(&Err(failure), GET), QUIT);
-            assert_eq!(output(&Err(failure), PLAIN), None);
+        for failure in
+            [ClientError::NotRunning, ClientError::TimedOut, ClientError::UntrustedServer(7), ClientError::InvalidReply]
+        {
+            assert_eq!(git_output(&Err(failure), GET), QUIT);
+            assert_eq!(git_output(&Err(failure), PLAIN), None);
         }
-        assert_eq!(said(b"molecule/1 denied\nreason=x\n\n", GET), QUIT);
-        assert_eq!(said(b"molecule/1 denied\nreason=x\n\n", PLAIN), None);
+        assert_eq!(output_for(b"molecule/1 denied\nreason=x\n\n", GET), QUIT);
+        assert_eq!(output_for(b"molecule/1 denied\nreason=x\n\n", PLAIN), None);
     }
 
     #[test]
-    fn a_request_that_no_broker_could_answer_never_ends_gits_search() {
+    fn an_unanswerable_request_never_ends_gits_search() {
         for request in [
             &b"molecule/1 get\nclient=helper\nprotocol=https\n\n"[..],
             b"molecule/1 get\nclient=helper\nprotocol=https\nhost=\n\n",
             b"molecule/1 get\nclient=helper\nhost=github.com\n\n",
             b"molecule/1 get\nclient=helper\nprotocol=https\nhost=a\nhost=b\n\n",
         ] {
-            assert_eq!(output(&Err(Failure::NotRunning), request), None);
+            assert_eq!(git_output(&Err(ClientError::NotRunning), request), None);
         }
     }
 }

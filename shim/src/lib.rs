@@ -1,16 +1,17 @@
 //! The shim: one program that is git's credential helper, askpass and gh's
 //! front end, and forwards their requests to the broker. It holds no policy.
 //!
-//! In the order in which data flows:
+//! The modules, in the order in which data flows:
 //!
-//! - [`sys`]: the kernel; the only unsafe code apart from the program's own start.
+//! - [`sys`]: the system calls. Apart from the program's entry point, this is the
+//!   only unsafe code.
 //! - [`helper`], [`askpass`], [`gh`]: the three programs, chosen by the name under
 //!   which the shim is started.
-//! - [`round_trip`]: one request, one answer, one [`deadline`]; [`socket_path`]
-//!   finds the socket, [`trust`] judges the server; [`fallback`] answers when no
-//!   daemon serves.
-//! - [`messages`], [`text`]: the one line on stderr, and bounded text; [`buffers`]:
-//!   the large buffers.
+//! - [`round_trip`]: one request and one answer within one [`deadline`].
+//!   [`socket_path`] finds the socket, [`trust`] judges the server, and
+//!   [`fallback`] answers when no daemon serves.
+//! - [`messages`]: the line on stderr. [`text`]: bounded text. [`buffers`]: the
+//!   large buffers.
 
 #![cfg_attr(not(test), no_std)]
 
@@ -29,9 +30,9 @@ pub mod sys;
 mod text;
 mod trust;
 
-/// The whole program, from its name to its exit status.
+/// Runs the program that the shim was started as, and returns its exit status.
 #[must_use]
-pub fn run(start: &sys::Start<'_>) -> u8 {
+pub fn run(start: &sys::ProcessStart<'_>) -> u8 {
     sys::forbid_dumps();
     match start.name() {
         b"molecule-askpass" => askpass::run(start),

@@ -1,109 +1,110 @@
-//! The shim's messages to people: one line on stderr, `molecule-broker: …`,
-//! which says what happened, where, and what to do.
+//! The shim's messages to people: one line on stderr, `molecule-broker: …`, which
+//! says what happened, where, and what to do.
 
-use crate::deadline::Failure;
-use crate::protocol::answer::{Answer, Word};
-use crate::protocol::namespace::{OVERFLOW_UID, Overflow};
+use crate::deadline::ClientError;
+use crate::protocol::answer::{Answer, AnswerWord};
+use crate::protocol::namespace::{OVERFLOW_UID, OverflowMeaning};
 use crate::socket_path::SocketPath;
-use crate::sys::{self, Errno, Start};
-use crate::text::Text;
-use crate::trust::overflow;
+use crate::sys::{self, Errno, ProcessStart};
+use crate::text::BoundedText;
+use crate::trust::overflow_meaning;
 
-/// `doctor` finds it in the shim's own file.
+/// The shim's version, which `molecule-broker doctor` searches in the shim's file.
 const OWN_VERSION: &[u8] = concat!(" (this one: molecule-shim/", env!("CARGO_PKG_VERSION"), ")").as_bytes();
 
-/// The remedy stands at its end, behind what the platform said.
+/// The longest reason that is printed, in bytes. The remedy is at a reason's end, after
+/// the platform's own text, so the limit must leave room for both.
 const LONGEST_REASON: usize = 960;
 
-/// Says why there is no answer.
+/// Prints why there is no answer, and what to do.
 #[inline(never)]
-pub(crate) fn complain(start: &Start<'_>, failure: Failure, place: &SocketPath) {
+pub(crate) fn print_failure(start: &ProcessStart<'_>, failure: ClientError, socket_path: &SocketPath) {
     match failure {
-        Failure::NotRunning => say(&[
+        ClientError::NotRunning => print_line(&[
             b"the broker isn't running: no process serves ",
-            place.shown(),
+            socket_path.display(),
             b", and molecule-broker can't be run in its place; start it with `molecule-broker serve`, or set MOLECULE_BROKER_SOCKET to its socket",
         ]),
-        Failure::SocketsForbidden(errno) => say(&[
+        ClientError::SocketsForbidden(errno) => print_line(&[
             b"this process may not open Unix sockets (",
-            name(errno),
+            errno_name(errno),
             b"): most likely an agent's sandbox forbids them; allow Unix sockets in its settings, at least ",
-            place.shown(),
+            socket_path.display(),
             b", or run this command outside it",
         ]),
-        Failure::PermissionDenied(errno) => say(&[
+        ClientError::PermissionDenied(errno) => print_line(&[
             b"uid ",
-            number(start.euid).get(),
+            decimal(start.euid).get(),
             b" may not connect to ",
-            place.shown(),
+            socket_path.display(),
             b" (",
-            name(errno),
+            errno_name(errno),
             b"): an agent's sandbox forbids Unix sockets, or the mode of the socket or of its folder keeps this user out; allow that path in the sandbox's settings, or give the socket a wider `mode` or this user's `group` below [socket], and see `molecule-broker doctor`",
         ]),
-        Failure::UntrustedServer(OVERFLOW_UID) if overflow() != Overflow::User => say(&[
+        ClientError::UntrustedServer(OVERFLOW_UID) if overflow_meaning() != OverflowMeaning::User => print_line(&[
             b"refused the server of ",
-            place.shown(),
+            socket_path.display(),
             b": in this user namespace (most likely an agent's sandbox) it shows as uid 65534, as every user does that the namespace doesn't map, and the socket's path can be changed by a user who isn't root; let the sandbox show / read-only (bwrap --ro-bind / /) and keep the socket in folders that only root or the daemon's user can write to, as /run/molecule-broker, or run this command outside the sandbox; see `molecule-broker doctor`",
         ]),
-        Failure::UntrustedServer(uid) => say(&[
+        ClientError::UntrustedServer(uid) => print_line(&[
             b"refused the server of ",
-            place.shown(),
+            socket_path.display(),
             b": it runs as uid ",
-            number(uid).get(),
+            decimal(uid).get(),
             b", which is neither root, nor uid ",
-            number(start.euid).get(),
+            decimal(start.euid).get(),
             b", nor the only user who can write the socket's folder; see `molecule-broker doctor`",
         ]),
-        Failure::TimedOut => say(&[
+        ClientError::TimedOut => print_line(&[
             b"no answer from ",
-            place.shown(),
+            socket_path.display(),
             b" in time; see `molecule-broker status` and the broker's log",
         ]),
-        Failure::InvalidReply => say(&[
-            b"what serves ",
-            place.shown(),
-            b" gave no answer of this version; install broker and shim of the same version",
+        ClientError::InvalidReply => print_line(&[
+            b"the reply from ",
+            socket_path.display(),
+            b" isn't valid in this version of the protocol; install broker and shim of the same version",
             OWN_VERSION,
         ]),
     }
 }
 
-/// Says the daemon's reason on stderr, if its answer is a refusal.
+/// Prints the daemon's reason on stderr if its answer is a refusal.
 #[inline(never)]
-pub(crate) fn pass_on_refusal(answer: &Answer<'_>) {
+pub(crate) fn print_refusal(answer: &Answer<'_>) {
     if !is_refusal(answer) {
         return;
     }
-    let unsaid: &[u8] = match answer.word {
-        Word::Denied => b"the broker doesn't serve this user; its operator can add it to allow_users",
+    let default_reason: &[u8] = match answer.word {
+        AnswerWord::Denied => b"the broker doesn't serve this user; its operator can add it to allow_users",
         _ => b"refused, without a reason; see the broker's log",
     };
-    let reason = answer.value("reason").unwrap_or(unsaid);
-    say(&[&reason[..reason.len().min(LONGEST_REASON)]]);
+    let reason = answer.value("reason").unwrap_or(default_reason);
+    print_line(&[&reason[..reason.len().min(LONGEST_REASON)]]);
 }
 
 pub(crate) fn is_refusal(answer: &Answer<'_>) -> bool {
-    matches!(answer.word, Word::Refused | Word::Denied)
+    matches!(answer.word, AnswerWord::Refused | AnswerWord::Denied)
 }
 
-/// One line, in one write.
+/// Prints one line on stderr in one write.
 #[inline(never)]
-pub(crate) fn say(pieces: &[&[u8]]) {
-    let mut line = Text::<1023>::of(&[b"molecule-broker: "]);
+pub(crate) fn print_line(pieces: &[&[u8]]) {
+    let mut line = BoundedText::<1023>::concat(&[b"molecule-broker: "]);
     for piece in pieces {
-        line.push_foreign(piece);
+        line.push_untrusted(piece);
     }
-    let whole = Text::<1024>::of(&[line.get(), b"\n"]);
+    let whole = BoundedText::<1024>::concat(&[line.get(), b"\n"]);
     let _ = sys::write_error(whole.get());
 }
 
-fn number(number: u32) -> Text<10> {
-    let mut text = Text::new();
+fn decimal(number: u32) -> BoundedText<10> {
+    let mut text = BoundedText::new();
     text.push_number(number);
     text
 }
 
-fn name(errno: Errno) -> &'static [u8] {
+fn errno_name(errno: Errno) -> &'static [u8] {
     match errno {
         Errno::EPERM => b"EPERM",
         Errno::EACCES => b"EACCES",

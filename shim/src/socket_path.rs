@@ -1,54 +1,55 @@
 //! The path of the broker's socket.
 
 use crate::protocol::limits::{DEFAULT_SOCKET, MAX_SOCKET_PATH, RUNTIME_SOCKET};
-use crate::sys::{self, Peer, Start};
-use crate::text::{Text, folder};
+use crate::sys::{self, PeerCredentials, ProcessStart};
+use crate::text::{BoundedText, parent_folder};
 use crate::trust::is_trusted;
 
 /// The socket's path.
 pub(crate) struct SocketPath {
-    path: Text<MAX_SOCKET_PATH>,
+    path: BoundedText<MAX_SOCKET_PATH>,
+    /// No other path is tried.
     fixed: bool,
 }
 
 impl SocketPath {
     #[must_use]
-    pub(crate) fn of(start: &Start<'_>) -> Self {
-        let said = start.setting(b"MOLECULE_BROKER_SOCKET");
-        Self { path: Text::of(&[said.unwrap_or(DEFAULT_SOCKET.as_bytes())]), fixed: said.is_some() }
+    pub(crate) fn from_environment(start: &ProcessStart<'_>) -> Self {
+        let set = start.setting(b"MOLECULE_BROKER_SOCKET");
+        Self { path: BoundedText::concat(&[set.unwrap_or(DEFAULT_SOCKET.as_bytes())]), fixed: set.is_some() }
     }
 
-    /// `None` if no socket can have it.
+    /// Returns `None` if the path is too long for a socket.
     #[must_use]
     pub(crate) fn path(&self) -> Option<&[u8]> {
         self.path.whole()
     }
 
-    /// For a line on stderr.
+    /// Returns the path for a message, cut if it is too long.
     #[must_use]
-    pub(crate) fn shown(&self) -> &[u8] {
+    pub(crate) fn display(&self) -> &[u8] {
         self.path.get()
     }
 
-    /// Next path to try when there is no socket: the user's own runtime folder, if
-    /// the system's was never made.
+    /// Returns the next path to try if there is no socket: the one in the user's own
+    /// runtime folder, if the system's folder doesn't exist.
     #[must_use]
-    pub(crate) fn next(&self, start: &Start<'_>) -> Option<Self> {
+    pub(crate) fn next(&self, start: &ProcessStart<'_>) -> Option<Self> {
         let runtime = start.setting(b"XDG_RUNTIME_DIR")?;
         if self.fixed || self.folder().is_some() {
             return None;
         }
-        Some(Self { path: Text::of(&[runtime, RUNTIME_SOCKET.as_bytes()]), fixed: true })
+        Some(Self { path: BoundedText::concat(&[runtime, RUNTIME_SOCKET.as_bytes()]), fixed: true })
     }
 
-    /// True if this server may feed the shim a token.
+    /// True if the shim accepts a token from this server.
     #[must_use]
-    pub(crate) fn trusts(&self, peer: Peer, own: u32) -> bool {
+    pub(crate) fn trusts(&self, peer: PeerCredentials, own: u32) -> bool {
         self.path().is_some_and(|path| is_trusted(peer.uid, own, path))
     }
 
-    fn folder(&self) -> Option<sys::Stat> {
-        let mut path = Text::<{ MAX_SOCKET_PATH + 1 }>::of(&[folder(self.path()?)]);
+    fn folder(&self) -> Option<sys::FileStat> {
+        let mut path = BoundedText::<{ MAX_SOCKET_PATH + 1 }>::concat(&[parent_folder(self.path()?)]);
         sys::stat(path.arg()?).ok()
     }
 }

@@ -1,12 +1,12 @@
-//! Replacement for the C library: the entry point, the functions that compilers
-//! call by themselves, and an end for panics.
+//! Replacement for the C library: the entry point, the functions to which
+//! compilers add calls of their own, and the panic handler.
 
 #[cfg(target_arch = "x86_64")]
 use core::arch::asm;
 use core::arch::global_asm;
 use core::panic::PanicInfo;
 
-use molecule_shim::sys::{Start, exit};
+use molecule_shim::sys::{ProcessStart, exit};
 
 #[cfg(target_arch = "x86_64")]
 global_asm!(".globl _start", "_start:", "xor ebp, ebp", "mov rdi, rsp", "and rsp, -16", "call {begin}", "ud2", begin = sym begin);
@@ -16,17 +16,18 @@ global_asm!(".globl _start", "_start:", "mov x29, xzr", "mov x0, sp", "bl {begin
 
 unsafe extern "C" fn begin(stack: *const usize) -> ! {
     // SAFETY: `_start` passes the stack pointer as the kernel set it.
-    let start = unsafe { Start::of_process(stack) };
+    let start = unsafe { ProcessStart::from_stack(stack) };
     exit(molecule_shim::run(&start))
 }
 
-/// Git takes this status for an empty answer, askpass's callers for a refusal.
+/// Ends the process with a status that git takes for an empty answer, and
+/// askpass's callers for a refusal.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     exit(101)
 }
 
-/// The precompiled core library names it in its unwind tables. Nothing unwinds.
+/// Named in the unwind tables of the precompiled core library. Nothing unwinds.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
@@ -46,8 +47,8 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut 
 /// As memmove(3).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
-    // SAFETY: as the caller promises; backwards where forwards would overwrite
-    // what is still to be read.
+    // SAFETY: as the caller promises. The copy runs backwards where a forward copy
+    // would overwrite bytes that are still to be read.
     unsafe {
         if (to as usize).wrapping_sub(from as usize) >= count {
             copy_forward(to, from, count);
@@ -111,8 +112,9 @@ unsafe extern "C" fn strlen(text: *const u8) -> usize {
     length
 }
 
-/// sha2 calls this on aarch64 to find out whether the processor has SHA-256
-/// instructions. It claims none, because a shim hashes only one password.
+/// Called by sha2 on aarch64 to find out whether the processor has SHA-256
+/// instructions. The answer is always that it has none, because a shim hashes only
+/// one password.
 #[cfg(target_arch = "aarch64")]
 #[unsafe(no_mangle)]
 extern "C" fn getauxval(_: usize) -> usize {
@@ -120,7 +122,8 @@ extern "C" fn getauxval(_: usize) -> usize {
 }
 
 /// # Safety
-/// Both must be valid for `count` bytes; they may overlap if `to` is lower.
+/// Both pointers must be valid for `count` bytes. The ranges may overlap if `to` is
+/// the lower one.
 unsafe fn copy_forward(to: *mut u8, from: *const u8, count: usize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: as the caller promises; the direction flag is clear in Rust code.

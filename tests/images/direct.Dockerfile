@@ -1,5 +1,5 @@
-# Stands in for the families whose container is the runtime itself, started
-# as root: deepagents, gemini-cli, langgraph, openclaw.
+# Stand-in for the families whose container runs the runtime itself, as root:
+# deepagents, gemini-cli, langgraph, openclaw.
 FROM molecule-test-debian
 RUN useradd -u 1000 -m -s /bin/bash agent
 WORKDIR /app

@@ -1,6 +1,6 @@
-# Stands in for the families whose entrypoint starts as root, fixes ownership
-# and starts itself again as the agent: autogen, claude-code, crewai. The old
-# scripts are there, and a wrapper around gh.
+# Stand-in for the families whose entrypoint starts as root, fixes ownership and
+# starts itself again as the agent: autogen, claude-code, crewai. It has the old
+# scripts and a wrapper around gh.
 FROM molecule-test-debian
 RUN useradd -u 1000 -m -s /bin/bash agent
 RUN echo 'agent ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/agent

@@ -1,5 +1,6 @@
 #!/bin/bash
-# As root: ownership, and the old credential set-up. Then again, as the agent.
+# Fixes ownership and does the old credential set-up as root. Then starts itself
+# again as the agent.
 if [ "$(id -u)" = 0 ]; then
     chown -R agent:agent /configs
     git config --global credential.https://github.com.helper '!/app/scripts/molecule-git-token-helper.sh'

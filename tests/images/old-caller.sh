@@ -1,17 +1,19 @@
 #!/bin/bash
-# A script as images have them, written for the old helper: every action, in
-# every way it was called. What it learns is for the test that runs it.
+# Stand-in for a script of an image, written for the old helper. It runs every
+# action in every way in which scripts call it. The test that runs it reads the
+# lines that begin with "learned".
 set -euo pipefail
 helper=/app/scripts/molecule-git-token-helper.sh
 refresher=/app/scripts/molecule-gh-token-refresh.sh
 
-# As the entrypoints keep it alive.
+# The entrypoints keep the refresher alive like this.
 (while true; do
     bash "$refresher"
     echo "learned respawned"
 done) &
 
-# Here-documents: `store` ends unread, as it always did, and a pipe would tell.
+# Here-strings and no pipes: `store` ends without reading its input, as it always
+# did, and the writer of a pipe would get SIGPIPE.
 github=$'protocol=https\nhost=github.com\n'
 password() { sed -n 's/^password=//p'; }
 another() {

@@ -1,4 +1,4 @@
 #!/bin/sh
-# In the place of an old script: whoever gets this is not wired.
+# Stand-in for an old script. If it runs, the broker isn't installed in its place.
 echo "the old script ran" >&2
 exit 7

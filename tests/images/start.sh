@@ -1,5 +1,5 @@
 #!/bin/bash
-# Stays root; the gateway runs as the agent, with what it finds in this file.
+# Stays root. The gateway runs as the agent, with the variables of a file.
 set -eu
 install -d -o agent -g agent /home/agent/.gateway
 printf '%s\n' "${GH_TOKEN:+GH_TOKEN=$GH_TOKEN}" >/home/agent/.gateway/env

@@ -8,7 +8,7 @@ use std::mem;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use molecule_protocol::answer::Word;
+use molecule_protocol::answer::AnswerWord;
 use molecule_protocol::limits::MAX_REQUEST;
 use molecule_protocol::request::{self, Request, Verb};
 use nix::unistd::Uid;
@@ -28,19 +28,20 @@ pub fn run(global: &Global) -> Result<ExitCode, ExitError> {
     let mut bytes = Vec::with_capacity(1024);
     let io = |error: std::io::Error| ExitError::new(FAILED, error);
     std::io::stdin().take(MAX_REQUEST as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
-    let answer = match request::end(&bytes, true).and_then(|end| Request::parse(&bytes[..end.unwrap_or_default()])) {
+    let answer = match request::find_end(&bytes, true).and_then(|end| Request::parse(&bytes[..end.unwrap_or_default()]))
+    {
         Ok(request) => answer_once(global, &request),
-        Err(fault) => answer::plain(Word::Malformed, Some(fault.reason())),
+        Err(fault) => answer::plain(AnswerWord::Malformed, Some(fault.reason())),
     };
     std::io::stdout().lock().write_all(&answer).map_err(io)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
-    let refused = |reason: &str| answer::plain(Word::Refused, Some(reason));
+    let refused = |reason: &str| answer::plain(AnswerWord::Refused, Some(reason));
     if request.verb == Verb::Erase {
         // No daemon is there to remember it.
-        return answer::plain(Word::Ok, None);
+        return answer::plain(AnswerWord::Ok, None);
     }
     // It listens nowhere, so it is no fault that there is no place for a socket.
     let global = Global { socket: Some(launch::client_socket(global)), ..global.clone() };
@@ -57,11 +58,11 @@ fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
     }
     let now = clock::now();
     match answer::choose(&registry, request, Uid::effective()) {
-        Choice::Silent => answer::plain(Word::Silent, None),
+        Choice::Silent => answer::plain(AnswerWord::Silent, None),
         Choice::Forbidden(credential) => {
             refused(&format!("this user may not have the credential '{}'", credential.name))
         }
-        Choice::Of(target) => match answer::ready(&target, &target.credential.reader.held(), now) {
+        Choice::Found(target) => match answer::ready(&target, &target.credential.reader.held(), now) {
             Readiness::Give(lease) => answer::give(request, &target, lease, now),
             Readiness::Refused(reason) => refused(&format!("{reason} ({})", no_broker())),
             Readiness::Wait => refused(&no_broker()),

@@ -47,6 +47,9 @@ pub fn keep(options: &Keep) -> Result<ExitCode, ExitError> {
     let mut token = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
     let read = std::io::stdin().lock().take(MAX_SECRET as u64 + 1).read_to_end(&mut token);
     read.map_err(|error| ExitError::new(FAILED, error))?;
+    if token.len() > MAX_SECRET {
+        return Err(ExitError::new(FAILED, format!("a token has at most {MAX_SECRET} bytes, and this one has more")));
+    }
     file::write(&options.path, &token).map_err(|fault| ExitError::new(FAILED, fault))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 use molecule_protocol::gh;
-use molecule_protocol::request::Client;
+use molecule_protocol::request::ClientKind;
 
 use super::{ExitError, Global, token};
 use crate::system::environment;
@@ -29,23 +29,23 @@ pub struct Options {
 /// # Errors
 /// 125 without a token; 126 or 127 where the command can't be run or found.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
-    let reply = token::fetch(global, Client::Exec, options.host.as_deref(), COMMAND_NOT_STARTED)?;
+    let reply = token::fetch(global, ClientKind::Exec, options.host.as_deref(), COMMAND_NOT_STARTED)?;
     let missing =
         || ExitError::new(COMMAND_NOT_STARTED, "incomplete reply from the broker; are both of the same version?");
     let (secret, host) = (reply.text("password").ok_or_else(missing)?, reply.text("host").ok_or_else(missing)?);
     let (program, arguments) = options.command.split_first().ok_or_else(missing)?;
     let mut command = Command::new(program);
     command.args(arguments);
-    for name in gh::TOKENS {
+    for name in gh::TOKEN_VARIABLES {
         if environment::text(name).is_some_and(|value| gh::is_installation_token(value.as_bytes())) {
             command.env_remove(name);
         }
     }
-    let host = gh::canonical(host.as_bytes());
-    command.envs(gh::variables(host).map(|name| (name, secret)));
+    let host = gh::canonical_host(host.as_bytes());
+    command.envs(gh::token_variables(host).map(|name| (name, secret)));
     // gh talks to the host whose token it has, whatever it was pointed at.
-    if environment::text(gh::HOST).is_some() || !gh::is_default(host) {
-        command.env(gh::HOST, OsStr::from_bytes(host));
+    if environment::text(gh::HOST_VARIABLE).is_some() || !gh::is_default_host(host) {
+        command.env(gh::HOST_VARIABLE, OsStr::from_bytes(host));
     }
     let error = command.exec();
     let status = if error.kind() == io::ErrorKind::NotFound { COMMAND_NOT_FOUND } else { COMMAND_CANNOT_RUN };

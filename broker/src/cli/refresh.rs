@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use molecule_protocol::answer::Word;
-use molecule_protocol::request::{Client, Request, Verb};
+use molecule_protocol::answer::AnswerWord;
+use molecule_protocol::request::{ClientKind, Request, Verb};
 use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
@@ -33,7 +33,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
 
 /// Logs the caller's gh in and writes the token file into the caller's home.
 fn log_in(global: &Global) -> Result<ExitCode, ExitError> {
-    let reply = token::fetch(global, Client::Script, None, 1)?;
+    let reply = token::fetch(global, ClientKind::Script, None, 1)?;
     let missing = || ExitError::new(FAILED, "incomplete reply from the broker; are both of the same version?");
     let (secret, host) = (reply.text("password").ok_or_else(missing)?, reply.text("host").ok_or_else(missing)?);
     let mut user = users::user_of(Uid::effective());
@@ -54,7 +54,7 @@ pub fn reload(global: &Global) -> Result<ExitCode, ExitError> {
 fn done(global: &Global, request: &Request<'_>) -> Result<ExitCode, ExitError> {
     let reply = launch::ask(global, request, 1)?;
     match reply.answer().word {
-        Word::Ok => Ok(ExitCode::SUCCESS),
+        AnswerWord::Ok => Ok(ExitCode::SUCCESS),
         _ => Err(ExitError::new(FAILED, reply.reasons())),
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use molecule_protocol::answer::Word;
+use molecule_protocol::answer::AnswerWord;
 use molecule_protocol::request::{Request, Verb};
 
 use super::terminal::Look;
@@ -83,7 +83,7 @@ fn fetch(global: &Global) -> Result<(Status, String), ExitError> {
     let answer = reply.answer();
     let line = answer.lines().next().unwrap_or_default();
     match (answer.word, serde_json::from_slice(line)) {
-        (Word::Ok, Ok(status)) => Ok((status, String::from_utf8_lossy(line).into_owned())),
+        (AnswerWord::Ok, Ok(status)) => Ok((status, String::from_utf8_lossy(line).into_owned())),
         _ => Err(ExitError::new(
             NO_ANSWER,
             "the daemon's status can't be read: it is of another version than this molecule-broker; restart the container",

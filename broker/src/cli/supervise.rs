@@ -48,7 +48,9 @@ pub fn plan(global: &Global, options: &PlanOptions) -> Result<ExitCode, ExitErro
     let user = options.user.as_deref();
     let config = launch::config_for(global, user).map_err(|problems| ExitError::new(BAD_CONFIGURATION, problems))?;
     log::set_format(config.log.format);
-    let plan = LaunchPlan::from_config(&config, plan::daemon_user(&config, user)).to_string();
+    // This process may be another user from here on.
+    let daemon_user = plan::daemon_user(&config, user);
+    let plan = LaunchPlan::from_config(&config, daemon_user).to_string();
     // The supervisor that asked has gone if it can't be written.
     let _ = io::stdout().write_all(plan.as_bytes());
     Ok(ExitCode::SUCCESS)

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jiff::Timestamp;
-use molecule_protocol::answer::Word;
+use molecule_protocol::answer::AnswerWord;
 use molecule_protocol::origin::Pattern;
-use molecule_protocol::request::{Client, Request, Verb};
+use molecule_protocol::request::{ClientKind, Request, Verb};
 use zeroize::Zeroizing;
 
 use super::{ExitError, Format, Global, launch};
@@ -29,7 +29,7 @@ pub struct Options {
 /// # Errors
 /// Status 1, and nothing was printed.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
-    let reply = fetch(global, Client::Token, options.host.as_deref(), 1)?;
+    let reply = fetch(global, ClientKind::Token, options.host.as_deref(), 1)?;
     let text = printed(&reply, options.format)
         .ok_or_else(|| ExitError::new(FAILED, "incomplete reply from the broker; are both of the same version?"))?;
     std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| ExitError::new(FAILED, error))?;
@@ -40,7 +40,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
 ///
 /// # Errors
 /// With the given status and the broker's reason.
-pub fn fetch(global: &Global, client: Client, host: Option<&str>, status: u8) -> Result<DaemonReply, ExitError> {
+pub fn fetch(global: &Global, client: ClientKind, host: Option<&str>, status: u8) -> Result<DaemonReply, ExitError> {
     let mut request = Request::new(Verb::Get);
     request.client = client;
     request.command = Some(env!("CARGO_PKG_NAME").as_bytes());
@@ -55,8 +55,8 @@ pub fn fetch(global: &Global, client: Client, host: Option<&str>, status: u8) ->
     request.host = rest.map(str::as_bytes);
     let reply = launch::ask(global, &request, status)?;
     match reply.answer().word {
-        Word::Ok => Ok(reply),
-        Word::Silent => Err(ExitError::new(status, unknown(host))),
+        AnswerWord::Ok => Ok(reply),
+        AnswerWord::Silent => Err(ExitError::new(status, unknown(host))),
         _ => Err(ExitError::new(status, reply.reasons())),
     }
 }

@@ -10,10 +10,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use molecule_protocol::answer::{Answer, Word};
+use molecule_protocol::answer::{Answer, AnswerWord};
 use molecule_protocol::limits::{CLIENT_DEADLINE, MAX_REQUEST};
-use molecule_protocol::line::Writer;
-use molecule_protocol::namespace::Overflow;
+use molecule_protocol::line::MessageWriter;
+use molecule_protocol::namespace::OverflowMeaning;
 use molecule_protocol::request::Request;
 use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket};
@@ -37,7 +37,7 @@ pub enum ClientError {
     /// There is no socket, or no process serves it.
     NotRunning { path: PathBuf, error: io::Error },
     /// This process may not open Unix sockets at all.
-    NoSockets(io::Error),
+    SocketsForbidden(io::Error),
     /// The kernel, or a sandbox, forbids this socket.
     PermissionDenied { path: PathBuf, error: io::Error },
     /// The daemon doesn't let this user ask.
@@ -56,7 +56,7 @@ pub struct DaemonReply(Zeroizing<Vec<u8>>);
 impl DaemonReply {
     #[must_use]
     pub fn answer(&self) -> Answer<'_> {
-        Answer::parse(&self.0).unwrap_or(Answer { word: Word::Malformed, body: &[] })
+        Answer::parse(&self.0).unwrap_or(Answer { word: AnswerWord::Malformed, body: &[] })
     }
 
     /// The value of a line, as text.
@@ -80,13 +80,13 @@ impl DaemonReply {
 /// [`ClientError`].
 pub fn ask(path: &Path, request: &Request<'_>) -> Result<DaemonReply, ClientError> {
     let mut buffer = [0; MAX_REQUEST];
-    let mut frame = Writer::new(&mut buffer);
+    let mut frame = MessageWriter::new(&mut buffer);
     request.write(&mut frame).map_err(|_| ClientError::InvalidReply)?;
     let deadline = clock::now().boot + CLIENT_DEADLINE;
     loop {
         let stream = dial(path, deadline)?;
         match exchange(stream, frame.written(), deadline) {
-            Ok(bytes) if Answer::parse(&bytes).is_some_and(|a| a.word == Word::Denied) => {
+            Ok(bytes) if Answer::parse(&bytes).is_some_and(|a| a.word == AnswerWord::Denied) => {
                 return Err(ClientError::Denied);
             }
             Ok(bytes) if Answer::parse(&bytes).is_some() => return Ok(DaemonReply(bytes)),
@@ -114,10 +114,10 @@ fn dial(path: &Path, deadline: Boot) -> Result<UnixStream, ClientError> {
 /// Makes a Unix socket, which some sandboxes forbid.
 ///
 /// # Errors
-/// [`ClientError::NoSockets`].
+/// [`ClientError::SocketsForbidden`].
 pub fn unconnected() -> Result<OwnedFd, ClientError> {
     socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
-        .map_err(|errno| ClientError::NoSockets(errno.into()))
+        .map_err(|errno| ClientError::SocketsForbidden(errno.into()))
 }
 
 /// connect(2) waits for room in a full line for as long as a send may take.
@@ -148,7 +148,7 @@ impl ClientError {
     pub fn what(&self) -> String {
         match self {
             Self::NotRunning { path, error } => format!("no broker answers at {} ({error})", path.display()),
-            Self::NoSockets(error) => {
+            Self::SocketsForbidden(error) => {
                 format!("this process may not open Unix sockets ({error}): most likely an agent's sandbox forbids them")
             }
             Self::PermissionDenied { path, error } => {
@@ -179,7 +179,7 @@ impl ClientError {
                 "if none was started, do so: molecule-broker serve, or in a container molecule-broker supervise as its \
                  entrypoint; else set MOLECULE_BROKER_SOCKET to its socket"
             }
-            Self::NoSockets(_) => "allow Unix sockets in the sandbox's settings, or run git and gh outside it",
+            Self::SocketsForbidden(_) => "allow Unix sockets in the sandbox's settings, or run git and gh outside it",
             Self::PermissionDenied { .. } => {
                 "if this is an agent's sandbox, allow it Unix sockets, else look at the modes of the socket and its folder"
             }
@@ -205,7 +205,7 @@ impl ClientError {
 /// True for the uid of every user that this process's user namespace doesn't
 /// map.
 fn is_unmapped(uid: Uid) -> bool {
-    uid == OVERFLOW && trust::overflow() != Overflow::User
+    uid == OVERFLOW && trust::overflow() != OverflowMeaning::User
 }
 
 impl fmt::Display for ClientError {
@@ -217,7 +217,7 @@ impl fmt::Display for ClientError {
 impl std::error::Error for ClientError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::NotRunning { error, .. } | Self::PermissionDenied { error, .. } | Self::NoSockets(error) => {
+            Self::NotRunning { error, .. } | Self::PermissionDenied { error, .. } | Self::SocketsForbidden(error) => {
                 Some(error)
             }
             Self::Denied | Self::UntrustedServer { .. } | Self::TimedOut { .. } | Self::InvalidReply => None,

@@ -5,7 +5,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use molecule_protocol::namespace::{Overflow, is_closed_to_mapped};
+use molecule_protocol::namespace::{OverflowMeaning, is_closed_to_mapped};
 use nix::unistd::Uid;
 
 use crate::system::users::OVERFLOW;
@@ -20,9 +20,9 @@ pub(super) fn is_trusted(server: Uid, own: Uid, socket: &Path) -> bool {
     let Some(folder) = socket.parent() else { return false };
     if server == OVERFLOW {
         return match overflow() {
-            Overflow::User => server == own,
-            Overflow::Unmapped => own != OVERFLOW && is_out_of_reach(folder),
-            Overflow::Ambiguous => false,
+            OverflowMeaning::User => server == own,
+            OverflowMeaning::Unmapped => own != OVERFLOW && is_out_of_reach(folder),
+            OverflowMeaning::Ambiguous => false,
         };
     }
     let owns = |folder: Metadata| owns_alone(server, folder.uid(), folder.mode());
@@ -35,8 +35,8 @@ fn owns_alone(uid: Uid, owner: u32, mode: u32) -> bool {
 
 /// Returns the meaning of the overflow uid for this process. A system without user namespaces
 /// has no map to read.
-pub(crate) fn overflow() -> Overflow {
-    fs::read("/proc/self/uid_map").map_or(Overflow::User, |map| Overflow::of(&map))
+pub(crate) fn overflow() -> OverflowMeaning {
+    fs::read("/proc/self/uid_map").map_or(OverflowMeaning::User, |map| OverflowMeaning::from_uid_map(&map))
 }
 
 /// True if only its owner, and no user that this namespace maps, can change a folder on the

@@ -378,6 +378,5 @@ impl Resolver<'_> {
 }
 
 fn to_lowercase(pattern: Pattern<&str>) -> OriginPattern {
-    let Pattern { scheme, wildcard, host, port } = pattern;
-    Pattern { scheme, wildcard, host: host.to_ascii_lowercase().into(), port }
+    pattern.map_host(|host| host.to_ascii_lowercase().into())
 }

@@ -273,5 +273,5 @@ fn command_env(resolver: &Resolver<'_>) -> BTreeMap<String, String> {
 /// True for variables that a configured command must not see: git
 /// hosts' tokens, the persona's password, and the supervisor's variables.
 fn is_withheld(name: &str) -> bool {
-    gh::TOKENS.contains(&name) || PERSONA_PASSWORD.contains(&name) || SUPERVISOR_VARIABLES.contains(&name)
+    gh::TOKEN_VARIABLES.contains(&name) || PERSONA_PASSWORD.contains(&name) || SUPERVISOR_VARIABLES.contains(&name)
 }

@@ -44,7 +44,7 @@ impl Scopes {
     /// not the claiming credential has a token. Nor does an origin with plain http.
     #[must_use]
     pub fn resolve(&self, origin: &Origin<'_>) -> Option<Index> {
-        let closeness = |claim: &Claim| Some((claim.pattern.names(origin)?, claim.owner.is_some(), claim.owner));
+        let closeness = |claim: &Claim| Some((claim.pattern.closeness_to(origin)?, claim.owner.is_some(), claim.owner));
         let closest = self.claims.iter().filter_map(closeness).max();
         match closest {
             Some((_, _, owner)) => owner,
@@ -60,8 +60,7 @@ mod tests {
     use super::*;
 
     fn pattern(text: &str) -> Pattern<Box<str>> {
-        let p = Pattern::parse(text).unwrap();
-        Pattern { scheme: p.scheme, wildcard: p.wildcard, host: p.host.into(), port: p.port }
+        Pattern::parse(text).unwrap().map_host(Box::from)
     }
 
     fn resolve(scopes: &Scopes, protocol: &str, host: &str) -> Option<Index> {

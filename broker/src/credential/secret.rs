@@ -1,4 +1,5 @@
-//! The only type that may hold a credential.
+//! The only type that may hold a credential in the daemon. (On its way between daemon and
+//! runner it is text that is overwritten after use.)
 //!
 //! It has no `Display` and no `Serialize`, and its `Debug` prints a placeholder. A comparison takes
 //! the same time wherever the values differ. The bytes are overwritten when the value is dropped.
@@ -71,7 +72,7 @@ impl Secret {
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        digest::same(&self.sha256(), &other.sha256())
+        digest::are_equal(&self.sha256(), &other.sha256())
     }
 }
 

@@ -1,6 +1,5 @@
-//! From a configuration to the parts that run: for every credential a source,
-//! a machine with what is already known of it, and the two halves of its place
-//! in the store.
+//! Builds the running parts from a configuration: for each credential a source, a machine with
+//! the known leases, and the two halves of its lease channel.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -35,11 +34,11 @@ pub struct Assembled {
 }
 
 impl<'r> ActiveConfig<'r> {
-    /// A credential whose refresh can go on as it is: its origins and users may
-    /// be others now, and a fetch under way, a back-off and a rejection concern
-    /// neither.
-    fn unchanged(self, wanted: &config::CredentialConfig) -> Option<&'r ServedCredential> {
-        self.config.credential(&wanted.name).filter(|was| was.is_refreshed_like(wanted))?;
+    /// Returns the running credential if its refresh can continue unchanged. Its origins and
+    /// users may have changed: a fetch in flight, a back-off and a rejection don't depend on
+    /// them.
+    fn find_unchanged(self, wanted: &config::CredentialConfig) -> Option<&'r ServedCredential> {
+        self.config.credential(&wanted.name).filter(|running| running.is_refreshed_like(wanted))?;
         self.registry.named(&wanted.name)
     }
 }
@@ -66,25 +65,28 @@ pub fn assemble(
     };
     let mut drivers = Vec::new();
     for credential in &config.credentials {
-        if let Some(same) = active.and_then(|active| active.unchanged(credential)) {
+        if let Some(same) = active.and_then(|active| active.find_unchanged(credential)) {
             let requests = Arc::clone(&same.requests);
             let reader = same.reader.clone();
             registry.credentials.push(registry_entry(credential, same.fingerprint, same.refreshable, reader, requests));
             continue;
         }
-        let fingerprint = fingerprint::of(credential);
+        let fingerprint = fingerprint::from_config(credential);
         let mut inherited = carried.get(&credential.name).cloned().unwrap_or_default();
         if inherited.fingerprint != fingerprint && !inherited.leases.is_empty() {
-            tracing::info!(credential = &*credential.name, "its source is another one now: what it gave is dropped");
+            tracing::info!(
+                credential = &*credential.name,
+                "its source has changed: the leases of the old one are dropped"
+            );
             inherited.leases.clear();
         }
         let (source, start) = initial_state(credential, inherited, now, runner)?;
         let refreshable = start.refreshable;
-        let (machine, first) = Machine::new(credential.policy.clone(), start, now, clock::jitter());
+        let (machine, first_action) = Machine::new(credential.policy.clone(), start, now, clock::jitter());
         let (writer, reader) = store::lease_channel(machine.held().clone());
         registry.credentials.push(registry_entry(credential, fingerprint, refreshable, reader, Arc::default()));
         let (name, observer) = (Arc::clone(&credential.name), Arc::clone(observer));
-        drivers.push(Driver { name, machine, first, source, writer, observer });
+        drivers.push(Driver { name, machine, first_action, source, writer, observer });
     }
     Ok(Assembled { registry, drivers })
 }
@@ -120,8 +122,8 @@ fn registry_entry(
     }
 }
 
-/// Opens the source, if it can be asked again, and collects what is known of
-/// the credential when its refresh begins.
+/// Opens the source, if it can be asked again, and collects the known state of the credential
+/// at the start of its refresh.
 fn initial_state(
     credential: &config::CredentialConfig,
     carried: CarriedLeases,
@@ -141,7 +143,7 @@ fn initial_state(
         }
         // A password never changes while the daemon runs.
         SourceConfig::Persona(password) | SourceConfig::Variable { password, .. } => {
-            start.leases = vec![lease_of(persona::credential(password.clone()), now)];
+            start.leases = vec![configured_lease(persona::credential(password.clone()), now)];
             None
         }
         SourceConfig::Env(_) | SourceConfig::Missing(_) => None,
@@ -160,19 +162,19 @@ fn initial_state(
     Ok((source.map(Arc::new), start))
 }
 
-/// The lease of the provision-time token. It is dead already if its age is
-/// unknown or more than 60 min, which the log says.
+/// Returns the lease of the provision-time token. It has already expired if the token's age is
+/// unknown or more than 60 min, and then the reason is logged.
 fn provision_time_lease(name: &str, token: &Secret, now: Moment) -> Lease {
     let fresh = Env::new(token.clone()).fetch().unwrap_or_else(|failure| {
         tracing::info!(credential = name, "{}", failure.message);
-        let dead = Deadline { boot: now.boot, wall: now.wall };
-        Fresh { username: None, secret: token.clone(), deadline: Some(dead), source: SourceKind::Env }
+        let expired = Deadline { boot: now.boot, wall: now.wall };
+        Fresh { username: None, secret: token.clone(), deadline: Some(expired), source: SourceKind::Env }
     });
-    lease_of(fresh, now)
+    configured_lease(fresh, now)
 }
 
-/// A lease that comes from the configuration itself.
-fn lease_of(fresh: Fresh, now: Moment) -> Lease {
+/// Returns a lease for a secret that is part of the configuration.
+fn configured_lease(fresh: Fresh, now: Moment) -> Lease {
     Lease {
         username: fresh.username,
         sha256: fresh.secret.sha256(),

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use molecule_protocol::encoding;
 use molecule_protocol::gh::is_installation_token;
 use molecule_protocol::limits::MAX_COMMAND;
-use molecule_protocol::request::Client;
+use molecule_protocol::request::ClientKind;
 
 use crate::config::LogFormat;
 use crate::credential::lease::{Lease, SourceKind};
@@ -26,9 +26,9 @@ use crate::system::peer::Peer;
 use crate::system::time::{Boot, Moment};
 use crate::system::{log_writer, text};
 
-/// For how long a process's name is taken to be what it was. A busy client
-/// asks many times as one process; a pid isn't used again so soon.
-const NAME_HOLDS: Duration = Duration::from_secs(1);
+/// Time for which a looked-up process name is cached. A busy client sends many requests from
+/// one process, and a pid isn't reused so soon.
+const NAME_CACHE_TIME: Duration = Duration::from_secs(1);
 
 pub struct Audit {
     format: LogFormat,
@@ -38,14 +38,14 @@ pub struct Audit {
 struct AuditState {
     to: AuditSink,
     line: Vec<u8>,
-    /// The last second that was formatted, and how.
+    /// The last second that was formatted, and its text.
     second: (u64, String),
-    names: Vec<Named>,
-    /// The process that the last line is about, while that has no end.
+    names: Vec<CachedName>,
+    /// Process of the last line, and the line's time, while the line lacks its end.
     open: Option<(i32, Boot)>,
     /// True if the last write was partial, so that the next line starts with a newline.
     amid_line: bool,
-    /// Lines, since the last that was written.
+    /// Number of lines that were lost since the last successful one.
     lost: u64,
 }
 
@@ -54,7 +54,7 @@ enum AuditSink {
     File(File),
 }
 
-struct Named {
+struct CachedName {
     pid: i32,
     until: Boot,
     name: String,
@@ -64,7 +64,7 @@ struct Named {
 pub struct HandedOut<'a> {
     pub now: Moment,
     pub peer: Peer,
-    pub client: Client,
+    pub client: ClientKind,
     /// Name of the client's program by its own account.
     pub command: Option<&'a [u8]>,
     pub origin: &'a str,
@@ -74,7 +74,7 @@ pub struct HandedOut<'a> {
 
 impl Audit {
     /// # Errors
-    /// The file can't be opened for appending.
+    /// Returns an error if the file can't be opened for appending.
     pub fn new(format: LogFormat, file: Option<&Path>) -> io::Result<Self> {
         let (line, second) = (Vec::with_capacity(512), Default::default());
         let state = AuditState {
@@ -89,10 +89,10 @@ impl Audit {
         Ok(Self { format, state: Mutex::new(state) })
     }
 
-    /// Opens the file again, after it was moved away, or another one.
+    /// Opens the file again after it was moved away, or opens another file.
     ///
     /// # Errors
-    /// It can't be opened: then the old one is written on.
+    /// Returns an error if the file can't be opened. Then the old file stays in use.
     pub fn reopen(&self, file: Option<&Path>) -> io::Result<()> {
         let to = AuditSink::new(file)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,34 +101,33 @@ impl Audit {
         Ok(())
     }
 
-    /// Writes the line, but maybe for the end that [`Audit::close_line`] gives
-    /// it: to be called before the credential leaves.
-    pub fn handed_out(&self, event: &HandedOut<'_>) {
+    /// Writes the line. Call it before the credential leaves. If the client sent no
+    /// name and the line goes to a file, the line stays open until [`Audit::close_line`].
+    pub fn record(&self, event: &HandedOut<'_>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.close_line(self.format);
         if state.second.0 != event.now.wall.as_secs() {
-            state.second = (event.now.wall.as_secs(), second_of(event.now));
+            state.second = (event.now.wall.as_secs(), format_second(event.now));
         }
         let AuditState { line, second, names, to, .. } = &mut *state;
         line.clear();
         begin_line(line, self.format, &second.1, event);
         let (pid, now) = (event.peer.pid, event.now.boot);
-        let told = event
+        let sent_name = event
             .command
             .filter(|name| (1..=MAX_COMMAND).contains(&name.len()))
-            .map(|name| plain(&String::from_utf8_lossy(name)));
-        let whole = told.is_some() || matches!(to, AuditSink::Log);
+            .map(|name| sanitize(&String::from_utf8_lossy(name)));
+        let whole = sent_name.is_some() || matches!(to, AuditSink::Log);
         if whole {
-            end_line(line, self.format, told.as_deref().or_else(|| command_name(names, pid, now)));
+            end_line(line, self.format, sent_name.as_deref().or_else(|| command_name(names, pid, now)));
         }
-        let begun = state.begin();
-        state.open = (begun && !whole).then_some((pid, now));
+        let written = state.write_new_line();
+        state.open = (written && !whole).then_some((pid, now));
     }
 
-    /// Ends an open line with the name of the process, which takes the kernel
-    /// longer to find than all the rest, and which a client that ends meanwhile
-    /// waits for: to be called as soon as the credential has left, and before
-    /// anything else can be logged.
+    /// Appends the process name to the open line, if there is one. The lookup takes the kernel
+    /// longer than all the rest of a request, and a client that exits meanwhile waits for it.
+    /// Call it as soon as the credential has left, and before anything else can be logged.
     pub fn close_line(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).close_line(self.format);
     }
@@ -140,19 +139,20 @@ impl AuditState {
         let command = command_name(&mut self.names, pid, now);
         self.line.clear();
         end_line(&mut self.line, format, command);
-        // Where only the name is lost, the next line begins a new one.
+        // If only the name is lost, the next line still starts on a line of its own.
         let _ = self.write();
     }
 
-    /// Returns true if the line is written except for its end.
-    fn begin(&mut self) -> bool {
+    /// Writes `self.line` at the start of a new line, and counts it as lost if that fails.
+    /// Returns true if it was written.
+    fn write_new_line(&mut self) -> bool {
         if self.amid_line {
             self.line.insert(0, b'\n');
         }
-        let sent = self.write();
-        // Service goes on: a full disk must not take the credentials away. The
-        // first lost line says so, and the first one after says how many.
-        match &sent {
+        let written = self.write();
+        // Serving continues: a full disk must not stop the credentials. The first lost line is
+        // logged, and so is the number of lost lines once writing works again.
+        match &written {
             Ok(()) if self.lost > 0 => {
                 tracing::warn!(lost = self.lost, "the audit takes lines again");
                 self.lost = 0;
@@ -160,15 +160,16 @@ impl AuditState {
             Ok(()) => {}
             Err(error) => {
                 if self.lost == 0 {
-                    tracing::error!(%error, "an audit line was lost: make room where the audit file is, or read the log");
+                    tracing::error!(%error, "an audit line was lost: make room on the audit file's disk, or make sure that the log is read");
                 }
                 self.lost += 1;
             }
         }
-        sent.is_ok()
+        written.is_ok()
     }
 
-    /// A disk that fills up takes a part.
+    /// Writes `self.line`, in several parts if necessary: a disk that fills up takes only a
+    /// part of it.
     fn write(&mut self) -> io::Result<()> {
         let mut rest = &self.line[..];
         while !rest.is_empty() {
@@ -190,9 +191,9 @@ impl AuditSink {
     fn new(file: Option<&Path>) -> io::Result<Self> {
         let Some(path) = file else { return Ok(Self::Log) };
         let opened = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(path);
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let mut file = opened.map_err(named)?;
-        end_torn_line(&mut file).map_err(named)?;
+        let with_path = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let mut file = opened.map_err(with_path)?;
+        end_torn_line(&mut file).map_err(with_path)?;
         Ok(Self::File(file))
     }
 
@@ -204,7 +205,7 @@ impl AuditSink {
     }
 }
 
-/// A daemon that was killed in the middle of a line left it without an end.
+/// Ends the file's last line if a daemon was killed while it wrote it.
 fn end_torn_line(file: &mut File) -> io::Result<()> {
     let length = file.metadata()?.len();
     let mut last = [b'\n'];
@@ -214,26 +215,27 @@ fn end_torn_line(file: &mut File) -> io::Result<()> {
     if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
 }
 
-/// Every client waits for this: text is copied, and only numbers are formatted.
+/// Appends the line except for the process name. Every client waits for this, so text is
+/// copied, and only numbers are formatted.
 fn begin_line(to: &mut Vec<u8>, format: LogFormat, second: &str, event: &HandedOut<'_>) {
     let HandedOut { now, peer, client, origin, credential, lease, command: _ } = event;
-    let digest = joinable(lease).then(|| encoding::base64_digest(&lease.sha256));
+    let digest = may_log_hash(lease).then(|| encoding::base64_digest(&lease.sha256));
     let digest = digest.as_ref().and_then(|d| std::str::from_utf8(d).ok());
     let (millis, generation) = (now.wall.subsec_millis(), lease.generation);
     match format {
         LogFormat::Text => {
             put(to, &[second]);
-            number(to, format_args!(".{millis:03}Z AUDIT uid={} pid={}", peer.uid.as_raw(), peer.pid));
+            put_formatted(to, format_args!(".{millis:03}Z AUDIT uid={} pid={}", peer.uid.as_raw(), peer.pid));
             put(to, &[" client=", client.name(), " origin=", origin, " credential=", credential, " generation="]);
-            number(to, format_args!("{generation}"));
+            put_formatted(to, format_args!("{generation}"));
             put(to, &[" token_sha256=", digest.unwrap_or("-")]);
         }
         LogFormat::Json => {
             put(to, &["{\"timestamp\":\"", second]);
-            number(to, format_args!(".{millis:03}Z\",\"level\":\"AUDIT\",\"uid\":{}", peer.uid.as_raw()));
-            number(to, format_args!(",\"pid\":{},\"client\":\"", peer.pid));
+            put_formatted(to, format_args!(".{millis:03}Z\",\"level\":\"AUDIT\",\"uid\":{}", peer.uid.as_raw()));
+            put_formatted(to, format_args!(",\"pid\":{},\"client\":\"", peer.pid));
             put(to, &[client.name(), "\",\"origin\":\"", origin, "\",\"credential\":\"", credential]);
-            number(to, format_args!("\",\"generation\":{generation},\"token_sha256\":"));
+            put_formatted(to, format_args!("\",\"generation\":{generation},\"token_sha256\":"));
             let quote = if digest.is_some() { "\"" } else { "" };
             put(to, &[quote, digest.unwrap_or("null"), quote]);
         }
@@ -252,20 +254,20 @@ fn put(to: &mut Vec<u8>, pieces: &[&str]) {
     pieces.iter().for_each(|piece| to.extend_from_slice(piece.as_bytes()));
 }
 
-fn number(to: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+fn put_formatted(to: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // Writing to a vector can't fail.
     let _ = to.write_fmt(text);
 }
 
-/// `2026-04-17T22:50:00`, for the milliseconds and the zone to follow.
-fn second_of(now: Moment) -> String {
+/// Formats a time as `2026-04-17T22:50:00`. The caller appends the milliseconds and the zone.
+fn format_second(now: Moment) -> String {
     let second = i64::try_from(now.wall.as_secs()).ok().and_then(|s| Timestamp::from_second(s).ok());
     second.unwrap_or_default().to_string().trim_end_matches('Z').to_owned()
 }
 
 /// Returns true if the lease's hash may be logged. A short-lived random token can't be guessed
 /// from its hash; a password that a person chose can.
-pub(crate) fn joinable(lease: &Lease) -> bool {
+pub(crate) fn may_log_hash(lease: &Lease) -> bool {
     match lease.source {
         SourceKind::Platform | SourceKind::Env => true,
         SourceKind::Persona => false,
@@ -273,29 +275,31 @@ pub(crate) fn joinable(lease: &Lease) -> bool {
     }
 }
 
-fn command_name(names: &mut Vec<Named>, pid: i32, now: Boot) -> Option<&str> {
+/// Returns the process's own name, from the cache or from the kernel.
+fn command_name(names: &mut Vec<CachedName>, pid: i32, now: Boot) -> Option<&str> {
     const REMEMBERED: usize = 16;
     names.retain(|n| now < n.until);
     let at = match names.iter().position(|n| n.pid == pid) {
         Some(at) => at,
         None => {
-            // One read: the kernel gives at most 16 bytes (proc_pid_comm(5)).
+            // One read is enough: the kernel returns at most 16 bytes (proc_pid_comm(5)).
             let mut raw = [0; 32];
             let read = File::open(format!("/proc/{pid}/comm")).and_then(|mut file| file.read(&mut raw)).ok()?;
-            let name = plain(&String::from_utf8_lossy(&raw[..read]));
+            let name = sanitize(&String::from_utf8_lossy(&raw[..read]));
             if names.len() == REMEMBERED {
                 names.remove(0);
             }
-            names.push(Named { pid, until: now + NAME_HOLDS, name });
+            names.push(CachedName { pid, until: now + NAME_CACHE_TIME, name });
             names.len() - 1
         }
     };
     Some(&names[at].name)
 }
 
-/// A process chooses its own name, whether it tells it or the kernel does
-/// (prctl(2), `PR_SET_NAME`): nothing of it may end the line or the field.
-fn plain(name: &str) -> String {
+/// Replaces the characters of a process name that could end the line or the field. A process
+/// chooses its own name, both the one that it sends and the one that the kernel returns
+/// (prctl(2), `PR_SET_NAME`).
+fn sanitize(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_graphic() && !"\"\\=".contains(c) { c } else { '?' };
     text::untrusted(name.trim_end_matches('\n')).chars().map(safe).collect()
 }
@@ -326,20 +330,20 @@ mod tests {
         let event = HandedOut {
             now,
             peer,
-            client: Client::Helper,
+            client: ClientKind::Helper,
             command: None,
             origin: "https://github.com",
             credential: "github",
             lease: &lease,
         };
         let mut to = Vec::new();
-        begin_line(&mut to, format, &second_of(now), &event);
+        begin_line(&mut to, format, &format_second(now), &event);
         end_line(&mut to, format, command);
         String::from_utf8(to).unwrap()
     }
 
     #[test]
-    fn a_line_tells_who_got_which_token_and_not_the_token() {
+    fn a_line_names_the_client_and_the_hash_but_not_the_token() {
         // printf ghs_canary | openssl dgst -sha256 -binary | base64
         let digest = "32g+0L7pqNbRHfRd4S8Z7vnGpA+jGeexkqaCVy+b/b0=";
         assert_eq!(
@@ -361,12 +365,12 @@ mod tests {
 
     #[test]
     fn rule23_a_process_cannot_forge_a_line_by_its_name() {
-        let name = plain("x\nAUDIT uid=0 \u{1b}[31m");
+        let name = sanitize("x\nAUDIT uid=0 \u{1b}[31m");
         assert!(name.bytes().all(|b| b.is_ascii_graphic()) && !name.contains('='), "{name}");
     }
 
     #[test]
-    fn a_line_that_a_crash_tore_gets_its_end_from_the_next_daemon() {
+    fn the_next_daemon_ends_a_line_that_a_crash_tore() {
         let folder = molecule_test_kit::temp_folder();
         let path = folder.path().join("audit.log");
         std::fs::write(&path, "one\ntorn").unwrap();

@@ -1,5 +1,5 @@
-//! Performs what the machine of one credential decides: starts its fetches,
-//! sets its alarm, publishes what is held.
+//! Performs the decisions of one credential's machine: starts its fetches, sets its alarm and
+//! publishes the held leases.
 
 use std::future::{Future, pending};
 use std::io;
@@ -17,10 +17,10 @@ use crate::refresh::{Action, Event, Held, Machine, RefreshOutcome};
 use crate::source::{Source, Watch};
 use crate::system::clock::{self, Alarm};
 
-/// Told of everything that came of an event, after it was published.
+/// Callback for the outcome of each event. It runs after the outcome was published.
 pub type Observer = Arc<dyn Fn(Observed<'_>) + Send + Sync>;
 
-/// One credential after one event.
+/// The state of one credential after an event.
 pub struct Observed<'a> {
     pub credential: &'a str,
     /// Kind of the credential's source, if it has one.
@@ -33,8 +33,8 @@ pub struct Driver {
     pub name: Arc<str>,
     pub machine: Machine,
     /// The action that the machine returned when it was created.
-    pub first: Action,
-    /// `None` where there is nothing to ask: then it only keeps the rejections.
+    pub first_action: Action,
+    /// `None` if there is no source to ask. Then the driver only records rejections.
     pub source: Option<Arc<Source>>,
     pub writer: LeaseWriter,
     pub observer: Observer,
@@ -52,13 +52,13 @@ impl Driver {
     /// # Errors
     /// Returns an error if no descriptor is left for the alarm.
     pub async fn run(self) -> io::Result<()> {
-        let Self { name, mut machine, first, source, mut writer, observer } = self;
+        let Self { name, mut machine, first_action, source, mut writer, observer } = self;
         let alarm = Alarm::new()?;
         let kind = source.as_deref().map(Source::kind);
         let mut watch = source.as_deref().and_then(Source::watched).map(|path| Watch::new(PathBuf::from(path)));
         let mut fetch: Option<Fetch> = None;
         let mut waiting: Vec<oneshot::Sender<RefreshOutcome>> = Vec::new();
-        let mut action = first;
+        let mut action = first_action;
         loop {
             if action.fetch
                 && let Some(source) = source.clone()
@@ -66,11 +66,11 @@ impl Driver {
                 if let Some(watch) = &mut watch {
                     watch.look();
                 }
-                fetch = Some(Box::pin(attempt(source, machine.attempt_timeout())));
+                fetch = Some(Box::pin(fetch_within(source, machine.attempt_timeout())));
             }
             alarm.set(action.wake_at)?;
             let event = tokio::select! {
-                ask = writer.ask() => match ask {
+                ask = writer.next_ask() => match ask {
                     None => return Ok(()),
                     Some(RefreshAsk::Demand) => Event::Demand,
                     Some(RefreshAsk::Rejected { sha256 }) => Event::Rejected { sha256 },
@@ -79,12 +79,12 @@ impl Driver {
                         Event::RefreshRequested { operator }
                     }
                 },
-                result = ready(&mut fetch) => {
+                result = await_fetch(&mut fetch) => {
                     fetch = None;
                     Event::Fetched(result)
                 }
                 rang = alarm.ring() => rang.map(|()| Event::Due)?,
-                () = changed(&mut watch) => Event::SourceChanged,
+                () = await_change(&mut watch) => Event::SourceChanged,
             };
             action = machine.on(clock::now(), clock::jitter(), event);
             writer.publish(machine.held());
@@ -100,20 +100,23 @@ impl Driver {
     }
 }
 
-async fn attempt(source: Arc<Source>, limit: Duration) -> Result<Fresh, Failure> {
+async fn fetch_within(source: Arc<Source>, limit: Duration) -> Result<Fresh, Failure> {
     timeout(limit + GRACE, source.fetch()).await.unwrap_or_else(|_| {
-        Err(Failure::new(Class::Timeout, format!("its source said nothing within {limit:?}; is its process stopped?")))
+        Err(Failure::new(
+            Class::Timeout,
+            format!("its source gave no answer within {limit:?}; is its process stopped?"),
+        ))
     })
 }
 
-async fn ready(fetch: &mut Option<Fetch>) -> Result<Fresh, Failure> {
+async fn await_fetch(fetch: &mut Option<Fetch>) -> Result<Fresh, Failure> {
     match fetch {
         Some(fetch) => fetch.await,
         None => pending().await,
     }
 }
 
-async fn changed(watch: &mut Option<Watch>) {
+async fn await_change(watch: &mut Option<Watch>) {
     match watch {
         Some(watch) => watch.changed().await,
         None => pending().await,

@@ -1,10 +1,10 @@
 //! Counters in Prometheus's format. All code counts through the methods here. Dashboards rely
-//! on the names and labels, so these stand in one place.
+//! on the names and labels, so they are all in this file.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use molecule_protocol::request::Client;
+use molecule_protocol::request::ClientKind;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -17,7 +17,7 @@ use crate::daemon::registry::CredentialRegistry;
 use crate::refresh::{CredentialState, RefreshOutcome};
 use crate::system::time::Moment;
 
-/// Outcome of a request.
+/// Outcome of a request, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Served {
     Ok,
@@ -25,9 +25,9 @@ pub enum Served {
     Refused,
     Denied,
     Malformed,
-    /// It never came whole.
+    /// The request didn't arrive in time, or there was no room for one more slow connection.
     Late,
-    /// The client was gone, or didn't read.
+    /// The client disconnected, or didn't read its answer.
     Lost,
 }
 
@@ -78,16 +78,15 @@ struct VersionLabels {
 }
 
 impl Metrics {
-    /// `restarts`: how often the daemon was started again, as its supervisor
-    /// counts it.
+    /// `restarts` is the number of restarts of the daemon, as its supervisor counts them.
     #[must_use]
     pub fn new(restarts: u64) -> Self {
         let mut registry = Registry::with_prefix("molecule_broker");
-        let counted = Counter::<u64>::default();
-        counted.inc_by(restarts);
+        let restart_count = Counter::<u64>::default();
+        restart_count.inc_by(restarts);
         let build: Family<VersionLabels, Gauge> = Family::default();
         build.get_or_create(&VersionLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
-        // From a cached answer to one that waited for its fetch.
+        // Seconds, from a cached answer to an answer that waited for a fetch.
         let buckets = [0.000_01, 0.000_1, 0.001, 0.01, 0.1, 1.0, 8.0];
         let metrics = Self {
             refreshes: Family::default(),
@@ -115,15 +114,15 @@ impl Metrics {
         );
         registry.register("token_generation", "How many different ones were held", metrics.generation.clone());
         registry.register("rejected", "Credentials that a host rejected", metrics.rejected.clone());
-        registry.register("restarts", "How often the daemon was started again", counted);
+        registry.register("restarts", "How often the daemon was started again", restart_count);
         registry.register("unusual_rate", "Minutes in which a user asked unusually often", metrics.unusual.clone());
         registry.register("build_info", "The running version", build);
         Self { registry, ..metrics }
     }
 
-    /// `client`: as the request says, where one was read.
-    pub fn request(&self, client: Option<Client>, outcome: Served, took: Duration) {
-        let client = client.map_or("unknown", Client::name);
+    /// Counts one request. `client` is `None` if no valid request was read.
+    pub fn request(&self, client: Option<ClientKind>, outcome: Served, took: Duration) {
+        let client = client.map_or("unknown", ClientKind::name);
         self.requests.get_or_create(&RequestLabels { client, outcome: outcome.name() }).inc();
         self.duration.observe(took.as_secs_f64());
     }
@@ -143,11 +142,12 @@ impl Metrics {
             _ => return,
         };
         self.refreshes.get_or_create(&RefreshLabels { credential: credential.into(), outcome: word, class }).inc();
-        // A failure of this class sent nothing: no bearer, or no usable address.
+        // A failure of this class happens before a request is sent: there is no bearer, or no
+        // usable address.
         let sent = !matches!(outcome, RefreshOutcome::Failed(Class::Config));
         if source == Some(SourceKind::Platform) && sent {
             self.platform_requests
-                .get_or_create(&CodeLabels { credential: credential.into(), code: code(outcome) })
+                .get_or_create(&CodeLabels { credential: credential.into(), code: status_code(outcome) })
                 .inc();
         }
     }
@@ -156,7 +156,7 @@ impl Metrics {
         self.unusual.get_or_create(&UserLabels { uid }).inc();
     }
 
-    /// All of it as text, with the gauges as of now.
+    /// Returns all metrics as text. The gauges are computed for `now`.
     #[must_use]
     pub fn encode(&self, registry: &CredentialRegistry, now: Moment) -> String {
         self.expiry.clear();
@@ -164,9 +164,9 @@ impl Metrics {
             let label = CredentialLabels { credential: credential.name.to_string() };
             let facts = credential.reader.held().facts(now);
             self.generation.get_or_create(&label).set(facts.generation as i64);
-            // A counter that appears with its first event shows no increase.
+            // Creates the counter: if it appeared with its first event, no increase would show.
             self.rejected.get_or_create(&label).inc_by(0);
-            // A series that ends where the trouble begins would silence its alarm.
+            // Keeps exporting 0: if the series vanished, its alert would never fire.
             let left = match facts.state {
                 CredentialState::Expired | CredentialState::Rejected | CredentialState::Unavailable => {
                     Some(Duration::ZERO)
@@ -184,7 +184,8 @@ impl Metrics {
     }
 }
 
-fn code(outcome: RefreshOutcome) -> &'static str {
+/// Returns the platform's status code of an outcome, as a label.
+fn status_code(outcome: RefreshOutcome) -> &'static str {
     match outcome {
         RefreshOutcome::Failed(class) => match class {
             Class::Http401 => "401",

@@ -1,19 +1,19 @@
 //! The daemon, `serve`: refreshes credentials and serves them.
 //!
-//! One process with one thread. A token flows from [`driver`] through
-//! [`store`] to [`server`]; everything else here is told of it on the way.
+//! One process with one thread. A token flows from [`driver`] through [`store`] to [`server`].
+//! The log, the metrics, the sinks and hooks, and the lease memory are notified on the way.
 //!
 //! | modules | what they do |
 //! | --- | --- |
-//! | [`mod@serve`], [`assemble`] | start, reload and end; the only place that knows both the refresh side and the clients' side |
+//! | [`mod@serve`], [`assemble`] | start, reload and end; the only place that imports both the refresh side and the socket side |
 //! | [`driver`] | performs what [`crate::refresh`] decides: fetches, timers, publication |
 //! | [`store`] | one writer for the refresh side, readers for all others |
-//! | [`registry`], [`answer`] | which credential an origin gets, and which answer a client gets; pure |
+//! | [`registry`], [`answer`] | select the credential of an origin and the answer to a client; pure |
 //! | [`server`] | the socket, the verbs, the metrics port |
-//! | [`audit`], [`metrics`], [`refresh_log`], [`status`] | who got which token; counters; log lines of refreshes; `status --json` |
-//! | [`refresh_notifier`] | passes a new token to the sinks and hooks, which the runner process performs |
-//! | [`service_manager`], [`lease_memory`] | systemd's protocol; the leases that the next daemon takes over |
-//! | [`sandbox`] | the system calls and files that are left after the start |
+//! | [`audit`], [`metrics`], [`refresh_log`], [`status`] | one line for each credential that was handed out; counters; log lines of refreshes; `status --json` |
+//! | [`refresh_notifier`] | asks the runner process to write a new token to the sinks and to start the hooks |
+//! | [`service_manager`], [`lease_memory`] | the protocol of systemd; the leases that the next daemon takes over |
+//! | [`sandbox`] | the system calls and files that are allowed after the start |
 
 pub(crate) mod answer;
 pub mod assemble;

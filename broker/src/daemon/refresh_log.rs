@@ -12,8 +12,8 @@ use crate::refresh::{Held, RefreshOutcome};
 use crate::system::log_limit::LogLimiter;
 use crate::system::time::{Boot, Moment};
 
-/// The least time between two lines about the same trouble.
-const QUIET: Duration = Duration::from_secs(600);
+/// Minimum interval between two lines about the same failure.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The ongoing failure of each credential, by name.
 #[derive(Default)]
@@ -27,7 +27,7 @@ struct LoggedFailure {
 /// The line to log for an attempt.
 #[derive(Debug, PartialEq, Eq)]
 enum LogLine {
-    /// It failed, and so many times before it went without a line.
+    /// It failed. `unlogged` failures before it got no line.
     Failed {
         unlogged: u64,
     },
@@ -36,9 +36,9 @@ enum LogLine {
 }
 
 impl RefreshLog {
-    /// Told of everything that came of an event.
-    pub fn note(&self, credential: &str, outcome: RefreshOutcome, held: &Held, now: Moment) {
-        let line = self.line(credential, outcome, now.boot);
+    /// Logs the outcome of an event.
+    pub fn log_outcome(&self, credential: &str, outcome: RefreshOutcome, held: &Held, now: Moment) {
+        let line = self.choose_line(credential, outcome, now.boot);
         match outcome {
             RefreshOutcome::Refreshed { generation } => {
                 let left = held.current.as_deref().and_then(|lease| lease.left(now));
@@ -46,11 +46,11 @@ impl RefreshLog {
                 tracing::info!(credential, generation, expires_in, "refreshed");
             }
             RefreshOutcome::SameToken if line == LogLine::Recovered => {
-                tracing::info!(credential, "the source answers again, with the token in hand");
+                tracing::info!(credential, "the source answers again, with the current token");
             }
             RefreshOutcome::SameToken => tracing::debug!(credential, "the source repeated its token"),
             RefreshOutcome::ExpiresSooner => {
-                tracing::info!(credential, "a token that dies sooner than the one in hand was put aside");
+                tracing::info!(credential, "a token that expires sooner than the current one was ignored");
             }
             RefreshOutcome::Failed(_) => {
                 let failure = held.last_error.as_deref().map(|t| t.failure.to_string()).unwrap_or_default();
@@ -75,21 +75,21 @@ impl RefreshLog {
         }
     }
 
-    fn line(&self, credential: &str, outcome: RefreshOutcome, now: Boot) -> LogLine {
-        let mut troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn choose_line(&self, credential: &str, outcome: RefreshOutcome, now: Boot) -> LogLine {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
             RefreshOutcome::Failed(class) => {
                 let new = || LoggedFailure { class, lines: LogLimiter::default() };
-                let trouble = troubles.entry(credential.to_owned()).or_insert_with(new);
-                let due = match trouble.class == class {
-                    true => trouble.lines.due(now, QUIET),
-                    false => Some(trouble.lines.begin(now)),
+                let failure = failures.entry(credential.to_owned()).or_insert_with(new);
+                let due = match failure.class == class {
+                    true => failure.lines.due(now, REPEAT_INTERVAL),
+                    false => Some(failure.lines.begin(now)),
                 };
-                trouble.class = class;
+                failure.class = class;
                 due.map_or(LogLine::Nothing, |unlogged| LogLine::Failed { unlogged })
             }
             RefreshOutcome::Refreshed { .. } | RefreshOutcome::SameToken | RefreshOutcome::ExpiresSooner => {
-                match troubles.remove(credential) {
+                match failures.remove(credential) {
                     Some(_) => LogLine::Recovered,
                     None => LogLine::Nothing,
                 }
@@ -105,9 +105,10 @@ mod tests {
 
     #[test]
     fn a_lasting_failure_is_logged_at_once_and_every_ten_minutes() {
-        let journal = RefreshLog::default();
+        let log = RefreshLog::default();
         let at = Duration::from_secs;
-        let failed = |credential, class, seconds| journal.line(credential, RefreshOutcome::Failed(class), at(seconds));
+        let failed =
+            |credential, class, seconds| log.choose_line(credential, RefreshOutcome::Failed(class), at(seconds));
         assert_eq!(failed("github", Class::Http5xx, 1), LogLine::Failed { unlogged: 0 });
         for second in 2..601 {
             assert_eq!(failed("github", Class::Http5xx, second), LogLine::Nothing);
@@ -115,8 +116,8 @@ mod tests {
         assert_eq!(failed("github", Class::Http5xx, 601), LogLine::Failed { unlogged: 599 });
         assert_eq!(failed("github", Class::Connect, 602), LogLine::Failed { unlogged: 0 }, "another class of failure");
         assert_eq!(failed("other", Class::Connect, 602), LogLine::Failed { unlogged: 0 }, "another credential");
-        assert_eq!(journal.line("github", RefreshOutcome::SameToken, at(603)), LogLine::Recovered);
-        assert_eq!(journal.line("github", RefreshOutcome::SameToken, at(604)), LogLine::Nothing);
+        assert_eq!(log.choose_line("github", RefreshOutcome::SameToken, at(603)), LogLine::Recovered);
+        assert_eq!(log.choose_line("github", RefreshOutcome::SameToken, at(604)), LogLine::Nothing);
         assert_eq!(failed("github", Class::Connect, 605), LogLine::Failed { unlogged: 0 });
     }
 }

@@ -1,4 +1,5 @@
-//! From what the refresh side observes to the runner that it causes.
+//! Sends the runner process a request for each refresh outcome that a sink or hook is configured
+//! for.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,13 +12,13 @@ use crate::refresh::{Held, RefreshOutcome};
 
 pub struct RefreshNotifier {
     runner: Option<RunnerClient>,
-    wanted: RwLock<Subscriptions>,
+    subscriptions: RwLock<Subscriptions>,
 }
 
 /// The sinks and hooks of the current configuration.
 struct Subscriptions {
-    /// The credential that the sinks get, if there is any sink.
-    sunk: Option<Arc<str>>,
+    /// Name of the credential that the sinks get, if there is a sink.
+    sink_credential: Option<Arc<str>>,
     on_refresh: bool,
     on_failure: bool,
 }
@@ -26,7 +27,7 @@ impl RefreshNotifier {
     /// `runner` is `None` if the runner process wasn't needed at the start.
     #[must_use]
     pub fn new(runner: Option<RunnerClient>, config: &Config) -> Self {
-        Self { runner, wanted: RwLock::new(Subscriptions::of(config)) }
+        Self { runner, subscriptions: RwLock::new(Subscriptions::from_config(config)) }
     }
 
     #[must_use]
@@ -34,7 +35,7 @@ impl RefreshNotifier {
         self.runner.as_ref()
     }
 
-    /// Waits for the helper's end; for ever where there is none.
+    /// Waits until the runner process ends. Never returns if there is none.
     pub async fn runner_gone(&self) {
         match &self.runner {
             Some(runner) => runner.gone().await,
@@ -42,22 +43,23 @@ impl RefreshNotifier {
         }
     }
 
-    /// Takes over another configuration, here and in the helper.
+    /// Applies a new configuration, here and in the runner process.
     pub fn reload(&self, config: &Config) {
-        *self.wanted.write().unwrap_or_else(PoisonError::into_inner) = Subscriptions::of(config);
+        *self.subscriptions.write().unwrap_or_else(PoisonError::into_inner) = Subscriptions::from_config(config);
         if self.runner.is_some() {
             self.send("reload of sinks and hooks", RunnerRequest::Reload);
         } else if config.needs_runner() {
             tracing::warn!(
-                "sinks, hooks or a command are configured now but weren't at the start; restart the daemon to have them run"
+                "sinks, hooks or a command are configured now but weren't at the start; restart the daemon to run them"
             );
         }
     }
 
-    /// Told of everything that came of a refresh; returns at once.
+    /// Sends the requests for the outcome of a refresh. Returns at once, without waiting for
+    /// the runner.
     pub fn observe(&self, credential: &str, outcome: RefreshOutcome, held: &Held) {
-        let wanted = self.wanted.read().unwrap_or_else(PoisonError::into_inner);
-        let happened = |outcome: &str, class: Option<&str>| {
+        let subscriptions = self.subscriptions.read().unwrap_or_else(PoisonError::into_inner);
+        let hook = |outcome: &str, class: Option<&str>| {
             RunnerRequest::Hook(HookEvent {
                 credential: credential.to_owned(),
                 outcome: outcome.to_owned(),
@@ -66,37 +68,37 @@ impl RefreshNotifier {
         };
         match outcome {
             RefreshOutcome::Refreshed { .. } => {
-                let sunk = wanted.sunk.as_deref() == Some(credential);
-                if let Some(lease) = held.current.as_deref().filter(|_| sunk) {
+                let has_sink = subscriptions.sink_credential.as_deref() == Some(credential);
+                if let Some(lease) = held.current.as_deref().filter(|_| has_sink) {
                     let token = Zeroizing::new(lease.secret.expose().to_owned());
                     self.send("sinks", RunnerRequest::Sink { token });
                 }
-                if wanted.on_refresh {
-                    self.send("hook on_refresh", happened("refreshed", None));
+                if subscriptions.on_refresh {
+                    self.send("hook on_refresh", hook("refreshed", None));
                 }
             }
-            RefreshOutcome::Failed(class) if wanted.on_failure => {
-                self.send("hook on_failure", happened("failed", Some(class.name())));
+            RefreshOutcome::Failed(class) if subscriptions.on_failure => {
+                self.send("hook on_failure", hook("failed", Some(class.name())));
             }
             _ => {}
         }
     }
 
-    fn send(&self, what: &'static str, errand: RunnerRequest) {
+    fn send(&self, what: &'static str, request: RunnerRequest) {
         let Some(runner) = self.runner.clone() else { return };
         tokio::spawn(async move {
-            match runner.run(errand).await {
+            match runner.run(request).await {
                 Ok(_) => tracing::debug!("{what}: done"),
-                Err(trouble) => tracing::warn!("{what}: {}", trouble.message),
+                Err(failure) => tracing::warn!("{what}: {}", failure.message),
             }
         });
     }
 }
 
 impl Subscriptions {
-    fn of(config: &Config) -> Self {
+    fn from_config(config: &Config) -> Self {
         Self {
-            sunk: config.sinks.any().then(|| Arc::clone(&config.sinks.credential)),
+            sink_credential: config.sinks.any().then(|| Arc::clone(&config.sinks.credential)),
             on_refresh: config.hooks.on_refresh.is_some(),
             on_failure: config.hooks.on_failure.is_some(),
         }

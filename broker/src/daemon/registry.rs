@@ -16,7 +16,7 @@ pub struct CredentialRegistry {
     pub admission: Admission,
     pub scopes: Scopes,
     pub credentials: Vec<ServedCredential>,
-    /// The configuration's file, and its sinks by their names: for `status`.
+    /// The configuration file and the names of its sinks, for `status`.
     pub config_file: Option<PathBuf>,
     pub sinks: Vec<&'static str>,
 }
@@ -27,21 +27,22 @@ pub struct ServedCredential {
     /// True for a token, whose user name is a placeholder: a different user name in the
     /// request is overridden instead of being treated as another account.
     pub is_token: bool,
-    /// The origins as they were configured; empty where it takes what is left.
+    /// The origins as configured. Empty if it serves all origins that no other credential
+    /// claims.
     pub origins: Vec<String>,
     /// True if its origins are configured.
     pub scoped: bool,
     /// Users that may have it, besides root and the daemon's user. `None` means every
     /// admitted user.
     pub allow: Option<Vec<Uid>>,
-    /// Its source, as `status` names it while nothing is held.
+    /// Its source, as `status` names it while no lease is held.
     pub source: &'static str,
     /// Text that says what to configure, if it has no source.
     pub missing: Option<Box<str>>,
-    /// [`crate::daemon::lease_memory::fingerprint`]
+    /// Fingerprint of its source, see [`crate::daemon::lease_memory::fingerprint`].
     pub fingerprint: [u8; 32],
     pub refreshable: bool,
-    /// The least time between two refreshes that an agent asked for.
+    /// Minimum interval between two refreshes that an agent asked for.
     pub forced_min_gap: Duration,
     pub reader: LeaseReader,
     /// Number of times it was handed out.

@@ -1,11 +1,10 @@
-//! Locks the daemon in after its start: from then on it executes nothing,
-//! starts nothing, looks into no other process and writes nowhere but to its
-//! audit file. Whatever it needs another program for is done by the helper
-//! process, which was started before (see [`crate::runner`]).
+//! Restricts the daemon after its start: it can't execute a program, start a process, inspect
+//! another process, or write to any file but its audit file. The runner process, which was
+//! started before, starts all other programs for it (see [`crate::runner`]).
 //!
-//! Best effort: an old kernel gives less, the log says so, and `status` names
-//! the level reached. Reading stays as it was, since a reload may name other
-//! files; who may read what is for the files' modes to say.
+//! Best effort: an old kernel restricts less, the log says so, and `status` names the level
+//! reached. Reading files stays allowed, because a reload may name other files; the modes of
+//! the files restrict it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,18 +22,18 @@ use seccompiler::{
 
 use crate::config::{Config, MetricsListen};
 
-/// The newest rules that are asked for; a kernel without them enforces what it
-/// knows.
-const RULES: ABI = ABI::V6;
+/// Newest version of the landlock rules that is requested. An older kernel enforces the rules
+/// that it knows.
+const LANDLOCK_RULES: ABI = ABI::V6;
 
-/// Closes the sandbox around this thread and all that it starts. The level
+/// Closes the sandbox around this thread and all threads that it starts. Returns the level
 /// reached, as `status` names it.
 #[must_use]
 pub fn close(config: &Config) -> String {
     let mut level = Vec::new();
     match prctl::get_dumpable() {
         Ok(false) => level.push("not dumpable"),
-        _ => tracing::warn!("processes of the same user can look into this one"),
+        _ => tracing::warn!("processes of the same user can inspect this one"),
     }
     match prctl::set_no_new_privs() {
         Ok(()) => level.push("no new privileges"),
@@ -44,7 +43,7 @@ pub fn close(config: &Config) -> String {
         Ok(RulesetStatus::FullyEnforced) => level.push("landlock"),
         Ok(RulesetStatus::PartiallyEnforced) => {
             level.push("landlock (partly)");
-            tracing::warn!("this kernel's landlock is old: of files, ports and signals not all are restricted");
+            tracing::warn!("this kernel's landlock is old: files, ports and signals aren't all restricted");
         }
         Ok(RulesetStatus::NotEnforced) => tracing::warn!("this kernel has no landlock: files aren't restricted"),
         Err(error) => tracing::warn!("landlock can't be set up, files aren't restricted: {error}"),
@@ -58,18 +57,18 @@ pub fn close(config: &Config) -> String {
 
 fn restrict_files(config: &Config) -> Result<RulesetStatus, RulesetError> {
     let mut rules = Ruleset::default()
-        .handle_access(AccessFs::from_all(RULES))?
+        .handle_access(AccessFs::from_all(LANDLOCK_RULES))?
         .handle_access(AccessNet::BindTcp)?
-        .scope(Scope::from_all(RULES))?
+        .scope(Scope::from_all(LANDLOCK_RULES))?
         .create()?;
-    rules = beneath(rules, Path::new("/"), AccessFs::ReadFile | AccessFs::ReadDir)?;
+    rules = allow_beneath(rules, Path::new("/"), AccessFs::ReadFile | AccessFs::ReadDir)?;
     if let Some(folder) = config.log.audit_file.as_deref().and_then(Path::parent) {
-        rules = beneath(rules, folder, AccessFs::WriteFile | AccessFs::MakeReg)?;
+        rules = allow_beneath(rules, folder, AccessFs::WriteFile | AccessFs::MakeReg)?;
     }
-    // Allows removing our own socket at the end. A supervisor's socket isn't ours to
-    // remove.
+    // Allows removing our own socket at the end. A socket that a supervisor passed isn't
+    // removed by the daemon.
     if let Some(folder) = config.socket.path.parent() {
-        rules = beneath(rules, folder, AccessFs::RemoveFile.into())?;
+        rules = allow_beneath(rules, folder, AccessFs::RemoveFile.into())?;
     }
     match &config.metrics {
         Some(MetricsListen::Tcp(address)) => {
@@ -77,7 +76,7 @@ fn restrict_files(config: &Config) -> Result<RulesetStatus, RulesetError> {
         }
         Some(MetricsListen::Unix(path)) => {
             if let Some(folder) = path.parent() {
-                rules = beneath(
+                rules = allow_beneath(
                     rules,
                     folder,
                     AccessFs::MakeSock | AccessFs::RemoveFile | AccessFs::WriteFile | AccessFs::MakeReg,
@@ -89,8 +88,13 @@ fn restrict_files(config: &Config) -> Result<RulesetStatus, RulesetError> {
     Ok(rules.restrict_self()?.ruleset)
 }
 
-/// A folder that isn't there can't be given, and needn't.
-fn beneath(rules: RulesetCreated, folder: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, RulesetError> {
+/// Allows `access` to the files beneath `folder`. A folder that doesn't exist can't be in a
+/// rule, and needs none.
+fn allow_beneath(
+    rules: RulesetCreated,
+    folder: &Path,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, RulesetError> {
     match PathFd::new(folder) {
         Ok(folder) => {
             rules.set_compatibility(landlock::CompatLevel::BestEffort).add_rule(PathBeneath::new(folder, access))
@@ -99,9 +103,9 @@ fn beneath(rules: RulesetCreated, folder: &Path, access: BitFlags<AccessFs>) -> 
     }
 }
 
-/// Calls by which a process that was taken over would spread. Not a list of
-/// what is needed: that one changes with the C library.
-const NEVER: &[libc::c_long] = &[
+/// Forbidden system calls: a compromised process would use them to take over more. It isn't a
+/// list of allowed calls, because that would change with the C library.
+const FORBIDDEN: &[libc::c_long] = &[
     libc::SYS_execve,
     libc::SYS_execveat,
     libc::SYS_ptrace,
@@ -168,27 +172,28 @@ fn restrict_calls() -> Result<(), seccompiler::Error> {
     };
     let threads = libc::CLONE_THREAD as u64;
     let no_thread = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(threads), 0)?;
-    let mut never: BTreeMap<i64, Vec<SeccompRule>> = NEVER.iter().map(|call| (*call, Vec::new())).collect();
-    never.insert(libc::SYS_clone, vec![SeccompRule::new(vec![no_thread])?]);
-    // Its flags are in memory, where no filter can look. Who is told that it
-    // doesn't exist uses the other.
+    let mut forbidden: BTreeMap<i64, Vec<SeccompRule>> = FORBIDDEN.iter().map(|call| (*call, Vec::new())).collect();
+    forbidden.insert(libc::SYS_clone, vec![SeccompRule::new(vec![no_thread])?]);
+    // clone3 takes its flags by pointer, so a filter can't inspect them. ENOSYS makes the C
+    // library fall back to clone.
     let unknown = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let (never, unknown) = (filter(never, libc::EPERM)?, filter(unknown, libc::ENOSYS)?);
-    apply_filter(&never)?;
+    let (forbidden, unknown) = (filter(forbidden, libc::EPERM)?, filter(unknown, libc::ENOSYS)?);
+    apply_filter(&forbidden)?;
     apply_filter(&unknown)?;
-    if cfg!(target_arch = "x86_64") { apply_filter(&no_x32()) } else { Ok(()) }
+    if cfg!(target_arch = "x86_64") { apply_filter(&x32_filter()) } else { Ok(()) }
 }
 
-/// The calls of x32 are those of x86-64 by other numbers, none of which is in
-/// the other filters. A 32-bit call they end the process for.
-fn no_x32() -> BpfProgram {
+/// Returns a filter that refuses all x32 calls. They are the calls of x86-64 with other numbers,
+/// which the other filters don't contain. For 32-bit calls no filter is needed here: the other
+/// filters kill the process.
+fn x32_filter() -> BpfProgram {
     /// `__X32_SYSCALL_BIT` of the kernel's `asm/unistd.h`.
     const X32: u32 = 0x4000_0000;
     const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     const NOT_BELOW: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
     const ANSWER: u32 = libc::BPF_RET | libc::BPF_K;
     let step = |code: u32, jf, k| sock_filter { code: code as u16, jt: 0, jf, k };
-    // A call's number stands first (seccomp(2), `struct seccomp_data`).
+    // The call's number is the first field (seccomp(2), `struct seccomp_data`).
     vec![
         step(LOAD, 0, 0),
         step(NOT_BELOW, 1, X32),

@@ -1,5 +1,4 @@
-//! The composition root: from a configuration to a running daemon, and from a
-//! signal to its next configuration or its end.
+//! The composition root: starts the daemon from a configuration, reloads it, and stops it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -39,11 +38,11 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 pub struct Serve {
     pub config: Config,
     pub listener: UnixListener,
-    /// Reads the configuration again, for a reload: its faults in words.
+    /// Reads the configuration again for a reload. The error is the text of all its problems.
     pub reread: Box<dyn Fn() -> Result<Config, String>>,
-    /// Makes another log filter hold.
+    /// Changes the log filter.
     pub refilter: Box<dyn Fn(&str)>,
-    /// From the daemon before this one.
+    /// State that the previous daemon left.
     pub inherited: Inherited,
     /// The connection to the runner process, if one was needed.
     pub runner: Option<std::os::unix::net::UnixStream>,
@@ -65,23 +64,23 @@ pub enum ServeError {
 }
 
 impl Serve {
-    /// Serves until it is told to stop.
+    /// Serves until a signal stops it.
     ///
     /// # Errors
-    /// What keeps it from starting, or from going on.
+    /// Returns the reason why the daemon can't start or can't continue.
     pub async fn run(self) -> Result<(), ServeError> {
         let Self { config, listener, reread, refilter, inherited, runner, sandbox, manager, restarts } = self;
         let mut signals = ServeSignals::new()?;
         let metrics = Arc::new(Metrics::new(restarts));
-        let outlet = Arc::new(RefreshNotifier::new(runner.map(RunnerClient::connect).transpose()?, &config));
+        let notifier = Arc::new(RefreshNotifier::new(runner.map(RunnerClient::connect).transpose()?, &config));
         let manager = Arc::new(manager);
         let Inherited { carried, sequence, names } = inherited;
         let saver = Arc::new(LeaseSaver::new(Arc::clone(&manager), sequence, names));
-        let observer = observer(Arc::clone(&metrics), Arc::clone(&outlet), Arc::clone(&saver));
-        let Assembled { registry, drivers } = assemble(&config, None, &carried, &observer, outlet.runner())?;
+        let observer = observer(Arc::clone(&metrics), Arc::clone(&notifier), Arc::clone(&saver));
+        let Assembled { registry, drivers } = assemble(&config, None, &carried, &observer, notifier.runner())?;
         let audit = Audit::new(config.log.format, config.log.audit_file.as_deref()).map_err(ServeError::Audit)?;
         let about = DaemonInfo { started: clock::now().boot, sandbox, restarts };
-        let (commands, mut orders) = mpsc::channel(8);
+        let (commands, mut received) = mpsc::channel(8);
         let service = Arc::new(Service::new(registry, audit, metrics, about, commands));
         let mut scraping = JoinSet::new();
         if let Some(at) = &config.metrics {
@@ -92,8 +91,8 @@ impl Serve {
         let waiting = TaskTracker::new();
         let accepting = accept::serve(listener, Arc::clone(&service), waiting.clone());
         tokio::pin!(accepting);
-        let living = manager.live();
-        tokio::pin!(living);
+        let keepalives = manager.send_keepalives();
+        tokio::pin!(keepalives);
         manager.ready();
         saver.replace(&service.registry());
         tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %config.socket.path.display(), "serving");
@@ -101,8 +100,8 @@ impl Serve {
         loop {
             let reload = tokio::select! {
                 ended = &mut accepting => return Ok(ended?),
-                error = refreshing.fault() => return Err(error.into()),
-                asked = signals.next() => match asked {
+                error = refreshing.next_error() => return Err(error.into()),
+                request = signals.next() => match request {
                     RootRequest::Stop => {
                         manager.stopping();
                         tracing::info!("stopping");
@@ -112,18 +111,18 @@ impl Serve {
                     }
                     RootRequest::Reload => None,
                 },
-                Some(RootCommand::Reload(answer)) = orders.recv() => Some(answer),
-                Err(error) = &mut living => return Err(error.into()),
-                () = outlet.runner_gone() => return Err(ServeError::RunnerEnded),
+                Some(RootCommand::Reload(answer)) = received.recv() => Some(answer),
+                Err(error) = &mut keepalives => return Err(error.into()),
+                () = notifier.runner_gone() => return Err(ServeError::RunnerEnded),
             };
             manager.reloading();
-            let outcome = running.reload(&service, &observer, &outlet);
+            let outcome = running.reload(&service, &observer, &notifier);
             saver.replace(&service.registry());
-            let told = match outcome {
+            let result = match outcome {
                 Ok(drivers) => {
                     tracing::info!("configuration reloaded");
                     let registry = service.registry();
-                    refreshing.keep(|name| registry.named(name).is_some());
+                    refreshing.retain(|name| registry.named(name).is_some());
                     refreshing.start(drivers);
                     Ok(())
                 }
@@ -134,7 +133,7 @@ impl Serve {
             };
             manager.ready();
             if let Some(answer) = reload {
-                let _ = answer.send(told);
+                let _ = answer.send(result);
             }
         }
     }
@@ -142,40 +141,42 @@ impl Serve {
 
 /// State that a reload starts from.
 struct Running {
-    /// The one in force.
+    /// The current configuration.
     config: Config,
     reread: Box<dyn Fn() -> Result<Config, String>>,
     refilter: Box<dyn Fn(&str)>,
 }
 
 impl Running {
-    /// Takes up the configuration as it is now, or leaves all as it was.
+    /// Reads the configuration and applies it. If any step fails, the running one stays
+    /// unchanged.
     fn reload(
         &mut self,
         service: &Service,
         observer: &Observer,
-        outlet: &RefreshNotifier,
+        notifier: &RefreshNotifier,
     ) -> Result<Vec<Driver>, String> {
         let mut config = (self.reread)()?;
         let registry = service.registry();
         let active = ActiveConfig { config: &self.config, registry: &registry };
-        let next = assemble(&config, Some(active), &lease_memory::of_registry(&registry), observer, outlet.runner());
+        let next =
+            assemble(&config, Some(active), &lease_memory::from_registry(&registry), observer, notifier.runner());
         let next = next.map_err(|failure| failure.message)?;
         let audit = service.audit.reopen(config.log.audit_file.as_deref());
         audit.map_err(|error| {
-            format!("the audit file can't be opened: {error}; another folder than the one at the start needs a restart")
+            format!("the audit file can't be opened: {error}; a folder other than the one at the start needs a restart")
         })?;
         (self.refilter)(&config.log.filter);
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         keep_start_only_settings(&self.config, &mut config);
-        outlet.reload(&config);
+        notifier.reload(&config);
         service.replace_registry(next.registry);
         self.config = config;
         Ok(next.drivers)
     }
 }
 
-/// The refresh of each credential, by its name.
+/// The refresh task of each credential, by name.
 #[derive(Default)]
 struct Refreshing {
     tasks: JoinSet<io::Result<()>>,
@@ -183,8 +184,8 @@ struct Refreshing {
 }
 
 impl Refreshing {
-    /// In place of those of the same names, whose callers find the new ones in
-    /// the registry.
+    /// Starts one task for each driver. A running task of the same name is aborted; its callers
+    /// find the new one in the registry.
     fn start(&mut self, drivers: Vec<Driver>) {
         for driver in drivers {
             let name = Arc::clone(&driver.name);
@@ -194,7 +195,7 @@ impl Refreshing {
         }
     }
 
-    fn keep(&mut self, is_wanted: impl Fn(&str) -> bool) {
+    fn retain(&mut self, is_wanted: impl Fn(&str) -> bool) {
         self.handles.retain(|name, task| {
             let wanted = is_wanted(name);
             if !wanted {
@@ -204,12 +205,12 @@ impl Refreshing {
         });
     }
 
-    /// Waits until a task ends that should go on, and returns its error.
-    async fn fault(&mut self) -> io::Error {
+    /// Waits until a task ends with an error, and returns the error.
+    async fn next_error(&mut self) -> io::Error {
         loop {
             match self.tasks.join_next().await {
                 Some(Ok(Err(error))) => return error,
-                // A reload ends one.
+                // A reload aborts tasks.
                 Some(_) => {}
                 None => std::future::pending().await,
             }
@@ -220,12 +221,12 @@ impl Refreshing {
 /// Keeps the settings that a reload can't change, and logs a warning for each that differs.
 fn keep_start_only_settings(running: &Config, read: &mut Config) {
     for (key, differs) in [
-        ("[socket] path, mode, group", changed(&running.socket, &read.socket)),
+        ("[socket] path, mode, group", socket_differs(&running.socket, &read.socket)),
         ("[metrics] listen", running.metrics != read.metrics),
         ("[log] format", running.log.format != read.log.format),
     ] {
         if differs {
-            tracing::warn!("{key}: another value was read, and holds from the next start on");
+            tracing::warn!("{key}: the changed value takes effect at the next start");
         }
     }
     read.socket = config::SocketConfig { allow: std::mem::take(&mut read.socket.allow), ..running.socket.clone() };
@@ -233,21 +234,21 @@ fn keep_start_only_settings(running: &Config, read: &mut Config) {
     read.log.format = running.log.format;
 }
 
-fn changed(running: &config::SocketConfig, read: &config::SocketConfig) -> bool {
+fn socket_differs(running: &config::SocketConfig, read: &config::SocketConfig) -> bool {
     (&running.path, running.mode, running.group) != (&read.path, read.mode, read.group)
 }
 
-/// Lease memory, log, metrics, sinks and hooks of everything that the refresh
-/// side does.
-fn observer(metrics: Arc<Metrics>, outlet: Arc<RefreshNotifier>, saver: Arc<LeaseSaver>) -> Observer {
-    let journal = RefreshLog::default();
+/// Returns the observer of all refreshes. It passes each outcome to the lease memory, the
+/// metrics, the sinks and hooks, and the log.
+fn observer(metrics: Arc<Metrics>, notifier: Arc<RefreshNotifier>, saver: Arc<LeaseSaver>) -> Observer {
+    let refresh_log = RefreshLog::default();
     Arc::new(move |Observed { credential, source, outcome, held }| {
         if outcome != RefreshOutcome::RejectedAgain {
             saver.observe(credential, held);
         }
         metrics.refreshed(credential, source, outcome);
-        outlet.observe(credential, outcome, held);
-        journal.note(credential, outcome, held, clock::now());
+        notifier.observe(credential, outcome, held);
+        refresh_log.log_outcome(credential, outcome, held, clock::now());
     })
 }
 
@@ -301,10 +302,10 @@ impl From<Failure> for ServeError {
 impl std::fmt::Display for ServeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Io(error) => write!(f, "the daemon can't go on: {error}"),
+            Self::Io(error) => write!(f, "the daemon can't continue: {error}"),
             Self::Audit(error) => write!(
                 f,
-                "the audit file can't be opened: {error}; make its folder and let uid {} write there, or correct audit_file below [log]",
+                "the audit file can't be opened: {error}; make its folder, and let uid {} write there, or correct audit_file below [log]",
                 nix::unistd::geteuid()
             ),
             Self::Metrics(error) => write!(f, "{error}"),

@@ -1,14 +1,14 @@
-//! Health as data: what `status --json` prints and the registry is made of. The
-//! keys are known to dashboards: new ones may come, none is renamed.
+//! The health of the daemon and its credentials as data: the JSON that `status --json` prints.
+//! Dashboards know its keys: keys may be added, but never renamed.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use molecule_protocol::encoding;
-use molecule_protocol::limits::PROTOCOL;
+use molecule_protocol::limits::PROTOCOL_VERSION;
 use serde::{Deserialize, Serialize};
 
-use crate::daemon::audit::joinable;
+use crate::daemon::audit::may_log_hash;
 use crate::daemon::registry::{self, CredentialRegistry};
 use crate::system::time::{Boot, Moment};
 
@@ -45,7 +45,7 @@ pub struct Status {
 pub struct CredentialStatus {
     pub name: String,
     pub state: String,
-    /// Which source gave what is served, or the configured one.
+    /// Source of the served lease, or the configured source.
     pub source: String,
     pub origins: Vec<String>,
     pub scoped: bool,
@@ -73,18 +73,18 @@ pub struct LastError {
     pub ago_s: u64,
 }
 
-/// The status on one line.
+/// Returns the status as one line of JSON.
 #[must_use]
 pub fn json(about: &DaemonInfo, registry: &CredentialRegistry, now: Moment) -> String {
-    serde_json::to_string(&take(about, registry, now)).unwrap_or_default()
+    serde_json::to_string(&collect(about, registry, now)).unwrap_or_default()
 }
 
 #[must_use]
-pub fn take(about: &DaemonInfo, registry: &CredentialRegistry, now: Moment) -> Status {
-    let credentials: Vec<_> = registry.credentials.iter().map(|c| credential(c, now)).collect();
+pub fn collect(about: &DaemonInfo, registry: &CredentialRegistry, now: Moment) -> Status {
+    let credentials: Vec<_> = registry.credentials.iter().map(|c| credential_status(c, now)).collect();
     Status {
         version: env!("CARGO_PKG_VERSION").into(),
-        protocol: PROTOCOL,
+        protocol: PROTOCOL_VERSION,
         pid: std::process::id(),
         uptime_s: now.boot.saturating_sub(about.started).as_secs(),
         restarts: about.restarts,
@@ -96,16 +96,16 @@ pub fn take(about: &DaemonInfo, registry: &CredentialRegistry, now: Moment) -> S
     }
 }
 
-fn credential(credential: &registry::ServedCredential, now: Moment) -> CredentialStatus {
+fn credential_status(credential: &registry::ServedCredential, now: Moment) -> CredentialStatus {
     let held = credential.reader.held();
     let facts = held.facts(now);
     let seconds = |length: Duration| length.as_secs();
-    let last_error = held.last_error.as_deref().map(|trouble| LastError {
-        class: trouble.failure.class.name().into(),
-        message: trouble.failure.message.clone(),
+    let last_error = held.last_error.as_deref().map(|error| LastError {
+        class: error.failure.class.name().into(),
+        message: error.failure.message.clone(),
         ago_s: facts.last_error_ago.map_or(0, seconds),
     });
-    let digest = held.live(now).filter(|lease| joinable(lease)).map(|lease| encoding::base64_digest(&lease.sha256));
+    let digest = held.live(now).filter(|lease| may_log_hash(lease)).map(|lease| encoding::base64_digest(&lease.sha256));
     CredentialStatus {
         name: credential.name.to_string(),
         state: facts.state.name().into(),

@@ -39,12 +39,12 @@ pub enum RefreshAsk {
     Refresh { operator: bool, outcome: oneshot::Sender<RefreshOutcome> },
 }
 
-/// The refresh side has gone: the daemon stops, or a reload took the
-/// credential away.
+/// Error for a refresh side that has ended: the daemon stops, or a reload removed the
+/// credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
-/// One credential's two halves.
+/// Creates the two halves for one credential.
 #[must_use]
 pub fn lease_channel(first: Held) -> (LeaseWriter, LeaseReader) {
     let (held, readable) = watch::channel(Arc::new(first));
@@ -57,8 +57,8 @@ impl LeaseWriter {
         self.held.send_replace(Arc::new(held.clone()));
     }
 
-    /// The next ask; `None` once no reader is left.
-    pub async fn ask(&mut self) -> Option<RefreshAsk> {
+    /// Waits for the next message. Returns `None` once no reader is left.
+    pub async fn next_ask(&mut self) -> Option<RefreshAsk> {
         self.asks.recv().await
     }
 }
@@ -69,28 +69,28 @@ impl LeaseReader {
         Arc::clone(&self.held.borrow())
     }
 
-    /// Waits for something to be published that this reader hasn't seen.
+    /// Waits until leases are published that this reader hasn't seen.
     ///
     /// # Errors
-    /// [`Gone`].
+    /// Returns [`Gone`] if the refresh side has ended.
     pub async fn changed(&mut self) -> Result<(), Gone> {
         self.held.changed().await.map_err(|_| Gone)
     }
 
-    /// Tells the refresh side. A full queue already holds as much as one more
-    /// ask could say.
+    /// Sends a message to the refresh side without waiting. A full queue drops it: one more
+    /// message would add nothing.
     pub fn tell(&self, ask: RefreshAsk) {
         let _ = self.asks.try_send(ask);
     }
 
-    /// Asks for a refresh, and gives what will hold its outcome.
+    /// Asks for a refresh. The receiver gets its outcome.
     ///
     /// # Errors
-    /// [`Gone`].
+    /// Returns [`Gone`] if the refresh side has ended.
     pub async fn refresh(&self, operator: bool) -> Result<oneshot::Receiver<RefreshOutcome>, Gone> {
-        let (outcome, known) = oneshot::channel();
+        let (outcome, receiver) = oneshot::channel();
         self.asks.send(RefreshAsk::Refresh { operator, outcome }).await.map_err(|_| Gone)?;
-        Ok(known)
+        Ok(receiver)
     }
 }
 
@@ -119,14 +119,14 @@ mod tests {
         let (mut writer, reader) = lease_channel(held(1));
         reader.tell(RefreshAsk::Demand);
         let outcome = reader.refresh(true).await.unwrap();
-        assert!(matches!(writer.ask().await, Some(RefreshAsk::Demand)));
-        let Some(RefreshAsk::Refresh { outcome: answer, .. }) = writer.ask().await else {
-            panic!("the refresh that was asked for")
+        assert!(matches!(writer.next_ask().await, Some(RefreshAsk::Demand)));
+        let Some(RefreshAsk::Refresh { outcome: answer, .. }) = writer.next_ask().await else {
+            panic!("expected the refresh that was asked for")
         };
         answer.send(RefreshOutcome::SameToken).unwrap();
         assert_eq!(outcome.await, Ok(RefreshOutcome::SameToken));
         drop(reader);
-        assert!(writer.ask().await.is_none(), "no reader is left");
+        assert!(writer.next_ask().await.is_none(), "no reader is left");
     }
 
     #[tokio::test]
@@ -136,10 +136,10 @@ mod tests {
             reader.tell(RefreshAsk::Demand);
         }
         drop(reader);
-        let mut heard = 0;
-        while writer.ask().await.is_some() {
-            heard += 1;
+        let mut received = 0;
+        while writer.next_ask().await.is_some() {
+            received += 1;
         }
-        assert_eq!(heard, QUEUE);
+        assert_eq!(received, QUEUE);
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use molecule_protocol::gh::{TOKENS, is_installation_token};
+use molecule_protocol::gh::{TOKEN_VARIABLES, is_installation_token};
 use molecule_protocol::{digest, encoding};
 
 use super::Scene;
@@ -28,7 +28,7 @@ fn variables(scene: &Scene) -> Vec<Finding> {
         current.iter().any(|known| known.as_bytes() == digest)
     };
     let mut findings = Vec::new();
-    for name in TOKENS {
+    for name in TOKEN_VARIABLES {
         let value = scene.env.var(name).filter(|value| is_installation_token(value.as_bytes()));
         if value.is_some_and(|value| !is_current(&value)) {
             let what = format!(

@@ -66,10 +66,7 @@ impl Scene {
     /// The origins that have a credential of their own: the daemon's, else the
     /// configuration's, else GitHub's own.
     fn origins(&self) -> Vec<OriginPattern> {
-        let own = |text: &str| {
-            let Pattern { scheme, wildcard, host, port } = Pattern::parse(text).ok()?;
-            Some(OriginPattern { scheme, wildcard, host: host.into(), port })
-        };
+        let own = |text: &str| Some(Pattern::parse(text).ok()?.map_host(Box::from));
         if self.status.is_some() {
             return self.credentials().iter().flat_map(|c| &c.origins).filter_map(|text| own(text)).collect();
         }
@@ -98,7 +95,7 @@ impl Scene {
     /// The origin of ours on this host, whatever its scheme and port.
     fn managed(&self, host: &str) -> Option<OriginPattern> {
         let names = |pattern: &OriginPattern| {
-            pattern.names(&origin::Origin { scheme: pattern.scheme, host, port: pattern.port }).is_some()
+            pattern.closeness_to(&origin::Origin { scheme: pattern.scheme, host, port: pattern.port }).is_some()
         };
         self.origins().into_iter().find(names)
     }

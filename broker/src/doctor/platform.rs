@@ -5,7 +5,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use molecule_protocol::namespace::Overflow;
+use molecule_protocol::namespace::OverflowMeaning;
 
 use super::Scene;
 use super::finding::Finding;
@@ -115,7 +115,7 @@ fn unreachable(scene: &Scene, failure: &Failure) -> Finding {
     let no_way = matches!(failure.class, Class::Connect | Class::Timeout);
     let daemon_has_one =
         scene.credentials().iter().any(|c| c.name == GITHUB && c.source == "platform" && c.state == "ok");
-    if no_way && daemon_has_one && client::trust::overflow() != Overflow::User {
+    if no_way && daemon_has_one && client::trust::overflow() != OverflowMeaning::User {
         let what = format!("not to be reached from inside this sandbox, only by the daemon ({})", failure.message);
         return Finding::ok(CHECK, what);
     }

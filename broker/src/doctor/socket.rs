@@ -5,7 +5,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use molecule_protocol::namespace::Overflow;
+use molecule_protocol::namespace::OverflowMeaning;
 use molecule_protocol::request::{Request, Verb};
 use nix::unistd::Uid;
 
@@ -40,7 +40,7 @@ pub(super) fn ask(path: &Path) -> Result<Status, NoStatus> {
 }
 
 pub(super) fn check(scene: &Scene, answer: Result<Status, NoStatus>) -> Vec<Finding> {
-    if let Err(NoStatus::Client(error @ ClientError::NoSockets(_))) = answer {
+    if let Err(NoStatus::Client(error @ ClientError::SocketsForbidden(_))) = answer {
         return vec![Finding::fail(CHECK, error.what(), error.remedy())];
     }
     let socket = fs::symlink_metadata(&scene.socket).ok().filter(|there| there.file_type().is_socket());
@@ -74,9 +74,9 @@ fn answered(scene: &Scene, answer: Result<Status, NoStatus>) -> Finding {
 /// server is trusted nevertheless.
 fn namespace() -> Option<Finding> {
     let others = match client::trust::overflow() {
-        Overflow::User => return None,
-        Overflow::Unmapped => "root and other users show as uid 65534",
-        Overflow::Ambiguous => "users that it doesn't map can't be told from one that it does",
+        OverflowMeaning::User => return None,
+        OverflowMeaning::Unmapped => "root and other users show as uid 65534",
+        OverflowMeaning::Ambiguous => "users that it doesn't map can't be told from one that it does",
     };
     Some(Finding::ok(
         "namespace",

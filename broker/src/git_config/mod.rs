@@ -129,10 +129,7 @@ mod tests {
     use super::*;
 
     fn wiring(origins: &[&str], open: bool) -> Wiring {
-        let own = |text: &&str| {
-            let Pattern { scheme, wildcard, host, port } = Pattern::parse(text).unwrap();
-            OriginPattern { scheme, wildcard, host: host.into(), port }
-        };
+        let own = |text: &&str| Pattern::parse(text).unwrap().map_host(Box::from);
         Wiring { open, ..Wiring::only(&origins.iter().map(own).collect::<Vec<_>>()) }
     }
 

@@ -37,7 +37,7 @@ pub async fn log_in(token: &Zeroizing<String>, host: &str, user: &User) -> Resul
     argv.extend(["auth", "login", "--with-token"].map(OsString::from));
     // The option doesn't accept a host with a port; the variable does (gh 2.46).
     if host.contains(':') {
-        env.insert(molecule_protocol::gh::HOST.into(), host.into());
+        env.insert(molecule_protocol::gh::HOST_VARIABLE.into(), host.into());
     } else {
         argv.extend(["--hostname", host].map(OsString::from));
     }

@@ -4,6 +4,15 @@
 //! within a time limit. A source doesn't retry, sleep or cache credentials, and it never sees a
 //! client's request. It reads no environment: its constructor gets all settings. The refresh
 //! decides when to fetch again.
+//!
+//! | modules | what they do |
+//! | --- | --- |
+//! | [`platform`] | asks the platform over HTTP: endpoint, bearer, TLS, proxies, answer |
+//! | `file`, `command` | read a file; run a program, by the runner where the daemon can't |
+//! | `env`, [`persona`] | the token of the container's start; a password that never changes |
+//! | `token_text` | a token as a file or a program's output holds it: one line, or JSON |
+//! | `expiry` | the formats of an expiry |
+//! | `watch` | notices that a file has changed |
 
 mod command;
 mod env;

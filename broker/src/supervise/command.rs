@@ -16,7 +16,7 @@ pub fn start(argv: &[OsString], user: &str, added: &CommandEnvironment) -> io::R
     let mut command = exec_stage::for_command(user, argv);
     // gh would prefer the provision-time token in its environment, which expires within the
     // hour. The daemon keeps that token as its fallback.
-    for name in gh::GITHUB {
+    for name in gh::GITHUB_VARIABLES {
         command.env_remove(name);
     }
     command.envs(added.variables.iter().map(|(name, value)| (name, value)));

@@ -116,7 +116,7 @@ impl CommandEnvironment {
 /// that the daemon needs, otherwise the user that it serves.
 ///
 /// Switches this process to the dedicated user, irrevocably, to test what that user can read. So
-/// this must be the last step of the process.
+/// nothing after it in this process may need root.
 #[must_use]
 pub fn daemon_user(config: &Config, served: Option<&str>) -> String {
     if !geteuid().is_root() {

@@ -188,7 +188,7 @@ fn a_lease_of_another_workspace_is_not_served() {
     let mut manager = Manager::new(&world);
     manager.start(&[], &[(&name, &memory)]);
     assert_eq!(world.printed_token(), None);
-    assert!(world.log().contains("its source is another one now"), "{}", world.log());
+    assert!(world.log().contains("its source has changed"), "{}", world.log());
 }
 
 #[test]

@@ -47,10 +47,10 @@ const LESS: &[(&str, &[&str], &str)] = &[
 const WHOLE: &str = "not dumpable, no new privileges, landlock, seccomp";
 const WITHOUT_LANDLOCK: &str = "not dumpable, no new privileges, seccomp";
 const PARTLY: &str = "not dumpable, no new privileges, landlock (partly), seccomp";
-const DUMPABLE: &str = "WARN processes of the same user can look into this one";
+const DUMPABLE: &str = "WARN processes of the same user can inspect this one";
 const NEW_PRIVILEGES: &str = "WARN no_new_privs can't be set: EINVAL";
 const NO_LANDLOCK: &str = "WARN this kernel has no landlock: files aren't restricted";
-const OLD_LANDLOCK: &str = "WARN this kernel's landlock is old: of files, ports and signals not all are restricted";
+const OLD_LANDLOCK: &str = "WARN this kernel's landlock is old: files, ports and signals aren't all restricted";
 const BAD_LANDLOCK: &str = "WARN landlock can't be set up, files aren't restricted: ";
 const NO_SECCOMP: &str = "WARN seccomp can't be set up, system calls aren't restricted: ";
 

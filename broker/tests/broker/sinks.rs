@@ -230,7 +230,7 @@ fn a_stopped_runner_costs_one_refresh_its_time_limit() {
     let failed = world.broker(&["refresh", "forge"]);
     kill(runner, Signal::SIGCONT).unwrap();
     assert_eq!(failed.status.code(), Some(1));
-    assert!(text(&failed.stderr).contains("said nothing within"), "{}", text(&failed.stderr));
+    assert!(text(&failed.stderr).contains("gave no answer within"), "{}", text(&failed.stderr));
     assert!(world.broker(&["token", "--host", "git.example"]).status.success());
 }
 

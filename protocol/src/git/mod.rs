@@ -1,24 +1,25 @@
 //! Git's credential format, read as a stream by a shim.
 //!
-//! The scanner decides, key by key, what may leave the process. What the
-//! daemon's decision needs is sent on, as often as it came. A server's own text
-//! (`wwwauth[]`, `state[]`) is dropped unread, whatever its length. A password
-//! is hashed as it comes, and only for `erase`; it is never kept. Everything
-//! else is checked for control bytes and dropped.
+//! For each key, the scanner decides whether its value may leave the process. Values
+//! that the daemon needs for its decision are sent on, as often as they came. A
+//! server's own text (`wwwauth[]`, `state[]`) is dropped unread, whatever its length.
+//! A password is hashed while it is read, and only for `erase`; it is never stored.
+//! All other values are checked for control bytes and dropped.
 
+use crate::buffer::Buffer;
 use crate::encoding;
 use crate::limits::{MAX_KEY, MAX_REQUEST};
-use crate::line::{self, Fault, is_control};
+use crate::line::{self, FormatError, is_control};
 use crate::rejected::{PasswordForm, PasswordHash};
-use crate::request::{Client, Verb};
+use crate::request::{ClientKind, Verb};
 
-/// Reads git's lines and builds the request from them.
+/// Reader of git's lines that builds the request from them.
 ///
-/// In this order, what every request touches lies in its first few hundred
-/// bytes.
+/// The fields are in this order so that every request touches only the first few
+/// hundred bytes.
 #[repr(C)]
 pub struct Scanner {
-    fate: Fate,
+    destination: Destination,
     rejected: Option<[u8; 32]>,
     password: PasswordHash,
     verb: Verb,
@@ -27,80 +28,89 @@ pub struct Scanner {
     frame: Buffer<MAX_REQUEST>,
 }
 
-/// Destination of the value that is being read. The first variant is zero, as [`Scanner::blank`] needs it.
+/// Destination of the value that is being read. The first variant is zero, as
+/// [`Scanner::blank`] requires.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// Its key isn't complete yet.
+enum Destination {
+    /// The key isn't complete yet.
     Undecided,
+    /// The request.
     SentOn,
+    /// The hash of a plain password.
     Password,
+    /// The hash of the password in a base64 pair.
     Credential,
+    /// None, after a check for control bytes.
     Checked,
+    /// None, without a check.
     Unread,
 }
 
 impl Scanner {
-    /// All zeros, so that a static one costs no page before it is used.
+    /// Returns a scanner of zeros, so that a static one takes no memory page before it is
+    /// used.
     #[must_use]
     pub const fn blank() -> Self {
         Self {
             frame: Buffer::new(),
             key: Buffer::new(),
             password: PasswordHash::blank(),
-            fate: Fate::Undecided,
+            destination: Destination::Undecided,
             rejected: None,
             verb: Verb::Get,
             ended: false,
         }
     }
 
+    /// Returns a scanner that is ready for this verb, without a program's name.
+    ///
     /// # Errors
     /// None for the verbs that git knows: their heads fit.
-    pub fn new(verb: Verb) -> Result<Self, Fault> {
+    pub fn new(verb: Verb) -> Result<Self, FormatError> {
         let mut scanner = Self::blank();
-        scanner.open(verb, None)?;
+        scanner.begin(verb, None)?;
         Ok(scanner)
     }
 
-    /// Makes a blank one ready for this verb, asked by a program of this name.
+    /// Makes a blank scanner ready for this verb and the client program's name.
     ///
     /// # Errors
-    /// The name can't stand in a line.
-    pub fn open(&mut self, verb: Verb, command: Option<&[u8]>) -> Result<(), Fault> {
-        let mut writer = line::Writer::new(&mut self.frame.bytes);
+    /// The name is too long or can't be in a line.
+    pub fn begin(&mut self, verb: Verb, command: Option<&[u8]>) -> Result<(), FormatError> {
+        let mut writer = line::MessageWriter::new(&mut self.frame.bytes);
         writer.head(verb.name())?;
-        writer.pair("client", Client::Helper.name().as_bytes())?;
+        writer.pair("client", ClientKind::Helper.name().as_bytes())?;
         command.map_or(Ok(()), |name| writer.pair("command", name))?;
         self.frame.used = writer.written().len();
         self.verb = verb;
         Ok(())
     }
 
-    /// Takes the next bytes of git's. `true` once its empty line came: what
-    /// follows is ignored.
+    /// Reads the next bytes from git. Returns true after the empty line; all bytes after
+    /// it are ignored.
     ///
     /// # Errors
-    /// The first [`Fault`]: then the whole request is refused.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
+    /// The first [`FormatError`], which refuses the whole request.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<bool, FormatError> {
         for &byte in bytes {
             if self.ended {
                 break;
             }
             match byte {
                 b'\n' => self.end_line()?,
-                _ if self.fate == Fate::Undecided => self.key_byte(byte)?,
-                _ => self.value_byte(byte)?,
+                _ if self.destination == Destination::Undecided => self.push_key_byte(byte)?,
+                _ => self.push_value_byte(byte)?,
             }
         }
         Ok(self.ended)
     }
 
-    /// The request, after git's empty line or the end of its input. `None` for
-    /// an `erase` that names no password: there is nothing to tell.
+    /// Returns the request, after git's empty line or the end of its input. Returns
+    /// `None` for an `erase` without a password, about which there is nothing to send.
     ///
     /// # Errors
-    /// The last line's [`Fault`].
-    pub fn finish(&mut self) -> Result<Option<&[u8]>, Fault> {
+    /// A [`FormatError`] in the last line.
+    pub fn finish(&mut self) -> Result<Option<&[u8]>, FormatError> {
         if !self.ended {
             self.end_line()?;
         }
@@ -116,24 +126,24 @@ impl Scanner {
         Ok(Some(self.frame.get()))
     }
 
-    fn key_byte(&mut self, byte: u8) -> Result<(), Fault> {
+    fn push_key_byte(&mut self, byte: u8) -> Result<(), FormatError> {
         if is_control(byte) {
-            return Err(Fault::Control);
+            return Err(FormatError::Control);
         }
         if byte != b'=' {
-            // A key past its limit is unknown, whatever it goes on with.
+            // A key longer than the limit is an unknown key.
             let _ = self.key.push(byte);
             return Ok(());
         }
-        self.fate = match self.key.get() {
-            b"" => return Err(Fault::NoKey),
-            b"protocol" | b"host" | b"path" | b"username" | b"url" | b"capability[]" => Fate::SentOn,
-            b"wwwauth[]" | b"state[]" => Fate::Unread,
-            b"password" if self.verb == Verb::Erase => Fate::Password,
-            b"credential" if self.verb == Verb::Erase => Fate::Credential,
-            _ => Fate::Checked,
+        self.destination = match self.key.get() {
+            b"" => return Err(FormatError::NoKey),
+            b"protocol" | b"host" | b"path" | b"username" | b"url" | b"capability[]" => Destination::SentOn,
+            b"wwwauth[]" | b"state[]" => Destination::Unread,
+            b"password" if self.verb == Verb::Erase => Destination::Password,
+            b"credential" if self.verb == Verb::Erase => Destination::Credential,
+            _ => Destination::Checked,
         };
-        if self.fate == Fate::SentOn {
+        if self.destination == Destination::SentOn {
             let key = self.key;
             self.frame.append(key.get())?;
             self.frame.append(b"=")?;
@@ -141,86 +151,42 @@ impl Scanner {
         Ok(())
     }
 
-    fn value_byte(&mut self, byte: u8) -> Result<(), Fault> {
-        if self.fate != Fate::Unread && is_control(byte) {
-            return Err(Fault::Control);
+    fn push_value_byte(&mut self, byte: u8) -> Result<(), FormatError> {
+        if self.destination != Destination::Unread && is_control(byte) {
+            return Err(FormatError::Control);
         }
-        match self.fate {
-            Fate::SentOn => self.frame.append(&[byte]),
-            Fate::Password => {
+        match self.destination {
+            Destination::SentOn => self.frame.append(&[byte]),
+            Destination::Password => {
                 self.password.push(PasswordForm::Plain, byte);
                 Ok(())
             }
-            Fate::Credential => {
+            Destination::Credential => {
                 self.password.push(PasswordForm::Basic, byte);
                 Ok(())
             }
-            Fate::Undecided | Fate::Checked | Fate::Unread => Ok(()),
+            Destination::Undecided | Destination::Checked | Destination::Unread => Ok(()),
         }
     }
 
-    fn end_line(&mut self) -> Result<(), Fault> {
-        match self.fate {
-            Fate::Undecided if self.key.used == 0 => self.ended = true,
-            Fate::Undecided => return Err(Fault::NoKey),
-            Fate::SentOn => self.frame.append(b"\n")?,
-            Fate::Password => self.rejected = self.password.take(PasswordForm::Plain),
-            Fate::Credential => self.rejected = self.password.take(PasswordForm::Basic),
-            Fate::Checked | Fate::Unread => {}
+    fn end_line(&mut self) -> Result<(), FormatError> {
+        match self.destination {
+            Destination::Undecided if self.key.used == 0 => self.ended = true,
+            Destination::Undecided => return Err(FormatError::NoKey),
+            Destination::SentOn => self.frame.append(b"\n")?,
+            Destination::Password => self.rejected = self.password.take(PasswordForm::Plain),
+            Destination::Credential => self.rejected = self.password.take(PasswordForm::Basic),
+            Destination::Checked | Destination::Unread => {}
         }
         self.key.clear();
-        self.fate = Fate::Undecided;
+        self.destination = Destination::Undecided;
         Ok(())
     }
 }
 
-/// The answer to the action `capability` (git-credential(1), "capability"):
-/// nothing beyond the first version of the format is offered.
+/// The answer to the action `capability` (git-credential(1), "capability"). It offers
+/// nothing beyond the first version of the format.
 pub const CAPABILITIES: &str = "version 0\n";
-
-/// A buffer that remembers that something didn't fit.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Buffer<const N: usize> {
-    used: usize,
-    overflow: bool,
-    bytes: [u8; N],
-}
-
-impl<const N: usize> Buffer<N> {
-    pub(crate) const fn new() -> Self {
-        Self { bytes: [0; N], used: 0, overflow: false }
-    }
-
-    pub(crate) fn push(&mut self, byte: u8) -> Result<(), Fault> {
-        self.append(&[byte])
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let end = self.used + bytes.len();
-        let Some(room) = self.bytes.get_mut(self.used..end) else {
-            self.overflow = true;
-            return Err(Fault::TooLong);
-        };
-        room.copy_from_slice(bytes);
-        self.used = end;
-        Ok(())
-    }
-
-    fn get(&self) -> &[u8] {
-        &self.bytes[..self.used]
-    }
-
-    /// `None` if some of it was lost, or there is none.
-    pub(crate) fn whole(&self) -> Option<&[u8]> {
-        (!self.overflow && self.used > 0).then(|| self.get())
-    }
-
-    fn clear(&mut self) {
-        self.used = 0;
-        self.overflow = false;
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,9 @@ use std::{format, vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::askpass::request_for_prompt;
 use crate::request::Request;
 
-fn scan(verb: Verb, input: &[u8], piece: usize) -> Result<Option<String>, Fault> {
+fn scan(verb: Verb, input: &[u8], piece: usize) -> Result<Option<String>, FormatError> {
     let mut scanner = Scanner::new(verb)?;
     for bytes in input.chunks(piece) {
         if scanner.push(bytes)? {
@@ -18,12 +17,12 @@ fn scan(verb: Verb, input: &[u8], piece: usize) -> Result<Option<String>, Fault>
     Ok(scanner.finish()?.map(|b| String::from_utf8(b.to_vec()).unwrap()))
 }
 
-fn get(input: &str) -> Result<Option<String>, Fault> {
+fn get(input: &str) -> Result<Option<String>, FormatError> {
     scan(Verb::Get, input.as_bytes(), 4096)
 }
 
 #[test]
-fn what_the_decision_needs_is_sent_on_as_it_came() {
+fn keys_for_the_daemons_decision_are_sent_on_unchanged() {
     let sent = get(
         "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=github.com\npath=a/b\nusername=u\nurl=https://x\n\n",
     );
@@ -34,13 +33,13 @@ fn what_the_decision_needs_is_sent_on_as_it_came() {
 }
 
 #[test]
-fn the_asking_program_is_named_and_git_cannot_name_it() {
+fn the_clients_name_is_sent_and_git_cannot_forge_it() {
     let mut scanner = Scanner::blank();
-    scanner.open(Verb::Get, Some(b"git-credential-molecule")).unwrap();
+    scanner.begin(Verb::Get, Some(b"git-credential-molecule")).unwrap();
     scanner.push(b"host=h\ncommand=forged\n\n").unwrap();
     let sent = scanner.finish().unwrap().unwrap();
     assert_eq!(sent, b"molecule/1 get\nclient=helper\ncommand=git-credential-molecule\nhost=h\n\n");
-    assert_eq!(Scanner::blank().open(Verb::Get, Some(b"a\nhost=b")), Err(Fault::Control));
+    assert_eq!(Scanner::blank().begin(Verb::Get, Some(b"a\nhost=b")), Err(FormatError::Control));
 }
 
 #[test]
@@ -64,24 +63,24 @@ fn passwords_and_unknown_keys_never_leave() {
 }
 
 #[test]
-fn rule06_a_control_byte_in_any_other_value_refuses_the_whole() {
+fn rule06_a_control_byte_in_any_other_value_is_refused() {
     for key in ["host", "password", "new", "credential"] {
         for byte in (1..0x20u8).filter(|&b| b != b'\n').chain([0, 0x7f]) {
             let input = [key.as_bytes(), b"=a", &[byte], b"b\nhost=h\n\n"].concat();
-            assert_eq!(scan(Verb::Get, &input, 7), Err(Fault::Control), "{key} {byte:#x}");
+            assert_eq!(scan(Verb::Get, &input, 7), Err(FormatError::Control), "{key} {byte:#x}");
         }
     }
 }
 
 #[test]
-fn rule10_lines_without_key_or_equals_sign_refuse_the_whole() {
-    assert_eq!(get("host=h\nnonsense\n\n"), Err(Fault::NoKey));
-    assert_eq!(get("host=h\n=x\n\n"), Err(Fault::NoKey));
-    assert_eq!(get("host=h\nnonsense"), Err(Fault::NoKey));
+fn rule10_a_line_without_key_or_equals_sign_is_refused() {
+    assert_eq!(get("host=h\nnonsense\n\n"), Err(FormatError::NoKey));
+    assert_eq!(get("host=h\n=x\n\n"), Err(FormatError::NoKey));
+    assert_eq!(get("host=h\nnonsense"), Err(FormatError::NoKey));
 }
 
 #[test]
-fn rule10_what_follows_the_empty_line_is_ignored() {
+fn rule10_input_after_the_empty_line_is_ignored() {
     assert_eq!(get("host=h\n\nnonsense\n").unwrap().unwrap(), "molecule/1 get\nclient=helper\nhost=h\n\n");
     assert_eq!(get("host=h").unwrap().unwrap(), "molecule/1 get\nclient=helper\nhost=h\n\n");
 }
@@ -99,18 +98,18 @@ fn erase_sends_the_hash_and_never_the_password() {
 }
 
 #[test]
-fn an_erase_that_names_no_password_says_nothing() {
+fn an_erase_without_a_password_sends_nothing() {
     assert_eq!(scan(Verb::Erase, b"host=h\n\n", 64), Ok(None));
     assert_eq!(scan(Verb::Erase, b"host=h\ncredential=!!\n\n", 64), Ok(None));
 }
 
 #[test]
-fn an_empty_password_is_none() {
+fn an_erase_with_an_empty_password_sends_nothing() {
     assert_eq!(scan(Verb::Erase, b"host=h\npassword=\ncredential=\n\n", 64), Ok(None));
 }
 
 #[test]
-fn rule53_an_erase_of_the_longest_token_is_told_whole() {
+fn rule53_an_erase_hashes_the_whole_of_the_longest_token() {
     for length in [512, 513, 8_192] {
         let token = "x".repeat(length);
         let hash = String::from_utf8(encoding::hex(&crate::digest::sha256(token.as_bytes())).to_vec()).unwrap();
@@ -120,35 +119,16 @@ fn rule53_an_erase_of_the_longest_token_is_told_whole() {
 }
 
 #[test]
-fn a_request_of_eight_kib_is_taken_and_no_longer_one() {
+fn a_request_of_at_most_eight_kib_is_accepted() {
     let around = "molecule/1 get\nclient=helper\npath=\n\n".len();
     let of_length = |length: usize| get(&format!("path={}\n\n", "x".repeat(length - around)));
     assert_eq!(of_length(8192).unwrap().unwrap().len(), 8192);
-    assert_eq!(of_length(8193), Err(Fault::TooLong));
-}
-
-#[test]
-fn a_prompt_becomes_a_request() {
-    let prompt = crate::prompt::Prompt::parse(b"Password for 'https://bot%40x@h/p': ").unwrap();
-    let mut buffer = [0; MAX_REQUEST];
-    let sent = request_for_prompt(&prompt, Some(b"ask"), &mut buffer).unwrap();
-    assert_eq!(
-        sent,
-        b"molecule/1 get\nclient=askpass\ncommand=ask\nprotocol=https\nhost=h\npath=p\nusername=bot@x\nfield=password\n\n"
-    );
-}
-
-#[test]
-fn a_prompt_for_a_user_name_asks_with_none() {
-    let prompt = crate::prompt::Prompt::parse(b"Username for 'https://h': ").unwrap();
-    let mut buffer = [0; MAX_REQUEST];
-    let sent = request_for_prompt(&prompt, Some(b"ask"), &mut buffer).unwrap();
-    assert_eq!(sent, b"molecule/1 get\nclient=askpass\ncommand=ask\nprotocol=https\nhost=h\nfield=username\n\n");
+    assert_eq!(of_length(8193), Err(FormatError::TooLong));
 }
 
 proptest! {
     #[test]
-    fn how_the_input_is_cut_into_reads_changes_nothing(lines in proptest::collection::vec("(host|path|wwwauth\\[\\]|password|x)=[ -~]{0,30}", 0..6), piece in 1..50usize) {
+    fn the_sizes_of_the_reads_change_nothing(lines in proptest::collection::vec("(host|path|wwwauth\\[\\]|password|x)=[ -~]{0,30}", 0..6), piece in 1..50usize) {
         let input: Vec<u8> = lines.iter().flat_map(|l| [l.as_bytes(), b"\n"].concat()).collect();
         for verb in [Verb::Get, Verb::Erase] {
             prop_assert_eq!(scan(verb, &input, piece), scan(verb, &input, 4096));
@@ -162,7 +142,7 @@ proptest! {
             && let Ok(Some(sent)) = scanner.finish()
         {
             let parsed = Request::parse(sent);
-            prop_assert!(matches!(parsed, Ok(_) | Err(Fault::Twice)), "{parsed:?}");
+            prop_assert!(matches!(parsed, Ok(_) | Err(FormatError::Twice)), "{parsed:?}");
         }
     }
 }

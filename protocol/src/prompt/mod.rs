@@ -1,37 +1,35 @@
-//! The only prompts that askpass answers: git's and git-lfs's, for a user name
-//! or a password.
+//! The only prompts that askpass answers: git's and git-lfs's, for a user name or a
+//! password.
 //!
-//! Git passes the prompt as one argument (gitcredentials(7), "requesting
-//! credentials"; `credential_ask_one` in git's `credential.c` has no
-//! translation for it). Anything that a server, an ssh peer or a URL could
-//! choose in it, beyond a plain host and a plain path, means that the prompt is
-//! another program's.
+//! Git passes the prompt as one argument (gitcredentials(7), "requesting credentials";
+//! `credential_ask_one` in git's `credential.c` doesn't translate it). Besides a plain
+//! host and a plain path, a prompt may contain nothing that a server, an ssh peer or a
+//! URL could choose. Otherwise it counts as another program's prompt.
 
 use crate::encoding::nibble;
 use crate::limits::MAX_PROMPT;
 use crate::line::is_control;
-use crate::origin::Scheme;
-use crate::origin::has_host_bytes;
+use crate::origin::{Scheme, has_host_bytes};
 
-/// Which half of a credential.
+/// The half of a credential that a prompt asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub enum CredentialField {
     Username,
     Password,
 }
 
-/// The question of one prompt.
+/// One prompt of git's or git-lfs's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prompt<'a> {
-    pub field: Field,
+    pub field: CredentialField,
     pub scheme: Scheme,
     pub host: &'a [u8],
-    /// Without its leading slash.
+    /// The URL's path without its leading slash.
     pub path: Option<&'a [u8]>,
     user: &'a [u8],
 }
 
-impl Field {
+impl CredentialField {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,21 +39,21 @@ impl Field {
     }
 
     #[must_use]
-    pub fn of(name: &[u8]) -> Option<Self> {
+    pub fn from_name(name: &[u8]) -> Option<Self> {
         [Self::Username, Self::Password].into_iter().find(|f| f.name().as_bytes() == name)
     }
 }
 
 impl<'a> Prompt<'a> {
-    /// Matches the whole prompt. `None`: not ours to answer.
+    /// Reads a whole prompt. Returns `None` for a prompt that askpass doesn't answer.
     #[must_use]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         if text.len() > MAX_PROMPT {
             return None;
         }
         let (field, rest) = match text.strip_prefix(b"Username for ") {
-            Some(rest) => (Field::Username, rest),
-            None => (Field::Password, text.strip_prefix(b"Password for ")?),
+            Some(rest) => (CredentialField::Username, rest),
+            None => (CredentialField::Password, text.strip_prefix(b"Password for ")?),
         };
         let url = between(rest, b"'", b"': ").or_else(|| between(rest, b"\"", b"\""))?;
         let (scheme, rest) = match url.strip_prefix(b"https://") {
@@ -63,20 +61,20 @@ impl<'a> Prompt<'a> {
             None => (Scheme::Http, url.strip_prefix(b"http://")?),
         };
         let (user, rest) = match field {
-            Field::Username => (&[][..], rest),
-            Field::Password => split_at(rest, b'@')?,
+            CredentialField::Username => (&[][..], rest),
+            CredentialField::Password => split_at(rest, b'@')?,
         };
         let (host, path) = match split_at(rest, b'/') {
             None => (rest, None),
             Some((host, path)) => (host, Some(path)),
         };
-        let plain = (field == Field::Username || is_user(user)) && is_host(host) && path.is_none_or(is_path);
+        let plain = (field == CredentialField::Username || is_user(user)) && is_host(host) && path.is_none_or(is_path);
         plain.then_some(Self { field, scheme, host, path: path.filter(|p| !p.is_empty()), user })
     }
 
-    /// The user name of a password prompt, percent-decoded.
+    /// Returns the user name of a password prompt, percent-decoded.
     pub fn username(&self) -> Option<impl Iterator<Item = u8> + use<'a>> {
-        (self.field == Field::Password).then_some(Decoded(self.user))
+        (self.field == CredentialField::Password).then_some(Decoded(self.user))
     }
 }
 
@@ -110,9 +108,9 @@ fn split_at(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// A user name as git and Go's `net/url` write it: the unreserved characters
-/// of RFC 3986, a few that Go leaves alone, and escapes of anything but a
-/// control byte.
+/// True for a user name as git and Go's `net/url` write it: the unreserved characters of
+/// RFC 3986, a few more that Go doesn't escape, and escapes of all other bytes except
+/// control bytes.
 fn is_user(text: &[u8]) -> bool {
     let mut rest = text;
     while let Some((byte, after)) = next_byte(rest) {

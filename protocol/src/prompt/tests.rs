@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-type Parts<'a> = (Field, Scheme, &'a str, Option<&'a str>, Option<Vec<u8>>);
+type Parts<'a> = (CredentialField, Scheme, &'a str, Option<&'a str>, Option<Vec<u8>>);
 
 fn parse(text: &str) -> Option<Parts<'_>> {
     let prompt = Prompt::parse(text.as_bytes())?;
@@ -15,30 +15,30 @@ fn parse(text: &str) -> Option<Parts<'_>> {
 }
 
 #[test]
-fn gits_two_prompts_are_understood() {
+fn gits_two_prompts_are_read() {
     assert_eq!(
         parse("Username for 'https://github.com': "),
-        Some((Field::Username, Scheme::Https, "github.com", None, None))
+        Some((CredentialField::Username, Scheme::Https, "github.com", None, None))
     );
     assert_eq!(
         parse("Password for 'https://x-access-token@github.com': "),
-        Some((Field::Password, Scheme::Https, "github.com", None, Some(b"x-access-token".to_vec())))
+        Some((CredentialField::Password, Scheme::Https, "github.com", None, Some(b"x-access-token".to_vec())))
     );
     assert_eq!(
         parse("Password for 'http://bot@localhost:3000/org/repo.git': "),
-        Some((Field::Password, Scheme::Http, "localhost:3000", Some("org/repo.git"), Some(b"bot".to_vec())))
+        Some((CredentialField::Password, Scheme::Http, "localhost:3000", Some("org/repo.git"), Some(b"bot".to_vec())))
     );
 }
 
 #[test]
-fn git_lfss_form_is_understood() {
+fn git_lfs_prompts_are_read() {
     assert_eq!(
         parse("Username for \"https://github.com/org/repo.git\""),
-        Some((Field::Username, Scheme::Https, "github.com", Some("org/repo.git"), None))
+        Some((CredentialField::Username, Scheme::Https, "github.com", Some("org/repo.git"), None))
     );
     assert_eq!(
         parse("Password for \"https://x-access-token@github.com/\""),
-        Some((Field::Password, Scheme::Https, "github.com", None, Some(b"x-access-token".to_vec())))
+        Some((CredentialField::Password, Scheme::Https, "github.com", None, Some(b"x-access-token".to_vec())))
     );
 }
 
@@ -49,7 +49,7 @@ fn an_escaped_user_name_is_decoded() {
 }
 
 #[test]
-fn rule15_forged_prompts_are_nobodys() {
+fn rule15_forged_prompts_are_not_answered() {
     for text in [
         "Password for 'https://x-access-token@github.com/@evil.example': ",
         "Password for 'https://x-access-token%40github.com%2F@evil.example@': ",
@@ -96,7 +96,7 @@ fn rule15_percent_escapes_before_the_at_never_change_the_host() {
 }
 
 #[test]
-fn rule16_other_peoples_prompts_are_nobodys() {
+fn rule16_other_programs_prompts_are_not_answered() {
     for text in [
         "Username: ",
         "Password: ",
@@ -116,7 +116,7 @@ fn rule16_other_peoples_prompts_are_nobodys() {
 
 proptest! {
     #[test]
-    fn one_byte_more_anywhere_never_changes_the_host(at in 0..100usize, byte: u8) {
+    fn one_more_byte_anywhere_never_changes_the_host(at in 0..100usize, byte: u8) {
         let mut text = b"Password for 'https://x-access-token@github.com/org/repo': ".to_vec();
         let at = at % (text.len() + 1);
         text.insert(at, byte);
@@ -137,7 +137,7 @@ proptest! {
 }
 
 #[test]
-fn a_prompt_of_four_kib_is_read_and_no_longer_one() {
+fn a_prompt_of_at_most_four_kib_is_read() {
     let around = "Username for 'https://h/': ".len();
     let of_length = |length: usize| format!("Username for 'https://h/{}': ", "p".repeat(length - around));
     assert!(parse(&of_length(4096)).is_some());

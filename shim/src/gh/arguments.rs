@@ -1,28 +1,29 @@
-//! Reads from gh's arguments which token the call needs, and for which host.
+//! The token that a call of gh needs, read from its arguments, and the host that it
+//! is for.
 
 use crate::protocol::origin::has_host_bytes;
 
-/// Needs of a call of gh.
+/// The token that a call of gh needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need<'a> {
-    /// Nothing: it logs gh in or out, or only talks about gh.
+pub(super) enum TokenNeed<'a> {
+    /// No token: the call logs gh in or out, or only prints help or a version.
     Nothing,
-    /// A token for the host that gh is pointed at. `auth status` is among
-    /// these: it should report the login that works.
+    /// A token for the host that gh is pointed at. This includes `auth status`,
+    /// which should report the login that works.
     Token,
-    /// `auth token` prints the token for this host, or for the one that gh is
-    /// pointed at.
+    /// A token that `auth token` prints: for this host, or without one for the host
+    /// that gh is pointed at.
     PrintedToken(Option<&'a [u8]>),
-    /// `auth git-credential get` gives git the token for the host that git
+    /// A token that `auth git-credential get` gives to git, for the host that git
     /// names on standard input.
     GitCredential,
-    /// This command of gh's demands an OAuth token, which only a person's login
-    /// is.
+    /// An OAuth token. This command of gh demands one, and only a person's login has
+    /// it.
     Login(&'a [u8]),
 }
 
-impl<'a> Need<'a> {
-    pub(super) fn of(arguments: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+impl<'a> TokenNeed<'a> {
+    pub(super) fn from_arguments(arguments: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
         if arguments.clone().take_while(|word| *word != b"--").any(|word| word == b"--help") {
             return Self::Nothing;
         }
@@ -42,9 +43,9 @@ impl<'a> Need<'a> {
     }
 }
 
-/// The words that name a command, as cobra finds them (its `stripFlags`): a
-/// flag without `=` takes the word after it along, except for the two flags
-/// that gh has everywhere.
+/// Returns the words that name a command, as cobra finds them (its `stripFlags`). A
+/// flag without `=` takes the next word as its value, except for gh's global flags
+/// `--help` and `--version`.
 fn words<'a>(arguments: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
     let mut follows_flag = false;
     arguments.take_while(|word| *word != b"--").filter(move |word| {
@@ -58,8 +59,8 @@ fn words<'a>(arguments: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = 
 
 /// True if an argument, or `GH_REPO`, names a host that `matters`.
 ///
-/// A token too few makes gh ask for a login; one too many goes to a stranger.
-/// So a text that could be a host is taken for one.
+/// Every text that could be a host counts as one. If a token is wrongly withheld, gh
+/// asks for a login; if it is wrongly given, it goes to a stranger's host.
 pub(super) fn named_hosts<'a>(
     arguments: impl Iterator<Item = &'a [u8]> + Clone,
     repository: Option<&'a [u8]>,
@@ -68,24 +69,24 @@ pub(super) fn named_hosts<'a>(
     let bare = arguments.clone().filter(|word| !word.starts_with(b"-")).take(1);
     let repositories = bare.clone().any(|word| [&b"repo"[..], b"extension", b"extensions", b"ext"].contains(&word));
     let named = values(arguments).any(|(flag, value)| {
-        let host = match kind(flag) {
-            Kind::Host => Some(value),
-            Kind::Repository => host_of_repository(value, true),
-            Kind::Other => host_of_repository(value, repositories && flag.is_empty()),
+        let host = match flag_kind(flag) {
+            FlagKind::Host => Some(value),
+            FlagKind::Repository => host_of_repository(value, true),
+            FlagKind::Other => host_of_repository(value, repositories && flag.is_empty()),
         };
         host.is_some_and(&matters)
     });
     named || repository.and_then(|text| host_of_repository(text, true)).is_some_and(&matters)
 }
 
-/// The host that `--hostname` or `-h` names. The last one counts (pflag).
+/// Returns the host that `--hostname` or `-h` names. The last one counts (pflag).
 fn hostname<'a>(arguments: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
-    let hosts = values(arguments).filter(|(flag, _)| matches!(kind(flag), Kind::Host));
+    let hosts = values(arguments).filter(|(flag, _)| matches!(flag_kind(flag), FlagKind::Host));
     hosts.map(|(_, value)| value).last()
 }
 
-/// Every value among the arguments, with the flag that it belongs to. The flag
-/// is empty for an argument that stands alone.
+/// Returns every value among the arguments, with the flag that it belongs to. The
+/// flag is empty for a positional argument.
 fn values<'a>(arguments: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
     let mut previous: &[u8] = b"";
     arguments.filter_map(move |argument| {
@@ -98,25 +99,27 @@ fn values<'a>(arguments: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item =
     })
 }
 
-enum Kind {
+enum FlagKind {
     Host,
     Repository,
     Other,
 }
 
-/// By pflag's rules a short flag may be the last of a cluster, as in `-wR`.
-fn kind(flag: &[u8]) -> Kind {
+/// Returns what the flag's value names. By pflag's rules a short flag may be the
+/// last of a cluster, as in `-wR`.
+fn flag_kind(flag: &[u8]) -> FlagKind {
     let short = flag.starts_with(b"-") && !flag.starts_with(b"--");
     match flag {
-        b"--hostname" | b"--host" => Kind::Host,
-        b"--repo" => Kind::Repository,
-        _ if short && flag.ends_with(b"h") => Kind::Host,
-        _ if short && flag.ends_with(b"R") => Kind::Repository,
-        _ => Kind::Other,
+        b"--hostname" | b"--host" => FlagKind::Host,
+        b"--repo" => FlagKind::Repository,
+        _ if short && flag.ends_with(b"h") => FlagKind::Host,
+        _ if short && flag.ends_with(b"R") => FlagKind::Repository,
+        _ => FlagKind::Other,
     }
 }
 
-/// Splits `--flag=value`, `-Fvalue` and `-F=value`. `None` for what is no flag.
+/// Splits `--flag=value`, `-Fvalue` and `-F=value`. Returns `None` for an argument
+/// that isn't a flag.
 fn flag_and_value(argument: &[u8]) -> Option<(&[u8], &[u8])> {
     if !argument.starts_with(b"-") {
         return None;
@@ -131,8 +134,9 @@ fn flag_and_value(argument: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&argument[..flag_end], value.strip_prefix(b"=").unwrap_or(value)))
 }
 
-/// The host in a URL, in `user@host:path`, or in `HOST/OWNER/REPO`: there, if
-/// it is not `sure` to be a repository, only one with a dot or a port.
+/// Returns the host in a URL, in `user@host:path`, or in `HOST/OWNER/REPO`. A text of
+/// the last form that isn't `sure` to be a repository must have a dot or a port in
+/// its host.
 fn host_of_repository(text: &[u8], sure: bool) -> Option<&[u8]> {
     let scheme_end = text.iter().position(|b| !(b.is_ascii_alphanumeric() || b"+-.".contains(b))).unwrap_or(0);
     if let Some(rest) = text[scheme_end..].strip_prefix(b"://") {
@@ -171,12 +175,12 @@ mod tests {
         found.into_inner()
     }
 
-    fn need(line: &str) -> Need<'_> {
-        Need::of(words(line).into_iter())
+    fn need(line: &str) -> TokenNeed<'_> {
+        TokenNeed::from_arguments(words(line).into_iter())
     }
 
     #[test]
-    fn logging_in_and_talking_about_gh_need_no_token() {
+    fn login_help_and_version_commands_need_no_token() {
         for line in [
             "auth login --with-token",
             "auth --hostname ghe.corp login",
@@ -195,16 +199,16 @@ mod tests {
             "completion -s bash",
             "",
         ] {
-            assert_eq!(need(line), Need::Nothing, "{line}");
+            assert_eq!(need(line), TokenNeed::Nothing, "{line}");
         }
         for line in ["auth status", "pr list", "api user", "alias-of-mine", "pr create -b -- --help"] {
-            assert_eq!(need(line), Need::Token, "{line}");
+            assert_eq!(need(line), TokenNeed::Token, "{line}");
         }
     }
 
     #[test]
-    fn a_request_for_a_token_is_known_by_its_words() {
-        assert_eq!(need("auth token"), Need::PrintedToken(None));
+    fn commands_that_print_a_token_are_recognized() {
+        assert_eq!(need("auth token"), TokenNeed::PrintedToken(None));
         for line in [
             "auth token --hostname ghe.corp",
             "auth token --hostname=ghe.corp",
@@ -214,25 +218,25 @@ mod tests {
             "auth --hostname ghe.corp token",
             "auth token -h other.corp -u me -h ghe.corp",
         ] {
-            assert_eq!(need(line), Need::PrintedToken(Some(b"ghe.corp")), "{line}");
+            assert_eq!(need(line), TokenNeed::PrintedToken(Some(b"ghe.corp")), "{line}");
         }
-        assert_eq!(need("auth git-credential get"), Need::GitCredential);
+        assert_eq!(need("auth git-credential get"), TokenNeed::GitCredential);
     }
 
     #[test]
-    fn commands_that_demand_a_persons_login_are_known_by_every_name() {
+    fn commands_that_demand_a_login_are_known_by_every_name() {
         for (line, word) in
             [("agent-task list", "agent-task"), ("agents view 1", "agents"), ("copilot -p x", "copilot")]
         {
-            assert_eq!(need(line), Need::Login(word.as_bytes()), "{line}");
+            assert_eq!(need(line), TokenNeed::Login(word.as_bytes()), "{line}");
         }
         for line in ["pr create -t agent-task", "issue list --label copilot"] {
-            assert_eq!(need(line), Need::Token, "{line}");
+            assert_eq!(need(line), TokenNeed::Token, "{line}");
         }
     }
 
     #[test]
-    fn every_way_to_name_a_host_is_seen() {
+    fn every_way_to_name_a_host_is_found() {
         for line in [
             "api --hostname other.corp user",
             "api --hostname=other.corp user",
@@ -259,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_host_is_no_host() {
+    fn arguments_that_name_no_host_are_ignored() {
         for line in ["api repos/o/r/pulls", "pr list -R o/r", "repo clone o/r", "pr checkout feature/a/b", "pr view 1"]
         {
             assert!(hosts(line).is_empty(), "{line}: {:?}", hosts(line));

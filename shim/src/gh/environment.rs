@@ -1,40 +1,43 @@
-//! gh's token variables: which are the user's own, which are dead, and the
-//! environment that the real gh gets.
+//! gh's token variables: the user's own, the dead ones, and the environment that
+//! the real gh gets. A token variable is dead if it is empty or holds an installation
+//! token, which may have expired.
 
-use crate::protocol::gh::{DEFAULT_HOST, TOKENS, canonical, is_installation_token, variables};
+use crate::protocol::gh::{DEFAULT_HOST, TOKEN_VARIABLES, canonical_host, is_installation_token, token_variables};
 use crate::protocol::origin::has_host_bytes;
 use crate::sys::{self, Arg, Errno};
 
-/// Number of variables that [`Table::set`] can add: the token, the way back to this
-/// shim, the preference, and the guard.
+/// Number of variables that [`GhEnvironment::set`] can add: the token, `GH_PATH`, the
+/// preference, and the guard.
 const ADDED: usize = 4;
 
 /// The host that gh is pointed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Host<'a> {
+pub(super) struct GhHost<'a> {
     pub(super) name: &'a [u8],
     variables: &'static [&'static str; 2],
 }
 
 /// The environment that gh gets. It ends with `None`.
-pub(super) struct Table<'a> {
+pub(super) struct GhEnvironment<'a> {
     entries: &'a mut [Option<Arg<'a>>],
     used: usize,
 }
 
-impl<'a> Host<'a> {
-    /// The host that gh takes this text for: the value of `GH_HOST` or of
-    /// `--hostname`. `None` if it can't be a host.
-    pub(super) fn of(said: Option<&'a [u8]>) -> Option<Self> {
-        Self::named_by_git(canonical(said.unwrap_or(DEFAULT_HOST.as_bytes())))
+impl<'a> GhHost<'a> {
+    /// Returns the host that gh reads from the value of `GH_HOST` or `--hostname`, or
+    /// gh's default host without a value. Returns `None` if the text can't be a host.
+    pub(super) fn from_name(name: Option<&'a [u8]>) -> Option<Self> {
+        Self::from_git(canonical_host(name.unwrap_or(DEFAULT_HOST.as_bytes())))
     }
 
-    /// The host as git names it: a name below github.com is asked for as it is,
-    /// and a scope that doesn't list it holds.
-    pub(super) fn named_by_git(name: &'a [u8]) -> Option<Self> {
-        (has_host_bytes(name) && !name.is_empty()).then(|| Self { name, variables: variables(canonical(name)) })
+    /// Returns the host as git names it. A name below github.com isn't shortened to
+    /// github.com, so a scope that doesn't list that name refuses it.
+    pub(super) fn from_git(name: &'a [u8]) -> Option<Self> {
+        (has_host_bytes(name) && !name.is_empty())
+            .then(|| Self { name, variables: token_variables(canonical_host(name)) })
     }
 
+    /// Returns the name of the variable that sets this host's token.
     pub(super) fn variable(&self) -> &'static [u8] {
         self.variables[0].as_bytes()
     }
@@ -48,20 +51,20 @@ impl<'a> Host<'a> {
 
     /// Returns true if gh would send this host's token to the host `named`.
     pub(super) fn would_leak_to(&self, named: &[u8]) -> bool {
-        let named = canonical(named);
-        !named.eq_ignore_ascii_case(self.name) && variables(named) == self.variables
+        let named = canonical_host(named);
+        !named.eq_ignore_ascii_case(self.name) && token_variables(named) == self.variables
     }
 }
 
-impl<'a> Table<'a> {
-    /// The environment without its dead tokens, in memory of the size that it
-    /// takes: there is no largest one.
-    pub(super) fn of(envp: &[Option<Arg<'a>>]) -> Result<Self, Errno> {
-        let mut table = Self { entries: sys::pointers(envp.len() + ADDED)?, used: 0 };
+impl<'a> GhEnvironment<'a> {
+    /// Copies the environment without its dead tokens. The memory is mapped in the
+    /// size that is needed, so an environment of any size fits.
+    pub(super) fn without_dead_tokens(envp: &[Option<Arg<'a>>]) -> Result<Self, Errno> {
+        let mut environment = Self { entries: sys::map_pointers(envp.len() + ADDED)?, used: 0 };
         for entry in envp.iter().flatten().copied().filter(|entry| !is_dead(*entry)) {
-            table.push(entry);
+            environment.push(entry);
         }
-        Ok(table)
+        Ok(environment)
     }
 
     /// Sets the variable that this `NAME=value` names.
@@ -75,10 +78,10 @@ impl<'a> Table<'a> {
     }
 
     fn push(&mut self, entry: Arg<'a>) {
-        // The last place stays `None`.
+        // The last entry stays `None`.
         let room = self.entries.len() - 1;
-        if let Some(place) = self.entries[..room].get_mut(self.used) {
-            *place = Some(entry);
+        if let Some(free) = self.entries[..room].get_mut(self.used) {
+            *free = Some(entry);
             self.used += 1;
         }
     }
@@ -88,11 +91,12 @@ impl<'a> Table<'a> {
     }
 }
 
-/// An empty one is none to gh, but the first of a name wins: it would hide the
-/// fresh one behind it.
+/// True for a token variable that is empty or holds an installation token. gh ignores
+/// an empty variable, but the first entry of a name wins, so an empty one would hide
+/// the fresh token.
 fn is_dead(entry: Arg<'_>) -> bool {
-    let of_no_use = |value: &[u8]| value.is_empty() || is_installation_token(value);
-    value(entry, &TOKENS).is_some_and(of_no_use)
+    let unusable = |value: &[u8]| value.is_empty() || is_installation_token(value);
+    value(entry, &TOKEN_VARIABLES).is_some_and(unusable)
 }
 
 fn value<'a>(entry: Arg<'a>, names: &[&str]) -> Option<&'a [u8]> {
@@ -109,14 +113,14 @@ mod tests {
 
     fn after(envp: &[&'static str], set: &[&'static str]) -> Vec<&'static [u8]> {
         let envp: Vec<_> = envp.iter().map(|e| entry(e)).chain([None]).collect();
-        let mut table = Table::of(&envp).unwrap();
-        set.iter().for_each(|text| table.set(entry(text).unwrap()));
-        assert!(table.get().last().unwrap().is_none());
-        table.get().iter().flatten().map(|e| e.bytes()).collect()
+        let mut environment = GhEnvironment::without_dead_tokens(&envp).unwrap();
+        set.iter().for_each(|text| environment.set(entry(text).unwrap()));
+        assert!(environment.get().last().unwrap().is_none());
+        environment.get().iter().flatten().map(|e| e.bytes()).collect()
     }
 
     #[test]
-    fn dead_tokens_go_and_the_fresh_one_comes() {
+    fn a_fresh_token_replaces_the_dead_ones() {
         let envp = ["A=1\0", "GH_TOKEN=ghs_old\0", "GITHUB_TOKEN=ghs_old\0", "GH_TOKENS=ghs_x\0"];
         assert_eq!(after(&envp, &["GH_TOKEN=ghs_new\0"]), [&b"A=1"[..], b"GH_TOKENS=ghs_x", b"GH_TOKEN=ghs_new"]);
     }
@@ -129,44 +133,44 @@ mod tests {
     #[test]
     fn the_users_own_token_is_left_alone() {
         let envp = [entry("GH_TOKEN=ghs_old\0"), entry("GITHUB_TOKEN=ghp_own\0"), None];
-        assert!(Host::of(None).unwrap().has_own_token(&envp));
-        assert!(!Host::of(Some(b"ghe.corp")).unwrap().has_own_token(&envp));
+        assert!(GhHost::from_name(None).unwrap().has_own_token(&envp));
+        assert!(!GhHost::from_name(Some(b"ghe.corp")).unwrap().has_own_token(&envp));
         assert_eq!(after(&["GH_TOKEN=ghs_old\0", "GITHUB_TOKEN=ghp_own\0"], &[]), [b"GITHUB_TOKEN=ghp_own"]);
         let none = [entry("GH_TOKEN=\0"), entry("GITHUB_TOKEN=ghs_\0"), entry("GH_ENTERPRISE_TOKEN=x\0"), None];
-        assert!(!Host::of(None).unwrap().has_own_token(&none));
+        assert!(!GhHost::from_name(None).unwrap().has_own_token(&none));
     }
 
     #[test]
     fn an_environment_of_any_size_fits() {
         let mut envp = vec![entry("A=1\0"); 100_000];
         envp.extend([entry("GH_TOKEN=ghs_old\0"), None]);
-        let mut table = Table::of(&envp).unwrap();
+        let mut environment = GhEnvironment::without_dead_tokens(&envp).unwrap();
         for text in ["B=1\0", "C=1\0", "D=1\0", "E=1\0"] {
-            table.set(entry(text).unwrap());
+            environment.set(entry(text).unwrap());
         }
-        assert_eq!(table.get().len(), 100_005);
+        assert_eq!(environment.get().len(), 100_005);
         assert_eq!(
-            table.get()[100_000..].iter().flatten().map(|e| e.bytes()).collect::<Vec<_>>(),
+            environment.get()[100_000..].iter().flatten().map(|e| e.bytes()).collect::<Vec<_>>(),
             [b"B=1", b"C=1", b"D=1", b"E=1"]
         );
     }
 
     #[test]
-    fn a_variable_that_is_set_again_stands_once() {
+    fn a_variable_that_is_set_again_is_listed_once() {
         assert_eq!(after(&["A=1\0", "AB=1\0"], &["A=2\0", "A=3\0", "C=1\0"]), [&b"A=3"[..], b"AB=1", b"C=1"]);
     }
 
     #[test]
     fn git_names_a_host_exactly() {
-        let host = Host::named_by_git(b"gist.github.com").unwrap();
+        let host = GhHost::from_git(b"gist.github.com").unwrap();
         assert_eq!((host.name, host.variable()), (&b"gist.github.com"[..], &b"GH_TOKEN"[..]));
-        assert_eq!(Host::named_by_git(b"ghe.corp:8443").unwrap().variable(), b"GH_ENTERPRISE_TOKEN");
-        assert!(Host::named_by_git(b"").is_none() && Host::named_by_git(b"a/b").is_none());
+        assert_eq!(GhHost::from_git(b"ghe.corp:8443").unwrap().variable(), b"GH_ENTERPRISE_TOKEN");
+        assert!(GhHost::from_git(b"").is_none() && GhHost::from_git(b"a/b").is_none());
     }
 
     #[test]
     fn a_host_has_the_variable_that_gh_reads_for_it() {
-        for (said, name, variable) in [
+        for (text, name, variable) in [
             (None, "github.com", "GH_TOKEN"),
             (Some("GitHub.com"), "GitHub.com", "GH_TOKEN"),
             (Some("api.github.com"), "github.com", "GH_TOKEN"),
@@ -174,21 +178,21 @@ mod tests {
             (Some("ghe.corp"), "ghe.corp", "GH_ENTERPRISE_TOKEN"),
             (Some("github.com.evil.example"), "github.com.evil.example", "GH_ENTERPRISE_TOKEN"),
         ] {
-            let host = Host::of(said.map(str::as_bytes)).unwrap();
+            let host = GhHost::from_name(text.map(str::as_bytes)).unwrap();
             assert_eq!((host.name, host.variable()), (name.as_bytes(), variable.as_bytes()));
         }
-        for said in [&b"evil/.github.com"[..], b"evil\n.github.com", b"a/b", b"a%2f.github.com"] {
-            assert_eq!(Host::of(Some(said)), None);
+        for text in [&b"evil/.github.com"[..], b"evil\n.github.com", b"a/b", b"a%2f.github.com"] {
+            assert_eq!(GhHost::from_name(Some(text)), None);
         }
     }
 
     #[test]
     fn a_token_leaks_only_to_another_host_of_its_own_kind() {
-        let enterprise = Host::of(Some(b"ghe.corp")).unwrap();
+        let enterprise = GhHost::from_name(Some(b"ghe.corp")).unwrap();
         assert!(enterprise.would_leak_to(b"other.corp"));
         assert!(!enterprise.would_leak_to(b"GHE.corp"));
         assert!(!enterprise.would_leak_to(b"github.com"));
-        let github = Host::of(None).unwrap();
+        let github = GhHost::from_name(None).unwrap();
         assert!(github.would_leak_to(b"tenant.ghe.com"));
         assert!(!github.would_leak_to(b"gist.github.com"));
         assert!(!github.would_leak_to(b"ghe.corp"));

@@ -1,25 +1,26 @@
-//! The login that a person made with gh itself, as gh's `hosts.yml` tells of it.
+//! The login that a person made with gh itself, as gh's `hosts.yml` records it.
 //!
-//! gh writes that file with a host's name at the line's begin and its entries
-//! below it (gh's `internal/config`). The token of the active account is the
-//! host's own entry `oauth_token`; where the desktop's keyring holds it, only the
-//! account's name is there.
+//! In that file a host's name starts a line, and its entries follow indented (gh's
+//! `internal/config`). The token of the active account is the host's own entry
+//! `oauth_token`. If the desktop's keyring holds the token, the file has only the
+//! account's name.
 
-use crate::fallback::Path;
+use crate::fallback::PathText;
 use crate::protocol::gh::is_installation_token;
-use crate::sys::{self, Start};
-use crate::text::Text;
+use crate::sys::{self, ProcessStart};
+use crate::text::BoundedText;
 
-/// A token's first bytes are all that counts, so a longer line may be cut.
-type Line = Text<512>;
+/// One line of the file. Only a token's first bytes matter, so a longer line may be
+/// cut.
+type Line = BoundedText<512>;
 
-/// True if gh has a login for this host that isn't an installation token's.
+/// True if gh has a login for this host that isn't an installation token.
 #[inline(never)]
-pub(super) fn is_stored(start: &Start<'_>, host: &[u8]) -> bool {
+pub(super) fn is_stored(start: &ProcessStart<'_>, host: &[u8]) -> bool {
     let Some(file) = hosts_file(start).arg().and_then(|path| sys::open_to_read(path).ok()) else {
         return false;
     };
-    let mut search = Search::of(host);
+    let mut search = LoginSearch::new(host);
     let mut chunk = [0; 1024];
     while let Ok(count @ 1..) = sys::read(&file, &mut chunk) {
         search.push(&chunk[..count]);
@@ -27,8 +28,8 @@ pub(super) fn is_stored(start: &Start<'_>, host: &[u8]) -> bool {
     search.finish()
 }
 
-/// The file's place (`gh help environment`, `GH_CONFIG_DIR`).
-fn hosts_file(start: &Start<'_>) -> Path {
+/// Returns the path of `hosts.yml` (`gh help environment`, `GH_CONFIG_DIR`).
+fn hosts_file(start: &ProcessStart<'_>) -> PathText {
     let (folder, below): (_, &[u8]) = if let Some(own) = start.setting(b"GH_CONFIG_DIR") {
         (own, b"/hosts.yml")
     } else if let Some(config) = start.setting(b"XDG_CONFIG_HOME") {
@@ -36,11 +37,11 @@ fn hosts_file(start: &Start<'_>) -> Path {
     } else {
         (start.setting(b"HOME").unwrap_or_default(), b"/.config/gh/hosts.yml")
     };
-    Path::of(&[folder, below])
+    PathText::concat(&[folder, below])
 }
 
-/// Looks for one host's login, line by line.
-struct Search<'h> {
+/// Search for one host's login, line by line.
+struct LoginSearch<'h> {
     host: &'h [u8],
     line: Line,
     in_host: bool,
@@ -50,8 +51,8 @@ struct Search<'h> {
     has_own_token: Option<bool>,
 }
 
-impl<'h> Search<'h> {
-    fn of(host: &'h [u8]) -> Self {
+impl<'h> LoginSearch<'h> {
+    fn new(host: &'h [u8]) -> Self {
         Self { host, line: Line::new(), in_host: false, depth: None, has_account: false, has_own_token: None }
     }
 
@@ -91,7 +92,7 @@ impl<'h> Search<'h> {
     }
 }
 
-/// Splits at YAML's colon: one with a blank, or nothing, after it.
+/// Splits at YAML's colon, which has a space or the end of the line after it.
 fn key_and_value(text: &[u8]) -> (&[u8], &[u8]) {
     let is_end = |at: &usize| text[*at] == b':' && text.get(at + 1).is_none_or(|&b| b == b' ');
     let end = (0..text.len()).find(is_end).unwrap_or(text.len());
@@ -108,8 +109,8 @@ mod tests {
     use super::*;
 
     fn is_stored_in(text: &str, host: &str) -> bool {
-        // However the reads fall.
-        let mut search = Search::of(host.as_bytes());
+        // The result doesn't depend on how the reads cut the text.
+        let mut search = LoginSearch::new(host.as_bytes());
         text.as_bytes().chunks(3).for_each(|chunk| search.push(chunk));
         search.finish()
     }
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn another_hosts_login_and_an_installations_are_none() {
+    fn other_hosts_logins_and_installation_tokens_do_not_count() {
         for text in [
             "",
             "github.com:\n",

@@ -1,16 +1,17 @@
-//! Linux on aarch64: how to call the kernel, its numbers and its `struct stat`.
+//! Linux on aarch64: the calling convention, the numbers of the system calls, and
+//! `struct stat`.
 
 use core::arch::asm;
 
 /// # Safety
-/// The arguments must be what syscall `number` expects; memory that it reads or
-/// writes must be valid for that.
+/// The arguments must be those that system call `number` expects. Memory that it
+/// reads or writes must be valid for that.
 #[inline]
 pub(super) unsafe fn call(number: usize, args: [usize; 6]) -> isize {
     let result;
     // SAFETY: the kernel's calling convention on aarch64 (syscall(2),
-    // "Architecture calling conventions"); what the call itself touches is
-    // promised by this function's caller.
+    // "Architecture calling conventions"). The caller promises that the call's own
+    // reads and writes are valid.
     unsafe {
         asm!(
             "svc 0",

@@ -1,8 +1,8 @@
-//! The kernel, as far as the shim needs it: each call typed, each fault an
-//! [`Errno`]. With `start.rs` of the program this is the only unsafe code.
+//! The system calls that the shim needs, with types and with [`Errno`] as their error.
+//! Apart from the program's `start.rs` this is the only unsafe code.
 //!
-//! Own calls, because the workspace builds the shim together with programs that
-//! switch on the standard library in every crate which offers it.
+//! The shim makes its own calls, because the workspace builds it together with
+//! programs that switch on the standard library in every crate which offers it.
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -13,14 +13,15 @@ mod x86_64;
 
 use core::time::Duration;
 
+use crate::protocol::limits::MAX_SOCKET_PATH;
 #[cfg(target_arch = "aarch64")]
 use aarch64::{RawStat, call, number};
-pub use start::{Arg, Start};
+pub use start::{Arg, ProcessStart};
 pub use take_once::TakeOnce;
 #[cfg(target_arch = "x86_64")]
 use x86_64::{RawStat, call, number};
 
-/// A fault of the kernel's: errno(3).
+/// An error of a system call: errno(3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(pub i32);
 
@@ -35,7 +36,7 @@ impl Errno {
     pub const ECONNREFUSED: Self = Self(111);
 }
 
-/// An open file of ours, closed when it is dropped.
+/// An owned file descriptor, closed when it is dropped.
 #[derive(Debug)]
 pub struct Fd(i32);
 
@@ -46,10 +47,10 @@ impl Drop for Fd {
     }
 }
 
-/// A connected server's identity: `struct ucred`, unix(7).
+/// Identity of a connected server: `struct ucred`, unix(7).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Peer {
+pub struct PeerCredentials {
     pub pid: i32,
     pub uid: u32,
     pub gid: u32,
@@ -57,14 +58,14 @@ pub struct Peer {
 
 /// Facts about a file that the shim uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stat {
-    /// Device and inode: the same pair is the same file.
+pub struct FileStat {
+    /// Device and inode. Two paths with the same pair are the same file.
     pub identity: (u64, u64),
     pub mode: u32,
     pub uid: u32,
 }
 
-impl Stat {
+impl FileStat {
     #[must_use]
     pub const fn is_link(self) -> bool {
         self.mode & 0o170_000 == 0o120_000
@@ -72,9 +73,9 @@ impl Stat {
 }
 
 #[repr(C)]
-struct Address {
+struct SocketAddress {
     family: u16,
-    path: [u8; 108],
+    path: [u8; MAX_SOCKET_PATH + 1],
 }
 
 #[repr(C)]
@@ -97,8 +98,8 @@ const O_CLOEXEC: usize = 0o2_000_000;
 const O_NONBLOCK: usize = 0o4_000;
 const O_RDWR: usize = 2;
 
-/// No core file, no `/proc/PID/mem`, no ptrace by others of the same uid. An
-/// exec undoes it: prctl(2), `PR_SET_DUMPABLE`.
+/// Forbids core files, and `/proc/PID/mem` and ptrace to other processes of the same
+/// uid. An exec undoes this: prctl(2), `PR_SET_DUMPABLE`.
 pub fn forbid_dumps() {
     // SAFETY: `PR_SET_DUMPABLE` (4) takes a number.
     let _ = unsafe { call2(number::PRCTL, 4, 0) };
@@ -111,7 +112,8 @@ pub fn exit(status: u8) -> ! {
     }
 }
 
-/// Returns the time since an unspecified instant in the past. It can't be set.
+/// Returns the time since an unspecified instant in the past. A change of the system's
+/// clock doesn't affect it.
 #[must_use]
 pub fn now() -> Duration {
     let mut time = Timespec::default();
@@ -121,37 +123,38 @@ pub fn now() -> Duration {
 }
 
 pub fn read_input(buffer: &mut [u8]) -> Result<usize, Errno> {
-    read_number(0, buffer)
+    read_fd(0, buffer)
 }
 
 pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<usize, Errno> {
-    read_number(fd.0, buffer)
+    read_fd(fd.0, buffer)
 }
 
 pub fn write_output(bytes: &[u8]) -> Result<(), Errno> {
-    write_number(1, bytes)
+    write_fd(1, bytes)
 }
 
 pub fn write_error(bytes: &[u8]) -> Result<(), Errno> {
-    write_number(2, bytes)
+    write_fd(2, bytes)
 }
 
 pub fn write(fd: &Fd, bytes: &[u8]) -> Result<(), Errno> {
-    write_number(fd.0, bytes)
+    write_fd(fd.0, bytes)
 }
 
-/// An unconnected Unix stream socket that never blocks.
+/// Makes an unconnected Unix stream socket that never blocks.
 pub fn socket() -> Result<Fd, Errno> {
     const AF_UNIX: usize = 1;
     const SOCK_STREAM: usize = 1;
     // SAFETY: `socket` takes three numbers.
-    unsafe { call3(number::SOCKET, AF_UNIX, SOCK_STREAM | O_CLOEXEC | O_NONBLOCK, 0) }.map(fd)
+    unsafe { call3(number::SOCKET, AF_UNIX, SOCK_STREAM | O_CLOEXEC | O_NONBLOCK, 0) }.map(fd_from_number)
 }
 
-/// `ENAMETOOLONG` for a path that no Unix socket can have.
+/// Connects to a Unix socket. The error is `ENAMETOOLONG` for a path that no Unix socket
+/// can have.
 pub fn connect(socket: &Fd, path: &[u8]) -> Result<(), Errno> {
-    let mut address = Address { family: 1, path: [0; 108] };
-    let room = address.path[..107].get_mut(..path.len()).ok_or(Errno::ENAMETOOLONG)?;
+    let mut address = SocketAddress { family: 1, path: [0; MAX_SOCKET_PATH + 1] };
+    let room = address.path[..MAX_SOCKET_PATH].get_mut(..path.len()).ok_or(Errno::ENAMETOOLONG)?;
     room.copy_from_slice(path);
     let length = 2 + path.len() + 1;
     // SAFETY: the kernel reads `length` bytes, which lie within `address`.
@@ -159,29 +162,30 @@ pub fn connect(socket: &Fd, path: &[u8]) -> Result<(), Errno> {
 }
 
 /// Returns the user of the process that called `listen` on the other side.
-pub fn peer(socket: &Fd) -> Result<Peer, Errno> {
+pub fn peer_credentials(socket: &Fd) -> Result<PeerCredentials, Errno> {
     const SOL_SOCKET: usize = 1;
     const SO_PEERCRED: usize = 17;
-    let mut peer = Peer::default();
-    let mut length = size_of::<Peer>() as u32;
+    let mut peer = PeerCredentials::default();
+    let mut length = size_of::<PeerCredentials>() as u32;
     let args = [socket.0 as usize, SOL_SOCKET, SO_PEERCRED, &raw mut peer as usize, &raw mut length as usize, 0];
     // SAFETY: the kernel writes at most `length` bytes to `peer`, and `length`.
-    check(unsafe { call(number::GETSOCKOPT, args) })?;
+    to_result(unsafe { call(number::GETSOCKOPT, args) })?;
     Ok(peer)
 }
 
-/// One send that raises no SIGPIPE. What the kernel didn't take is an error.
+/// Sends all bytes in one call that raises no SIGPIPE. It is an error if the kernel
+/// doesn't take all of them.
 pub fn send(socket: &Fd, bytes: &[u8]) -> Result<(), Errno> {
     const MSG_NOSIGNAL: usize = 0x4000;
     let args = [socket.0 as usize, bytes.as_ptr() as usize, bytes.len(), MSG_NOSIGNAL, 0, 0];
     // SAFETY: the kernel reads `bytes`.
-    let sent = check(unsafe { call(number::SENDTO, args) })?;
+    let sent = to_result(unsafe { call(number::SENDTO, args) })?;
     if sent == bytes.len() { Ok(()) } else { Err(Errno::EAGAIN) }
 }
 
-/// Waits until there is something to read, or the end. `false`: it took too
-/// long.
-pub fn readable(fd: &Fd, patience: Duration) -> Result<bool, Errno> {
+/// Waits for bytes to read or the end of the stream. Returns false if `patience`
+/// passes first.
+pub fn wait_readable(fd: &Fd, patience: Duration) -> Result<bool, Errno> {
     const POLLIN: i16 = 1;
     let mut entry = PollFd { fd: fd.0, events: POLLIN, revents: 0 };
     poll(&raw mut entry, 1, patience)
@@ -191,32 +195,32 @@ pub fn pause(length: Duration) {
     let _ = poll(core::ptr::null_mut(), 0, length);
 }
 
-/// Follows links.
-pub fn stat(path: Arg<'_>) -> Result<Stat, Errno> {
+/// Returns facts about a file. Follows symbolic links.
+pub fn stat(path: Arg<'_>) -> Result<FileStat, Errno> {
     stat_with(path, 0)
 }
 
-/// The link itself, where `path` ends in one.
-pub fn stat_link(path: Arg<'_>) -> Result<Stat, Errno> {
+/// Returns facts about a file. If `path` ends in a symbolic link, that is the link itself.
+pub fn stat_link(path: Arg<'_>) -> Result<FileStat, Errno> {
     stat_with(path, AT_SYMLINK_NOFOLLOW)
 }
 
-fn stat_with(path: Arg<'_>, flags: usize) -> Result<Stat, Errno> {
+fn stat_with(path: Arg<'_>, flags: usize) -> Result<FileStat, Errno> {
     let mut raw = RawStat::default();
     let args = [AT_FDCWD, path.address(), &raw mut raw as usize, flags, 0, 0];
     // SAFETY: `path` ends with NUL; the kernel fills one `struct stat`.
-    check(unsafe { call(number::NEWFSTATAT, args) })?;
-    Ok(Stat { identity: (raw.dev, raw.ino), mode: raw.mode, uid: raw.uid })
+    to_result(unsafe { call(number::NEWFSTATAT, args) })?;
+    Ok(FileStat { identity: (raw.dev, raw.ino), mode: raw.mode, uid: raw.uid })
 }
 
 pub fn read_link<'b>(path: Arg<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
     let args = [AT_FDCWD, path.address(), buffer.as_mut_ptr() as usize, buffer.len(), 0, 0];
     // SAFETY: `path` ends with NUL; the kernel writes into `buffer`.
-    let length = check(unsafe { call(number::READLINKAT, args) })?;
+    let length = to_result(unsafe { call(number::READLINKAT, args) })?;
     Ok(&buffer[..length])
 }
 
-/// A pipe: its reading and its writing end. Neither survives an exec.
+/// Makes a pipe, and returns its reading and its writing end. Both are closed by an exec.
 pub fn pipe() -> Result<(Fd, Fd), Errno> {
     let mut ends = [0_i32; 2];
     // SAFETY: the kernel fills both numbers.
@@ -224,53 +228,53 @@ pub fn pipe() -> Result<(Fd, Fd), Errno> {
     Ok((Fd(ends[0]), Fd(ends[1])))
 }
 
-/// Makes a full pipe an error instead of a wait.
-pub fn never_block(fd: &Fd) -> Result<(), Errno> {
+/// Makes a write to a full pipe fail instead of wait.
+pub fn set_nonblocking(fd: &Fd) -> Result<(), Errno> {
     const F_SETFL: usize = 4;
     // SAFETY: `F_SETFL` takes a number.
     unsafe { call3(number::FCNTL, fd.0 as usize, F_SETFL, O_NONBLOCK) }.map(drop)
 }
 
-pub fn open(path: Arg<'_>) -> Result<Fd, Errno> {
+pub fn open_to_read_and_write(path: Arg<'_>) -> Result<Fd, Errno> {
     // SAFETY: `path` ends with NUL.
-    unsafe { call3(number::OPENAT, AT_FDCWD, path.address(), O_RDWR | O_CLOEXEC) }.map(fd)
+    unsafe { call3(number::OPENAT, AT_FDCWD, path.address(), O_RDWR | O_CLOEXEC) }.map(fd_from_number)
 }
 
 /// Opens a file for reading. A FIFO without a writer doesn't block.
 pub fn open_to_read(path: Arg<'_>) -> Result<Fd, Errno> {
     // SAFETY: `path` ends with NUL.
-    unsafe { call3(number::OPENAT, AT_FDCWD, path.address(), O_CLOEXEC | O_NONBLOCK) }.map(fd)
+    unsafe { call3(number::OPENAT, AT_FDCWD, path.address(), O_CLOEXEC | O_NONBLOCK) }.map(fd_from_number)
 }
 
-/// Takes memory from the kernel for this many pointers, all of them `None`.
-pub fn pointers<'a>(count: usize) -> Result<&'a mut [Option<Arg<'a>>], Errno> {
+/// Maps memory for this many pointers, all of them `None`.
+pub fn map_pointers<'a>(count: usize) -> Result<&'a mut [Option<Arg<'a>>], Errno> {
     const READ_WRITE: usize = 3;
     const PRIVATE_ANONYMOUS: usize = 0x22;
     let size = count.checked_mul(size_of::<Option<Arg<'_>>>()).ok_or(Errno::EINVAL)?;
     // SAFETY: a new mapping, at an address of the kernel's choice, from no file.
-    let at = check(unsafe { call(number::MMAP, [0, size, READ_WRITE, PRIVATE_ANONYMOUS, usize::MAX, 0]) })?;
+    let at = to_result(unsafe { call(number::MMAP, [0, size, READ_WRITE, PRIVATE_ANONYMOUS, usize::MAX, 0]) })?;
     // SAFETY: the kernel gave `size` bytes or more, page-aligned and zeroed, and
-    // zero is `None`. Nothing else knows them, and they are never unmapped.
+    // zero is `None`. No other reference to them exists, and they are never unmapped.
     Ok(unsafe { core::slice::from_raw_parts_mut(at as *mut Option<Arg<'a>>, count) })
 }
 
-/// Makes standard stream `number` another name of `fd`, which an exec keeps.
-pub fn become_standard(fd: &Fd, stream: i32) -> Result<(), Errno> {
-    // SAFETY: `dup3` takes three numbers; no `Fd` has the number of a standard
-    // stream here but one that stays open until the exec.
+/// Makes standard stream number `stream` a duplicate of `fd`. An exec keeps it open.
+pub fn replace_standard_stream(fd: &Fd, stream: i32) -> Result<(), Errno> {
+    // SAFETY: `dup3` takes three numbers. If an `Fd` has the number of a standard
+    // stream here, it stays open until the exec.
     unsafe { call3(number::DUP3, fd.0 as usize, stream as usize, 0) }.map(drop)
 }
 
-/// `None` in the child.
+/// Forks. Returns the child's pid in the parent and `None` in the child.
 pub fn fork() -> Result<Option<i32>, Errno> {
     const SIGCHLD: usize = 17;
-    // SAFETY: without `CLONE_VM` the child has memory of its own, and there is
-    // no other thread whose locks it could inherit.
+    // SAFETY: without `CLONE_VM` the child has its own memory, and there is no other
+    // thread whose locks it could inherit.
     let pid = unsafe { call1(number::CLONE, SIGCHLD) }?;
     Ok((pid > 0).then_some(pid as i32))
 }
 
-/// Comes back only with what went wrong.
+/// Executes a program. Returns only if that fails.
 pub fn exec(path: Arg<'_>, argv: &[Option<Arg<'_>>], envp: &[Option<Arg<'_>>]) -> Errno {
     if !matches!(argv.last(), Some(None)) || !matches!(envp.last(), Some(None)) {
         return Errno::EINVAL;
@@ -281,8 +285,8 @@ pub fn exec(path: Arg<'_>, argv: &[Option<Arg<'_>>], envp: &[Option<Arg<'_>>]) -
     result.err().unwrap_or(Errno::EINVAL)
 }
 
-/// Kills a child that is still running, and takes its end.
-pub fn end_child(pid: i32) {
+/// Reaps a child, and kills it first if it is still running.
+pub fn kill_and_reap(pid: i32) {
     const WNOHANG: usize = 1;
     const SIGKILL: usize = 9;
     let wait = |options| {
@@ -301,10 +305,10 @@ fn poll(entries: *mut PollFd, count: usize, patience: Duration) -> Result<bool, 
     let mut time = Timespec { seconds: patience.as_secs() as i64, nanos: i64::from(patience.subsec_nanos()) };
     let args = [entries as usize, count, &raw mut time as usize, 0, 0, 0];
     // SAFETY: both callers pass `count` entries that live through the call.
-    check(unsafe { call(number::PPOLL, args) }).map(|ready| ready > 0)
+    to_result(unsafe { call(number::PPOLL, args) }).map(|ready| ready > 0)
 }
 
-fn read_number(fd: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
+fn read_fd(fd: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
     loop {
         // SAFETY: the kernel writes into `buffer`.
         match unsafe { call3(number::READ, fd as usize, buffer.as_mut_ptr() as usize, buffer.len()) } {
@@ -314,7 +318,7 @@ fn read_number(fd: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
     }
 }
 
-fn write_number(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
+fn write_fd(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         // SAFETY: the kernel reads `bytes`.
         match unsafe { call3(number::WRITE, fd as usize, bytes.as_ptr() as usize, bytes.len()) } {
@@ -326,11 +330,11 @@ fn write_number(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-fn fd(number: usize) -> Fd {
+fn fd_from_number(number: usize) -> Fd {
     Fd(number as i32)
 }
 
-fn check(result: isize) -> Result<usize, Errno> {
+fn to_result(result: isize) -> Result<usize, Errno> {
     usize::try_from(result).map_err(|_| Errno(-result as i32))
 }
 
@@ -352,5 +356,5 @@ unsafe fn call2(number: usize, a: usize, b: usize) -> Result<usize, Errno> {
 /// As [`call`].
 unsafe fn call3(number: usize, a: usize, b: usize, c: usize) -> Result<usize, Errno> {
     // SAFETY: as the caller promises.
-    check(unsafe { call(number, [a, b, c, 0, 0, 0]) })
+    to_result(unsafe { call(number, [a, b, c, 0, 0, 0]) })
 }

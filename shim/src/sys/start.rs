@@ -7,31 +7,31 @@ use core::ptr::NonNull;
 use crate::protocol::limits::MAX_COMMAND;
 use crate::protocol::line::is_control;
 
-/// A text that ends with NUL. `Option<Arg>` is one pointer, as `execve` wants
-/// it.
+/// A text that ends with NUL. `Option<Arg>` is one pointer, as `execve` expects it.
 #[repr(transparent)]
 #[derive(Clone, Copy)]
 pub struct Arg<'a>(NonNull<u8>, PhantomData<&'a [u8]>);
 
+/// The arguments, the environment and the other start data of a process.
 #[derive(Clone, Copy)]
-pub struct Start<'a> {
+pub struct ProcessStart<'a> {
     /// Ends with `None`.
     pub argv: &'a [Option<Arg<'a>>],
     /// Ends with `None`.
     pub envp: &'a [Option<Arg<'a>>],
-    /// The path that this process was started by.
+    /// The path by which this process was started.
     pub path: Option<Arg<'a>>,
     pub euid: u32,
 }
 
 impl<'a> Arg<'a> {
-    /// `None` without a NUL: the text ends at the first.
+    /// Returns the text up to the first NUL, or `None` if there is no NUL.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
         bytes.contains(&0).then(|| Self(NonNull::from(bytes).cast(), PhantomData))
     }
 
-    /// Without its NUL.
+    /// Returns the text without its NUL.
     #[must_use]
     pub fn bytes(self) -> &'a [u8] {
         let mut length = 0;
@@ -45,10 +45,10 @@ impl<'a> Arg<'a> {
         }
     }
 
-    /// Returns the text after `NAME=`.
+    /// Returns the text after `NAME=` if this is the entry of that variable.
     #[must_use]
     pub fn value_of(self, name: &[u8]) -> Option<&'a [u8]> {
-        // SAFETY: reads on only while all bytes before were equal to those of
+        // SAFETY: a byte is read only if all bytes before it were equal to those of
         // `name`, so none of them was the NUL.
         let named = unsafe { name.iter().enumerate().all(|(at, &byte)| byte != 0 && *self.0.as_ptr().add(at) == byte) };
         if !named {
@@ -62,17 +62,18 @@ impl<'a> Arg<'a> {
     }
 }
 
-impl Start<'static> {
+impl ProcessStart<'static> {
+    /// Reads the data from the stack of a new process.
+    ///
     /// # Safety
     /// `stack` is the stack pointer that the kernel started this process with.
     #[must_use]
-    pub unsafe fn of_process(stack: *const usize) -> Self {
+    pub unsafe fn from_stack(stack: *const usize) -> Self {
         const AT_EUID: usize = 12;
         const AT_EXECFN: usize = 31;
-        // SAFETY: the layout of a new stack (System V ABI, "process
-        // initialization"): the count, that many pointers and a null, pointers
-        // to the environment and a null, pairs that end with a zero. It stays
-        // as it is until the process ends.
+        // SAFETY: the layout of a new stack (System V ABI, "process initialization") is
+        // the count, that many pointers and a null, pointers to the environment and a
+        // null, pairs that end with a zero. It doesn't change until the process ends.
         unsafe {
             let argv_length = *stack + 1;
             let argv: *const Option<Arg<'static>> = stack.add(1).cast();
@@ -101,27 +102,27 @@ impl Start<'static> {
     }
 }
 
-impl<'a> Start<'a> {
-    /// A variable's value, an empty one too.
+impl<'a> ProcessStart<'a> {
+    /// Returns a variable's value, which may be empty.
     #[must_use]
     pub fn variable(&self, name: &[u8]) -> Option<&'a [u8]> {
         self.envp.iter().flatten().find_map(|entry| entry.value_of(name))
     }
 
-    /// A variable's value, unless it is empty.
+    /// Returns a variable's value unless it is empty.
     #[must_use]
     pub fn setting(&self, name: &[u8]) -> Option<&'a [u8]> {
         self.variable(name).filter(|value| !value.is_empty())
     }
 
-    /// The last part of the name that this process was called by.
+    /// Returns the last part of the name by which this process was called.
     #[must_use]
     pub fn name(&self) -> &'a [u8] {
         let whole = self.argv.iter().flatten().next().map_or(&b""[..], |arg| arg.bytes());
         whole.rsplit(|&b| b == b'/').next().unwrap_or(whole)
     }
 
-    /// The name as the daemon is told it, unless no line could hold it.
+    /// Returns the name for the daemon, unless it is too long or can't be in a line.
     #[must_use]
     pub fn command(&self) -> Option<&'a [u8]> {
         let name = self.name();
@@ -129,7 +130,7 @@ impl<'a> Start<'a> {
         fits.then_some(name)
     }
 
-    /// The arguments after the name.
+    /// Returns the arguments after the name.
     pub fn arguments(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         self.argv.iter().flatten().skip(1).map(|arg| arg.bytes())
     }

@@ -3,15 +3,15 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// A static that is lent out once. While it is zeroed, it costs no page before it
-/// is written; a large array on the stack would cost all of its pages at once.
+/// A static that is lent out once. If it starts as zeros, it takes no memory page until
+/// it is written, while a large array on the stack would take all of its pages at once.
 #[repr(C)]
 pub struct TakeOnce<T> {
     taken: AtomicBool,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: only the one caller for whom `taken` changes ever gets the value.
+// SAFETY: only the one caller that changes `taken` gets the value.
 unsafe impl<T: Send> Sync for TakeOnce<T> {}
 
 impl<T> TakeOnce<T> {

@@ -1,22 +1,22 @@
-//! As `GIT_ASKPASS`, and by mistake as `SSH_ASKPASS`.
+//! The shim as `GIT_ASKPASS`, and as `SSH_ASKPASS`, which is a mistake.
 
 use crate::support::*;
 
-fn refusal() -> Said {
-    Said { out: String::new(), err: String::new(), status: Some(1) }
+fn refusal() -> ProgramOutput {
+    ProgramOutput { out: String::new(), err: String::new(), status: Some(1) }
 }
 
 #[test]
 fn gits_and_git_lfs_prompts_are_answered() {
-    let place = SocketPath::new();
-    let server = place.serve("molecule/1 ok\nanswer=a\n\n");
+    let world = ShimWorld::new();
+    let server = world.serve("molecule/1 ok\nanswer=a\n\n");
     for prompt in [
         "Username for 'https://github.com': ",
         "Password for 'https://me%40x@github.com': ",
         "Password for 'https://u@github.com/o/r.git': ",
         "Username for \"https://github.com\"",
     ] {
-        assert_eq!(place.askpass(prompt), says("a\n"), "{prompt}");
+        assert_eq!(world.askpass(prompt), prints("a\n"), "{prompt}");
     }
     let head = "molecule/1 get\nclient=askpass\ncommand=molecule-askpass\nprotocol=https\nhost=github.com\n";
     assert_eq!(
@@ -32,8 +32,8 @@ fn gits_and_git_lfs_prompts_are_answered() {
 
 #[test]
 fn rule15_forged_prompts_get_status_1_and_no_request() {
-    let place = SocketPath::new();
-    let server = place.serve(OK);
+    let world = ShimWorld::new();
+    let server = world.serve(OK);
     for prompt in [
         "Password for 'https://x-access-token@github.com/@evil.example': ",
         "Password for 'https://x-access-token%40github.com%2F@evil.example%2f': ",
@@ -44,15 +44,15 @@ fn rule15_forged_prompts_get_status_1_and_no_request() {
         "Password for 'https://u@github.com': \n",
         "Password for 'https://u@github.com\x1b': ",
     ] {
-        assert_eq!(place.askpass(prompt), refusal(), "{prompt:?}");
+        assert_eq!(world.askpass(prompt), refusal(), "{prompt:?}");
     }
     assert_eq!(server.requests(), [""; 0]);
 }
 
 #[test]
 fn rule16_other_programs_prompts_get_status_1_and_no_request() {
-    let place = SocketPath::new();
-    let server = place.serve(OK);
+    let world = ShimWorld::new();
+    let server = world.serve(OK);
     let long = format!("Username for 'https://github.com/{}': ", "a".repeat(4096));
     for prompt in [
         "Username: ",
@@ -65,49 +65,49 @@ fn rule16_other_programs_prompts_get_status_1_and_no_request() {
         "",
         &long,
     ] {
-        assert_eq!(place.askpass(prompt), refusal(), "{prompt:?}");
+        assert_eq!(world.askpass(prompt), refusal(), "{prompt:?}");
     }
     assert_eq!(server.requests(), [""; 0]);
 }
 
 #[test]
 fn rule16_no_argument_two_and_ssh_confirmations_get_status_1() {
-    let place = SocketPath::new();
-    let server = place.serve(OK);
+    let world = ShimWorld::new();
+    let server = world.serve(OK);
     let prompt = "Username for 'https://github.com': ";
-    assert_eq!(run(&mut place.shim(ASKPASS), b""), refusal());
-    assert_eq!(run(place.shim(ASKPASS).args([prompt, prompt]), b""), refusal());
+    assert_eq!(run(&mut world.shim(ASKPASS), b""), refusal());
+    assert_eq!(run(world.shim(ASKPASS).args([prompt, prompt]), b""), refusal());
     for kind in ["confirm", "none", ""] {
-        assert_eq!(run(place.shim(ASKPASS).arg(prompt).env("SSH_ASKPASS_PROMPT", kind), b""), refusal(), "{kind}");
+        assert_eq!(run(world.shim(ASKPASS).arg(prompt).env("SSH_ASKPASS_PROMPT", kind), b""), refusal(), "{kind}");
     }
     assert_eq!(server.requests(), [""; 0]);
 }
 
 #[test]
-fn no_answer_is_never_an_empty_one() {
+fn without_an_answer_askpass_prints_nothing_and_fails() {
     for answer in [
         "molecule/1 silent\n\n",
         "molecule/1 ok\n\n",
         "molecule/1 ok\nanswer=\n\n",
         "molecule/1 malformed\nreason=x\n\n",
     ] {
-        let place = SocketPath::new();
-        let _server = place.serve(answer);
-        assert_eq!(place.askpass("Username for 'https://github.com': "), refusal(), "{answer:?}");
+        let world = ShimWorld::new();
+        let _server = world.serve(answer);
+        assert_eq!(world.askpass("Username for 'https://github.com': "), refusal(), "{answer:?}");
     }
 }
 
 #[test]
-fn a_refusal_in_scope_says_why() {
-    let place = SocketPath::new();
-    let _server = place.serve("molecule/1 refused\nreason=why\n\n");
-    let said = place.askpass("Password for 'https://u@github.com': ");
-    assert_eq!(said, Said { out: String::new(), err: "molecule-broker: why\n".into(), status: Some(1) });
+fn a_refusal_in_scope_prints_its_reason() {
+    let world = ShimWorld::new();
+    let _server = world.serve("molecule/1 refused\nreason=why\n\n");
+    let output = world.askpass("Password for 'https://u@github.com': ");
+    assert_eq!(output, ProgramOutput { out: String::new(), err: "molecule-broker: why\n".into(), status: Some(1) });
 }
 
 #[test]
-fn without_a_broker_the_status_is_1_and_one_line_says_so() {
-    let said = SocketPath::new().askpass("Password for 'https://u@github.com': ");
-    assert_eq!((said.out.as_str(), said.status), ("", Some(1)));
-    assert_eq!(said.err.lines().count(), 1);
+fn without_a_broker_one_line_explains_status_1() {
+    let output = ShimWorld::new().askpass("Password for 'https://u@github.com': ");
+    assert_eq!((output.out.as_str(), output.status), ("", Some(1)));
+    assert_eq!(output.err.lines().count(), 1);
 }

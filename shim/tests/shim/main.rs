@@ -1,6 +1,6 @@
-//! The real shim against a fake broker: literal input, literal output.
+//! Tests of the real shim against a fake broker, with literal input and output.
 
-#![allow(clippy::unwrap_used, reason = "all of it is test code")]
+#![allow(clippy::unwrap_used, reason = "this is test code")]
 
 mod askpass;
 mod fallback;

@@ -1,5 +1,5 @@
-//! Whose server is believed in a user namespace, where every other user shows
-//! as the same uid. By the real bubblewrap, as agents start it.
+//! The servers that the shim trusts in a user namespace, where every user that isn't
+//! mapped shows as the same uid. The tests use the real bubblewrap, as agents do.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::*;
-use crate::trust::{SOMEBODY, listener_of};
+use crate::trust::{OTHER_USER, listener_as_user};
 
-/// The agent: the one user whom its sandbox maps.
+/// The agent, the only user that its sandbox maps.
 const AGENT: u32 = 54321;
 
-/// Agents start it with and without `/dev`, which takes a second namespace in
-/// which the map reads otherwise.
+/// Agents start bubblewrap with and without `/dev`. With `/dev` it makes a second
+/// namespace, which has another map.
 const SANDBOX: [&str; 6] = ["bwrap", "--unshare-user", "--ro-bind", "/", "/", "--"];
 const WITH_DEV: [&str; 10] =
     ["bwrap", "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"];
@@ -37,20 +37,20 @@ fn bubblewrap_works() -> bool {
     works
 }
 
-/// A folder in a place that only root can write to, unlike `/tmp`.
-struct Closed(PathBuf);
+/// A folder below `/run`, where only root can write, unlike `/tmp`.
+struct ClosedFolder(PathBuf);
 
-impl Closed {
+impl ClosedFolder {
     fn new(name: &str) -> Self {
         let folder = Path::new("/run").join(format!("shim-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         let closed = Self(folder);
         for part in ["", "run"] {
-            make(&closed.0.join(part), 0, 0o755);
+            make_folder(&closed.0.join(part), 0, 0o755);
         }
         let shim = closed.shim();
-        let said = run(program("install").args(["-m", "755", env!("CARGO_BIN_EXE_molecule-shim")]).arg(shim), b"");
-        assert_eq!(said.status, Some(0), "{said:?}");
+        let output = run(program("install").args(["-m", "755", env!("CARGO_BIN_EXE_molecule-shim")]).arg(shim), b"");
+        assert_eq!(output.status, Some(0), "{output:?}");
         closed
     }
 
@@ -58,125 +58,126 @@ impl Closed {
         self.0.join("shim")
     }
 
-    /// Asks the server of `served` by way of `way`, looking for its socket at
-    /// `seen`.
-    fn ask(&self, server: u32, served: &Path, seen: &Path, way: &[&str]) -> (Said, usize) {
+    /// Starts a server in the folder `served` as the user `server`, and asks it through
+    /// the folder `seen` within the sandbox that the command `way` starts. Returns the
+    /// output and the number of requests.
+    fn ask(&self, server: u32, served: &Path, seen: &Path, way: &[&str]) -> (ProgramOutput, usize) {
         let socket = served.join("broker.sock");
         let _ = fs::remove_file(&socket);
-        let listener = listener_of(server, served);
+        let listener = listener_as_user(server, served);
         fs::set_permissions(socket, fs::Permissions::from_mode(0o666)).unwrap();
-        let server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));
+        let server = FakeServer::on(listener, |_, stream| write_answer(stream, "molecule/1 ok\nusername=u\n\n"));
         let mut command = as_agent(way);
         command.arg(self.shim()).arg("get").env("PATH", "/nowhere:/usr/bin:/bin");
-        let said = run(command.env("MOLECULE_BROKER_SOCKET", seen.join("broker.sock")), GET.as_bytes());
-        (said, server.requests().iter().filter(|request| !request.is_empty()).count())
+        let output = run(command.env("MOLECULE_BROKER_SOCKET", seen.join("broker.sock")), GET.as_bytes());
+        (output, server.requests().iter().filter(|request| !request.is_empty()).count())
     }
 }
 
-impl Drop for Closed {
+impl Drop for ClosedFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-fn make(folder: &Path, owner: u32, mode: u32) {
+fn make_folder(folder: &Path, owner: u32, mode: u32) {
     fs::create_dir_all(folder).unwrap();
     chown(folder, Some(owner), Some(owner)).unwrap();
     fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 #[test]
-fn rule25_a_server_in_a_closed_folder_is_believed_in_bubblewrap() {
+fn rule25_a_server_in_a_closed_folder_is_trusted() {
     if !bubblewrap_works() {
         return;
     }
-    let closed = Closed::new("believed");
+    let closed = ClosedFolder::new("believed");
     let folder = closed.0.join("run");
     symlink("run", closed.0.join("link")).unwrap();
     symlink(closed.0.join("link"), closed.0.join("link-to-link")).unwrap();
-    for (server, owner) in [(0, 0), (SOMEBODY, SOMEBODY), (0, SOMEBODY)] {
-        make(&folder, owner, 0o755);
+    for (server, owner) in [(0, 0), (OTHER_USER, OTHER_USER), (0, OTHER_USER)] {
+        make_folder(&folder, owner, 0o755);
         for (way, seen) in [
             (&SANDBOX[..], folder.clone()),
             (&WITH_DEV[..], folder.clone()),
             (&SANDBOX[..], closed.0.join("link-to-link")),
             (&SANDBOX[..], closed.0.join("run/../link")),
         ] {
-            let (said, requests) = closed.ask(server, &folder, &seen, way);
-            assert_eq!((said, requests), (says("username=u\n"), 1), "{server} {owner} {way:?} {seen:?}");
+            let (output, requests) = closed.ask(server, &folder, &seen, way);
+            assert_eq!((output, requests), (prints("username=u\n"), 1), "{server} {owner} {way:?} {seen:?}");
         }
     }
 }
 
 #[track_caller]
-fn is_refused((said, requests): (Said, usize), case: &str) {
-    assert_eq!((said.out.as_str(), said.status, requests), ("quit=1\n", Some(0), 0), "{case}: {said:?}");
-    assert_eq!(said.err.lines().count(), 1, "{case}: {said:?}");
-    assert!(said.err.contains("user namespace") && said.err.contains("--ro-bind / /"), "{case}: {said:?}");
+fn assert_refused((output, requests): (ProgramOutput, usize), case: &str) {
+    assert_eq!((output.out.as_str(), output.status, requests), ("quit=1\n", Some(0), 0), "{case}: {output:?}");
+    assert_eq!(output.err.lines().count(), 1, "{case}: {output:?}");
+    assert!(output.err.contains("user namespace") && output.err.contains("--ro-bind / /"), "{case}: {output:?}");
 }
 
 #[test]
-fn rule25_a_squatted_socket_feeds_nothing_in_bubblewrap() {
+fn rule25_a_squatted_socket_is_refused_in_bubblewrap() {
     if !bubblewrap_works() {
         return;
     }
-    let closed = Closed::new("squatted");
+    let closed = ClosedFolder::new("squatted");
     let folder = closed.0.join("run");
-    for (owner, mode) in [(0, 0o777), (0, 0o1777), (0, 0o775), (SOMEBODY, 0o775), (AGENT, 0o755), (AGENT, 0o555)] {
-        make(&folder, owner, mode);
+    for (owner, mode) in [(0, 0o777), (0, 0o1777), (0, 0o775), (OTHER_USER, 0o775), (AGENT, 0o755), (AGENT, 0o555)] {
+        make_folder(&folder, owner, mode);
         for way in [&SANDBOX[..], &WITH_DEV[..]] {
-            is_refused(closed.ask(SOMEBODY, &folder, &folder, way), &format!("{owner} {mode:o}"));
+            assert_refused(closed.ask(OTHER_USER, &folder, &folder, way), &format!("{owner} {mode:o}"));
         }
     }
 }
 
 #[test]
-fn rule25_an_open_folder_on_the_way_is_refused_in_bubblewrap() {
+fn rule25_an_open_folder_on_the_way_is_refused() {
     if !bubblewrap_works() {
         return;
     }
-    let closed = Closed::new("on-the-way");
+    let closed = ClosedFolder::new("on-the-way");
     let folder = closed.0.join("run/a/b");
-    make(&folder, SOMEBODY, 0o755);
-    for (owner, mode) in [(AGENT, 0o755), (AGENT, 0o555), (0, 0o1777), (0, 0o775), (SOMEBODY, 0o757)] {
-        make(&closed.0.join("run"), owner, mode);
-        is_refused(closed.ask(SOMEBODY, &folder, &folder, &SANDBOX), &format!("{owner} {mode:o}"));
+    make_folder(&folder, OTHER_USER, 0o755);
+    for (owner, mode) in [(AGENT, 0o755), (AGENT, 0o555), (0, 0o1777), (0, 0o775), (OTHER_USER, 0o757)] {
+        make_folder(&closed.0.join("run"), owner, mode);
+        assert_refused(closed.ask(OTHER_USER, &folder, &folder, &SANDBOX), &format!("{owner} {mode:o}"));
     }
-    make(&closed.0.join("run"), 0, 0o755);
-    // The control.
-    assert_eq!(closed.ask(SOMEBODY, &folder, &folder, &SANDBOX).0, says("username=u\n"));
-    // Folders of another user's own, where links of the agent's or through a
-    // folder for all lead.
+    make_folder(&closed.0.join("run"), 0, 0o755);
+    // The positive control.
+    assert_eq!(closed.ask(OTHER_USER, &folder, &folder, &SANDBOX).0, prints("username=u\n"));
+    // The server's folder is closed, but symbolic links lead to it through a folder
+    // that every user can write to, or belong to the agent.
     let lent = closed.0.join("lent");
-    make(&lent, 0, 0o1777);
+    make_folder(&lent, 0, 0o1777);
     let links = [(lent.join("through-lent"), 0), (closed.0.join("agents"), AGENT)];
     for (link, owner) in links {
         symlink(&folder, &link).unwrap();
         std::os::unix::fs::lchown(&link, Some(owner), Some(owner)).unwrap();
-        is_refused(closed.ask(SOMEBODY, &folder, &link, &SANDBOX), &format!("{}", link.display()));
+        assert_refused(closed.ask(OTHER_USER, &folder, &link, &SANDBOX), &format!("{}", link.display()));
     }
     let circle = closed.0.join("circle");
     symlink("circle", &circle).unwrap();
-    let (said, _) = closed.ask(SOMEBODY, &folder, &circle, &SANDBOX);
-    assert_eq!(said.out, "quit=1\n");
+    let (output, _) = closed.ask(OTHER_USER, &folder, &circle, &SANDBOX);
+    assert_eq!(output.out, "quit=1\n");
     let temporary = std::env::temp_dir().join(format!("shim-{}-squat", std::process::id()));
-    make(&temporary, SOMEBODY, 0o755);
-    is_refused(closed.ask(SOMEBODY, &temporary, &temporary, &SANDBOX), "/tmp");
+    make_folder(&temporary, OTHER_USER, 0o755);
+    assert_refused(closed.ask(OTHER_USER, &temporary, &temporary, &SANDBOX), "/tmp");
     fs::remove_dir_all(temporary).unwrap();
 }
 
-/// The squatter shows as the very uid that the agent has, or seems to have.
+/// The squatter shows as the same uid as the agent.
 #[test]
-fn rule25_the_overflow_uid_is_not_oneself_in_a_namespace() {
+fn rule25_the_overflow_uid_is_never_taken_for_ones_own() {
     if !bubblewrap_works() {
         return;
     }
-    let closed = Closed::new("oneself");
+    let closed = ClosedFolder::new("oneself");
     let folder = closed.0.join("run");
     let as_nobody = ["bwrap", "--unshare-user", "--uid", "65534", "--ro-bind", "/", "/", "--"];
     for way in [&as_nobody[..], &["unshare", "--user"]] {
-        make(&folder, 0, 0o777);
-        is_refused(closed.ask(SOMEBODY, &folder, &folder, way), &format!("{way:?}"));
+        make_folder(&folder, 0, 0o777);
+        assert_refused(closed.ask(OTHER_USER, &folder, &folder, way), &format!("{way:?}"));
     }
 }
 
@@ -185,9 +186,9 @@ fn rule25_without_proc_an_unmapped_server_is_refused() {
     if !bubblewrap_works() {
         return;
     }
-    let closed = Closed::new("no-proc");
+    let closed = ClosedFolder::new("no-proc");
     let way = ["bwrap", "--unshare-user", "--ro-bind", "/", "/", "--tmpfs", "/proc", "--"];
-    let (said, requests) = closed.ask(0, &closed.0.join("run"), &closed.0.join("run"), &way);
-    assert_eq!((said.out.as_str(), said.err.lines().count(), requests), ("quit=1\n", 1, 0), "{said:?}");
-    assert!(said.err.contains("uid 65534"), "{said:?}");
+    let (output, requests) = closed.ask(0, &closed.0.join("run"), &closed.0.join("run"), &way);
+    assert_eq!((output.out.as_str(), output.err.lines().count(), requests), ("quit=1\n", 1, 0), "{output:?}");
+    assert!(output.err.contains("uid 65534"), "{output:?}");
 }

@@ -1,4 +1,4 @@
-//! Daemons that are slow, stopped, killed, or not there yet.
+//! Daemons that are slow, stopped, killed, or not yet started.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -14,117 +14,118 @@ unsafe extern "C" {
     fn listen(fd: i32, backlog: i32) -> i32;
 }
 
-/// Whether the shim, which has all of its input, sleeps between two attempts.
-/// Nothing else of its `/proc` is open to its own user.
-fn pauses(child: &Child) -> bool {
+/// Returns whether the shim, which has all of its input, sleeps between two attempts.
+/// `stat` is the only file of its `/proc` folder that shows this to its own user.
+fn is_sleeping(child: &Child) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'))
 }
 
-fn late(said: &Said) {
-    assert_eq!((said.out.as_str(), said.status), ("quit=1\n", Some(0)));
-    assert!(said.err.contains("in time") && said.err.lines().count() == 1, "{said:?}");
+fn assert_timed_out(output: &ProgramOutput) {
+    assert_eq!((output.out.as_str(), output.status), ("quit=1\n", Some(0)));
+    assert!(output.err.contains("in time") && output.err.lines().count() == 1, "{output:?}");
 }
 
 #[test]
 fn rule37_a_silent_broker_costs_ten_seconds_at_most() {
-    let place = SocketPath::new();
+    let world = ShimWorld::new();
     let mut held = Vec::new();
-    let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), move |_, stream| held.push(stream));
+    let _server = FakeServer::on(UnixListener::bind(world.socket()).unwrap(), move |_, stream| held.push(stream));
     let start = Instant::now();
-    late(&place.get(GET));
+    assert_timed_out(&world.get(GET));
     assert!(start.elapsed() <= Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[test]
 fn rule37_a_full_backlog_costs_ten_seconds_at_most() {
-    let place = SocketPath::new();
-    let listener = UnixListener::bind(place.socket()).unwrap();
+    let world = ShimWorld::new();
+    let listener = UnixListener::bind(world.socket()).unwrap();
     // SAFETY: takes two numbers; on a listening socket it sets the backlog.
     assert_eq!(unsafe { listen(listener.as_raw_fd(), 0) }, 0);
-    let _first = UnixStream::connect(place.socket()).unwrap();
+    let _first = UnixStream::connect(world.socket()).unwrap();
     let start = Instant::now();
-    late(&place.get(GET));
+    assert_timed_out(&world.get(GET));
     assert!(start.elapsed() <= Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[test]
-fn a_backlog_that_empties_in_time_is_no_fault() {
-    let place = SocketPath::new();
-    let listener = UnixListener::bind(place.socket()).unwrap();
+fn a_backlog_that_empties_in_time_does_no_harm() {
+    let world = ShimWorld::new();
+    let listener = UnixListener::bind(world.socket()).unwrap();
     // SAFETY: as above.
     assert_eq!(unsafe { listen(listener.as_raw_fd(), 0) }, 0);
-    let first = UnixStream::connect(place.socket()).unwrap();
-    let child = start(place.shim(HELPER).arg("get"), GET.as_bytes());
-    until("a pause", || pauses(&child));
+    let first = UnixStream::connect(world.socket()).unwrap();
+    let child = start(world.shim(HELPER).arg("get"), GET.as_bytes());
+    wait_until("a pause", || is_sleeping(&child));
     drop(first);
-    let _server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));
-    assert_eq!(finish(child), says("username=u\n"));
+    let _server = FakeServer::on(listener, |_, stream| write_answer(stream, "molecule/1 ok\nusername=u\n\n"));
+    assert_eq!(finish(child), prints("username=u\n"));
 }
 
 #[test]
 fn a_connection_lost_without_an_answer_is_tried_again() {
-    let place = SocketPath::new();
-    let server = Server::on(UnixListener::bind(place.socket()).unwrap(), |number, stream| match number {
+    let world = ShimWorld::new();
+    let server = FakeServer::on(UnixListener::bind(world.socket()).unwrap(), |number, stream| match number {
         0 => drop(stream),
-        1 => give(stream, "molecule/1 ok\nusername=cut"),
-        2 => give(stream, "molecule/1 ok\nusername=cut\n"),
-        _ => give(stream, "molecule/1 ok\nusername=whole\n\n"),
+        1 => write_answer(stream, "molecule/1 ok\nusername=cut"),
+        2 => write_answer(stream, "molecule/1 ok\nusername=cut\n"),
+        _ => write_answer(stream, "molecule/1 ok\nusername=whole\n\n"),
     });
-    assert_eq!(place.get(GET), says("username=whole\n"));
+    assert_eq!(world.get(GET), prints("username=whole\n"));
     assert_eq!(server.requests().len(), 4);
 }
 
 #[test]
 fn an_answer_in_pieces_is_one_answer() {
-    let place = SocketPath::new();
-    let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), |_, stream| {
+    let world = ShimWorld::new();
+    let _server = FakeServer::on(UnixListener::bind(world.socket()).unwrap(), |_, stream| {
         for piece in "molecule/1 ok\nusername=u\n\n".split_inclusive(|_: char| true) {
-            give(stream.try_clone().unwrap(), piece);
+            write_answer(stream.try_clone().unwrap(), piece);
         }
     });
-    assert_eq!(place.get(GET), says("username=u\n"));
+    assert_eq!(world.get(GET), prints("username=u\n"));
 }
 
 #[test]
-fn a_socket_without_a_listener_is_tried_until_it_has_one() {
-    let place = SocketPath::new();
-    // A server's socket file outlives it.
-    drop(UnixListener::bind(place.socket()).unwrap());
-    let child = start(place.shim(HELPER).arg("get"), GET.as_bytes());
-    until("a pause", || pauses(&child));
-    let new = place.folder.join("new.sock");
+fn a_socket_without_a_listener_is_tried_again() {
+    let world = ShimWorld::new();
+    // A socket file remains after its server ends.
+    drop(UnixListener::bind(world.socket()).unwrap());
+    let child = start(world.shim(HELPER).arg("get"), GET.as_bytes());
+    wait_until("a pause", || is_sleeping(&child));
+    let new = world.folder.join("new.sock");
     let listener = UnixListener::bind(&new).unwrap();
-    fs::rename(&new, place.socket()).unwrap();
-    let _server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));
-    assert_eq!(finish(child), says("username=u\n"));
+    fs::rename(&new, world.socket()).unwrap();
+    let _server = FakeServer::on(listener, |_, stream| write_answer(stream, "molecule/1 ok\nusername=u\n\n"));
+    assert_eq!(finish(child), prints("username=u\n"));
 }
 
 #[test]
-fn what_is_longer_than_any_answer_is_none() {
+fn a_reply_longer_than_the_limit_is_refused() {
     let around = "molecule/1 ok\nusername=\n\n".len();
     for (length, fits) in [(MAX_ANSWER, true), (MAX_ANSWER + 1, false)] {
-        let place = SocketPath::new();
+        let world = ShimWorld::new();
         let name = "u".repeat(length - around);
         let answer = format!("molecule/1 ok\nusername={name}\n\n");
-        let _server = Server::on(UnixListener::bind(place.socket()).unwrap(), move |_, stream| give(stream, &answer));
+        let _server =
+            FakeServer::on(UnixListener::bind(world.socket()).unwrap(), move |_, stream| write_answer(stream, &answer));
         let expected = if fits { format!("username={name}\n") } else { "quit=1\n".to_owned() };
-        let said = place.get(GET);
-        assert_eq!((said.out, said.status), (expected, Some(0)), "{length}");
+        let output = world.get(GET);
+        assert_eq!((output.out, output.status), (expected, Some(0)), "{length}");
     }
 }
 
 #[test]
-fn the_runtime_folder_is_used_where_the_systems_was_never_made() {
+fn without_the_systems_folder_the_runtime_folder_is_used() {
     if fs::exists("/run/molecule-broker").unwrap() {
-        println!("SKIP: /run/molecule-broker is there");
+        println!("SKIP: /run/molecule-broker exists");
         return;
     }
-    let place = SocketPath::new();
-    fs::create_dir(place.folder.join("molecule-broker")).unwrap();
-    let listener = UnixListener::bind(place.folder.join("molecule-broker/broker.sock")).unwrap();
-    let _server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));
-    let mut shim = place.shim(HELPER);
-    shim.arg("get").env_remove("MOLECULE_BROKER_SOCKET").env("XDG_RUNTIME_DIR", &place.folder);
-    assert_eq!(run(&mut shim, GET.as_bytes()), says("username=u\n"));
+    let world = ShimWorld::new();
+    fs::create_dir(world.folder.join("molecule-broker")).unwrap();
+    let listener = UnixListener::bind(world.folder.join("molecule-broker/broker.sock")).unwrap();
+    let _server = FakeServer::on(listener, |_, stream| write_answer(stream, "molecule/1 ok\nusername=u\n\n"));
+    let mut shim = world.shim(HELPER);
+    shim.arg("get").env_remove("MOLECULE_BROKER_SOCKET").env("XDG_RUNTIME_DIR", &world.folder);
+    assert_eq!(run(&mut shim, GET.as_bytes()), prints("username=u\n"));
 }

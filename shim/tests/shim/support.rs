@@ -1,4 +1,4 @@
-//! The real shim under the names it has, and a server that answers literally.
+//! The real shim under each of its names, and a server with literal answers.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -19,19 +19,19 @@ pub(crate) const SCRIPT: &str = "molecule-git-token-helper.sh";
 pub(crate) const GET: &str = "protocol=https\nhost=github.com\n\n";
 pub(crate) const OK: &str = "molecule/1 ok\nusername=x-access-token\npassword=ghs_a\nanswer=ghs_a\n\n";
 
-/// A folder of one test's own: `bin` with the shims, and a socket's path.
-pub(crate) struct SocketPath {
+/// One test's own folder, with the shims in `bin` and the path of a socket.
+pub(crate) struct ShimWorld {
     pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct ProgramOutput {
     pub(crate) out: String,
     pub(crate) err: String,
     pub(crate) status: Option<i32>,
 }
 
-impl SocketPath {
+impl ShimWorld {
     pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -53,39 +53,39 @@ impl SocketPath {
         command
     }
 
-    pub(crate) fn get(&self, input: &str) -> Said {
+    pub(crate) fn get(&self, input: &str) -> ProgramOutput {
         run(self.shim(HELPER).arg("get"), input.as_bytes())
     }
 
-    pub(crate) fn askpass(&self, prompt: &str) -> Said {
+    pub(crate) fn askpass(&self, prompt: &str) -> ProgramOutput {
         run(self.shim(ASKPASS).arg(prompt), b"")
     }
 
-    /// A server that gives this answer to everybody.
-    pub(crate) fn serve(&self, answer: &'static str) -> Server {
-        Server::on(UnixListener::bind(self.socket()).unwrap(), move |_, stream| give(stream, answer))
+    /// Starts a server that gives this answer to every client.
+    pub(crate) fn serve(&self, answer: &'static str) -> FakeServer {
+        FakeServer::on(UnixListener::bind(self.socket()).unwrap(), move |_, stream| write_answer(stream, answer))
     }
 
-    /// A program of the image's, as a script.
+    /// Writes a script that stands in for one of the image's programs.
     pub(crate) fn script(&self, path: &str, text: &str) -> PathBuf {
         let path = self.folder.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // By a process of its own: a fork of this one, for another test, would
-        // hold the file open for writing, and then it can't be run (ETXTBSY).
+        // A separate process writes the file. A fork of this process, for another test,
+        // would hold the file open for writing, and then it can't be run (ETXTBSY).
         let mut install = program("install");
-        let said = run(install.args(["-m", "755", "/dev/stdin"]).arg(&path), text.as_bytes());
-        assert_eq!(said.status, Some(0), "{said:?}");
+        let output = run(install.args(["-m", "755", "/dev/stdin"]).arg(&path), text.as_bytes());
+        assert_eq!(output.status, Some(0), "{output:?}");
         path
     }
 }
 
-impl Drop for SocketPath {
+impl Drop for ShimWorld {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// The shim in a folder where no molecule-broker lies beside it.
+/// Returns a shim in a folder without a molecule-broker beside it.
 pub(crate) fn lone_shim() -> PathBuf {
     static SHIM: OnceLock<PathBuf> = OnceLock::new();
     let link = || {
@@ -94,24 +94,24 @@ pub(crate) fn lone_shim() -> PathBuf {
         let (shim, new) = (folder.join("molecule-shim"), folder.join(format!("new-{}", std::process::id())));
         fs::hard_link(env!("CARGO_BIN_EXE_molecule-shim"), &new).unwrap();
         fs::rename(&new, &shim).unwrap();
-        // Where both are the same file already, the rename did nothing.
+        // If both are the same file already, the rename did nothing.
         let _ = fs::remove_file(&new);
         shim
     };
     SHIM.get_or_init(link).clone()
 }
 
-/// Writes the answer; whether the client still wants it is its affair.
-pub(crate) fn give(mut stream: UnixStream, answer: &str) {
+/// Writes the answer. The client may have closed the connection already.
+pub(crate) fn write_answer(mut stream: UnixStream, answer: &str) {
     let _ = stream.write_all(answer.as_bytes());
 }
 
-/// Hands each connection, after its request, to a closure.
-pub(crate) struct Server {
+/// Server that reads the request of each connection, and then calls a closure.
+pub(crate) struct FakeServer {
     requests: Arc<Mutex<Vec<String>>>,
 }
 
-impl Server {
+impl FakeServer {
     pub(crate) fn on(listener: UnixListener, mut then: impl FnMut(usize, UnixStream) + Send + 'static) -> Self {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let record = requests.clone();
@@ -145,38 +145,39 @@ fn read_request(stream: &mut UnixStream) -> String {
 pub(crate) fn start(command: &mut Command, input: &[u8]) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // A shim that needs no input may be gone already.
+    // A shim that needs no input may have ended already.
     let _ = child.stdin.take().unwrap().write_all(input);
     child
 }
 
-pub(crate) fn finish(child: Child) -> Said {
+pub(crate) fn finish(child: Child) -> ProgramOutput {
     let output = child.wait_with_output().unwrap();
-    Said {
+    ProgramOutput {
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
         status: output.status.code(),
     }
 }
 
-pub(crate) fn run(command: &mut Command, input: &[u8]) -> Said {
+pub(crate) fn run(command: &mut Command, input: &[u8]) -> ProgramOutput {
     finish(start(command, input))
 }
 
-/// All is well: this on stdout and nothing else.
-pub(crate) fn says(out: &str) -> Said {
-    Said { out: out.into(), err: String::new(), status: Some(0) }
+/// Output of a success: this text on stdout, and nothing on stderr.
+pub(crate) fn prints(out: &str) -> ProgramOutput {
+    ProgramOutput { out: out.into(), err: String::new(), status: Some(0) }
 }
 
-pub(crate) fn silence() -> Said {
-    says("")
+/// Output of a success without any text.
+pub(crate) fn prints_nothing() -> ProgramOutput {
+    prints("")
 }
 
-/// Waits for a condition.
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+/// Waits until a condition is true, at most 10 seconds.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(10);
     while !condition() {
-        assert!(Instant::now() < end, "never came: {what}");
+        assert!(Instant::now() < end, "didn't happen within 10 seconds: {what}");
         thread::sleep(Duration::from_millis(1));
     }
 }

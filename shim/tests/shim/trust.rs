@@ -1,4 +1,4 @@
-//! Whose server is believed, and what a forbidden socket looks like.
+//! The servers that the shim trusts, and its messages about forbidden sockets.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -11,16 +11,16 @@ use std::thread;
 
 use crate::support::*;
 
-pub(crate) const SOMEBODY: u32 = 12345;
+pub(crate) const OTHER_USER: u32 = 12345;
 
 unsafe extern "C" {
     fn syscall(number: i64, ...) -> i64;
     fn prctl(option: i32, ...) -> i32;
 }
 
-/// A listener of this user's: the kernel notes who called `listen`. Only this
-/// one thread changes its user, which the C library's `setresuid` would not do.
-pub(crate) fn listener_of(uid: u32, folder: &Path) -> UnixListener {
+/// Makes a listener as this user: the kernel records the user who called `listen`. Only
+/// one thread changes its user, while the C library's `setresuid` would change all.
+pub(crate) fn listener_as_user(uid: u32, folder: &Path) -> UnixListener {
     const SETRESUID: i64 = if cfg!(target_arch = "x86_64") { 117 } else { 147 };
     let (socket, (give, take)) = (folder.join("broker.sock"), mpsc::channel());
     let mode = fs::metadata(folder).unwrap().permissions();
@@ -35,90 +35,94 @@ pub(crate) fn listener_of(uid: u32, folder: &Path) -> UnixListener {
     listener
 }
 
-fn squatted(folder_owner: u32, folder_mode: u32) -> (Said, Vec<String>) {
-    let place = SocketPath::new();
-    let listener = listener_of(SOMEBODY, &place.folder);
-    chown(&place.folder, Some(folder_owner), None).unwrap();
-    fs::set_permissions(&place.folder, fs::Permissions::from_mode(folder_mode)).unwrap();
-    let server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));
-    let said = place.get(GET);
-    (said, server.requests().into_iter().filter(|r| !r.is_empty()).collect())
+fn ask_other_users_server(folder_owner: u32, folder_mode: u32) -> (ProgramOutput, Vec<String>) {
+    let world = ShimWorld::new();
+    let listener = listener_as_user(OTHER_USER, &world.folder);
+    chown(&world.folder, Some(folder_owner), None).unwrap();
+    fs::set_permissions(&world.folder, fs::Permissions::from_mode(folder_mode)).unwrap();
+    let server = FakeServer::on(listener, |_, stream| write_answer(stream, "molecule/1 ok\nusername=u\n\n"));
+    let output = world.get(GET);
+    (output, server.requests().into_iter().filter(|r| !r.is_empty()).collect())
 }
 
 #[test]
-fn rule25_a_squatted_socket_feeds_git_nothing() {
+fn rule25_a_squatted_socket_gives_git_nothing() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
-    for (owner, mode) in [(0, 0o755), (0, 0o777), (0, 0o1777), (SOMEBODY, 0o775), (SOMEBODY, 0o777), (54321, 0o755)] {
-        let (said, requests) = squatted(owner, mode);
-        assert_eq!((said.out.as_str(), said.status), ("quit=1\n", Some(0)), "{owner} {mode:o}");
-        assert!(said.err.contains("uid 12345") && said.err.lines().count() == 1, "{said:?}");
+    for (owner, mode) in [(0, 0o755), (0, 0o777), (0, 0o1777), (OTHER_USER, 0o775), (OTHER_USER, 0o777), (54321, 0o755)]
+    {
+        let (output, requests) = ask_other_users_server(owner, mode);
+        assert_eq!((output.out.as_str(), output.status), ("quit=1\n", Some(0)), "{owner} {mode:o}");
+        assert!(output.err.contains("uid 12345") && output.err.lines().count() == 1, "{output:?}");
         assert_eq!(requests, [""; 0]);
     }
 }
 
 #[test]
-fn rule25_the_sole_writer_of_the_folder_is_believed() {
+fn rule25_the_folders_only_writer_is_trusted() {
     if can(&[Ability::BecomeOthers, Ability::GiveAway]) {
-        assert_eq!(squatted(SOMEBODY, 0o755).0, says("username=u\n"));
+        assert_eq!(ask_other_users_server(OTHER_USER, 0o755).0, prints("username=u\n"));
     }
 }
 
-/// A shim that this user can reach and run, wherever the build lies.
-fn shim_of(uid: u32, place: &SocketPath) -> Command {
-    let copy = place.folder.join("copy");
-    let said = run(program("install").args(["-m", "755", env!("CARGO_BIN_EXE_molecule-shim")]).arg(&copy), b"");
-    assert_eq!(said.status, Some(0), "{said:?}");
+/// Returns a copy of the shim that this user can reach and run.
+fn shim_as_user(uid: u32, world: &ShimWorld) -> Command {
+    let copy = world.folder.join("copy");
+    let output = run(program("install").args(["-m", "755", env!("CARGO_BIN_EXE_molecule-shim")]).arg(&copy), b"");
+    assert_eq!(output.status, Some(0), "{output:?}");
     let mut shim = program(copy);
-    shim.arg("get").env_clear().env("MOLECULE_BROKER_SOCKET", place.socket()).env("PATH", "/nowhere").uid(uid);
+    shim.arg("get").env_clear().env("MOLECULE_BROKER_SOCKET", world.socket()).env("PATH", "/nowhere").uid(uid);
     shim
 }
 
 #[test]
-fn rule25_root_and_oneself_are_believed() {
+fn rule25_root_and_the_callers_own_user_are_trusted() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
-    for server in [0, SOMEBODY] {
-        let place = SocketPath::new();
-        let listener = listener_of(server, &place.folder);
-        fs::set_permissions(place.socket(), fs::Permissions::from_mode(0o666)).unwrap();
-        let _server = Server::on(listener, |_, stream| give(stream, "molecule/1 ok\nusername=u\n\n"));
-        assert_eq!(run(&mut shim_of(SOMEBODY, &place), GET.as_bytes()), says("username=u\n"));
+    for server in [0, OTHER_USER] {
+        let world = ShimWorld::new();
+        let listener = listener_as_user(server, &world.folder);
+        fs::set_permissions(world.socket(), fs::Permissions::from_mode(0o666)).unwrap();
+        let _server = FakeServer::on(listener, |_, stream| write_answer(stream, "molecule/1 ok\nusername=u\n\n"));
+        assert_eq!(run(&mut shim_as_user(OTHER_USER, &world), GET.as_bytes()), prints("username=u\n"));
     }
 }
 
 #[test]
-fn a_socket_that_keeps_this_user_out_is_named_with_the_remedy() {
+fn a_socket_without_permission_is_named_with_the_remedy() {
     if !can(&[Ability::BecomeOthers, Ability::GiveAway]) {
         return;
     }
-    let place = SocketPath::new();
-    let server = place.serve(OK);
-    fs::set_permissions(place.socket(), fs::Permissions::from_mode(0o600)).unwrap();
-    let said = run(&mut shim_of(SOMEBODY, &place), GET.as_bytes());
-    assert_eq!((said.out.as_str(), said.status), ("quit=1\n", Some(0)));
-    assert!(said.err.contains("EACCES") && said.err.contains("`mode`") && said.err.contains("[socket]"), "{said:?}");
-    assert_eq!((said.err.lines().count(), server.requests().len()), (1, 0));
+    let world = ShimWorld::new();
+    let server = world.serve(OK);
+    fs::set_permissions(world.socket(), fs::Permissions::from_mode(0o600)).unwrap();
+    let output = run(&mut shim_as_user(OTHER_USER, &world), GET.as_bytes());
+    assert_eq!((output.out.as_str(), output.status), ("quit=1\n", Some(0)));
+    assert!(
+        output.err.contains("EACCES") && output.err.contains("`mode`") && output.err.contains("[socket]"),
+        "{output:?}"
+    );
+    assert_eq!((output.err.lines().count(), server.requests().len()), (1, 0));
 }
 
 #[test]
-fn a_sandbox_that_forbids_unix_sockets_is_named_with_the_remedy() {
+fn a_sandbox_without_unix_sockets_is_named_with_the_remedy() {
     for (errno, name) in [(1, "EPERM"), (13, "EACCES"), (97, "EAFNOSUPPORT")] {
-        let place = SocketPath::new();
-        let _server = place.serve(OK);
-        let said = run(forbid_sockets(place.shim(HELPER).arg("get"), errno), GET.as_bytes());
-        assert_eq!((said.out.as_str(), said.status), ("quit=1\n", Some(0)));
-        assert!(said.err.contains("sandbox") && said.err.contains(name), "{said:?}");
-        assert_eq!(said.err.lines().count(), 1);
-        let mut askpass = place.shim(ASKPASS);
-        let said = run(forbid_sockets(askpass.arg("Username for 'https://github.com': "), errno), b"");
-        assert_eq!((said.out.as_str(), said.status, said.err.lines().count()), ("", Some(1), 1));
+        let world = ShimWorld::new();
+        let _server = world.serve(OK);
+        let output = run(forbid_sockets(world.shim(HELPER).arg("get"), errno), GET.as_bytes());
+        assert_eq!((output.out.as_str(), output.status), ("quit=1\n", Some(0)));
+        assert!(output.err.contains("sandbox") && output.err.contains(name), "{output:?}");
+        assert_eq!(output.err.lines().count(), 1);
+        let mut askpass = world.shim(ASKPASS);
+        let output = run(forbid_sockets(askpass.arg("Username for 'https://github.com': "), errno), b"");
+        assert_eq!((output.out.as_str(), output.status, output.err.lines().count()), ("", Some(1), 1));
     }
 }
 
-/// As an agent's sandbox does it: `socket` fails.
+/// Makes the system call `socket` fail, as an agent's sandbox does.
 fn forbid_sockets(command: &mut Command, errno: u32) -> &mut Command {
     const SOCKET: u32 = if cfg!(target_arch = "x86_64") { 41 } else { 198 };
     #[repr(C)]
@@ -126,7 +130,7 @@ fn forbid_sockets(command: &mut Command, errno: u32) -> &mut Command {
     #[repr(C)]
     struct Program(u16, *const Instruction);
     let forbid = move || {
-        // Load the call's number; if it is `socket`, its error; else allow.
+        // Load the call's number. If it is `socket`, return the error; otherwise allow.
         let code = [
             Instruction(0x20, 0, 0, 0),
             Instruction(0x15, 0, 1, SOCKET),
@@ -144,25 +148,24 @@ fn forbid_sockets(command: &mut Command, errno: u32) -> &mut Command {
 }
 
 #[test]
-fn a_user_who_may_not_ask_is_told_so() {
-    let place = SocketPath::new();
-    // The daemon says so before it reads, and closes.
-    let listener = UnixListener::bind(place.socket()).unwrap();
+fn a_user_who_may_not_ask_gets_a_reason() {
+    let world = ShimWorld::new();
+    // The daemon answers before it reads the request, and closes the connection.
+    let listener = UnixListener::bind(world.socket()).unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            give(stream.unwrap(), "molecule/1 denied\n\n");
+            write_answer(stream.unwrap(), "molecule/1 denied\n\n");
         }
     });
-    let said = place.get(GET);
+    let output = world.get(GET);
     assert_eq!(
-        said,
-        Said {
+        output,
+        ProgramOutput {
             out: "quit=1\n".into(),
-            err: "molecule-broker: the broker doesn't serve this user; its operator can add it to allow_users\n"
-                .into(),
+            err: "molecule-broker: the broker doesn't serve this user; its operator can add it to allow_users\n".into(),
             status: Some(0)
         }
     );
-    let said = place.askpass("Username for 'https://github.com': ");
-    assert_eq!((said.out.as_str(), said.status), ("", Some(1)));
+    let output = world.askpass("Username for 'https://github.com': ");
+    assert_eq!((output.out.as_str(), output.status), ("", Some(1)));
 }

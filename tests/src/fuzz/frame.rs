@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use molecule_protocol::answer::Answer;
-use molecule_protocol::limits::{MAX_REQUEST, VERSION};
-use molecule_protocol::line::{Fault, Writer};
-use molecule_protocol::request::{Request, end};
+use molecule_protocol::limits::{MAX_REQUEST, VERSION_WORD};
+use molecule_protocol::line::{FormatError, MessageWriter};
+use molecule_protocol::request::{Request, find_end};
 
 /// The bytes are both a request as the daemon reads it from a client, and an
 /// answer as a client reads it from the daemon.
@@ -15,15 +15,15 @@ pub fn frame(bytes: &[u8]) {
 }
 
 fn request(bytes: &[u8]) {
-    let whole = end(bytes, true);
+    let whole = find_end(bytes, true);
     for cut in [0, 1, bytes.len() / 2, bytes.len().saturating_sub(1), bytes.len()] {
-        let early = end(&bytes[..cut.min(bytes.len())], false);
+        let early = find_end(&bytes[..cut.min(bytes.len())], false);
         match (early, whole) {
             (Ok(None), _) => {}
             (Ok(Some(found)), _) => {
                 assert_eq!(whole, Ok(Some(found)), "the end of the request moves as more bytes arrive")
             }
-            (Err(Fault::Head), _) => assert_eq!(whole, Err(Fault::Head), "a valid head is refused early"),
+            (Err(FormatError::Head), _) => assert_eq!(whole, Err(FormatError::Head), "a valid head is refused early"),
             (Err(_), _) => assert!(cut >= MAX_REQUEST, "refused before the limit"),
         }
     }
@@ -52,12 +52,12 @@ fn request(bytes: &[u8]) {
     assert_eq!(request.sha256.is_some(), last("sha256").is_some());
 
     let mut buffer = [0; 2 * MAX_REQUEST];
-    let mut writer = Writer::new(&mut buffer);
+    let mut writer = MessageWriter::new(&mut buffer);
     request.write(&mut writer).expect("a parsed request can be written");
     let written = writer.written();
     assert_eq!(Request::parse(written), Ok(request), "the round trip changes the request");
     if written.len() <= MAX_REQUEST {
-        assert_eq!(end(written, false), Ok(Some(written.len())));
+        assert_eq!(find_end(written, false), Ok(Some(written.len())));
     }
 }
 
@@ -81,7 +81,7 @@ fn naive_lines(bytes: &[u8]) -> Option<HashMap<&[u8], Vec<&[u8]>>> {
 
 fn answer(bytes: &[u8]) {
     let Some(answer) = Answer::parse(bytes) else { return };
-    let head = format!("{VERSION} {}\n", answer.word.name());
+    let head = format!("{VERSION_WORD} {}\n", answer.word.name());
     assert_eq!([head.as_bytes(), answer.body, b"\n"].concat(), bytes, "the round trip changes the answer");
     for line in answer.lines() {
         let Some(equals) = line.iter().position(|b| *b == b'=') else { continue };

@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use molecule_protocol::git::Scanner;
 use molecule_protocol::limits::MAX_REQUEST;
-use molecule_protocol::line::Fault;
-use molecule_protocol::request::{Client, Request, Verb, end};
+use molecule_protocol::line::FormatError;
+use molecule_protocol::request::{ClientKind, Request, Verb, find_end};
 use molecule_protocol::{digest, encoding};
 
 /// The first byte is the verb (`e` for `erase`). The second is the length of
@@ -31,7 +31,7 @@ pub fn git_text(bytes: &[u8]) {
     }
 }
 
-fn scan(verb: Verb, text: &[u8], piece: usize) -> Result<Option<Vec<u8>>, Fault> {
+fn scan(verb: Verb, text: &[u8], piece: usize) -> Result<Option<Vec<u8>>, FormatError> {
     let mut scanner = Scanner::new(verb)?;
     for piece in text.chunks(piece) {
         scanner.push(piece)?;
@@ -40,13 +40,13 @@ fn scan(verb: Verb, text: &[u8], piece: usize) -> Result<Option<Vec<u8>>, Fault>
 }
 
 fn at_the_daemon(verb: Verb, frame: &[u8]) {
-    assert_eq!(end(frame, false), Ok(Some(frame.len())));
+    assert_eq!(find_end(frame, false), Ok(Some(frame.len())));
     match Request::parse(frame) {
         Ok(request) => {
-            assert_eq!((request.verb, request.client), (verb, Client::Helper));
+            assert_eq!((request.verb, request.client), (verb, ClientKind::Helper));
             assert_eq!(request.sha256.is_some(), verb == Verb::Erase);
         }
-        Err(fault) => assert_eq!(fault, Fault::Twice, "the shim sends a frame that the daemon can't parse"),
+        Err(fault) => assert_eq!(fault, FormatError::Twice, "the shim sends a frame that the daemon can't parse"),
     }
 }
 

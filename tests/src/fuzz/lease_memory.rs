@@ -38,7 +38,7 @@ fn under_a_right_digest(content: &[u8]) -> Vec<u8> {
 }
 
 fn written_read_and_damaged(draw: &mut Draw<'_>) {
-    let snapshot = Snapshot::of(draw.number(), &carried(draw), 0);
+    let snapshot = Snapshot::new(draw.number(), &carried(draw), 0);
     let written = encode(&snapshot);
     let read = decode(&written).expect("an encoded snapshot can be decoded");
     assert_eq!(*encode(&read), *written, "the round trip changes the memory");
@@ -57,7 +57,7 @@ fn written_read_and_damaged(draw: &mut Draw<'_>) {
 
 /// Returns the snapshot as text. It contains no secrets, only their hashes.
 fn shown(snapshot: &Snapshot) -> String {
-    format!("{} {:?}", snapshot.sequence, snapshot.here(0))
+    format!("{} {:?}", snapshot.sequence, snapshot.to_carried(0))
 }
 
 fn carried(draw: &mut Draw<'_>) -> Carried {

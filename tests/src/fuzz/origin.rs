@@ -28,12 +28,7 @@ pub fn origin(bytes: &[u8]) {
         assert_eq!(parsed.is_ok(), naive.is_some(), "the two readers disagree about the pattern {text:?}");
         let (Ok(pattern), Some(naive)) = (parsed, naive) else { continue };
         assert_eq!(Pattern::parse(&pattern.to_string()).as_ref(), Ok(&pattern), "the round trip changes the pattern");
-        let owned = Pattern {
-            scheme: pattern.scheme,
-            wildcard: pattern.wildcard,
-            host: Box::from(pattern.host),
-            port: pattern.port,
-        };
+        let owned = pattern.map_host(Box::from);
         match reserved {
             true => scopes.reserve(owned),
             false => scopes.claim(at, owned),
@@ -59,7 +54,7 @@ pub fn origin(bytes: &[u8]) {
 /// Returns an origin as one text, which is the same for all spellings of it.
 fn naive_origin(protocol: &[u8], host: &[u8]) -> Option<String> {
     let protocol = std::str::from_utf8(protocol).ok()?.to_ascii_lowercase();
-    let own_port = match protocol.as_str() {
+    let default_port = match protocol.as_str() {
         "https" => "443",
         "http" => "80",
         _ => return None,
@@ -69,11 +64,11 @@ fn naive_origin(protocol: &[u8], host: &[u8]) -> Option<String> {
         Some(rest) => {
             let (address, rest) = rest.split_once(']')?;
             address.parse::<Ipv6Addr>().ok()?;
-            let port = if rest.is_empty() { own_port } else { rest.strip_prefix(':')? };
+            let port = if rest.is_empty() { default_port } else { rest.strip_prefix(':')? };
             (&host[..address.len() + 2], port)
         }
         None => {
-            let (name, port) = host.split_once(':').unwrap_or((&host, own_port));
+            let (name, port) = host.split_once(':').unwrap_or((&host, default_port));
             let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
             let labels_fit = name.split('.').all(|label| (1..=63).contains(&label.len()));
             (Some(name).filter(|name| name.chars().all(known) && labels_fit && name.len() <= 253)?, port)

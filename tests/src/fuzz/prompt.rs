@@ -2,8 +2,8 @@
 
 use molecule_protocol::askpass::request_for_prompt;
 use molecule_protocol::limits::{MAX_PROMPT, MAX_REQUEST};
-use molecule_protocol::prompt::{Field, Prompt};
-use molecule_protocol::request::{Client, Request, Verb};
+use molecule_protocol::prompt::{CredentialField, Prompt};
+use molecule_protocol::request::{ClientKind, Request, Verb};
 
 use super::Draw;
 
@@ -22,8 +22,8 @@ pub fn prompt(bytes: &[u8]) {
 fn is_written_like(prompt: &Prompt<'_>, bytes: &[u8]) -> bool {
     let text = std::str::from_utf8(bytes).expect("only ASCII prompts are answered");
     let (word, user) = match prompt.field {
-        Field::Username => ("Username", String::new()),
-        Field::Password => {
+        CredentialField::Username => ("Username", String::new()),
+        CredentialField::Password => {
             let url = text.split_once("://").map_or("", |halves| halves.1);
             let raw = url.split('@').next().unwrap_or_default();
             let decoded: Vec<u8> = prompt.username().expect("a password prompt names its user").collect();
@@ -62,7 +62,7 @@ fn asks_for_that_and_nothing_else(prompt: &Prompt<'_>) {
     let username: Option<Vec<u8>> = prompt.username().map(Iterator::collect);
     let request = Request::parse(frame).expect("the daemon parses what askpass sends");
     let expected = Request {
-        client: Client::Askpass,
+        client: ClientKind::Askpass,
         command: Some(b"ask"),
         protocol: Some(prompt.scheme.name().as_bytes()),
         host: Some(prompt.host),

@@ -92,14 +92,14 @@ fn origins(hosts: &[String]) -> Result<Vec<OriginPattern>, ExitError> {
 
 fn origin(text: &str) -> Result<OriginPattern, ExitError> {
     let lower = text.trim_end_matches('/').to_ascii_lowercase();
-    let Pattern { scheme, wildcard, host, port } = Pattern::parse(&lower).map_err(|bad| {
+    let pattern = Pattern::parse(&lower).map_err(|bad| {
         let text = text::untrusted(text);
         ExitError::new(
             BAD_CONFIGURATION,
             format!("--host: '{text}' is not an origin: {bad}; expected host, host:port or scheme://host[:port]"),
         )
     })?;
-    Ok(OriginPattern { scheme, wildcard, host: host.into(), port })
+    Ok(pattern.map_host(Box::from))
 }
 
 /// Assignments that any shell takes, and one line that exports them.

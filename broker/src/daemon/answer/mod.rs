@@ -1,18 +1,17 @@
-//! From a request to what it may have: pure, and the same for every client.
+//! Decides about the answer to a request. Pure, and the same for every client.
 //!
-//! [`choose`] finds the credential, [`ready`] what can be given of it now, and
-//! the rest puts that into the client's words. Nothing here waits, logs or
-//! counts.
+//! [`choose`] finds the credential, [`ready`] decides whether it can be given now, and the other
+//! functions write the answer in the client's form. Nothing here waits, logs or counts.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use molecule_protocol::answer::Word;
-use molecule_protocol::limits::VERSION;
+use molecule_protocol::answer::AnswerWord;
+use molecule_protocol::limits::VERSION_WORD;
 use molecule_protocol::line::is_control;
 use molecule_protocol::origin::Origin;
-use molecule_protocol::prompt::Field;
-use molecule_protocol::request::{Client, Request};
+use molecule_protocol::prompt::CredentialField;
+use molecule_protocol::request::{ClientKind, Request};
 use nix::unistd::Uid;
 
 use crate::credential::lease::Lease;
@@ -21,24 +20,24 @@ use crate::refresh::{CredentialState, Held, Serving};
 use crate::system::secret_buffer::SecretBuffer;
 use crate::system::time::Moment;
 
-/// The bytes of one answer. They may hold a secret, so they are overwritten
-/// when they were sent.
+/// The bytes of one answer. They may contain a secret, so they are overwritten after they were
+/// sent.
 pub type Bytes = SecretBuffer;
 
-/// Which credential a request is about.
+/// Result of the search for a request's credential.
 #[must_use]
 pub enum Choice<'t> {
-    /// None of ours: say nothing.
+    /// No credential is for this request: it is answered with `silent`.
     Silent,
-    /// Ours, but not for this user.
+    /// The credential isn't for this user.
     Forbidden(&'t ServedCredential),
-    Of(AnswerTarget<'t>),
+    Found(AnswerTarget<'t>),
 }
 
-/// A credential, and the origin that it is wanted for.
+/// A credential, and the origin that it is requested for.
 pub struct AnswerTarget<'t> {
     pub credential: &'t ServedCredential,
-    /// In lower case, with its scheme.
+    /// The origin in lower case, with its scheme.
     pub origin: String,
     /// Offset of the host in `origin`.
     host_at: usize,
@@ -48,13 +47,13 @@ pub struct AnswerTarget<'t> {
 #[must_use]
 pub enum Readiness<'h> {
     Give(&'h Lease),
-    /// A lease is on its way.
+    /// There is no lease yet, but a fetch may bring one.
     Wait,
-    /// Nothing, and why.
+    /// There is no lease, for this reason.
     Refused(String),
 }
 
-/// The credential that a request for an origin, or for a name, is about.
+/// Finds the credential for a request, by its origin or its name.
 pub fn choose<'t>(registry: &'t CredentialRegistry, request: &Request<'_>, uid: Uid) -> Choice<'t> {
     let target = match (request.protocol, request.host, request.name) {
         (Some(protocol), Some(host), _) => by_origin(registry, protocol, host),
@@ -64,14 +63,14 @@ pub fn choose<'t>(registry: &'t CredentialRegistry, request: &Request<'_>, uid: 
     let Some(target) = target else {
         return Choice::Silent;
     };
-    let wanted = request.username.filter(|name| !name.is_empty());
-    let someone_else = wanted.is_some_and(|name| name != target.credential.username.as_bytes());
-    if someone_else && !target.credential.is_token {
+    let username = request.username.filter(|name| !name.is_empty());
+    let is_other_account = username.is_some_and(|name| name != target.credential.username.as_bytes());
+    if is_other_account && !target.credential.is_token {
         Choice::Silent
     } else if !registry.may_have(target.credential, uid) {
         Choice::Forbidden(target.credential)
     } else {
-        Choice::Of(target)
+        Choice::Found(target)
     }
 }
 
@@ -81,7 +80,7 @@ fn by_origin<'t>(registry: &'t CredentialRegistry, protocol: &[u8], host: &[u8])
     Some(AnswerTarget::new(credential, origin.scheme.name(), origin.host, origin.port))
 }
 
-/// A name stands for its credential's first origin that is one host.
+/// Finds a credential by its name. The origin is its first configured one that is a single host.
 fn by_name<'t>(registry: &'t CredentialRegistry, name: &str) -> Option<AnswerTarget<'t>> {
     let credential = registry.named(name)?;
     let first = credential.origins.iter().find(|origin| !origin.contains('*'))?;
@@ -109,34 +108,34 @@ impl<'t> AnswerTarget<'t> {
     }
 }
 
-/// Decides what to answer from the held leases.
+/// Decides from the held leases whether the credential can be given now.
 pub fn ready<'h>(target: &AnswerTarget<'_>, held: &'h Held, now: Moment) -> Readiness<'h> {
     match held.serving(now) {
         Serving::Live(lease) => Readiness::Give(lease),
         Serving::Wait => Readiness::Wait,
-        Serving::Nothing(state) => Readiness::Refused(why(target, held, state, now)),
+        Serving::Nothing(state) => Readiness::Refused(refusal_text(target, held, state, now)),
     }
 }
 
-/// The credential in the words that the client prints or reads.
+/// Writes the answer that gives the credential, with the keys that the client reads.
 #[must_use]
 pub fn give(request: &Request<'_>, target: &AnswerTarget<'_>, lease: &Lease, now: Moment) -> Bytes {
     let username = lease.username.as_deref().unwrap_or(&target.credential.username);
     let secret = lease.secret.expose();
-    // Room for the words around them: such an answer never moves.
+    // Includes room for the keys, so that the buffer never moves.
     let room = username.len() + secret.len() + target.origin.len() + 128;
-    let mut answer = AnswerLines::with_room(Word::Ok, room);
+    let mut answer = AnswerLines::with_room(AnswerWord::Ok, room);
     match (request.client, request.field) {
-        (Client::Askpass, Some(Field::Username)) => answer.pair("answer", username),
-        (Client::Askpass, _) => answer.pair("answer", secret),
-        // Never git's `authtype`: git 2.46 to 2.52 send the probe before a large
+        (ClientKind::Askpass, Some(CredentialField::Username)) => answer.pair("answer", username),
+        (ClientKind::Askpass, _) => answer.pair("answer", secret),
+        // Never uses git's `authtype`: git 2.46 to 2.52 send the probe request before a large
         // push without such a credential.
-        (Client::Helper, _) => {
+        (ClientKind::Helper, _) => {
             answer.pair("username", username);
             answer.pair("password", secret);
             answer.expiry(lease, now);
         }
-        (Client::Gh | Client::Token | Client::Exec | Client::Script, _) => {
+        (ClientKind::Gh | ClientKind::Token | ClientKind::Exec | ClientKind::Script, _) => {
             answer.pair("username", username);
             answer.pair("password", secret);
             answer.expiry(lease, now);
@@ -146,9 +145,9 @@ pub fn give(request: &Request<'_>, target: &AnswerTarget<'_>, lease: &Lease, now
     answer.end()
 }
 
-/// One line for a person in front of a failed git call.
+/// Returns one line that tells a person whose git call failed why there is no credential.
 #[must_use]
-pub fn why(target: &AnswerTarget<'_>, held: &Held, state: CredentialState, now: Moment) -> String {
+pub fn refusal_text(target: &AnswerTarget<'_>, held: &Held, state: CredentialState, now: Moment) -> String {
     let (name, origin) = (&target.credential.name, &target.origin);
     let mut text = format!("no credential for {origin}: ");
     let _ = match state {
@@ -160,12 +159,12 @@ pub fn why(target: &AnswerTarget<'_>, held: &Held, state: CredentialState, now: 
         CredentialState::Rejected => write!(text, "{origin} rejected the provision-time token of '{name}'"),
         _ => write!(text, "'{name}' has none yet"),
     };
-    if let Some(trouble) = held.last_error.as_deref().filter(|_| !held.refreshable) {
-        let _ = write!(text, "; it can't be used: {}", trouble.failure.message);
-    } else if let Some(trouble) = held.last_error.as_deref() {
-        let ago = whole_seconds(now.boot.saturating_sub(trouble.at.boot));
+    if let Some(error) = held.last_error.as_deref().filter(|_| !held.refreshable) {
+        let _ = write!(text, "; it can't be used: {}", error.failure.message);
+    } else if let Some(error) = held.last_error.as_deref() {
+        let ago = whole_seconds(now.boot.saturating_sub(error.at.boot));
         let failures = held.consecutive_failures;
-        let _ = write!(text, "; refresh failed {failures} times, last {ago} ago: {}", trouble.failure);
+        let _ = write!(text, "; refresh failed {failures} times, last {ago} ago: {}", error.failure);
     }
     if let Some(due) = held.next_due {
         let _ = write!(text, "; next attempt in {}", whole_seconds(due.saturating_sub(now.boot)));
@@ -174,9 +173,9 @@ pub fn why(target: &AnswerTarget<'_>, held: &Held, state: CredentialState, now: 
     text
 }
 
-/// An answer without a credential.
+/// Writes an answer without a credential.
 #[must_use]
-pub fn plain(word: Word, reason: Option<&str>) -> Bytes {
+pub fn plain(word: AnswerWord, reason: Option<&str>) -> Bytes {
     let mut answer = AnswerLines::new(word);
     for line in reason.into_iter().flat_map(str::lines) {
         answer.pair("reason", line);
@@ -184,10 +183,10 @@ pub fn plain(word: Word, reason: Option<&str>) -> Bytes {
     answer.end()
 }
 
-/// An answer of one line that is no pair: the JSON of `status`.
+/// Writes an answer whose only line isn't a key and a value: the JSON of `status`.
 #[must_use]
 pub fn document(line: &str) -> Bytes {
-    let mut answer = AnswerLines::new(Word::Ok);
+    let mut answer = AnswerLines::new(AnswerWord::Ok);
     answer.0.extend(line.as_bytes());
     answer.0.push(b'\n');
     answer.end()
@@ -202,20 +201,20 @@ pub fn whole_seconds(length: Duration) -> humantime::FormattedDuration {
 struct AnswerLines(Bytes);
 
 impl AnswerLines {
-    fn new(word: Word) -> Self {
+    fn new(word: AnswerWord) -> Self {
         Self::with_room(word, 512)
     }
 
-    fn with_room(word: Word, bytes: usize) -> Self {
+    fn with_room(word: AnswerWord, bytes: usize) -> Self {
         let mut bytes = SecretBuffer::with_capacity(bytes);
-        for piece in [VERSION, " ", word.name(), "\n"] {
+        for piece in [VERSION_WORD, " ", word.name(), "\n"] {
             bytes.extend(piece.as_bytes());
         }
         Self(bytes)
     }
 
-    /// Nothing that comes here may hold a control byte; one that does anyway
-    /// must not forge a line.
+    /// Appends a line with a key and a value. The value shouldn't contain a control byte. If it
+    /// does, the byte is replaced, so that it can't forge a line.
     fn pair(&mut self, key: &str, value: &str) {
         self.0.extend(key.as_bytes());
         self.0.push(b'=');
@@ -231,7 +230,8 @@ impl AnswerLines {
         self.0.push(b'\n');
     }
 
-    /// Rounded up, so that it is in the future as long as the lease lives.
+    /// Appends the expiry, if there is one. It is rounded up, so that it is in the future as
+    /// long as the lease lives.
     fn expiry(&mut self, lease: &Lease, now: Moment) {
         if let Some(left) = lease.left(now) {
             let end = now.wall + left;

@@ -54,10 +54,7 @@ fn credential(name: &str, username: &str, origins: &[&str], current: Option<Leas
 
 /// Returns a token for github.com and a persona for all other hosts.
 fn registry() -> CredentialRegistry {
-    let pattern = |text| {
-        let p = Pattern::parse(text).unwrap();
-        Pattern { scheme: p.scheme, wildcard: p.wildcard, host: Box::from(p.host), port: p.port }
-    };
+    let pattern = |text| Pattern::parse(text).unwrap().map_host(Box::from);
     let mut scopes = Scopes::default();
     scopes.claim(0, pattern("github.com"));
     scopes.take_the_rest(1);
@@ -79,7 +76,7 @@ fn ask(registry: &CredentialRegistry, text: &str) -> String {
     match choose(registry, &request, AGENT) {
         Choice::Silent => "silent".into(),
         Choice::Forbidden(_) => "forbidden".into(),
-        Choice::Of(target) => match ready(&target, &target.credential.reader.held(), NOW) {
+        Choice::Found(target) => match ready(&target, &target.credential.reader.held(), NOW) {
             Readiness::Give(lease) => String::from_utf8(give(&request, &target, lease, NOW).to_vec()).unwrap(),
             Readiness::Wait => "wait".into(),
             Readiness::Refused(reason) => format!("refused: {reason}"),
@@ -99,7 +96,7 @@ fn rule01_a_host_in_scope_gets_user_name_password_and_expiry() {
 fn rule01_the_expiry_is_rounded_up_as_long_as_the_lease_lives() {
     let registry = registry();
     let request = Request::parse(b"molecule/1 get\nprotocol=https\nhost=github.com\n").unwrap();
-    let Choice::Of(target) = choose(&registry, &request, AGENT) else { panic!("in scope") };
+    let Choice::Found(target) = choose(&registry, &request, AGENT) else { panic!("in scope") };
     let late = NOW.plus(Duration::from_millis(59_999));
     let bytes = give(&request, &target, target.credential.reader.held().live(late).unwrap(), late);
     assert!(String::from_utf8_lossy(&bytes).contains("password_expiry_utc=1776000060\n"));
@@ -109,7 +106,7 @@ fn rule01_the_expiry_is_rounded_up_as_long_as_the_lease_lives() {
 fn an_expiry_is_rounded_up_to_a_whole_second() {
     let registry = registry();
     let request = Request::parse(b"molecule/1 get\nprotocol=https\nhost=github.com\n").unwrap();
-    let Choice::Of(target) = choose(&registry, &request, AGENT) else { panic!("in scope") };
+    let Choice::Found(target) = choose(&registry, &request, AGENT) else { panic!("in scope") };
     let end = Deadline::after(NOW, Duration::from_millis(60_001));
     let lease = Lease { deadline: Some(end), ..lease("ghs_token", None, SourceKind::Platform) };
     let bytes = give(&request, &target, &lease, NOW);
@@ -134,8 +131,8 @@ fn rule53_the_longest_answer_is_whole_within_its_limit() {
 #[test]
 fn answers_without_a_credential_say_their_word_and_why() {
     let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
-    assert_eq!(text(plain(Word::Silent, None)), "molecule/1 silent\n\n");
-    let refused = plain(Word::Refused, Some("one\ntwo\rhost=evil"));
+    assert_eq!(text(plain(AnswerWord::Silent, None)), "molecule/1 silent\n\n");
+    let refused = plain(AnswerWord::Refused, Some("one\ntwo\rhost=evil"));
     assert_eq!(text(refused), "molecule/1 refused\nreason=one\nreason=two?host=evil\n\n");
     assert_eq!(text(document("{}")), "molecule/1 ok\n{}\n\n");
 }
@@ -252,7 +249,7 @@ fn askpass_gets_the_one_field_that_it_asked_for() {
 }
 
 #[test]
-fn a_name_stands_for_its_credentials_first_origin() {
+fn a_name_selects_its_credentials_first_origin() {
     for client in ["token", "exec", "script"] {
         let answer = ask(&registry(), &format!("client={client}\nname=github"));
         assert!(answer.contains("password=ghs_token\n") && answer.ends_with("host=github.com\n\n"), "{answer}");
@@ -285,7 +282,7 @@ proptest! {
             Ok(match choose(&registry, &request, AGENT) {
                 Choice::Silent => None,
                 Choice::Forbidden(_) => Some("forbidden".to_owned()),
-                Choice::Of(target) => Some(format!("{} {}", target.credential.name, target.origin)),
+                Choice::Found(target) => Some(format!("{} {}", target.credential.name, target.origin)),
             })
         };
         let helper = decide("helper")?;

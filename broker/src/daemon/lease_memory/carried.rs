@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::credential::lease::Lease;
-use crate::daemon::registry::CredentialRegistry;
+use crate::daemon::registry::{CredentialRegistry, ServedCredential};
 use crate::refresh::Held;
 
 /// Known leases of each credential by name, from before a reload or from the previous daemon.
@@ -21,10 +21,10 @@ pub struct CarriedLeases {
 }
 
 impl CarriedLeases {
-    /// Nothing is carried of a credential without a source to ask: its
-    /// configuration holds all of it.
+    /// Takes the leases and rejections from `held`. A credential without a source that can be
+    /// asked carries no leases, because its configuration contains them.
     #[must_use]
-    pub fn of(held: &Held, fingerprint: [u8; 32]) -> Self {
+    pub fn from_held(held: &Held, fingerprint: [u8; 32]) -> Self {
         let leases = [&held.previous, &held.current].into_iter().flatten().filter(|_| held.refreshable);
         Self {
             leases: leases.map(|lease| Lease::clone(lease)).collect(),
@@ -36,7 +36,7 @@ impl CarriedLeases {
 
 /// Returns the leases that a reload passes on.
 #[must_use]
-pub fn of_registry(registry: &CredentialRegistry) -> Carried {
-    let of = |c: &crate::daemon::registry::ServedCredential| CarriedLeases::of(&c.reader.held(), c.fingerprint);
-    registry.credentials.iter().map(|c| (Arc::clone(&c.name), of(c))).collect()
+pub fn from_registry(registry: &CredentialRegistry) -> Carried {
+    let leases = |c: &ServedCredential| CarriedLeases::from_held(&c.reader.held(), c.fingerprint);
+    registry.credentials.iter().map(|c| (Arc::clone(&c.name), leases(c))).collect()
 }

@@ -1,16 +1,16 @@
-//! Which source a lease came from, in a form that can be compared: after a
-//! reconfiguration, a token of another workspace or platform isn't this one's.
+//! Fingerprint of a lease's source. After a reconfiguration it tells that a token of another
+//! workspace or platform doesn't belong to the credential.
 
 use molecule_protocol::digest::sha256;
 
 use crate::config::{CredentialConfig, SourceConfig};
 
-/// Changes exactly when the credential would be asked for somewhere else.
-/// Origins, user names and numbers don't count: they say what is done with a
-/// credential, not which it is, as for a reload
+/// Returns the fingerprint of the credential's source. It changes exactly when the credential would
+/// be fetched from somewhere else. Origins, user names and intervals aren't part of it: they say
+/// how a credential is used, not which one it is. A reload compares more
 /// ([`CredentialConfig::is_refreshed_like`]).
 #[must_use]
-pub fn of(credential: &CredentialConfig) -> [u8; 32] {
+pub fn from_config(credential: &CredentialConfig) -> [u8; 32] {
     let mut text = Vec::new();
     let mut add = |part: &[u8]| {
         text.extend_from_slice(&(part.len() as u64).to_le_bytes());
@@ -24,7 +24,7 @@ pub fn of(credential: &CredentialConfig) -> [u8; 32] {
         }
         SourceConfig::File(path) => add(path.as_os_str().as_encoded_bytes()),
         SourceConfig::Command { argv, .. } => argv.iter().for_each(|argument| add(argument.as_bytes())),
-        // Nothing of these is kept: the configuration has them whole.
+        // Leases of these aren't carried: the configuration contains them.
         SourceConfig::Env(_)
         | SourceConfig::Persona(_)
         | SourceConfig::Variable { .. }

@@ -3,7 +3,7 @@
 //!
 //! - [`CarriedLeases`]: the leases that one daemon passes to the next
 //! - [`Snapshot`], [`mod@format`]: all leases at one instant, and their bytes; pure
-//! - [`fingerprint`]: the configuration that a lease belongs to
+//! - [`fingerprint`]: identifies the source that a lease came from
 //! - [`sealed`]: memory that can't be changed any more
 //! - [`LeaseSaver`]: passes a new memory to the service manager after each change
 
@@ -16,7 +16,7 @@ mod sealed;
 use crate::daemon::service_manager::StoredFd;
 use crate::system::clock;
 
-pub use carried::{Carried, CarriedLeases, of_registry};
+pub use carried::{Carried, CarriedLeases, from_registry};
 pub use format::{FormatError, Snapshot};
 pub use saver::LeaseSaver;
 pub use sealed::{is_sealed, seal};
@@ -25,15 +25,15 @@ pub use sealed::{is_sealed, seal};
 #[derive(Default)]
 pub struct Inherited {
     pub carried: Carried,
-    /// The number of the newest memory, so that the next is newer.
+    /// Sequence number of the newest memory. The next one gets a higher number.
     pub sequence: u64,
-    /// The names of all, to be forgotten once a newer one is kept.
+    /// Names of all stored memories. They are removed once a newer one is stored.
     pub names: Vec<String>,
 }
 
 impl Inherited {
-    /// The newest memory that verifies; any other isn't believed in part
-    /// either.
+    /// Reads the newest memory that verifies. A memory that doesn't verify is dropped as a
+    /// whole.
     #[must_use]
     pub fn read(memories: Vec<StoredFd>) -> Self {
         let mut inherited = Self::default();
@@ -42,7 +42,7 @@ impl Inherited {
             match read {
                 Ok(snapshot) if snapshot.sequence >= inherited.sequence => {
                     inherited.sequence = snapshot.sequence;
-                    inherited.carried = snapshot.here(clock::boot_offset());
+                    inherited.carried = snapshot.to_carried(clock::boot_offset());
                 }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(name, "a kept lease doesn't verify and is dropped: {error}"),

@@ -10,20 +10,20 @@ use crate::daemon::service_manager::{LEASE, ServiceManager};
 use crate::refresh::Held;
 use crate::system::clock;
 
-/// Observer of every refresh. It runs before any client that waits for the
-/// refresh, so what a client was given has been saved already.
+/// Observer of every refresh. It runs before the clients that wait for the refresh, so a lease is
+/// saved before a client gets it.
 pub struct LeaseSaver {
     manager: Arc<ServiceManager>,
     state: Mutex<SaverState>,
 }
 
 struct SaverState {
-    /// In the registry's order.
+    /// The credentials, in the registry's order.
     credentials: Vec<SaverEntry>,
     saved: Saved,
 }
 
-/// The part of one credential that is saved.
+/// The saved state of one credential.
 struct SaverEntry {
     name: Arc<str>,
     fingerprint: [u8; 32],
@@ -33,7 +33,7 @@ struct SaverEntry {
 /// The last state that was sent to the service manager.
 struct Saved {
     sequence: u64,
-    /// The names of the memories that it holds.
+    /// Names of the memories that it holds.
     names: Vec<String>,
     /// SHA-256 of the newest memory's content, without its sequence number.
     content: [u8; 32],
@@ -41,15 +41,15 @@ struct Saved {
 }
 
 impl LeaseSaver {
-    /// `sequence` and `names` are those of the memories that this daemon
-    /// inherited.
+    /// Creates a saver that continues after the inherited memories, which have these `names`. The
+    /// newest has this `sequence` number.
     #[must_use]
     pub fn new(manager: Arc<ServiceManager>, sequence: u64, names: Vec<String>) -> Self {
         let saved = Saved { sequence, names, content: [0; 32], status: String::new() };
         Self { manager, state: Mutex::new(SaverState { credentials: Vec::new(), saved }) }
     }
 
-    /// Takes over the credentials of another configuration.
+    /// Replaces all credentials with those of a new registry, and saves them.
     pub fn replace(&self, registry: &CredentialRegistry) {
         self.update(|state| {
             state.credentials = registry
@@ -60,7 +60,7 @@ impl LeaseSaver {
         });
     }
 
-    /// Takes over what is now held of one credential.
+    /// Replaces the held leases of one credential, and saves them.
     pub fn observe(&self, credential: &str, held: &Held) {
         self.update(|state| {
             if let Some(entry) = state.credentials.iter_mut().find(|entry| *entry.name == *credential) {
@@ -75,20 +75,21 @@ impl LeaseSaver {
         if self.manager.listens() {
             let SaverState { credentials, saved } = &mut *state;
             self.save(saved, credentials);
-            self.tell_status(saved, credentials);
+            self.send_status(saved, credentials);
         }
     }
 
-    /// Stores the new memory before it removes the old ones.
+    /// Saves the leases if they have changed. The new memory is stored before the old ones are
+    /// removed.
     fn save(&self, saved: &mut Saved, credentials: &[SaverEntry]) {
-        let carried: Carried =
-            credentials.iter().map(|e| (Arc::clone(&e.name), CarriedLeases::of(&e.held, e.fingerprint))).collect();
-        let content = digest::sha256(&format::encode(&Snapshot::of(0, &carried, 0)));
+        let leases = |entry: &SaverEntry| CarriedLeases::from_held(&entry.held, entry.fingerprint);
+        let carried: Carried = credentials.iter().map(|entry| (Arc::clone(&entry.name), leases(entry))).collect();
+        let content = digest::sha256(&format::encode(&Snapshot::new(0, &carried, 0)));
         if content == saved.content {
             return;
         }
         let sequence = saved.sequence + 1;
-        let bytes = format::encode(&Snapshot::of(sequence, &carried, clock::boot_offset()));
+        let bytes = format::encode(&Snapshot::new(sequence, &carried, clock::boot_offset()));
         let name = format!("{}{sequence}", LEASE);
         let memory = match sealed::seal(&bytes) {
             Ok(memory) => memory,
@@ -98,17 +99,17 @@ impl LeaseSaver {
             }
         };
         if !self.manager.store_fd(&name, &memory) {
-            tracing::warn!("the service manager took no leases; it is asked again after the next change");
+            tracing::warn!("the service manager didn't accept the leases; they are sent again after the next change");
             return;
         }
         for old in saved.names.drain(..) {
-            self.manager.forget(&old);
+            self.manager.remove_fd(&old);
         }
         saved.names.push(name);
         (saved.sequence, saved.content) = (sequence, content);
     }
 
-    fn tell_status(&self, saved: &mut Saved, credentials: &[SaverEntry]) {
+    fn send_status(&self, saved: &mut Saved, credentials: &[SaverEntry]) {
         let now = clock::now();
         let states = credentials.iter().map(|entry| format!("{} {}", entry.name, entry.held.state(now).name()));
         let status = states.collect::<Vec<_>>().join(", ");

@@ -1,4 +1,4 @@
-//! Memory files that no process can change any more, including the one that made them
+//! Memory files that no process can change any more, not even the process that created them
 //! (memfd_create(2); fcntl(2), "File Sealing").
 
 use std::fs::File;
@@ -12,19 +12,20 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use super::format::MAX_BYTES;
 use crate::system::secret_buffer::SecretBuffer;
 
-/// `MFD_NOEXEC_SEAL` of Linux 6.3, which a strict system insists on
-/// (`vm.memfd_noexec`).
+/// `MFD_NOEXEC_SEAL` of Linux 6.3. A strict system requires it (`vm.memfd_noexec`).
 const NEVER_EXECUTABLE: MFdFlags = MFdFlags::from_bits_retain(8);
 
 const FIXED: SealFlag = SealFlag::F_SEAL_WRITE.union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_SHRINK);
 
+/// Creates a sealed memory file with this content.
+///
 /// # Errors
-/// Out of memory or descriptors.
+/// Returns an error if no memory or no descriptor is left.
 pub fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let memory = match memfd_create("molecule-lease", flags | NEVER_EXECUTABLE) {
         Err(Errno::EINVAL) => memfd_create("molecule-lease", flags)?,
-        made => made?,
+        created => created?,
     };
     let mut file = File::from(memory);
     file.write_all(bytes)?;
@@ -32,12 +33,13 @@ pub fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Returns true if the content can't change while it is read.
+/// Returns true if the memory has the seals that keep its content from changing while it is read.
 #[must_use]
 pub fn is_sealed(memory: impl AsFd) -> bool {
     fcntl(memory, FcntlArg::F_GET_SEALS).is_ok_and(|seals| SealFlag::from_bits_retain(seals).contains(FIXED))
 }
 
+/// Reads a memory file that the service manager stored, if it is sealed.
 pub(super) fn read(mut memory: File) -> io::Result<SecretBuffer> {
     if !is_sealed(&memory) {
         return Err(io::Error::other("it is not sealed"));

@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use molecule_protocol::limits::MAX_REQUEST;
-use molecule_protocol::request::{self, Client, Request};
+use molecule_protocol::request::{self, Request};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt::PeerCredentials};
+use nix::sys::socket::{MsgFlags, getsockopt, recv, sockopt::PeerCredentials};
 use nix::sys::time::TimeSpec;
 use nix::unistd::Uid;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use super::finish;
 use super::reply::Reply;
 use super::service::{FirstAnswer, Service};
 use super::slow::{self, Pending};
@@ -37,17 +38,17 @@ const BATCH: usize = 64;
 
 /// Time to wait for a client that has connected and sent nothing yet: several times the
 /// duration of a send, and too short for another client to notice.
-const MOMENT: TimeSpec = TimeSpec::new(0, 50_000);
+const FIRST_BYTES_WAIT: TimeSpec = TimeSpec::new(0, 50_000);
 
 /// Pause after running out of descriptors: long enough to cost nothing, and short enough not
 /// to be noticed afterwards.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(200);
 
-/// Serves until it is dropped. Whom `waiting` tracks then, still gets an answer
-/// if it comes while the daemon lives.
+/// Serves until it is dropped. A connection that `waiting` tracks at that time still gets its
+/// answer, if the answer is ready before the daemon ends.
 ///
 /// # Errors
-/// The listening socket can't be polled.
+/// Returns an error if the listening socket can't be polled.
 pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskTracker) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     if !scm_rights::refuse(&listener) {
@@ -56,32 +57,32 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskT
     let listener = watched(listener)?;
     let permits = Arc::new(Semaphore::new(SLOW_CONNECTIONS));
     let mut scratch = Box::new([0; MAX_REQUEST + 1]);
-    let mut young = Vec::with_capacity(BATCH);
-    let mut complaints = LogLimiter::default();
+    let mut admitted = Vec::with_capacity(BATCH);
+    let mut shortage_lines = LogLimiter::default();
     loop {
         let mut ready = listener.readable().await?;
         let registry = service.registry();
         let mut drained = false;
         for _ in 0..BATCH {
             match listener.get_ref().accept() {
-                Ok((stream, _)) => young.extend(admit(&service, &registry, stream, &mut scratch[..])),
-                Err(error) => match after(&error) {
-                    Next::Another => {}
-                    Next::Wait => {
+                Ok((stream, _)) => admitted.extend(admit(&service, &registry, stream, &mut scratch[..])),
+                Err(error) => match classify_accept_error(&error) {
+                    AcceptStep::AcceptNext => {}
+                    AcceptStep::WaitForReadable => {
                         drained = true;
                         break;
                     }
-                    Next::Rest => {
-                        complain(&mut complaints, &error);
+                    AcceptStep::Pause => {
+                        log_shortage(&mut shortage_lines, &error);
                         tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
                         break;
                     }
                 },
             }
         }
-        await_first_bytes(&young);
-        for pending in young.drain(..) {
-            if let Some(pending) = proceed(&service, &registry, pending, &mut scratch[..]) {
+        await_first_bytes(&admitted);
+        for pending in admitted.drain(..) {
+            if let Some(pending) = try_serve(&service, &registry, pending, &mut scratch[..]) {
                 let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
                     service.metrics.request(None, Served::Late, Duration::ZERO);
                     continue;
@@ -97,42 +98,44 @@ pub async fn serve(listener: UnixListener, service: Arc<Service>, waiting: TaskT
     }
 }
 
-/// A shortage that lasts must not fill the log with itself.
-fn complain(complaints: &mut LogLimiter, error: &io::Error) {
-    if complaints.due(clock::now().boot, MINUTE).is_some() {
-        tracing::warn!(%error, "no connection can be taken, trying again until one can; if this lasts, raise the limit of open files");
+/// Logs a shortage, at most once a minute, so that a lasting one can't fill the log.
+fn log_shortage(lines: &mut LogLimiter, error: &io::Error) {
+    if lines.due(clock::now().boot, MINUTE).is_some() {
+        tracing::warn!(%error, "connections can't be accepted, trying again; if this lasts, raise the limit of open files");
     }
 }
 
-/// Most clients send right after they connect, often while they are being
-/// admitted: waiting a moment for that costs less than a task for each. Waits
-/// for the first of those that have sent nothing.
-fn await_first_bytes(young: &[Pending]) {
-    let silent = young.iter().filter(|pending| pending.bytes.is_empty());
+/// Waits for a moment until one of the connections without data has sent something. Most
+/// clients send right after they connect, often while they are being admitted, so this costs
+/// less than a task for each.
+fn await_first_bytes(admitted: &[Pending]) {
+    let silent = admitted.iter().filter(|pending| pending.bytes.is_empty());
     let mut watched: Vec<PollFd<'_>> = silent.map(|p| PollFd::new(p.stream.as_fd(), PollFlags::POLLIN)).collect();
     if !watched.is_empty() {
-        // However it ends, they are looked at again.
-        let _ = ppoll(&mut watched, Some(MOMENT), None);
+        // The result doesn't matter: the caller reads from all of them next.
+        let _ = ppoll(&mut watched, Some(FIRST_BYTES_WAIT), None);
     }
 }
 
-enum Next {
-    Another,
-    Wait,
-    Rest,
+/// The next step after an error of accept(2).
+enum AcceptStep {
+    AcceptNext,
+    WaitForReadable,
+    Pause,
 }
 
 /// Classifies an error of accept(2): an aborted connection is ignored, and a lack of
 /// descriptors or memory is temporary.
-fn after(error: &io::Error) -> Next {
+fn classify_accept_error(error: &io::Error) -> AcceptStep {
     match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EAGAIN) => Next::Wait,
-        Some(Errno::ECONNABORTED | Errno::EINTR | Errno::EPROTO | Errno::EPERM) => Next::Another,
-        _ => Next::Rest,
+        Some(Errno::EAGAIN) => AcceptStep::WaitForReadable,
+        Some(Errno::ECONNABORTED | Errno::EINTR | Errno::EPROTO | Errno::EPERM) => AcceptStep::AcceptNext,
+        _ => AcceptStep::Pause,
     }
 }
 
-/// Decides on the peer, before a byte of it is read.
+/// Decides about the peer before a byte from it is read. Returns a connection that isn't
+/// answered yet.
 fn admit(
     service: &Service,
     registry: &Arc<CredentialRegistry>,
@@ -140,13 +143,13 @@ fn admit(
     scratch: &mut [u8],
 ) -> Option<Pending> {
     let since = clock::now().boot;
-    let known = getsockopt(&stream, PeerCredentials).ok()?;
-    let peer = Peer { uid: Uid::from_raw(known.uid()), pid: known.pid() };
+    let credentials = getsockopt(&stream, PeerCredentials).ok()?;
+    let peer = Peer { uid: Uid::from_raw(credentials.uid()), pid: credentials.pid() };
     match registry.admission.judge(peer.uid) {
         PeerVerdict::Denied => {
             let reply = Reply::denied();
-            let _ = send_all(&stream, &reply.bytes);
-            service.refusals.note(peer, &registry.admission, since);
+            let _ = finish::send_all(&stream, &reply.bytes);
+            service.denials.log_denial(peer, &registry.admission, since);
             service.metrics.request(None, reply.served, Duration::ZERO);
             None
         }
@@ -155,20 +158,20 @@ fn admit(
             tracing::warn!(
                 uid = peer.uid.as_raw(),
                 pid = peer.pid,
-                "this user asks unusually often: over {} times in a minute; something may be asking again and again",
+                "this user asks unusually often: over {} times in a minute; a program may be retrying in a loop",
                 super::rates::USUAL
             );
-            proceed(service, registry, Pending { stream, peer, since, bytes: Vec::new() }, scratch)
+            try_serve(service, registry, Pending { stream, peer, since, bytes: Vec::new() }, scratch)
         }
         PeerVerdict::Admitted => {
-            proceed(service, registry, Pending { stream, peer, since, bytes: Vec::new() }, scratch)
+            try_serve(service, registry, Pending { stream, peer, since, bytes: Vec::new() }, scratch)
         }
     }
 }
 
-/// Answers a request that has come whole and needs no waiting. Gives back a
-/// connection that must be waited for.
-fn proceed(
+/// Answers a request that is complete and needs no waiting. Returns the connection if it must
+/// wait.
+fn try_serve(
     service: &Service,
     registry: &CredentialRegistry,
     mut pending: Pending,
@@ -185,9 +188,9 @@ fn proceed(
         pending.bytes.extend_from_slice(&scratch[..read]);
         &pending.bytes
     };
-    match request::end(whole, read == 0).map(|end| end.map(|end| Request::parse(&whole[..end]))) {
+    match request::find_end(whole, read == 0).map(|end| end.map(|end| Request::parse(&whole[..end]))) {
         Err(fault) | Ok(Some(Err(fault))) => {
-            finish(service, &pending, None, &Reply::malformed(fault.reason()));
+            finish::at_once(service, &pending.stream, pending.since, None, &Reply::malformed(fault.reason()));
             None
         }
         Ok(Some(Ok(request))) => match service.answer_now(registry, pending.peer, &request) {
@@ -198,7 +201,7 @@ fn proceed(
                 Some(pending)
             }
             FirstAnswer::Done(reply) => {
-                finish(service, &pending, Some(request.client), &reply);
+                finish::at_once(service, &pending.stream, pending.since, Some(request.client), &reply);
                 None
             }
         },
@@ -209,16 +212,4 @@ fn proceed(
             Some(pending)
         }
     }
-}
-
-fn finish(service: &Service, pending: &Pending, client: Option<Client>, reply: &Reply) {
-    // A client that went away, or won't read, has lost its answer and no more.
-    let served = if send_all(&pending.stream, &reply.bytes) { reply.served } else { Served::Lost };
-    service.audit.close_line();
-    service.metrics.request(client, served, clock::now().boot.saturating_sub(pending.since));
-}
-
-/// An answer always fits into an empty socket buffer.
-fn send_all(stream: &UnixStream, bytes: &[u8]) -> bool {
-    send(stream.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) == Ok(bytes.len())
 }

@@ -1,10 +1,11 @@
-//! The side of the socket: from a connection to an answer.
+//! The socket side: from a connection to an answer.
 //!
-//! [`accept`] takes connections and answers at once what can be answered at
-//! once; [`slow`] is for the rest. Both go through [`Service`], which knows
-//! the verbs.
+//! [`accept`] accepts connections and answers each request that needs no waiting. [`slow`] serves
+//! the others. Both call [`Service`], which carries out the verbs, and [`finish`], which sends the
+//! reply.
 
 pub mod accept;
+mod finish;
 pub mod rates;
 pub mod refusals;
 mod reply;

@@ -24,8 +24,8 @@ struct Window {
 }
 
 impl Rates {
-    /// Counts one request; true for the first one too many of a minute. Only
-    /// admitted users come here, so there are few.
+    /// Counts one request. Returns true for the first request of a minute that exceeds the
+    /// usual number. Only admitted users are counted, so the map stays small.
     pub fn is_unusual(&self, uid: Uid, now: Boot) -> bool {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows.entry(uid.as_raw()).or_insert(Window { began: now, requests: 0 });
@@ -44,8 +44,8 @@ mod tests {
     #[test]
     fn too_many_requests_of_one_user_are_reported_once_a_minute() {
         let (rates, uid) = (Rates::default(), Uid::from_raw(1000));
-        let told = |second| (0..3 * USUAL).filter(|_| rates.is_unusual(uid, Duration::from_secs(second))).count();
-        assert_eq!((told(0), told(59), told(60), told(61)), (1, 0, 1, 0));
+        let reported = |second| (0..3 * USUAL).filter(|_| rates.is_unusual(uid, Duration::from_secs(second))).count();
+        assert_eq!((reported(0), reported(59), reported(60), reported(61)), (1, 0, 1, 0));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::system::log_limit::{LogLimiter, MINUTE};
 use crate::system::peer::{Admission, Peer};
 use crate::system::time::Boot;
 
-/// Users remembered. Where all of them had their line within the last minute,
-/// a further one has none.
+/// Largest number of users that are remembered. If all of them got a line within the last
+/// minute, a further user gets none.
 const USERS: usize = 64;
 
 #[derive(Default)]
@@ -25,7 +25,8 @@ struct DenialCounts {
 }
 
 impl DenialLog {
-    pub fn note(&self, peer: Peer, admission: &Admission, now: Boot) {
+    /// Logs that this peer was denied, if a line is due.
+    pub fn log_denial(&self, peer: Peer, admission: &Admission, now: Boot) {
         let Some(unlogged) = self.due(peer.uid, now) else {
             return;
         };
@@ -34,7 +35,7 @@ impl DenialLog {
             pid = peer.pid,
             expected = admission.expected(),
             unlogged,
-            "refused a user that may not ask; if it should, name it in [socket] allow_users and reload, or in MOLECULE_BROKER_ALLOW_USERS before the next start",
+            "denied a user that isn't allowed; to allow it, add it to [socket] allow_users and reload, or to MOLECULE_BROKER_ALLOW_USERS before the next start",
         );
     }
 
@@ -52,11 +53,12 @@ impl DenialLog {
 }
 
 impl DenialCounts {
-    /// Makes room: whether there is one whose line is old enough.
+    /// Forgets the user with the oldest line, if that line is at least a minute old. Returns true
+    /// if it did.
     fn forget_one(&mut self, now: Boot) -> bool {
-        let oldest = self.users.iter().min_by_key(|(_, quiet)| quiet.said()).map(|(uid, quiet)| (*uid, quiet.said()));
+        let oldest = self.users.iter().min_by_key(|(_, lines)| lines.said()).map(|(uid, lines)| (*uid, lines.said()));
         match oldest {
-            Some((uid, said)) if said.is_none_or(|said| now >= said + MINUTE) => self.users.remove(&uid).is_some(),
+            Some((uid, last)) if last.is_none_or(|last| now >= last + MINUTE) => self.users.remove(&uid).is_some(),
             _ => false,
         }
     }
@@ -70,25 +72,25 @@ mod tests {
 
     #[test]
     fn rule24_a_denied_user_is_logged_once_a_minute() {
-        let refusals = DenialLog::default();
+        let denials = DenialLog::default();
         let uid = Uid::from_raw(1001);
         let at = Duration::from_secs;
-        assert_eq!(refusals.due(uid, at(1)), Some(0));
-        assert_eq!(refusals.due(uid, at(2)), None);
-        assert_eq!(refusals.due(uid, at(3)), None);
-        assert_eq!(refusals.due(Uid::from_raw(1002), at(3)), Some(0));
-        assert_eq!(refusals.due(uid, at(62)), Some(2));
+        assert_eq!(denials.due(uid, at(1)), Some(0));
+        assert_eq!(denials.due(uid, at(2)), None);
+        assert_eq!(denials.due(uid, at(3)), None);
+        assert_eq!(denials.due(Uid::from_raw(1002), at(3)), Some(0));
+        assert_eq!(denials.due(uid, at(62)), Some(2));
     }
 
-    /// A user with a range of uids (newuidmap(1)) could use another one each time.
+    /// A user with a range of uids (newuidmap(1)) could use a different uid for each connection.
     #[test]
     fn rule24_lines_and_memory_for_denied_users_are_bounded() {
-        let refusals = DenialLog::default();
-        let lines = |at| (0..1000).filter_map(|uid| refusals.due(Uid::from_raw(uid), at)).collect::<Vec<_>>();
+        let denials = DenialLog::default();
+        let lines = |at| (0..1000).filter_map(|uid| denials.due(Uid::from_raw(uid), at)).collect::<Vec<_>>();
         assert_eq!(lines(Duration::from_secs(1)), [0; USERS]);
         let later = lines(Duration::from_secs(62));
         assert_eq!(later.len(), USERS);
         assert_eq!(later.iter().sum::<u64>(), 1000 - USERS as u64, "the rest is counted");
-        assert_eq!(refusals.0.lock().unwrap().users.len(), USERS);
+        assert_eq!(denials.0.lock().unwrap().users.len(), USERS);
     }
 }

@@ -1,6 +1,6 @@
-//! A reply to a client, and what the metrics count it as.
+//! A reply to a client, with the outcome that the metrics count.
 
-use molecule_protocol::answer::Word;
+use molecule_protocol::answer::AnswerWord;
 
 use crate::daemon::answer::{self, Bytes};
 use crate::daemon::metrics::Served;
@@ -13,10 +13,10 @@ pub struct Reply {
 impl Reply {
     #[must_use]
     pub fn ok() -> Self {
-        Self { bytes: answer::plain(Word::Ok, None), served: Served::Ok }
+        Self { bytes: answer::plain(AnswerWord::Ok, None), served: Served::Ok }
     }
 
-    /// A request that was carried out and has more to say than a word.
+    /// Returns the reply to a successful request, with content besides the word `ok`.
     #[must_use]
     pub fn with(bytes: Bytes) -> Self {
         Self { bytes, served: Served::Ok }
@@ -24,22 +24,22 @@ impl Reply {
 
     #[must_use]
     pub fn silent() -> Self {
-        Self { bytes: answer::plain(Word::Silent, None), served: Served::Silent }
+        Self { bytes: answer::plain(AnswerWord::Silent, None), served: Served::Silent }
     }
 
     #[must_use]
     pub fn refused(reason: &str) -> Self {
-        Self { bytes: answer::plain(Word::Refused, Some(reason)), served: Served::Refused }
+        Self { bytes: answer::plain(AnswerWord::Refused, Some(reason)), served: Served::Refused }
     }
 
     #[must_use]
     pub fn malformed(reason: &str) -> Self {
-        Self { bytes: answer::plain(Word::Malformed, Some(reason)), served: Served::Malformed }
+        Self { bytes: answer::plain(AnswerWord::Malformed, Some(reason)), served: Served::Malformed }
     }
 
-    /// For a user that isn't served at all.
+    /// Returns the reply for a user that isn't admitted.
     #[must_use]
     pub fn denied() -> Self {
-        Self { bytes: answer::plain(Word::Denied, None), served: Served::Denied }
+        Self { bytes: answer::plain(AnswerWord::Denied, None), served: Served::Denied }
     }
 }

@@ -23,22 +23,22 @@ use crate::system::clock;
 use crate::system::listening_socket::{BoundSocket, SocketError, SocketPlan};
 use crate::system::log_limit::{LogLimiter, MINUTE};
 
-/// Scrapers at a time; a further one waits.
+/// Largest number of scrapers at a time. A further one waits.
 const SCRAPERS: usize = 4;
 
-/// For one scrape, all in all.
+/// Time limit for one scrape, from its connection to the end of its response.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Pause after a connection couldn't be accepted.
-const REST: Duration = Duration::from_millis(500);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// As OpenMetrics 1.0 has it ("Overall structure").
+/// Content type from OpenMetrics 1.0, "Overall structure".
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub enum MetricsListener {
     Tcp(TcpListener),
-    /// With what removes its file at the end.
-    Unix(UnixListener, #[expect(dead_code, reason = "kept for its end")] BoundSocket),
+    /// The `BoundSocket` removes the socket file at the end.
+    Unix(UnixListener, #[expect(dead_code, reason = "its drop removes the socket file")] BoundSocket),
 }
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub enum ListenError {
 
 impl MetricsListener {
     /// # Errors
-    /// The address is taken, or the socket can't be there.
+    /// Returns an error if the address is in use or the socket can't be created.
     pub async fn new(at: &MetricsListen) -> Result<Self, ListenError> {
         match at {
             MetricsListen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await.map_err(ListenError::Tcp)?)),
@@ -65,7 +65,7 @@ impl MetricsListener {
     /// connect may read them.
     pub async fn serve(self, service: Arc<Service>) {
         let permits = Arc::new(Semaphore::new(SCRAPERS));
-        let mut complaints = LogLimiter::default();
+        let mut error_lines = LogLimiter::default();
         while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
             let service = Arc::clone(&service);
             let accepted = match &self {
@@ -74,15 +74,15 @@ impl MetricsListener {
             };
             match accepted {
                 Err(error) => {
-                    if let Some(unlogged) = complaints.due(clock::now().boot, MINUTE) {
-                        tracing::warn!(%error, unlogged, "no scraper can be taken");
+                    if let Some(unlogged) = error_lines.due(clock::now().boot, MINUTE) {
+                        tracing::warn!(%error, unlogged, "scrapers can't be accepted");
                     }
-                    tokio::time::sleep(REST).await;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
-                Ok(wire) => {
+                Ok(stream) => {
                     tokio::spawn(async move {
                         let _permit = permit;
-                        let _ = timeout(DEADLINE, wire.answer(service)).await;
+                        let _ = timeout(DEADLINE, stream.serve(service)).await;
                     });
                 }
             }
@@ -96,22 +96,22 @@ enum ScrapeStream {
 }
 
 impl ScrapeStream {
-    async fn answer(self, service: Arc<Service>) {
+    async fn serve(self, service: Arc<Service>) {
         match self {
-            Self::Tcp(stream) => answer(stream, service).await,
-            Self::Unix(stream) => answer(stream, service).await,
+            Self::Tcp(stream) => serve_scrape(stream, service).await,
+            Self::Unix(stream) => serve_scrape(stream, service).await,
         }
     }
 }
 
-async fn answer(wire: impl AsyncRead + AsyncWrite + Unpin, service: Arc<Service>) {
+async fn serve_scrape(stream: impl AsyncRead + AsyncWrite + Unpin, service: Arc<Service>) {
     let respond = service_fn(|request: Request<Incoming>| {
         let response = respond(&request, &service);
         async move { Ok::<_, Infallible>(response) }
     });
     let mut http = http1::Builder::new();
-    // A scraper that breaks off has lost its scrape and no more.
-    let _ = http.keep_alive(false).max_buf_size(8 * 1024).serve_connection(TokioIo::new(wire), respond).await;
+    // An error is ignored: a scraper that disconnects loses only its own scrape.
+    let _ = http.keep_alive(false).max_buf_size(8 * 1024).serve_connection(TokioIo::new(stream), respond).await;
 }
 
 fn respond(request: &Request<Incoming>, service: &Service) -> Response<Full<Bytes>> {

@@ -1,5 +1,5 @@
-//! The verbs. What can be known at once is answered at once; the rest is a
-//! wait on the store or on the composition root.
+//! Carries out the verbs. A request is answered at once if possible. Otherwise it waits for the
+//! store or for the composition root.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -25,6 +25,7 @@ use crate::system::time::Moment;
 
 /// Sent when the refresh task ends while a client waits for it.
 const ENDED: &str = "the broker is stopping or was just reconfigured; try again";
+/// Sent when the deadline for an answer has passed.
 const LATE: &str = "no answer from the credential's source in time; see: molecule-broker status";
 
 pub struct Service {
@@ -32,21 +33,22 @@ pub struct Service {
     pub audit: Audit,
     pub metrics: Arc<Metrics>,
     pub about: status::DaemonInfo,
-    pub refusals: DenialLog,
+    pub denials: DenialLog,
     pub rates: Rates,
     commands: mpsc::Sender<RootCommand>,
 }
 
 /// A request to the daemon's main loop.
 pub enum RootCommand {
-    /// Read the configuration again, and say what is wrong with it.
+    /// Reload the configuration. The sender gets the outcome; its error is the text of all
+    /// problems.
     Reload(oneshot::Sender<Result<(), String>>),
 }
 
 /// Result of answering a request without waiting.
 pub enum FirstAnswer {
     Done(Reply),
-    /// Nothing live yet: [`Service::wait`].
+    /// The answer isn't ready yet: call [`Service::wait`].
     Later,
 }
 
@@ -64,14 +66,14 @@ impl Service {
             audit,
             metrics,
             about,
-            refusals: DenialLog::default(),
+            denials: DenialLog::default(),
             rates: Rates::default(),
             commands,
         }
     }
 
-    /// Returns the current registry. A request keeps the one that it began with, whatever
-    /// is reloaded meanwhile.
+    /// Returns the current registry. A request keeps the registry that it started with, even if
+    /// a reload replaces it meanwhile.
     #[must_use]
     pub fn registry(&self) -> Arc<CredentialRegistry> {
         Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
@@ -81,7 +83,7 @@ impl Service {
         *self.registry.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
     }
 
-    /// Answers what needs no waiting.
+    /// Answers the request if that needs no waiting.
     pub fn answer_now(&self, registry: &CredentialRegistry, peer: Peer, request: &Request<'_>) -> FirstAnswer {
         match request.verb {
             Verb::Get => self.get(registry, peer, request),
@@ -95,24 +97,25 @@ impl Service {
     }
 
     fn get(&self, registry: &CredentialRegistry, peer: Peer, request: &Request<'_>) -> FirstAnswer {
-        let offered = match find_target(registry, peer, request) {
-            Ok(target) => self.offer(peer, request, &target, &target.credential.reader.held()),
-            Err(done) => Some(done),
+        let reply = match find_target(registry, peer, request) {
+            Ok(target) => self.answer_from(&target.credential.reader.held(), peer, request, &target),
+            Err(reply) => Some(reply),
         };
-        offered.map_or(FirstAnswer::Later, FirstAnswer::Done)
+        reply.map_or(FirstAnswer::Later, FirstAnswer::Done)
     }
 
-    /// An answer from what is held, unless waiting may bring a better one.
-    fn offer(&self, peer: Peer, request: &Request<'_>, target: &AnswerTarget<'_>, held: &Held) -> Option<Reply> {
+    /// Answers from the held leases. Returns `None` if there is no live lease but one may come.
+    fn answer_from(&self, held: &Held, peer: Peer, request: &Request<'_>, target: &AnswerTarget<'_>) -> Option<Reply> {
         let now = clock::now();
         match answer::ready(target, held, now) {
             Readiness::Wait => None,
-            Readiness::Refused(reason) => Some(refused_get(peer, request, target, &reason)),
+            Readiness::Refused(reason) => Some(refuse_get(peer, request, target, &reason)),
             Readiness::Give(lease) => Some(Reply::with(self.hand_out(now, peer, request, target, lease))),
         }
     }
 
-    /// The audit line is written before the credential leaves.
+    /// Returns the answer with the credential. The audit line is written before the credential
+    /// leaves.
     fn hand_out(
         &self,
         now: Moment,
@@ -123,37 +126,37 @@ impl Service {
     ) -> Bytes {
         let (client, command) = (request.client, request.command);
         let (origin, credential) = (&target.origin, &target.credential.name);
-        self.audit.handed_out(&HandedOut { now, peer, client, command, origin, credential, lease });
+        self.audit.record(&HandedOut { now, peer, client, command, origin, credential, lease });
         target.credential.requests.fetch_add(1, Ordering::Relaxed);
         answer::give(request, target, lease, now)
     }
 
-    /// Answers what [`Service::answer_now`] could not, within the deadline.
+    /// Answers a request that [`Service::answer_now`] couldn't answer, within the deadline.
     pub async fn wait(&self, registry: &Arc<CredentialRegistry>, peer: Peer, request: &Request<'_>) -> Reply {
-        let patient = async {
+        let reply = async {
             match request.verb {
                 Verb::Refresh => refresh(registry, peer, request).await,
                 Verb::Reload => self.reload(registry, peer).await,
                 Verb::Get | Verb::Erase | Verb::Status => self.wait_for_lease(registry, peer, request).await,
             }
         };
-        match tokio::time::timeout(ANSWER_DEADLINE, patient).await {
-            Ok(done) => done,
-            Err(_) => self.last_resort(&self.registry(), peer, request),
+        match tokio::time::timeout(ANSWER_DEADLINE, reply).await {
+            Ok(reply) => reply,
+            Err(_) => self.answer_late(&self.registry(), peer, request),
         }
     }
 
-    /// A reload may take the refresh away that is waited for: then the one that
-    /// came in its place is.
+    /// Waits for a lease. If a reload ends the credential's refresh, waits for the refresh that
+    /// replaced it.
     async fn wait_for_lease(&self, registry: &Arc<CredentialRegistry>, peer: Peer, request: &Request<'_>) -> Reply {
         let mut registry = Arc::clone(registry);
         loop {
-            registry = match self.wait_by(&registry, peer, request).await {
-                Ok(done) => return done,
+            registry = match self.wait_with(&registry, peer, request).await {
+                Ok(reply) => return reply,
                 Err(target) => {
                     let next = self.registry();
                     if Arc::ptr_eq(&registry, &next) {
-                        return refused_get(peer, request, &target, ENDED);
+                        return refuse_get(peer, request, &target, ENDED);
                     }
                     next
                 }
@@ -161,9 +164,11 @@ impl Service {
         }
     }
 
+    /// Waits for a lease of the credential that `registry` has for this request.
+    ///
     /// # Errors
-    /// What is asked for, once its refresh side has gone.
-    async fn wait_by<'t>(
+    /// Returns the target if its refresh side has ended.
+    async fn wait_with<'t>(
         &self,
         registry: &'t CredentialRegistry,
         peer: Peer,
@@ -171,13 +176,13 @@ impl Service {
     ) -> Result<Reply, AnswerTarget<'t>> {
         let target = match find_target(registry, peer, request) {
             Ok(target) => target,
-            Err(done) => return Ok(done),
+            Err(reply) => return Ok(reply),
         };
         let mut reader = target.credential.reader.clone();
         loop {
             let held = reader.held();
-            if let Some(done) = self.offer(peer, request, &target, &held) {
-                return Ok(done);
+            if let Some(reply) = self.answer_from(&held, peer, request, &target) {
+                return Ok(reply);
             }
             if !held.in_flight {
                 reader.tell(RefreshAsk::Demand);
@@ -188,14 +193,14 @@ impl Service {
         }
     }
 
-    /// Time is up: what is live is better than nothing.
-    fn last_resort(&self, registry: &CredentialRegistry, peer: Peer, request: &Request<'_>) -> Reply {
-        if let (Verb::Get, Choice::Of(target)) = (request.verb, answer::choose(registry, request, peer.uid)) {
+    /// Answers after the deadline: with the live lease if there is one, otherwise with a refusal.
+    fn answer_late(&self, registry: &CredentialRegistry, peer: Peer, request: &Request<'_>) -> Reply {
+        if let (Verb::Get, Choice::Found(target)) = (request.verb, answer::choose(registry, request, peer.uid)) {
             let (held, now) = (target.credential.reader.held(), clock::now());
             if let Some(lease) = held.live(now) {
                 return Reply::with(self.hand_out(now, peer, request, &target, lease));
             }
-            return refused_get(peer, request, &target, LATE);
+            return refuse_get(peer, request, &target, LATE);
         }
         Reply::refused(LATE)
     }
@@ -214,15 +219,15 @@ impl Service {
     }
 }
 
-/// Granted requests are in the audit log; refused ones are logged at debug level only.
-fn refused_get(peer: Peer, request: &Request<'_>, target: &AnswerTarget<'_>, reason: &str) -> Reply {
+/// Refuses a `get`. Granted requests are in the audit log; refused ones are logged only at debug
+/// level.
+fn refuse_get(peer: Peer, request: &Request<'_>, target: &AnswerTarget<'_>, reason: &str) -> Reply {
     let (uid, pid, client) = (peer.uid.as_raw(), peer.pid, request.client.name());
     tracing::debug!(uid, pid, client, origin = %target.origin, "refused: {reason}");
     Reply::refused(reason)
 }
 
-/// Finds the credential that is asked for, or returns the reply if there is none for this
-/// client.
+/// Finds the credential for a request. If there is none for this client, the error is the reply.
 fn find_target<'t>(
     registry: &'t CredentialRegistry,
     peer: Peer,
@@ -230,12 +235,12 @@ fn find_target<'t>(
 ) -> Result<AnswerTarget<'t>, Reply> {
     match answer::choose(registry, request, peer.uid) {
         Choice::Silent => Err(Reply::silent()),
-        Choice::Forbidden(credential) => Err(forbidden(credential, peer)),
-        Choice::Of(target) => Ok(target),
+        Choice::Forbidden(credential) => Err(refuse_user(credential, peer)),
+        Choice::Found(target) => Ok(target),
     }
 }
 
-fn forbidden(credential: &ServedCredential, peer: Peer) -> Reply {
+fn refuse_user(credential: &ServedCredential, peer: Peer) -> Reply {
     let reason = format!(
         "uid {} may not have the credential '{}'; see allow_users in its configuration",
         peer.uid, credential.name
@@ -243,11 +248,12 @@ fn forbidden(credential: &ServedCredential, peer: Peer) -> Reply {
     Reply::refused(&reason)
 }
 
-/// Whatever it is about, the client learns nothing from the answer.
+/// Records that a host rejected a secret. The answer is always the same, so the client learns
+/// nothing from it.
 fn erase(registry: &CredentialRegistry, peer: Peer, request: &Request<'_>) -> FirstAnswer {
-    if let (Choice::Of(target), Some(sha256)) = (answer::choose(registry, request, peer.uid), request.sha256)
-        // Ignore hashes that we don't hold: they change nothing, and would take queue
-        // slots from real rejections.
+    if let (Choice::Found(target), Some(sha256)) = (answer::choose(registry, request, peer.uid), request.sha256)
+        // Ignores a hash that isn't held: it changes nothing, and would take a queue slot from
+        // a real rejection.
         && target.credential.reader.held().holds(&sha256)
     {
         target.credential.reader.tell(RefreshAsk::Rejected { sha256 });
@@ -255,56 +261,59 @@ fn erase(registry: &CredentialRegistry, peer: Peer, request: &Request<'_>) -> Fi
     FirstAnswer::Done(Reply::ok())
 }
 
-/// Refreshes the one named, or all that can be; fails if any fails.
+/// Refreshes the named credential, or all refreshable ones that the user may have. Refuses if
+/// any of the refreshes fails.
 async fn refresh(registry: &CredentialRegistry, peer: Peer, request: &Request<'_>) -> Reply {
-    let wanted: Vec<&ServedCredential> = match request.name {
+    let credentials: Vec<&ServedCredential> = match request.name {
         None => registry.credentials.iter().filter(|c| c.refreshable && registry.may_have(c, peer.uid)).collect(),
         Some(name) => match registry.named(name).filter(|c| registry.may_have(c, peer.uid)) {
             Some(credential) => vec![credential],
             None => {
                 return Reply::refused(&format!(
-                    "there is no credential '{}' for you to refresh",
+                    "there is no credential '{}' that you may refresh",
                     crate::system::text::untrusted(name)
                 ));
             }
         },
     };
-    if wanted.is_empty() {
+    if credentials.is_empty() {
         return Reply::refused("no credential has a source that can be asked again");
     }
     let operator = registry.admission.is_operator(peer.uid);
     let mut outcomes = Vec::new();
-    for credential in wanted {
-        // Throttle here as well, so that a client that polls can't fill the queue.
+    for credential in credentials {
+        // Throttles here as well, so that a client that polls can't fill the queue.
         let throttled = credential.reader.held().throttled(clock::now().boot, credential.forced_min_gap);
         outcomes.push((
             credential,
             match throttled.filter(|_| !operator) {
-                Some(outcome) => Ok(Known::Already(outcome)),
-                None => credential.reader.refresh(operator).await.map(Known::Later),
+                Some(outcome) => Ok(PendingOutcome::Throttled(outcome)),
+                None => credential.reader.refresh(operator).await.map(PendingOutcome::Requested),
             },
         ));
     }
     let mut faults = String::new();
-    for (credential, known) in outcomes {
-        let outcome = match known {
-            Ok(Known::Already(outcome)) => Some(outcome),
-            Ok(Known::Later(outcome)) => outcome.await.ok(),
+    for (credential, pending) in outcomes {
+        let outcome = match pending {
+            Ok(PendingOutcome::Throttled(outcome)) => Some(outcome),
+            Ok(PendingOutcome::Requested(outcome)) => outcome.await.ok(),
             Err(Gone) => None,
         };
-        if let Err(fault) = judge(credential, outcome) {
+        if let Err(fault) = check_outcome(credential, outcome) {
             faults.push_str(&format!("{}: {fault}\n", credential.name));
         }
     }
     if faults.is_empty() { Reply::ok() } else { Reply::refused(&faults) }
 }
 
-enum Known {
-    Already(RefreshOutcome),
-    Later(oneshot::Receiver<RefreshOutcome>),
+/// The outcome of a requested refresh: known already, or still awaited.
+enum PendingOutcome {
+    Throttled(RefreshOutcome),
+    Requested(oneshot::Receiver<RefreshOutcome>),
 }
 
-fn judge(credential: &ServedCredential, outcome: Option<RefreshOutcome>) -> Result<(), String> {
+/// Returns an error text if the outcome means that the refresh failed.
+fn check_outcome(credential: &ServedCredential, outcome: Option<RefreshOutcome>) -> Result<(), String> {
     let held = credential.reader.held();
     match outcome {
         Some(
@@ -323,9 +332,9 @@ fn judge(credential: &ServedCredential, outcome: Option<RefreshOutcome>) -> Resu
 }
 
 fn source_sent_retry_after(held: &Held) -> bool {
-    held.last_error.as_deref().is_some_and(|trouble| trouble.failure.retry_after.is_some())
+    held.last_error.as_deref().is_some_and(|error| error.failure.retry_after.is_some())
 }
 
 fn last_error(held: &Held) -> String {
-    held.last_error.as_deref().map_or_else(String::new, |trouble| trouble.failure.to_string())
+    held.last_error.as_deref().map_or_else(String::new, |error| error.failure.to_string())
 }

@@ -1,4 +1,4 @@
-//! The descriptors that a service manager hands over, told apart by name.
+//! The descriptors that a service manager passes to the daemon, distinguished by their names.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -12,12 +12,12 @@ use nix::unistd::close;
 use super::StoredFd;
 use crate::system::environment;
 
-/// The name of the listening socket's descriptor under `supervise`; a systemd
-/// socket unit may call it anything.
+/// Name of the listening socket's descriptor under `supervise`. A systemd socket unit may give it
+/// any name.
 pub const SOCKET: &str = "socket";
 
-/// The name of the line to `supervise`, which takes the place of the
-/// `NOTIFY_SOCKET` that systemd has: what has no address hears no stranger.
+/// Name of the descriptor for messages to `supervise`. It replaces the `NOTIFY_SOCKET` of systemd:
+/// a socket without an address can't receive messages from other processes.
 pub const NOTIFY: &str = "supervise-notify";
 
 /// Prefix of the names of stored lease memories.
@@ -31,13 +31,13 @@ pub struct Handed {
 }
 
 impl Handed {
-    /// Takes over what was handed to this process. To be called once, before
+    /// Takes over the descriptors that were passed to this process. Call it once, before
     /// anything else opens a descriptor.
     ///
     /// # Errors
-    /// There is a socket, but none that can be served.
+    /// Returns an error if a socket was passed that can't be served.
     pub fn take() -> io::Result<Self> {
-        // They must be read before the crate takes their companions away.
+        // The names must be read first: the crate removes the variables that belong to them.
         let names = environment::text("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':');
         let mut descriptors = ListenFd::from_env();
@@ -48,7 +48,7 @@ impl Handed {
                 let Some(raw) = descriptors.take_raw_fd(index)? else { continue };
                 match reopen_memory(raw) {
                     Ok(memory) => handed.leases.push(StoredFd { name: name.to_owned(), memory }),
-                    Err(error) => tracing::warn!(name, "a kept lease is no memory, dropped: {error}"),
+                    Err(error) => tracing::warn!(name, "a kept lease can't be opened and is dropped: {error}"),
                 }
             } else if name == NOTIFY {
                 handed.notify = descriptors.take_unix_datagram(index)?;
@@ -63,17 +63,16 @@ impl Handed {
     }
 }
 
-/// Takes over a descriptor of which only the number is known, for reading, if
-/// it is a memfd: opened anew it has an owner. The old number is closed in any
-/// case.
+/// Reopens a raw descriptor read-only as an owned `File`, if it is a memfd. The raw descriptor is
+/// closed in any case.
 ///
 /// # Errors
-/// It is anything else.
+/// Returns an error if it isn't a memfd.
 pub fn reopen_memory(raw: RawFd) -> io::Result<File> {
     let place = format!("/proc/self/fd/{raw}");
     let memory = fs::read_link(&place).and_then(|target| {
-        // Opening a device or a pipe can do harm; a memfd's name can't be
-        // forged by a file: that one's begins with a slash and ends otherwise.
+        // Opening a device or a pipe can do harm, so the link must be that of a memfd. Besides a
+        // memfd, only a file in the root folder could have such a link.
         let shown = target.to_string_lossy();
         if !(shown.starts_with("/memfd:") && shown.ends_with(" (deleted)")) {
             return Err(io::Error::other("not a memory file"));

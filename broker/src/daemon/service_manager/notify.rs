@@ -31,7 +31,7 @@ impl Notifier {
         Ok(Self(socket))
     }
 
-    pub(super) fn over(connected: UnixDatagram) -> Self {
+    pub(super) fn from_connected(connected: UnixDatagram) -> Self {
         Self(connected)
     }
 

@@ -26,13 +26,8 @@ pub(super) fn check(scene: &Scene, entries: &[GitEntry]) -> Vec<Finding> {
 pub(super) fn all_ask_ours(scene: &Scene, entries: &[GitEntry]) -> bool {
     let ask_ours = |origin: &OriginPattern| AskedHelper::of(origin, entries).ours().is_some();
     // Any unclaimed host will do: none of them has a section of its own.
-    let other = Pattern::parse("unclaimed.invalid").ok();
-    let other = other.filter(|_| scene.unscoped().is_some()).map(|p| OriginPattern {
-        scheme: p.scheme,
-        wildcard: false,
-        host: p.host.into(),
-        port: None,
-    });
+    let other = Pattern::parse("unclaimed.invalid").ok().filter(|_| scene.unscoped().is_some());
+    let other = other.map(|pattern| pattern.map_host(Box::from));
     scene.origins().iter().chain(&other).all(ask_ours)
 }
 
@@ -182,7 +177,7 @@ fn applies(key: &str, origin: &OriginPattern) -> bool {
     let written = format!("{scheme}://{host}").to_ascii_lowercase();
     let Ok(pattern) = Pattern::parse(&written) else { return false };
     let one = origin::Origin { scheme: origin.scheme, host: &origin.host, port: origin.port };
-    if origin.wildcard { pattern.to_string() == origin.to_string() } else { pattern.names(&one).is_some() }
+    if origin.wildcard { pattern.to_string() == origin.to_string() } else { pattern.closeness_to(&one).is_some() }
 }
 
 /// The path of ours, where the value is one.
@@ -203,8 +198,7 @@ mod tests {
     use super::*;
 
     fn origin(text: &str) -> OriginPattern {
-        let Pattern { scheme, wildcard, host, port } = Pattern::parse(text).unwrap();
-        OriginPattern { scheme, wildcard, host: host.into(), port }
+        Pattern::parse(text).unwrap().map_host(Box::from)
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl<'u> Url<'u> {
     pub(super) fn is_named_by(&self, patterns: &[crate::config::OriginPattern]) -> bool {
         let host = self.host_and_port();
         let origin = Origin::parse(self.scheme.as_bytes(), host.as_bytes());
-        origin.is_some_and(|origin| patterns.iter().any(|pattern| pattern.names(&origin).is_some()))
+        origin.is_some_and(|origin| patterns.iter().any(|pattern| pattern.closeness_to(&origin).is_some()))
     }
 }
 

@@ -29,7 +29,7 @@ fn rule24_many_denials_are_one_log_line_with_both_users() {
         ask_as(12345, &world.socket(), GET);
     }
     let log = world.log();
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("refused a user")).collect();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("denied a user")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].contains("uid=12345") && lines[0].contains("expected=\"0\""), "{}", lines[0]);
     assert!(lines[0].contains("MOLECULE_BROKER_ALLOW_USERS"), "{}", lines[0]);

@@ -19,8 +19,8 @@ use crate::credential::secret::Secret;
 use crate::system::secret_buffer::SecretBuffer;
 use crate::system::time::{Boot, Deadline, Moment};
 
-/// More than five times what a hundred credentials need, each with three of the
-/// longest tokens.
+/// Largest size of a memory: more than five times the size that a hundred credentials need, each
+/// with three tokens of the greatest length.
 pub const MAX_BYTES: usize = 1 << 24;
 
 const MAGIC: &[u8; 14] = b"molecule-lease";
@@ -28,17 +28,17 @@ const VERSION: u16 = 1;
 const HEAD: usize = MAGIC.len() + 2 + 4;
 const DIGEST: usize = 32;
 
-/// Everything worth keeping of one moment.
+/// The leases of all credentials at one instant.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// Counts the snapshots: the highest is the newest.
+    /// Number of the snapshot. The newest has the highest.
     pub sequence: u64,
     carried: Carried,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FormatError {
-    /// It isn't one at all, or cut short, or longer than it says.
+    /// The bytes aren't a lease memory, or they are cut short, or longer than they should be.
     Malformed,
     /// Written by another version of this program.
     Version(u16),
@@ -50,17 +50,19 @@ impl Snapshot {
     /// Takes a snapshot of a daemon's leases. The daemon's boot clock is ahead of the
     /// initial time namespace's by `offset` nanoseconds.
     #[must_use]
-    pub fn of(sequence: u64, carried: &Carried, offset: i128) -> Self {
+    pub fn new(sequence: u64, carried: &Carried, offset: i128) -> Self {
         Self { sequence, carried: shifted(carried, -offset) }
     }
 
-    /// The same, for a daemon with such a clock.
+    /// Returns the leases for a daemon whose boot clock is ahead of the initial time
+    /// namespace's by `offset` nanoseconds.
     #[must_use]
-    pub fn here(&self, offset: i128) -> Carried {
+    pub fn to_carried(&self, offset: i128) -> Carried {
         shifted(&self.carried, offset)
     }
 }
 
+/// Returns a copy whose instants of the boot clock are later by `by` nanoseconds.
 fn shifted(carried: &Carried, by: i128) -> Carried {
     let boot = |at: Boot| {
         let nanos = i128::try_from(at.as_nanos()).unwrap_or(i128::MAX).saturating_add(by).max(0);
@@ -91,8 +93,10 @@ pub fn encode(snapshot: &Snapshot) -> SecretBuffer {
     out.0
 }
 
+/// Decodes the bytes of a lease memory.
+///
 /// # Errors
-/// [`FormatError`]: nothing of it can be used.
+/// Returns [`FormatError`] if they aren't exactly what [`encode`] writes.
 pub fn decode(bytes: &[u8]) -> Result<Snapshot, FormatError> {
     if bytes.len() > MAX_BYTES {
         return Err(FormatError::Malformed);
@@ -107,7 +111,7 @@ pub fn decode(bytes: &[u8]) -> Result<Snapshot, FormatError> {
     let whole = length.checked_add(HEAD).and_then(|length| bytes.split_at_checked(length));
     let (covered, sha256) = whole.ok_or(FormatError::Malformed)?;
     let sha256: &[u8; DIGEST] = sha256.try_into().map_err(|_| FormatError::Malformed)?;
-    if !digest::same(&digest::sha256(covered), sha256) {
+    if !digest::are_equal(&digest::sha256(covered), sha256) {
         return Err(FormatError::Digest);
     }
     let mut content = FormatReader(&covered[HEAD..]);
@@ -121,7 +125,7 @@ pub fn decode(bytes: &[u8]) -> Result<Snapshot, FormatError> {
         for _ in 0..content.count()? {
             leases.leases.push(content.lease()?);
         }
-        // In the one order in which they are written, and so none twice.
+        // The names must be in the order that `encode` writes, so none occurs twice.
         if snapshot.carried.last_key_value().is_some_and(|(last, _)| *last >= name) {
             return Err(FormatError::Malformed);
         }
@@ -261,7 +265,7 @@ impl<'b> FormatReader<'b> {
 impl std::fmt::Display for FormatError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Malformed => f.write_str("it is cut short or no lease at all"),
+            Self::Malformed => f.write_str("it is cut short or isn't a lease memory"),
             Self::Version(version) => write!(f, "it has version {version}, and this program reads {VERSION}"),
             Self::Digest => f.write_str("its bytes have changed"),
         }
@@ -271,8 +275,8 @@ impl std::fmt::Display for FormatError {
 impl std::error::Error for FormatError {}
 
 impl From<FormatError> for std::io::Error {
-    fn from(unreadable: FormatError) -> Self {
-        Self::new(std::io::ErrorKind::InvalidData, unreadable)
+    fn from(error: FormatError) -> Self {
+        Self::new(std::io::ErrorKind::InvalidData, error)
     }
 }
 

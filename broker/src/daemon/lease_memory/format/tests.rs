@@ -30,9 +30,9 @@ fn lease() -> impl Strategy<Value = Lease> {
 }
 
 fn snapshot() -> impl Strategy<Value = Snapshot> {
-    let kept = (vec(lease(), 0..3), vec(any::<[u8; 32]>(), 0..3), any::<[u8; 32]>())
+    let leases = (vec(lease(), 0..3), vec(any::<[u8; 32]>(), 0..3), any::<[u8; 32]>())
         .prop_map(|(leases, rejected, fingerprint)| CarriedLeases { leases, rejected, fingerprint });
-    let carried = proptest::collection::btree_map("[a-z]{1,12}".prop_map(Arc::from), kept, 0..4);
+    let carried = proptest::collection::btree_map("[a-z]{1,12}".prop_map(Arc::from), leases, 0..4);
     (any::<u64>(), carried).prop_map(|(sequence, carried)| Snapshot { sequence, carried })
 }
 
@@ -46,7 +46,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_is_written_is_read_again(snapshot in snapshot()) {
+    fn an_encoded_snapshot_is_decoded_unchanged(snapshot in snapshot()) {
         let read = decode(&encode(&snapshot)).unwrap();
         prop_assert_eq!(shown(&read), shown(&snapshot));
     }
@@ -70,15 +70,15 @@ proptest! {
     #[test]
     fn rule50_noise_is_refused(noise in vec(any::<u8>(), 0..300)) {
         prop_assert!(decode(&noise).is_err());
-        let mut behind_the_magic = MAGIC.to_vec();
-        behind_the_magic.extend(&noise);
-        prop_assert!(decode(&behind_the_magic).is_err());
+        let mut after_magic = MAGIC.to_vec();
+        after_magic.extend(&noise);
+        prop_assert!(decode(&after_magic).is_err());
     }
 
     #[test]
     fn rule44_another_time_namespace_shifts_only_the_boot_clock(snapshot in snapshot(), offset in -1_000_000_000_i64..1_000_000_000) {
-        let there = Snapshot::of(1, &snapshot.carried, 0);
-        let here = there.here(i128::from(offset));
+        let there = Snapshot::new(1, &snapshot.carried, 0);
+        let here = there.to_carried(i128::from(offset));
         for (one, other) in there.carried.values().zip(here.values()) {
             for (one, other) in one.leases.iter().zip(&other.leases) {
                 let moved = |at: Duration| i128::try_from(at.as_nanos()).unwrap() + i128::from(offset);
