@@ -2,23 +2,23 @@
 //! serves them over a Unix socket.
 //!
 //! One binary is several kinds of process; `docs/architecture.md` draws them.
-//! A folder belongs to one of them, or is shared by all:
+//! A folder belongs to one kind of process, or is shared by several:
 //!
-//! | folder | process | what it holds |
+//! | folder | process | contents |
 //! | --- | --- | --- |
 //! | [`cli`] | the one that was started | the command line: one file for each command |
-//! | [`doctor`] | one-shot | checks the whole wiring, with a remedy for each finding |
-//! | [`supervise`] | supervisor, PID 1 | keeps a daemon running beside the container's command |
-//! | [`client`] | one-shots | asks the daemon, for the control commands |
-//! | [`git_config`] | supervisor, one-shots | the settings that lead git to the credential helper |
+//! | [`doctor`] | one-shot | checks the whole set-up, with a remedy for each problem |
+//! | [`supervise`] | supervisor, PID 1 | keeps a daemon running alongside the container's command |
+//! | [`client`] | one-shots | sends the control commands' requests to the daemon |
+//! | [`git_config`] | supervisor, one-shots | the settings with which git uses the credential helper |
 //! | [`daemon`] | daemon | refreshes and serves credentials |
-//! | [`runner`] | runner | starts programs for the daemon, which can't |
+//! | [`runner`] | runner | starts programs for the daemon, whose sandbox forbids it to |
 //! | [`config`] | all | command line, environment and file, resolved to one checked value |
 //! | [`source`] | daemon, runner | one fetch from a platform, a file, a program or the environment |
 //! | [`errands`] | daemon and runner | the connection between the two |
 //! | [`refresh`] | daemon | decides when to fetch; pure: no IO, no clock |
 //! | [`credential`] | all | secret, lease and scope, as data |
-//! | [`system`] | all | what is asked of the operating system |
+//! | [`system`] | all | access to the operating system |
 //!
 //! Some words have several uses. The runner process is started by the hidden
 //! command `errands`, and the folder [`errands`] is the connection to it. A plan

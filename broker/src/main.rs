@@ -1,4 +1,4 @@
-//! See the library.
+//! Entry point of the program; the library has all the rest.
 
 #![forbid(unsafe_code)]
 
@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     molecule_broker::system::harden::harden_process();
-    molecule_broker::cli::run(std::env::args_os()).unwrap_or_else(|fault| {
-        // Without anybody who reads it the status still tells.
-        let _ = writeln!(std::io::stderr(), "molecule-broker: {}", fault.message);
-        ExitCode::from(fault.status)
+    molecule_broker::cli::run(std::env::args_os()).unwrap_or_else(|error| {
+        // If stderr has no reader, the exit status still tells the caller.
+        let _ = writeln!(std::io::stderr(), "molecule-broker: {}", error.message);
+        ExitCode::from(error.status)
     })
 }

@@ -1,7 +1,8 @@
-//! `answer`: one request from stdin, one answer to stdout, from environment
-//! and configuration alone. The shim runs it where no daemon serves, so that a
-//! container whose entrypoint never started one works as the old scripts did.
-//! It never asks the platform.
+//! `answer`: one request from stdin, one answer to stdout, from environment and configuration
+//! alone.
+//!
+//! The shim runs it if no daemon serves. A container whose entrypoint never started a daemon then
+//! works as it did with the old scripts. This command never asks the platform.
 
 use std::io::{Read, Write};
 use std::mem;
@@ -23,7 +24,7 @@ use crate::system::clock;
 use crate::system::exit::FAILED;
 
 /// # Errors
-/// Stdin or stdout can't be used.
+/// Fails if stdin or stdout can't be used.
 pub fn run(global: &Global) -> Result<ExitCode, ExitError> {
     let mut bytes = Vec::with_capacity(1024);
     let io = |error: std::io::Error| ExitError::new(FAILED, error);
@@ -40,14 +41,16 @@ pub fn run(global: &Global) -> Result<ExitCode, ExitError> {
 fn answer_once(global: &Global, request: &Request<'_>) -> Bytes {
     let refused = |reason: &str| answer::plain(AnswerWord::Refused, Some(reason));
     if request.verb == Verb::Erase {
-        // No daemon is there to remember it.
+        // There is no daemon that could remember the rejection.
         return answer::plain(AnswerWord::Ok, None);
     }
-    // It listens nowhere, so it is no fault that there is no place for a socket.
+    // This process doesn't listen, so a missing folder for the socket isn't an error.
     let global = Global { socket: Some(launch::client_socket(global)), ..global.clone() };
     let config = match launch::config(&global) {
-        Ok(config) => without_platform(config),
-        Err(problems) => return refused(&format!("no broker is running, and its configuration is bad: {problems}")),
+        Ok(config) => use_fallbacks(config),
+        Err(problems) => {
+            return refused(&format!("no broker is running, and its configuration is invalid: {problems}"));
+        }
     };
     let registry = match assemble(&config, None, &Carried::new(), &(Arc::new(|_: Observed<'_>| {}) as _), None) {
         Ok(assembled) => assembled.registry,
@@ -75,12 +78,12 @@ fn no_broker() -> String {
 }
 
 /// Replaces each source that only a daemon can ask by its fallback.
-fn without_platform(mut config: Config) -> Config {
+fn use_fallbacks(mut config: Config) -> Config {
     for credential in &mut config.credentials {
         if credential.source.needs_daemon() {
             let fallback = mem::take(&mut credential.fallback);
-            credential.source =
-                fallback.unwrap_or_else(|| SourceConfig::Missing("only a running broker has one".into()));
+            credential.source = fallback
+                .unwrap_or_else(|| SourceConfig::Missing("only a running broker can get a token from it".into()));
         }
     }
     config

@@ -1,4 +1,4 @@
-//! `config`: what holds, and where each value came from.
+//! `config`: the effective configuration, and where each value came from.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use crate::config::report;
 use crate::system::exit::BAD_CONFIGURATION;
 
 /// # Errors
-/// Status 2 with all that is wrong.
+/// Returns status 2 and all problems of the configuration.
 pub fn run(global: &Global) -> Result<ExitCode, ExitError> {
     let config = launch::config(global).map_err(|problems| ExitError::new(BAD_CONFIGURATION, problems))?;
     print!("{}", report::report(&config));

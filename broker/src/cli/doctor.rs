@@ -1,4 +1,4 @@
-//! `doctor`: every check on a line, and what to do about what isn't good.
+//! `doctor`: one line for each check, with a remedy for each problem.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,30 +23,30 @@ pub struct Options {
 }
 
 /// # Errors
-/// None; the exit status says whether all is good.
+/// Returns an error only if the JSON can't be made. Findings show in the exit status.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
-    let load = |daemons: Option<&Path>| launch::config(&with_file(global, daemons));
+    let load = |daemon_file: Option<&Path>| launch::config(&with_daemon_file(global, daemon_file));
     let findings = examine(environment::all(), launch::client_socket(global), &load);
     if options.json {
         let json = serde_json::to_string(&findings).map_err(|error| ExitError::new(FAILED, error))?;
         println!("{json}");
     } else {
         let look = Look::of_stdout();
-        findings.iter().for_each(|finding| println!("{}", line(finding, look)));
+        findings.iter().for_each(|finding| println!("{}", finding_line(finding, look)));
     }
     let good = findings.iter().all(|finding| finding.level == Level::Ok);
     Ok(ExitCode::from(u8::from(!good)))
 }
 
-/// The file that the daemon reads, where none is named here and this user can
-/// read it.
-fn with_file(global: &Global, daemons: Option<&Path>) -> Global {
+/// Returns the options with the daemon's configuration file, if none is named here and this user
+/// can read it.
+fn with_daemon_file(global: &Global, daemon_file: Option<&Path>) -> Global {
     let named = global.config.is_some() || environment::os("MOLECULE_BROKER_CONFIG").is_some();
-    let file = daemons.filter(|file| !named && trust::read(file, geteuid()).is_ok());
+    let file = daemon_file.filter(|file| !named && trust::read(file, geteuid()).is_ok());
     Global { config: file.map(Path::to_owned).or_else(|| global.config.clone()), ..global.clone() }
 }
 
-fn line(finding: &Finding, look: Look) -> String {
+fn finding_line(finding: &Finding, look: Look) -> String {
     let (word, colour) = match finding.level {
         Level::Ok => ("ok  ", Colour::Good),
         Level::Warn => ("WARN", Colour::Doubtful),
@@ -58,7 +58,7 @@ fn line(finding: &Finding, look: Look) -> String {
     if look.is_plain() || matches!(remedy, Remedy::Words(_)) {
         return format!("{word} {check:<13} {}", look.fold(&format!("{what}; remedy: {remedy}"), COLUMN));
     }
-    // On a line of its own and unbroken, so that it can be copied.
+    // A command is on its own line and isn't folded, so that it can be copied.
     let indent = " ".repeat(COLUMN);
     format!("{word} {check:<13} {}\n{indent}{remedy}", look.fold(&format!("{what}; remedy:"), COLUMN))
 }

@@ -1,5 +1,5 @@
-//! The hidden commands that this program starts itself with: the runner, and the process that
-//! writes a token file as the agent.
+//! The hidden commands with which the daemon starts this program again: `errands`, the runner
+//! process, and `keep`, which writes a token file as the agent.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -16,21 +16,21 @@ use crate::system::inherited_fds;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// As for serve
+    /// User to serve, as for serve
     #[arg(long)]
     pub user: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct Keep {
-    /// The file
+pub struct KeepOptions {
+    /// File to write
     pub path: PathBuf,
 }
 
 /// # Errors
-/// Status 1; the daemon has said the same of its own configuration before.
+/// Returns status 1. The daemon has already reported the same problems of the configuration.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
-    // The supervisor may have given the daemon its listening socket and leases.
+    // The daemon may have inherited its listening socket and leases from the supervisor.
     inherited_fds::close_above(2);
     let (global, user) = (global.clone(), options.user.clone());
     let read = move || launch::config_for(&global, user.as_deref()).map_err(|problems| problems.to_string());
@@ -42,14 +42,14 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
 }
 
 /// # Errors
-/// Status 1 where it can't be written.
-pub fn keep(options: &Keep) -> Result<ExitCode, ExitError> {
+/// Returns status 1 if the file can't be written.
+pub fn keep(options: &KeepOptions) -> Result<ExitCode, ExitError> {
     let mut token = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
     let read = std::io::stdin().lock().take(MAX_SECRET as u64 + 1).read_to_end(&mut token);
     read.map_err(|error| ExitError::new(FAILED, error))?;
     if token.len() > MAX_SECRET {
         return Err(ExitError::new(FAILED, format!("a token has at most {MAX_SECRET} bytes, and this one has more")));
     }
-    file::write(&options.path, &token).map_err(|fault| ExitError::new(FAILED, fault))?;
+    file::write(&options.path, &token).map_err(|error| ExitError::new(FAILED, error))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,4 @@
-//! `exec`: becomes a command that has a fresh token in its environment, and
-//! none that is dead.
+//! `exec`: becomes a command that has a fresh token in its environment, and no dead token.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -15,10 +14,9 @@ use super::{ExitError, Global, token};
 use crate::system::environment;
 use crate::system::exit::{COMMAND_CANNOT_RUN, COMMAND_NOT_FOUND, COMMAND_NOT_STARTED};
 
-/// The status for "not run", as env(1), timeout(1) and docker-run(1) have it.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Host or origin the token is for [default: the first origin of the credential 'github']
+    /// Host or origin of the token [default: the first origin of the credential 'github']
     #[arg(long)]
     pub host: Option<String>,
     /// The command and its arguments
@@ -27,11 +25,16 @@ pub struct Options {
 }
 
 /// # Errors
-/// 125 without a token; 126 or 127 where the command can't be run or found.
+/// Returns status 125 if there is no token (as env(1), timeout(1) and docker-run(1) for a
+/// command that they don't run), 126 if the command can't be run, 127 if it isn't found.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let reply = token::fetch(global, ClientKind::Exec, options.host.as_deref(), COMMAND_NOT_STARTED)?;
-    let missing =
-        || ExitError::new(COMMAND_NOT_STARTED, "incomplete reply from the broker; are both of the same version?");
+    let missing = || {
+        ExitError::new(
+            COMMAND_NOT_STARTED,
+            "incomplete reply from the broker; are client and daemon of the same version?",
+        )
+    };
     let (secret, host) = (reply.text("password").ok_or_else(missing)?, reply.text("host").ok_or_else(missing)?);
     let (program, arguments) = options.command.split_first().ok_or_else(missing)?;
     let mut command = Command::new(program);
@@ -43,7 +46,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     }
     let host = gh::canonical_host(host.as_bytes());
     command.envs(gh::token_variables(host).map(|name| (name, secret)));
-    // gh talks to the host whose token it has, whatever it was pointed at.
+    // GH_HOST may name another host: gh must talk to the one whose token it has.
     if environment::text(gh::HOST_VARIABLE).is_some() || !gh::is_default_host(host) {
         command.env(gh::HOST_VARIABLE, OsStr::from_bytes(host));
     }

@@ -10,10 +10,10 @@ use crate::client::{self, DaemonReply};
 use crate::config::{self, Config, Flags, Problems};
 use crate::system::environment;
 
-/// The configuration that the command line, the environment and the file make.
+/// Loads the configuration from the command line, the environment and the file.
 ///
 /// # Errors
-/// All that is wrong with it.
+/// Returns all problems of the configuration.
 pub fn config(global: &Global) -> Result<Config, Problems> {
     config_for(global, None)
 }
@@ -32,7 +32,7 @@ pub fn config_for(global: &Global, user: Option<&str>) -> Result<Config, Problem
 #[must_use]
 pub fn client_socket(global: &Global) -> PathBuf {
     let chosen = global.socket.clone().or_else(|| environment::os("MOLECULE_BROKER_SOCKET").map(PathBuf::from));
-    if let Some(path) = chosen.filter(|p| !p.as_os_str().is_empty()) {
+    if let Some(path) = chosen.filter(|path| !path.as_os_str().is_empty()) {
         return path;
     }
     let usual = PathBuf::from(DEFAULT_SOCKET);
@@ -46,8 +46,10 @@ pub fn client_socket(global: &Global) -> PathBuf {
     }
 }
 
+/// Sends a request to the daemon and returns its reply.
+///
 /// # Errors
-/// With the given status, where nobody answers.
+/// Returns the given status if no daemon answers.
 pub fn ask(global: &Global, request: &Request<'_>, status: u8) -> Result<DaemonReply, ExitError> {
     client::ask(&client_socket(global), request).map_err(|error| ExitError::new(status, error))
 }

@@ -1,5 +1,5 @@
-//! The commands. Each is a function from its arguments to an exit status; what
-//! goes wrong is printed once, in `main`.
+//! The commands. Each is a function from its arguments to an exit status or an error, which
+//! `main` prints once.
 
 mod answer;
 mod config;
@@ -25,8 +25,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use crate::system::exit::ExitError;
 
-/// Keeps git credentials fresh and hands them to git, gh and scripts over a
-/// Unix socket.
+/// Keep git credentials fresh and serve them to git, gh and scripts over a Unix socket
 #[derive(Debug, Parser)]
 #[command(name = "molecule-broker", version, max_term_width = 100)]
 pub struct Cli {
@@ -38,10 +37,10 @@ pub struct Cli {
 
 #[derive(Clone, Debug, Args)]
 pub struct Global {
-    /// Configuration file [env: MOLECULE_BROKER_CONFIG] [default: /etc/molecule-broker/config.toml, if there]
+    /// Configuration file [env: MOLECULE_BROKER_CONFIG] [default: /etc/molecule-broker/config.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Socket of the daemon [env: MOLECULE_BROKER_SOCKET] [default: /run/molecule-broker/broker.sock; where that folder isn't there, $XDG_RUNTIME_DIR/molecule-broker/broker.sock]
+    /// Socket of the daemon [env: MOLECULE_BROKER_SOCKET] [default: /run/molecule-broker/broker.sock, or if that folder doesn't exist, $XDG_RUNTIME_DIR/molecule-broker/broker.sock]
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// Log filter [env: MOLECULE_BROKER_LOG] [default: info]
@@ -53,10 +52,10 @@ pub struct Global {
 pub enum Command {
     /// Run the daemon in the foreground
     #[command(
-        after_help = "Stops on SIGTERM and SIGINT; reads its configuration again on SIGHUP.\n\nExamples:\n  molecule-broker serve\n  molecule-broker --log debug serve\n\nExit status: 0 stopped, 1 it can't run, 2 bad configuration."
+        after_help = "Stops on SIGTERM and SIGINT, and reloads its configuration on SIGHUP.\n\nExamples:\n  molecule-broker serve\n  molecule-broker --log debug serve\n\nExit status: 0 if it was stopped, 1 if it can't run, 2 on a bad configuration."
     )]
     Serve(serve::Options),
-    /// Be a container's entrypoint: hold socket and leases, keep a daemon running, and run a command
+    /// Supervise a container: hold socket and leases, keep a daemon running, run a command
     #[command(
         after_help = "Examples:\n  molecule-broker supervise --user agent -- python main.py\n  molecule-broker supervise &    (for an entrypoint that continues)\n\nExit status: the command's own, 128+N if signal N ended it; 125 if supervise itself failed, 126 if the command can't be run, 127 if it isn't found."
     )]
@@ -64,7 +63,7 @@ pub enum Command {
     /// Print what supervise needs from the configuration (used by supervise)
     #[command(hide = true)]
     Plan(supervise::PlanOptions),
-    /// Make the running daemon read its configuration again
+    /// Make the running daemon reload its configuration
     #[command(
         after_help = "Does the same as SIGHUP, and prints the errors of the new configuration; in that case the running one stays. Only root and the daemon's own user may do this.\n\nExample:\n  molecule-broker reload && molecule-broker status\n\nExit status: 0, or 1 with the configuration's errors."
     )]
@@ -74,12 +73,12 @@ pub enum Command {
         after_help = "Examples:\n  molecule-broker status\n  molecule-broker status --wait 30s --strict\n  molecule-broker status --watch\n  molecule-broker status --json | jq '.credentials[].state'\n\nExit status: 0 no credential needs attention, 1 a credential is expired, rejected or unavailable (with --strict: one that is configured can't be served now; with --live: never), 3 no broker answers."
     )]
     Status(status::Options),
-    /// Refresh now and wait for the result
+    /// Refresh credentials now and wait for the result
     #[command(
         after_help = "Examples:\n  molecule-broker refresh\n  molecule-broker refresh github\n\nExit status: 0 refreshed, 1 failed."
     )]
     Refresh(refresh::Options),
-    /// Print a token, for scripts
+    /// Print a token for use in scripts
     #[command(
         after_help = "Examples:\n  curl -H \"Authorization: Bearer $(molecule-broker token)\" https://api.github.com/…\n  molecule-broker token --host git.example.com --format json\n\nExit status: 0, or 1 with nothing printed."
     )]
@@ -96,15 +95,15 @@ pub enum Command {
     SetupGit(setup_git::Options),
     /// Check the whole set-up and print a remedy for each problem
     #[command(
-        after_help = "Checks the socket, the configuration, the programs on PATH, git's configuration (including that of the current folder) and leftovers of old tools, and asks the platform once. Run it as the user whose git fails.\n\nExamples:\n  molecule-broker doctor\n  molecule-broker doctor --json | jq '.[] | select(.level != \"ok\")'\n\nExit status: 0 all good, 1 otherwise."
+        after_help = "Checks the socket, the configuration, the programs on PATH, git's configuration (including that of the current folder) and leftovers of old tools, and asks the platform once. Run it as the user whose git fails.\n\nExamples:\n  molecule-broker doctor\n  molecule-broker doctor --json | jq '.[] | select(.level != \"ok\")'\n\nExit status: 0 if all is good, 1 otherwise."
     )]
     Doctor(doctor::Options),
     /// Print the effective configuration and where each value came from
     #[command(
-        after_help = "Secrets are redacted. Example:\n  molecule-broker --config /tmp/new.toml config && mv /tmp/new.toml /etc/molecule-broker/config.toml\n\nExit status: 0, or 2 on a bad configuration."
+        after_help = "Redacts secrets, and prints warnings to stderr.\n\nExample:\n  molecule-broker --config /tmp/new.toml config && mv /tmp/new.toml /etc/molecule-broker/config.toml\n\nExit status: 0, or 2 on a bad configuration."
     )]
     Config,
-    /// Answer one request from environment and configuration alone (used by the shim if no daemon serves)
+    /// Answer one request from environment and configuration alone (used by the shim without a daemon)
     #[command(hide = true)]
     Answer,
     /// Start programs for the daemon at the other end of stdin (used by serve)
@@ -112,7 +111,7 @@ pub enum Command {
     Errands(errands::Options),
     /// Write stdin to a file of this user (used by the sinks)
     #[command(hide = true)]
-    Keep(errands::Keep),
+    Keep(errands::KeepOptions),
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -123,10 +122,10 @@ pub enum Format {
     Env,
 }
 
-/// Runs what the arguments say.
+/// Runs the command that the arguments name.
 ///
 /// # Errors
-/// One text for a person, and the exit status that goes with it.
+/// Returns a text for people and the exit status that belongs to it.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, ExitError> {
     let args: Vec<OsString> = args.into_iter().collect();
     if let Some(stage) = crate::supervise::run_stage(&args) {
@@ -135,7 +134,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, ExitErr
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way too, and aren't errors.
+            // Help and version arrive here too, and aren't errors.
             let _ = error.print();
             return Ok(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)));
         }
@@ -158,7 +157,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, ExitErr
     }
 }
 
-/// A length of time as people write it: `45m`, `2m 30s`.
+/// Parses a duration as people write it: `45m`, `2m 30s`.
 fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
 }

@@ -1,4 +1,4 @@
-//! `refresh` and `reload`: ask, wait, say what came of it.
+//! `refresh` and `reload`: send the request, wait, and report the result.
 
 use std::process::ExitCode;
 
@@ -15,43 +15,44 @@ use crate::system::{environment, users};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The credential's name; without it, all that have a source to ask
+    /// Name of the credential [default: all that have a source to ask]
     pub name: Option<String>,
-    /// Then log gh in and write ~/.gh_token, as the old scripts' _refresh_gh did
+    /// Afterwards log gh in and write ~/.gh_token, as the old scripts' _refresh_gh did
     #[arg(long, hide = true)]
     pub login: bool,
 }
 
 /// # Errors
-/// Status 1 with the reason.
+/// Returns status 1 and the reason.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let mut request = Request::new(Verb::Refresh);
     request.name = options.name.as_deref();
-    let done = done(global, &request)?;
+    let done = send(global, &request)?;
     if options.login { log_in(global) } else { Ok(done) }
 }
 
 /// Logs the caller's gh in and writes the token file into the caller's home.
 fn log_in(global: &Global) -> Result<ExitCode, ExitError> {
     let reply = token::fetch(global, ClientKind::Script, None, 1)?;
-    let missing = || ExitError::new(FAILED, "incomplete reply from the broker; are both of the same version?");
+    let missing =
+        || ExitError::new(FAILED, "incomplete reply from the broker; are client and daemon of the same version?");
     let (secret, host) = (reply.text("password").ok_or_else(missing)?, reply.text("host").ok_or_else(missing)?);
     let mut user = users::user_of(Uid::effective());
     if let Some(home) = environment::os("HOME") {
         user.home = Some(home.into());
     }
     runner::deliver_in_process(&Zeroizing::new(secret.to_owned()), host, &user)
-        .map_err(|faults| ExitError::new(FAILED, faults))?;
+        .map_err(|errors| ExitError::new(FAILED, errors))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// # Errors
-/// Status 1 with the configuration's errors.
+/// Returns status 1 and the problems of the configuration.
 pub fn reload(global: &Global) -> Result<ExitCode, ExitError> {
-    done(global, &Request::new(Verb::Reload))
+    send(global, &Request::new(Verb::Reload))
 }
 
-fn done(global: &Global, request: &Request<'_>) -> Result<ExitCode, ExitError> {
+fn send(global: &Global, request: &Request<'_>) -> Result<ExitCode, ExitError> {
     let reply = launch::ask(global, request, 1)?;
     match reply.answer().word {
         AnswerWord::Ok => Ok(ExitCode::SUCCESS),

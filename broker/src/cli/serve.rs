@@ -35,7 +35,8 @@ pub struct Options {
 }
 
 /// # Errors
-/// Status 2 for a bad configuration, 1 for what keeps the daemon from running.
+/// Returns status 2 for a bad configuration, and 1 for everything else that keeps the daemon
+/// from running.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     harden::no_core();
     if let Some(supervisor) = options.supervisor {
@@ -62,7 +63,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let runner =
         runner.map_err(|error| ExitError::new(FAILED, format!("the runner process can't be started: {error}")))?;
     let (inherited, manager) = (Inherited::read(leases), ServiceManager::from_env(notify));
-    // All that connects, starts or takes over comes before this.
+    // All work that connects, starts processes or takes over descriptors comes before this.
     let sandbox = sandbox::close(&config);
     let (again, user) = (global.clone(), options.user.clone());
     let serve = Serve {
@@ -78,25 +79,25 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // The thread that resolves a name ends with its refresh. It would else
-        // wake up ten seconds later, only to end.
+        // The thread that resolves a name ends with its refresh. With tokio's
+        // default it would wake up ten seconds later, only to end.
         .thread_keep_alive(Duration::from_millis(100))
         .build();
     let runtime = runtime.map_err(|error| ExitError::new(FAILED, error))?;
     let ended = runtime.block_on(serve.run());
-    // A name look-up that hangs must not hold up the end.
+    // A name look-up that hangs must not delay the exit.
     runtime.shutdown_background();
     ended.map_err(|error| ExitError::new(FAILED, error))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Starts the log, and gives what changes its filter later.
+/// Starts the log, and returns a function that changes its filter.
 fn log_to_stderr(config: &Config) -> Box<dyn Fn(&str)> {
     let filter = |text: &str| log_filter(text).unwrap_or_else(|| EnvFilter::new("info"));
     let (layer, handle) = reload::Layer::new(filter(&config.log.filter));
     let lines = fmt::layer().with_writer(|| NonBlockingStderr).with_target(false);
     let registry = tracing_subscriber::registry().with(layer);
-    // A second start in one process can only be a test's; the first log stays.
+    // Only tests start the log twice in one process; then the first log stays.
     let _ = match config.log.format {
         LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),

@@ -15,33 +15,33 @@ use crate::daemon::status::Status;
 use crate::system::clock;
 use crate::system::exit::{FAILED, NO_ANSWER};
 
-/// Interval between two looks of `--wait`.
-const PERIOD: Duration = Duration::from_millis(100);
+/// Interval between two requests of `--wait`.
+const WAIT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Interval between two looks of `--watch`.
-const WATCH: Duration = Duration::from_secs(1);
+/// Interval between two requests of `--watch`.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Wait up to this long for it to be healthy (with --strict: for every credential to be served)
+    /// Wait up to this long until the broker is healthy (with --strict: until it serves every credential)
     #[arg(long, value_name = "DURATION", value_parser = super::duration)]
     pub wait: Option<Duration>,
-    /// Show it again and again, until interrupted
+    /// Repeat the output every second until interrupted
     #[arg(long, conflicts_with_all = ["json", "wait", "strict", "live"])]
     pub watch: bool,
     /// Exit with 1 unless every configured credential can be served now
     #[arg(long)]
     pub strict: bool,
-    /// Exit with 0 whenever a daemon answers, for whatever restarts containers
+    /// Exit with 0 whenever a daemon answers, for programs that restart containers
     #[arg(long, conflicts_with = "strict")]
     pub live: bool,
 }
 
 /// # Errors
-/// Status 3 where no broker answers.
+/// Returns status 3 if no broker answers.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     if options.watch {
         return watch(global);
@@ -51,7 +51,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
         let status = fetch(global);
         let good = status.as_ref().is_ok_and(|(status, _)| is_good(status, options));
         if !good && clock::now().boot < until {
-            std::thread::sleep(PERIOD);
+            std::thread::sleep(WAIT_INTERVAL);
             continue;
         }
         let (status, json) = status?;
@@ -66,15 +66,15 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
 fn watch(global: &Global) -> Result<ExitCode, ExitError> {
     loop {
         let look = Look::of_stdout();
-        let text = fetch(global).map_or_else(|fault| fault.message + "\n", |(status, _)| table(&status, look));
-        // On a terminal each takes the place of the one before.
+        let text = fetch(global).map_or_else(|error| error.message + "\n", |(status, _)| table(&status, look));
+        // On a terminal, each page replaces the previous page.
         let page = if look.is_plain() { text + "\n" } else { format!("\x1b[H\x1b[2J{text}") };
         let mut out = io::stdout().lock();
         if out.write_all(page.as_bytes()).and_then(|()| out.flush()).is_err() {
             return Ok(ExitCode::SUCCESS);
         }
         drop(out);
-        std::thread::sleep(WATCH);
+        std::thread::sleep(WATCH_INTERVAL);
     }
 }
 
@@ -86,12 +86,13 @@ fn fetch(global: &Global) -> Result<(Status, String), ExitError> {
         (AnswerWord::Ok, Ok(status)) => Ok((status, String::from_utf8_lossy(line).into_owned())),
         _ => Err(ExitError::new(
             NO_ANSWER,
-            "the daemon's status can't be read: it is of another version than this molecule-broker; restart the container",
+            "the daemon's status can't be read: the daemon is of another version than this molecule-broker; restart the container",
         )),
     }
 }
 
-/// With `--wait`, a credential that is still starting is worth waiting for.
+/// Tells whether the status is good by these options. With `--wait`, a credential that is still
+/// starting isn't good yet.
 fn is_good(status: &Status, options: &Options) -> bool {
     if options.live {
         return true;

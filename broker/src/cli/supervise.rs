@@ -1,5 +1,5 @@
-//! `supervise`: the container's entrypoint, and `plan`, by which it learns what
-//! it must know of the configuration without ever holding it.
+//! `supervise`: the container's entrypoint, and `plan`, which prints the few values of the
+//! configuration that it needs. So the supervisor never holds the configuration itself.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -28,7 +28,7 @@ pub struct PlanOptions {
 }
 
 /// # Errors
-/// 125 for what keeps it from running at all.
+/// Returns status 125 if the supervisor can't run at all.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let mut daemon: Vec<OsString> = Vec::new();
     let mut flag = |name: &str, value: Option<OsString>| {
@@ -43,7 +43,7 @@ pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
 }
 
 /// # Errors
-/// Status 2 for a bad configuration.
+/// Returns status 2 for a bad configuration.
 pub fn plan(global: &Global, options: &PlanOptions) -> Result<ExitCode, ExitError> {
     let user = options.user.as_deref();
     let config = launch::config_for(global, user).map_err(|problems| ExitError::new(BAD_CONFIGURATION, problems))?;
@@ -51,7 +51,7 @@ pub fn plan(global: &Global, options: &PlanOptions) -> Result<ExitCode, ExitErro
     // This process may be another user from here on.
     let daemon_user = plan::daemon_user(&config, user);
     let plan = LaunchPlan::from_config(&config, daemon_user).to_string();
-    // The supervisor that asked has gone if it can't be written.
+    // A write fails only if the supervisor that asked is gone.
     let _ = io::stdout().write_all(plan.as_bytes());
     Ok(ExitCode::SUCCESS)
 }

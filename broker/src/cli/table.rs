@@ -49,10 +49,10 @@ fn describe(out: &mut String, c: &CredentialStatus, look: Look) {
         line("failures", format!("{} in a row", c.consecutive_failures));
     }
     if c.upstream_cached {
-        line("note", "the platform repeats a cached token; a newer one comes when it renews its own".into());
+        line("note", "the platform repeats a cached token until it gets a newer one itself".into());
     }
     if c.suspect {
-        line("note", "suspect: a host rejected it, and its source has no other".into());
+        line("note", "suspect: a host rejected the token, and its source has no other token".into());
     }
     if let Some(digest) = &c.token_sha256 {
         line("token sha256", format!("{}…", digest.chars().take(12).collect::<String>()));

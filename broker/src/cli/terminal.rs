@@ -8,7 +8,7 @@ use crate::system::environment;
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     colours: bool,
-    /// In columns; `None` where lines may be as long as they are.
+    /// Width in columns; `None` if lines aren't folded.
     width: Option<usize>,
 }
 
@@ -20,10 +20,11 @@ pub enum Colour {
 }
 
 impl Look {
-    /// For what goes to a file or a pipe: neither colours nor line ends.
+    /// Layout for a file or a pipe: no colours, and no folding.
     pub const PLAIN: Self = Self { colours: false, width: None };
 
-    /// <https://no-color.org>: set and not empty means none.
+    /// Returns the layout for this process's stdout. If `NO_COLOR` is set and not empty, there are
+    /// no colours (<https://no-color.org>).
     #[must_use]
     pub fn of_stdout() -> Self {
         if !std::io::stdout().is_terminal() {
@@ -45,8 +46,8 @@ impl Look {
         if self.colours { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
     }
 
-    /// A text that begins at column `from`, broken between words where the
-    /// terminal ends, each further line indented to the same column.
+    /// Folds a text that begins at column `from`: it is broken between words at the terminal's
+    /// width, and each further line is indented to the same column.
     #[must_use]
     pub fn fold(self, text: &str, from: usize) -> String {
         let Some(room) = self.width.map(|width| width.saturating_sub(from).max(20)) else { return text.to_owned() };

@@ -18,7 +18,7 @@ use crate::system::text::shell_word;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Host or origin it is for [default: the first origin of the credential 'github']
+    /// Host or origin of the token [default: the first origin of the credential 'github']
     #[arg(long)]
     pub host: Option<String>,
     /// Format of the output
@@ -27,19 +27,20 @@ pub struct Options {
 }
 
 /// # Errors
-/// Status 1, and nothing was printed.
+/// Returns status 1. Nothing was printed then.
 pub fn run(global: &Global, options: &Options) -> Result<ExitCode, ExitError> {
     let reply = fetch(global, ClientKind::Token, options.host.as_deref(), 1)?;
-    let text = printed(&reply, options.format)
-        .ok_or_else(|| ExitError::new(FAILED, "incomplete reply from the broker; are both of the same version?"))?;
+    let text = formatted(&reply, options.format).ok_or_else(|| {
+        ExitError::new(FAILED, "incomplete reply from the broker; are client and daemon of the same version?")
+    })?;
     std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| ExitError::new(FAILED, error))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The credential for a host, or the default one.
+/// Asks the broker for the credential of a host, or for the default credential.
 ///
 /// # Errors
-/// With the given status and the broker's reason.
+/// Returns the given status and the broker's reason.
 pub fn fetch(global: &Global, client: ClientKind, host: Option<&str>, status: u8) -> Result<DaemonReply, ExitError> {
     let mut request = Request::new(Verb::Get);
     request.client = client;
@@ -56,31 +57,31 @@ pub fn fetch(global: &Global, client: ClientKind, host: Option<&str>, status: u8
     let reply = launch::ask(global, &request, status)?;
     match reply.answer().word {
         AnswerWord::Ok => Ok(reply),
-        AnswerWord::Silent => Err(ExitError::new(status, unknown(host))),
+        AnswerWord::Silent => Err(ExitError::new(status, no_credential(host))),
         _ => Err(ExitError::new(status, reply.reasons())),
     }
 }
 
-fn unknown(host: Option<&str>) -> String {
+fn no_credential(host: Option<&str>) -> String {
     match host {
         None => format!("no credential '{GITHUB}' with an origin of its own is configured; name a host with --host"),
         Some(host) if Pattern::parse(host).is_err() => {
-            format!("--host: '{}' is no host or origin", crate::system::text::untrusted(host))
+            format!("--host: '{}' isn't a valid host or origin", crate::system::text::untrusted(host))
         }
         Some(host) => format!(
-            "no credential is configured for '{}'; its origins are in MOLECULE_BROKER_HOSTS, MOLECULE_BROKER_PERSONA_HOSTS, or the \
-             configuration file",
+            "no credential is configured for '{}'; add it to MOLECULE_BROKER_HOSTS or MOLECULE_BROKER_PERSONA_HOSTS, \
+             or to the configuration file",
             crate::system::text::untrusted(host)
         ),
     }
 }
 
-fn printed(reply: &DaemonReply, format: Format) -> Option<Zeroizing<String>> {
+fn formatted(reply: &DaemonReply, format: Format) -> Option<Zeroizing<String>> {
     let token = reply.text("password")?;
     Some(Zeroizing::new(match format {
         Format::Raw => format!("{token}\n"),
         Format::Env => {
-            // For `eval` too. A token as GitHub makes them stands there as it is.
+            // The output must work in `eval` too. GitHub's tokens need no quotes.
             let word = Zeroizing::new(shell_word(token));
             format!("GH_TOKEN={}\nGITHUB_TOKEN={}\n", *word, *word)
         }

@@ -1,5 +1,5 @@
-//! One round trip to the daemon, for the control commands. The shim has its
-//! own, without a runtime or a library.
+//! One round trip to the daemon, for the control commands. The shim has its own implementation,
+//! which needs neither a runtime nor a library.
 
 pub(crate) mod trust;
 
@@ -25,13 +25,13 @@ use crate::system::clock;
 use crate::system::time::Boot;
 use crate::system::users::OVERFLOW;
 
-/// The longest answer that is read: `status` of many credentials.
+/// Longest answer that is read, in bytes: the `status` of many credentials.
 const MAX_DOCUMENT: u64 = 1024 * 1024;
 
 /// Pause before a lost connection is tried again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Why there is no answer.
+/// Reason why a request got no answer.
 #[derive(Debug)]
 pub enum ClientError {
     /// There is no socket, or no process serves it.
@@ -42,15 +42,15 @@ pub enum ClientError {
     PermissionDenied { path: PathBuf, error: io::Error },
     /// The daemon doesn't let this user ask.
     Denied,
-    /// The server's user is none of those whose answer counts.
+    /// The server runs as a user that this process doesn't trust.
     UntrustedServer { path: PathBuf, uid: Uid },
-    /// It didn't answer in time.
+    /// The daemon didn't answer in time.
     TimedOut { path: PathBuf },
-    /// It answered with what this version doesn't understand.
+    /// This version doesn't understand the daemon's answer.
     InvalidReply,
 }
 
-/// A whole answer.
+/// A complete answer of the daemon.
 pub struct DaemonReply(Zeroizing<Vec<u8>>);
 
 impl DaemonReply {
@@ -59,13 +59,13 @@ impl DaemonReply {
         Answer::parse(&self.0).unwrap_or(Answer { word: AnswerWord::Malformed, body: &[] })
     }
 
-    /// The value of a line, as text.
+    /// Returns the value of the line with this key, if it is text.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {
         std::str::from_utf8(self.answer().value(key)?).ok()
     }
 
-    /// All reasons that were given, a line each.
+    /// Returns all reasons in the answer, each on its own line.
     #[must_use]
     pub fn reasons(&self) -> String {
         let reasons = self.answer().lines().filter_map(|line| line.strip_prefix(b"reason="));
@@ -73,11 +73,11 @@ impl DaemonReply {
     }
 }
 
-/// Asks once. A connection that is lost without an answer is tried again until
-/// the deadline: that is what a daemon that was just restarted looks like.
+/// Sends a request and returns the answer. If the connection is lost without an answer, it tries
+/// again until the deadline: the daemon was probably just restarted.
 ///
 /// # Errors
-/// [`ClientError`].
+/// Returns the reason why there is no answer.
 pub fn ask(path: &Path, request: &Request<'_>) -> Result<DaemonReply, ClientError> {
     let mut buffer = [0; MAX_REQUEST];
     let mut frame = MessageWriter::new(&mut buffer);
@@ -103,25 +103,26 @@ fn dial(path: &Path, deadline: Boot) -> Result<UnixStream, ClientError> {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::TimedOut { path: path.to_owned() },
         _ => ClientError::NotRunning { path: path.to_owned(), error },
     };
-    let fd = unconnected()?;
-    let stream = connected(fd, path, deadline).map_err(failed)?;
+    let fd = create_socket()?;
+    let stream = connect_socket(fd, path, deadline).map_err(failed)?;
     let server = getsockopt(&stream, PeerCredentials).map_err(|e| failed(e.into()))?;
     let uid = Uid::from_raw(server.uid());
     let trusted = trust::is_trusted(uid, Uid::effective(), path);
     if trusted { Ok(stream) } else { Err(ClientError::UntrustedServer { path: path.to_owned(), uid }) }
 }
 
-/// Makes a Unix socket, which some sandboxes forbid.
+/// Creates a Unix socket that isn't connected yet. Some sandboxes forbid that.
 ///
 /// # Errors
-/// [`ClientError::SocketsForbidden`].
-pub fn unconnected() -> Result<OwnedFd, ClientError> {
+/// Returns [`ClientError::SocketsForbidden`].
+pub fn create_socket() -> Result<OwnedFd, ClientError> {
     socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
         .map_err(|errno| ClientError::SocketsForbidden(errno.into()))
 }
 
-/// connect(2) waits for room in a full line for as long as a send may take.
-fn connected(fd: OwnedFd, path: &Path, deadline: Boot) -> io::Result<UnixStream> {
+/// Connects a socket before the deadline. On a full backlog, connect(2) waits as long as the send
+/// timeout allows.
+fn connect_socket(fd: OwnedFd, path: &Path, deadline: Boot) -> io::Result<UnixStream> {
     let left = deadline.saturating_sub(clock::now().boot).max(PAUSE);
     setsockopt(&fd, SendTimeout, &TimeVal::new(left.as_secs() as i64, i64::from(left.subsec_micros())))?;
     connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
@@ -129,21 +130,23 @@ fn connected(fd: OwnedFd, path: &Path, deadline: Boot) -> io::Result<UnixStream>
 }
 
 fn exchange(mut stream: UnixStream, request: &[u8], deadline: Boot) -> io::Result<Zeroizing<Vec<u8>>> {
-    // A daemon that refuses us may have closed already: its line is there.
+    // A daemon that denies this user may have closed the connection already;
+    // its answer can still be read.
     let _ = stream.write_all(request);
     let left = deadline.saturating_sub(clock::now().boot).max(PAUSE);
     stream.set_read_timeout(Some(left))?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(16 * 1024));
     match stream.take(MAX_DOCUMENT).read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
-        // Reset after its answer: what counts is whether that is whole.
+        // The connection was reset after the answer. The caller checks whether
+        // the answer is complete.
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(bytes),
         Err(error) => Err(error),
     }
 }
 
 impl ClientError {
-    /// Says what happened, and where.
+    /// Returns what happened, and where.
     #[must_use]
     pub fn what(&self) -> String {
         match self {
@@ -152,7 +155,7 @@ impl ClientError {
                 format!("this process may not open Unix sockets ({error}): most likely an agent's sandbox forbids them")
             }
             Self::PermissionDenied { path, error } => {
-                format!("the broker's socket {} may not be used from here ({error})", path.display())
+                format!("access to the broker's socket {} is denied ({error})", path.display())
             }
             Self::Denied => format!("the broker doesn't answer uid {}", Uid::effective()),
             Self::UntrustedServer { path, uid } if is_unmapped(*uid) => format!(
@@ -161,7 +164,7 @@ impl ClientError {
                 path.display()
             ),
             Self::UntrustedServer { path, uid } => format!(
-                "uid {uid} serves {}, which is neither root, nor this user, nor the owner of a folder closed to others",
+                "uid {uid} serves {}, and is neither root, nor this user, nor the owner of a folder closed to others",
                 path.display()
             ),
             Self::TimedOut { path } => {
@@ -171,20 +174,20 @@ impl ClientError {
         }
     }
 
-    /// Says what to do about it.
+    /// Returns what to do about it.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::NotRunning { .. } => {
-                "if none was started, do so: molecule-broker serve, or in a container molecule-broker supervise as its \
-                 entrypoint; else set MOLECULE_BROKER_SOCKET to its socket"
+                "start one with molecule-broker serve, or in a container with molecule-broker supervise as its entrypoint; \
+                 if one is running, set MOLECULE_BROKER_SOCKET to its socket"
             }
             Self::SocketsForbidden(_) => "allow Unix sockets in the sandbox's settings, or run git and gh outside it",
             Self::PermissionDenied { .. } => {
-                "if this is an agent's sandbox, allow it Unix sockets, else look at the modes of the socket and its folder"
+                "if this is an agent's sandbox, allow it Unix sockets, else check the modes of the socket and its folder"
             }
             Self::Denied => {
-                "if it should, add that uid to allow_users below [socket] in the configuration file and run: \
+                "if it should answer, add that uid to allow_users below [socket] in the configuration file and run: \
                  molecule-broker reload (or to MOLECULE_BROKER_ALLOW_USERS, which a daemon reads at its start only, so \
                  restart the container)"
             }
@@ -194,16 +197,15 @@ impl ClientError {
             }
             Self::UntrustedServer { .. } => "don't trust it: find out who started it, and stop that program",
             Self::TimedOut { .. } => {
-                "look at its log: if the daemon can't start for its configuration, mend that (molecule-broker config names \
-                 its faults), and under supervise it is started by itself within 30 s"
+                "read its log; if the daemon can't start because of its configuration, correct that (molecule-broker config \
+                 lists the faults): supervise then starts the daemon automatically within 30 s"
             }
             Self::InvalidReply => "it was started before an upgrade: restart the container",
         }
     }
 }
 
-/// True for the uid of every user that this process's user namespace doesn't
-/// map.
+/// True for the uid as which all users appear that this process's user namespace doesn't map.
 fn is_unmapped(uid: Uid) -> bool {
     uid == OVERFLOW && trust::overflow() != OverflowMeaning::User
 }

@@ -10,7 +10,7 @@ use nix::unistd::Uid;
 
 use crate::system::users::OVERFLOW;
 
-/// Links that are followed on the way to the socket.
+/// Number of symbolic links that are followed on the way to the socket.
 const MAX_LINKS: usize = 8;
 
 /// True if the server is root, this user, or the owner of the socket's folder, which no other
@@ -39,9 +39,9 @@ pub(crate) fn overflow() -> OverflowMeaning {
     fs::read("/proc/self/uid_map").map_or(OverflowMeaning::User, |map| OverflowMeaning::from_uid_map(&map))
 }
 
-/// True if only its owner, and no user that this namespace maps, can change a folder on the
-/// way, from the root to the socket's own. Each link on the way takes another round, since it
-/// leads through other folders.
+/// True if no user that this namespace maps can change any folder on the way, from the root to the
+/// socket's own: only each folder's owner can. Each symbolic link on the way takes another round,
+/// since it leads through other folders.
 fn is_out_of_reach(folder: &Path) -> bool {
     let mut path = folder.to_owned();
     for _ in 0..=MAX_LINKS {
@@ -53,7 +53,8 @@ fn is_out_of_reach(folder: &Path) -> bool {
     false
 }
 
-/// The first link on the way, or none, if all folders up to there are closed.
+/// Returns the first symbolic link in a path, or `None` if there is none. Every folder up to there
+/// must be closed to mapped users, or it returns an error.
 fn first_link(path: &Path) -> Result<Option<PathBuf>, ()> {
     if !path.is_absolute() {
         return Err(());

@@ -1,4 +1,4 @@
-//! The result of a check, with its remedy.
+//! The result of a check, and its remedy.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub struct Finding {
     pub check: &'static str,
     pub level: Level,
     pub what: String,
-    /// `None` where all is well.
+    /// `None` if all is good.
     pub remedy: Option<Remedy>,
 }
 
@@ -26,8 +26,8 @@ pub enum Level {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// For a shell, as it is, in the environment and folder in which the fault
-    /// was found. The note is shown behind it as a comment.
+    /// A command line that a shell can run unchanged, in the environment and folder in which the
+    /// fault was found. The note is shown after it as a comment.
     Command { line: String, note: &'static str },
     /// A remedy that isn't a single command.
     Words(String),
@@ -72,14 +72,15 @@ impl Finding {
         Self::new(check, Level::Fail, what.into(), Some(remedy.into()))
     }
 
-    /// Paths, URLs and errors in it come from outside.
+    /// Creates a finding. Its paths, URLs and errors come from outside, so control characters are
+    /// made visible.
     fn new(check: &'static str, level: Level, what: String, remedy: Option<Remedy>) -> Self {
         Self { check, level, what: visible(&what), remedy }
     }
 }
 
-/// `remedy` is what a person reads, empty where there is none; `command` is
-/// the part of it that a shell can run, or null.
+/// In JSON, `remedy` is the text for people, or empty; `command` is the part of it that a shell can
+/// run, or null.
 impl Serialize for Finding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let command = match &self.remedy {

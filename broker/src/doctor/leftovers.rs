@@ -1,5 +1,5 @@
-//! Tokens that the scripts, the provisioner and gh left behind: each is dead
-//! or soon will be, and each is found by some tool before the broker is asked.
+//! Checks for tokens that the old scripts, the provisioner and gh have left. Each is dead or soon
+//! will be, and some tool uses it instead of asking the broker.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,15 @@ use crate::system::bounded_file;
 use crate::system::text::{shell_path, shell_word};
 
 pub(super) fn check(scene: &Scene) -> Vec<Finding> {
-    let mut findings = variables(scene);
+    let mut findings = check_variables(scene);
     if let Some(home) = scene.home() {
-        findings.extend(caches(scene, &home));
-        findings.extend(hosts_yml(scene, &home));
+        findings.extend(check_caches(scene, &home));
+        findings.extend(check_gh_login(scene, &home));
     }
     findings
 }
 
-fn variables(scene: &Scene) -> Vec<Finding> {
+fn check_variables(scene: &Scene) -> Vec<Finding> {
     let current: Vec<&String> = scene.credentials().iter().filter_map(|c| c.token_sha256.as_ref()).collect();
     let is_current = |token: &str| {
         let digest = encoding::base64_digest(&digest::sha256(token.as_bytes()));
@@ -45,14 +45,14 @@ fn variables(scene: &Scene) -> Vec<Finding> {
     findings
 }
 
-fn caches(scene: &Scene, home: &Path) -> Vec<Finding> {
+fn check_caches(scene: &Scene, home: &Path) -> Vec<Finding> {
     let kept = scene.has_sink("file").then_some(".gh_token");
     let names = [".gh_token", ".molecule-token-cache"].into_iter().filter(|name| Some(*name) != kept);
     let left = names.map(|name| home.join(name)).filter(|file| fs::symlink_metadata(file).is_ok());
     let mut findings: Vec<Finding> = left
         .map(|file| {
             let shown = file.display().to_string();
-            let what = format!("{shown} is an old script's cache, which nothing renews any more");
+            let what = format!("{shown} is the token cache of an old script, which no program renews any more");
             let note = "for tools that read ~/.gh_token: MOLECULE_BROKER_SINKS=file";
             Finding::warn("caches", what, Remedy::noted(format!("rm -r {}", shell_path(&file)), note))
         })
@@ -63,9 +63,9 @@ fn caches(scene: &Scene, home: &Path) -> Vec<Finding> {
     findings
 }
 
-/// gh's stored login. The sink keeps it fresh; without it, it is as old as the
-/// last login.
-fn hosts_yml(scene: &Scene, home: &Path) -> Option<Finding> {
+/// Checks gh's stored login. The sink keeps it fresh; without the sink it is as old as the last
+/// login.
+fn check_gh_login(scene: &Scene, home: &Path) -> Option<Finding> {
     if scene.has_sink("gh") {
         return None;
     }
@@ -73,7 +73,7 @@ fn hosts_yml(scene: &Scene, home: &Path) -> Option<Finding> {
     let folder = folder.or_else(|| scene.env.os("XDG_CONFIG_HOME").map(|dir| Path::new(dir).join("gh")));
     let file = folder.unwrap_or_else(|| home.join(".config/gh")).join("hosts.yml");
     let text = bounded_file::text(&file).ok()?;
-    // A host stands at the start of its line, its settings are indented.
+    // A host begins at the start of its line; its settings are indented.
     let mut host = "";
     for line in text.lines() {
         if !line.starts_with([' ', '#']) {
@@ -82,12 +82,12 @@ fn hosts_yml(scene: &Scene, home: &Path) -> Option<Finding> {
         let token = line.trim().strip_prefix("oauth_token:").map(|t| t.trim().trim_matches('"'));
         if token.is_some_and(|token| is_installation_token(token.as_bytes())) && scene.manages(host) {
             let what = format!(
-                "gh is logged in to {host} with an installation token ({}), which nothing renews",
+                "gh is logged in to {host} with an installation token ({}), which no program renews",
                 file.display()
             );
             let remedy = format!("gh auth logout --hostname {}", shell_word(host));
             return Some(Finding::warn("gh-login", what, Remedy::noted(remedy, "or MOLECULE_BROKER_SINKS=gh")));
         }
     }
-    Some(Finding::ok("gh-login", "gh keeps no installation token"))
+    Some(Finding::ok("gh-login", "gh has no stored installation token"))
 }

@@ -1,12 +1,12 @@
-//! The wiring, checked end to end: from the socket to git's configuration, the
-//! programs on `PATH`, what old tools left behind, and the platform.
+//! Checks of the whole set-up: the socket, git's configuration, the programs on `PATH`, the
+//! leftovers of old tools, and the platform.
 //!
-//! Each check is a function from the [`Scene`] to findings, one file an area.
-//! A finding says what is the case and, if that isn't good, what to do. None
-//! ever quotes a value that could be a credential.
+//! Each check is a function from the [`Scene`] to findings, with one file for each area. A finding
+//! says what was found and, if that isn't good, what to do. It never quotes a value that could be a
+//! credential.
 //!
-//! Where a daemon answers, what it says of itself counts: the environment of a
-//! second terminal need not be the one that the daemon was started with.
+//! If a daemon answers, the checks use what it reports of itself: the environment of a second
+//! terminal can differ from the one that the daemon was started with.
 
 mod configured;
 mod finding;
@@ -32,15 +32,15 @@ struct Scene {
     env: Env,
     config: Result<Config, Problems>,
     socket: PathBuf,
-    /// The daemon's answer, if one answered.
+    /// The daemon's status, if a daemon answered.
     status: Option<Status>,
 }
 
-/// Reads the configuration as this environment has it; where that names no
-/// file, from the file that the daemon names.
+/// Loads the configuration of this environment. If the environment names no file, the file that
+/// the daemon names is read.
 pub type Load<'l> = &'l dyn Fn(Option<&Path>) -> Result<Config, Problems>;
 
-/// All findings, in the order in which a credential travels back.
+/// Runs all checks. The findings are in the order in which a credential travels back.
 #[must_use]
 pub fn examine(env: Env, socket: PathBuf, load: Load<'_>) -> Vec<Finding> {
     let answer = socket::ask(&socket);
@@ -63,17 +63,17 @@ impl Scene {
         self.status.as_ref().map_or(&[], |status| &status.credentials)
     }
 
-    /// The origins that have a credential of their own: the daemon's, else the
-    /// configuration's, else GitHub's own.
+    /// Returns the origins that have a credential of their own: the daemon's, else those of the
+    /// configuration, else GitHub's.
     fn origins(&self) -> Vec<OriginPattern> {
-        let own = |text: &str| Some(Pattern::parse(text).ok()?.map_host(Box::from));
+        let parse = |text: &str| Some(Pattern::parse(text).ok()?.map_host(Box::from));
         if self.status.is_some() {
-            return self.credentials().iter().flat_map(|c| &c.origins).filter_map(|text| own(text)).collect();
+            return self.credentials().iter().flat_map(|c| &c.origins).filter_map(|text| parse(text)).collect();
         }
-        self.configured_origins().unwrap_or_else(|| own("github.com").into_iter().collect())
+        self.configured_origins().unwrap_or_else(|| parse("github.com").into_iter().collect())
     }
 
-    /// The origins that `setup-git` knows in this environment.
+    /// Returns the origins that `setup-git` knows in this environment.
     fn configured_origins(&self) -> Option<Vec<OriginPattern>> {
         let credentials = &self.config.as_ref().ok()?.credentials;
         let patterns = credentials.iter().filter_map(|c| match &c.scope {
@@ -83,7 +83,7 @@ impl Scene {
         Some(patterns.flatten().collect())
     }
 
-    /// The credential that any https origin may have, which no other claims.
+    /// Returns the name of the credential for every https origin that no other credential claims.
     fn unscoped(&self) -> Option<String> {
         if self.status.is_some() {
             return self.credentials().iter().find(|c| !c.scoped).map(|c| c.name.clone());
@@ -92,8 +92,8 @@ impl Scene {
         config.credentials.iter().find(|c| c.scope == CredentialScope::Any).map(|c| c.name.to_string())
     }
 
-    /// The origin of ours on this host, whatever its scheme and port.
-    fn managed(&self, host: &str) -> Option<OriginPattern> {
+    /// Returns the origin on this host that has a credential, for any scheme and port.
+    fn managed_origin(&self, host: &str) -> Option<OriginPattern> {
         let names = |pattern: &OriginPattern| {
             pattern.closeness_to(&origin::Origin { scheme: pattern.scheme, host, port: pattern.port }).is_some()
         };
@@ -101,7 +101,7 @@ impl Scene {
     }
 
     fn manages(&self, host: &str) -> bool {
-        self.managed(host).is_some()
+        self.managed_origin(host).is_some()
     }
 
     /// Returns true if the daemon updates this sink.
@@ -116,8 +116,8 @@ impl Scene {
         self.env.os("HOME").map(PathBuf::from)
     }
 
-    /// Every file of this name on `PATH` that can be run, in its order.
-    fn on_path(&self, name: &str) -> Vec<PathBuf> {
+    /// Returns every executable file of this name on `PATH`, in the order of `PATH`.
+    fn find_on_path(&self, name: &str) -> Vec<PathBuf> {
         let folders = self.env.os("PATH").map(std::env::split_paths);
         folders.into_iter().flatten().map(|folder| folder.join(name)).filter(|file| can_run(file)).collect()
     }

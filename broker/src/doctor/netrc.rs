@@ -1,5 +1,5 @@
-//! Logins in `~/.netrc`: git's HTTP library tries them before git asks anybody
-//! (curl's `CURLOPT_NETRC`; the format is in the manual of ftp(1)).
+//! Checks for logins in `~/.netrc`: git's HTTP library tries them before git asks a helper (curl's
+//! `CURLOPT_NETRC`; the format is in the manual of ftp(1)).
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,16 +11,16 @@ use crate::system::text::{shell_path, visible};
 
 const CHECK: &str = "netrc";
 
-/// The second is read by Python's requests, and not by git.
+/// Names of the files. Python's requests reads the second one, and git doesn't.
 const FILES: [&str; 2] = [".netrc", "_netrc"];
 
 pub(super) fn check(scene: &Scene) -> Vec<Finding> {
     let Some(home) = scene.home() else { return Vec::new() };
-    let found: Vec<Finding> = FILES.iter().filter_map(|name| look(scene, &home.join(name), name)).collect();
+    let found: Vec<Finding> = FILES.iter().filter_map(|name| check_file(scene, &home.join(name), name)).collect();
     if found.is_empty() { vec![Finding::ok(CHECK, "no login in ~/.netrc for a managed host")] } else { found }
 }
 
-fn look(scene: &Scene, file: &Path, name: &str) -> Option<Finding> {
+fn check_file(scene: &Scene, file: &Path, name: &str) -> Option<Finding> {
     let text = match bounded_file::text(file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
@@ -30,12 +30,12 @@ fn look(scene: &Scene, file: &Path, name: &str) -> Option<Finding> {
         }
     };
     let is_ours = |machine: &NetrcMachine<'_>| machine.is_for(|host| scene.manages(host));
-    let ours: Vec<NetrcMachine<'_>> = machines(&text).into_iter().filter(is_ours).collect();
+    let ours: Vec<NetrcMachine<'_>> = parse_machines(&text).into_iter().filter(is_ours).collect();
     let names: Vec<String> = ours.iter().map(NetrcMachine::name).collect();
     let names = (!names.is_empty()).then(|| visible(&names.join(" and ")))?;
     let shown = file.display();
-    let remedy = removal(&text, file, &ours).filter(|(_, rest)| !machines(rest).iter().any(is_ours)).map_or_else(
-        || format!("take out of {shown} the entries for {names}").into(),
+    let remedy = removal(&text, file, &ours).filter(|(_, rest)| !parse_machines(rest).iter().any(is_ours)).map_or_else(
+        || format!("remove the entries for {names} from {shown}").into(),
         |(line, _)| Remedy::command(line),
     );
     if name == FILES[0] {
@@ -46,7 +46,7 @@ fn look(scene: &Scene, file: &Path, name: &str) -> Option<Finding> {
     Some(Finding::warn(CHECK, what, remedy))
 }
 
-/// An entry of the file: for one host, or for all that have none.
+/// An entry of the file: for one host, or for all hosts without an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NetrcMachine<'t> {
     Host(&'t str),
@@ -69,9 +69,9 @@ impl NetrcMachine<'_> {
     }
 }
 
-/// All entries, in their order. A value is skipped, so that a password that
-/// reads `machine` is none.
-fn machines(text: &str) -> Vec<NetrcMachine<'_>> {
+/// Returns all entries in their order. Values are skipped, so that a password `machine` doesn't
+/// count as an entry.
+fn parse_machines(text: &str) -> Vec<NetrcMachine<'_>> {
     let mut machines = Vec::new();
     let mut words = without_macros(text).flat_map(str::split_whitespace);
     while let Some(word) = words.next() {
@@ -85,7 +85,7 @@ fn machines(text: &str) -> Vec<NetrcMachine<'_>> {
     machines
 }
 
-/// A macro ends with an empty line.
+/// Returns the lines outside of macros. A macro ends with an empty line.
 fn without_macros(text: &str) -> impl Iterator<Item = &str> {
     let mut in_macro = false;
     text.lines().filter(move |line| {
@@ -94,8 +94,8 @@ fn without_macros(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The command that takes entries out which begin with their line, and what it
-/// leaves of the text.
+/// Returns the command that removes these entries, and the text that it leaves. It finds only
+/// entries whose first word is the first one on its line.
 fn removal(text: &str, file: &Path, entries: &[NetrcMachine<'_>]) -> Option<(String, String)> {
     let plain = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
     let mut conditions = Vec::new();
@@ -134,9 +134,9 @@ mod tests {
                         macdef init\nmachine in.a.macro\n\ndefault login d\n  password default\n";
 
     #[test]
-    fn entries_are_told_from_values_and_macros() {
+    fn values_and_macros_are_not_taken_for_entries() {
         assert_eq!(
-            machines(TEXT),
+            parse_machines(TEXT),
             [NetrcMachine::Host("github.com"), NetrcMachine::Host("a.example"), NetrcMachine::Default]
         );
     }

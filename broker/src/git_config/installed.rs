@@ -1,8 +1,8 @@
-//! The place of the shim under its names, as git is told it.
+//! The paths of the shim under its names, as they are written into git's configuration.
 //!
-//! git runs a helper that begins with a slash as it stands; a bare name makes
-//! it start itself once more and depends on a `PATH` that cron and sudo's
-//! `secure_path` replace (gitcredentials(7)).
+//! git runs a helper whose value begins with a slash directly. For a bare name it starts itself
+//! once more, and finds the helper only on `PATH`, which cron and sudo's `secure_path` replace
+//! (gitcredentials(7)).
 
 use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -17,36 +17,39 @@ const USUAL_FOLDER: &str = "/usr/local/bin";
 const THIS_PROGRAM: &str = "/proc/self/exe";
 const BROKER: &str = "molecule-broker";
 
-/// The value of git's `credential.helper` that leads to our helper.
+/// Returns the value of `credential.helper` with which git runs our helper.
 ///
 /// # Errors
-/// It isn't installed, or in a place that git can't be told; with the remedy.
+/// Fails, with a remedy, if the helper isn't installed, or if its path can't be written into git's
+/// configuration.
 pub fn helper_value() -> Result<String, AdviceError> {
     let remedy = format!("install the shim as {USUAL_FOLDER}/{HELPER}");
     let advice = |what| AdviceError::new(what, remedy.clone());
-    let path = find(HELPER)
-        .ok_or_else(|| advice(format!("{HELPER} isn't beside {BROKER}, not in {USUAL_FOLDER} and not on PATH")))?;
+    let path = find(HELPER).ok_or_else(|| {
+        advice(format!("{HELPER} isn't in the folder of {BROKER}, nor in {USUAL_FOLDER}, nor on PATH"))
+    })?;
     let text = path.to_str().filter(|text| !text.contains(char::is_control));
-    text.map(shell_command).ok_or_else(|| advice(format!("git can't be told the path {path:?}")))
+    text.map(shell_command).ok_or_else(|| advice(format!("git's configuration can't hold the path {path:?}")))
 }
 
-/// The path of askpass. git runs it without a shell, so it isn't quoted.
+/// Returns the path of askpass. git runs it without a shell, so it isn't quoted.
 #[must_use]
 pub fn askpass_path() -> PathBuf {
     find(ASKPASS).unwrap_or_else(|| Path::new(USUAL_FOLDER).join(ASKPASS))
 }
 
-/// The path by which the program is installed, and not where its links lead:
-/// that is another name, and perhaps a folder that an upgrade takes away.
+/// Returns the path at which the program is installed. Symbolic links aren't resolved: their target
+/// has another name, and may be in a folder that an upgrade removes.
 fn find(name: &str) -> Option<PathBuf> {
     let own = fs::read_link(THIS_PROGRAM).ok().and_then(|us| us.parent().map(Path::to_owned));
     let on_path: Vec<PathBuf> = environment::os("PATH")
         .map(|path| env::split_paths(&path).filter(|folder| folder.is_absolute()).collect())
         .unwrap_or_default();
-    let is_us = fs::metadata(THIS_PROGRAM).map(same_file).ok();
-    // Folders in which we are installed too come first, then all others.
+    let is_this_program = fs::metadata(THIS_PROGRAM).map(same_file).ok();
+    // Folders that also have this program come first, then all others.
     let ours = [USUAL_FOLDER.into()].into_iter().chain(on_path.iter().cloned());
-    let ours = ours.filter(|folder: &PathBuf| is_us.as_ref().is_some_and(|is_us| is_us(&folder.join(BROKER))));
+    let ours =
+        ours.filter(|folder: &PathBuf| is_this_program.as_ref().is_some_and(|is_same| is_same(&folder.join(BROKER))));
     let all = ours.chain(own).chain(on_path.iter().cloned()).chain([USUAL_FOLDER.into()]);
     all.map(|folder| folder.join(name)).find(|path| is_program(path))
 }
@@ -59,8 +62,8 @@ fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|there| there.is_file() && there.permissions().mode() & 0o111 != 0)
 }
 
-/// The path as a shell's command. git hands a helper to a shell, and tells a
-/// path by its first byte, so that can't be a quote.
+/// Quotes the path as a shell's command. git runs a helper by a shell, and recognises a path by its
+/// first byte. So the first byte can't be a quote, and backslashes are used instead.
 fn shell_command(path: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "/._-+,@:".contains(c);
     path.chars().flat_map(|c| (!plain(c)).then_some('\\').into_iter().chain([c])).collect()

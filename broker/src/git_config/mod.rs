@@ -1,17 +1,15 @@
-//! The git configuration that leads git to the helper: what it says, as data.
+//! The git configuration that makes git use the credential helper, as data.
 //!
-//! For each origin an empty `helper` comes first, which drops whatever helpers
-//! were read before, then ours: git asks the helpers in the order of reading
-//! (gitcredentials(7)). As a variable ([`variables`]) all this is read after
-//! every file, so no repository's configuration can put another helper beside
-//! ours: that one sees no `get` and no `store`.
+//! For each origin an empty `helper` comes first, which drops all helpers that were read before,
+//! and then ours: git asks the helpers in the order of reading (gitcredentials(7)). git reads
+//! variables ([`variables`]) after every file. So no repository's configuration can add another
+//! helper, which would see our `get` and `store`.
 //!
-//! A credential without a scope of its own (the open persona) may be meant for
-//! any host, and those hosts may have helpers of their user's choice: nothing
-//! is dropped for them. There ours is only added, and as a variable, where it
-//! is asked last. In a file that is read first it would be asked before the
-//! user's own and win, so there the credential is left to askpass, which git
-//! asks after all helpers: `core.askPass`, unless the user set that already.
+//! A credential without a scope of its own (the open persona) may be meant for any host, and the
+//! user may have chosen helpers for those hosts. So nothing is dropped for them: ours is only
+//! added, in the variable, where git asks it last. In a file that is read first, git would ask ours
+//! before the user's own, and ours would win. So in files such a credential is left to askpass,
+//! which git asks after all helpers: `core.askPass`, unless the user has set it.
 
 pub mod installed;
 pub mod variables;
@@ -21,20 +19,19 @@ use std::path::Path;
 pub use self::variables::GitSetting;
 use crate::config::{Config, CredentialScope, OriginPattern};
 
-/// The helper's program.
+/// Name of the credential helper's program.
 pub const HELPER: &str = "git-credential-molecule";
 
-/// The name by which git finds that program on `PATH`, and which an older
-/// `setup-git` wrote.
+/// Short name by which git finds that program on `PATH`. An older `setup-git` wrote it.
 const HELPER_NAME: &str = "molecule";
 
-/// The old script's name, under which some images run the helper.
+/// Name of the old script, under which some images run the helper.
 const HELPER_SCRIPT: &str = "molecule-git-token-helper.sh";
 
-/// The program for git's prompts.
+/// Name of the program for git's prompts.
 pub const ASKPASS: &str = "molecule-askpass";
 
-/// True for every value of `credential.helper` that leads git to our helper.
+/// True for every value of `credential.helper` with which git runs our helper.
 #[must_use]
 pub fn names_helper(value: &str) -> bool {
     let program = first_word(value.trim_start_matches('!').trim_start());
@@ -43,13 +40,13 @@ pub fn names_helper(value: &str) -> bool {
     is_program || program == HELPER_NAME || value.contains(HELPER_SCRIPT)
 }
 
-/// True for every value of `core.askPass` that leads git to our askpass.
+/// True for every value of `core.askPass` with which git runs our askpass.
 #[must_use]
 pub fn names_askpass(value: &str) -> bool {
     Path::new(value).file_name().is_some_and(|name| name == ASKPASS)
 }
 
-/// The first word of a shell's command line, without its quotes.
+/// Returns the first word of a shell's command line, without its quotes.
 #[must_use]
 pub fn first_word(command: &str) -> String {
     let (mut word, mut quote) = (String::new(), None);
@@ -69,16 +66,16 @@ pub fn first_word(command: &str) -> String {
 /// The settings that git needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wiring {
-    /// The key `credential.URL.helper` of each origin that is ours alone.
+    /// The key `credential.URL.helper` of each origin for which git asks only our helper.
     pub keys: Vec<String>,
     /// True if a credential may be given to any https host.
     pub open: bool,
 }
 
 impl Wiring {
-    /// Everything that the configuration gives credentials for.
+    /// Returns the settings for all credentials of a configuration.
     #[must_use]
-    pub fn of(config: &Config) -> Self {
+    pub fn from_config(config: &Config) -> Self {
         let mut wiring = Self::default();
         for credential in &config.credentials {
             match &credential.scope {
@@ -89,24 +86,24 @@ impl Wiring {
         wiring
     }
 
-    /// These origins and no other.
+    /// Returns the settings for these origins and no others.
     #[must_use]
-    pub fn only(origins: &[OriginPattern]) -> Self {
+    pub fn from_origins(origins: &[OriginPattern]) -> Self {
         let mut wiring = Self::default();
         wiring.add(origins);
         wiring
     }
 
     fn add(&mut self, origins: &[OriginPattern]) {
-        for key in origins.iter().map(key) {
+        for key in origins.iter().map(helper_key) {
             if !self.keys.contains(&key) {
                 self.keys.push(key);
             }
         }
     }
 
-    /// All settings in git's order of reading, for the command scope; `helper`
-    /// is the value that leads git to ours.
+    /// Returns all settings in git's order of reading, for the command scope. `helper` is the value
+    /// with which git runs our helper.
     #[must_use]
     pub fn settings(&self, helper: &str) -> Vec<GitSetting> {
         let open = self.open.then(|| GitSetting::new("credential.helper", helper));
@@ -115,8 +112,9 @@ impl Wiring {
     }
 }
 
-/// git compares scheme, host and port as we do, and takes `*` for one label.
-fn key(origin: &OriginPattern) -> String {
+/// Returns the key of an origin's helper. git compares scheme, host and port as the broker does,
+/// and takes `*` for one label.
+fn helper_key(origin: &OriginPattern) -> String {
     let OriginPattern { scheme, wildcard, host, port } = origin;
     let port = port.map_or_else(String::new, |port| format!(":{port}"));
     format!("credential.{}://{}{host}{port}.helper", scheme.name(), if *wildcard { "*." } else { "" })
@@ -130,7 +128,7 @@ mod tests {
 
     fn wiring(origins: &[&str], open: bool) -> Wiring {
         let own = |text: &&str| Pattern::parse(text).unwrap().map_host(Box::from);
-        Wiring { open, ..Wiring::only(&origins.iter().map(own).collect::<Vec<_>>()) }
+        Wiring { open, ..Wiring::from_origins(&origins.iter().map(own).collect::<Vec<_>>()) }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub fn start(argv: &[OsString], user: &str, added: &CommandEnvironment) -> io::R
 /// variables git still reads its configuration files, but a command whose environment exceeds
 /// the kernel's limit can't be started at all.
 fn git_variables(added: &CommandEnvironment) -> Vec<(String, OsString)> {
-    let changed = variables::appended(&added.git, environment::raw);
+    let changed = variables::append_settings(&added.git, environment::raw);
     let longest = changed.iter().map(|(_, value)| value.len()).max().unwrap_or(0);
     if longest <= LONGEST {
         return changed;

@@ -39,7 +39,7 @@ pub struct CommandEnvironment {
 impl LaunchPlan {
     #[must_use]
     pub fn from_config(config: &Config, user: String) -> Self {
-        let mut command = CommandEnvironment::from_wiring(&Wiring::of(config));
+        let mut command = CommandEnvironment::from_wiring(&Wiring::from_config(config));
         if config.socket.path != Path::new(DEFAULT_SOCKET) {
             command.variables.push(("MOLECULE_BROKER_SOCKET".into(), config.socket.path.display().to_string()));
         }
@@ -67,7 +67,10 @@ impl LaunchPlan {
             user: value("user").unwrap_or_default().to_owned(),
             log: value("log").and_then(LogFormat::named).unwrap_or(LogFormat::Text),
             command: CommandEnvironment {
-                git: values("git").filter_map(|pair| variables::parameters(pair.as_bytes()).ok()).flatten().collect(),
+                git: values("git")
+                    .filter_map(|pair| variables::parse_parameters(pair.as_bytes()).ok())
+                    .flatten()
+                    .collect(),
                 variables: values("env")
                     .filter_map(|pair| pair.split_once('='))
                     .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -85,7 +88,8 @@ impl fmt::Display for LaunchPlan {
         writeln!(f, "make-folder={}", if *make_folder { "yes" } else { "no" })?;
         group.map_or(Ok(()), |group| writeln!(f, "group={group}"))?;
         let CommandEnvironment { git, variables } = &self.command;
-        git.iter().try_for_each(|setting| writeln!(f, "git={}", variables::quoted(std::slice::from_ref(setting))))?;
+        git.iter()
+            .try_for_each(|setting| writeln!(f, "git={}", variables::quote_settings(std::slice::from_ref(setting))))?;
         variables.iter().try_for_each(|(name, value)| writeln!(f, "env={name}={value}"))
     }
 }

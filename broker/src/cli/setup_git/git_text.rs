@@ -1,26 +1,26 @@
-//! The text of a git configuration file without the lines that `setup-git`
-//! wrote into it. git's own `--unset` also takes blank lines, and leaves or
-//! takes headers by the comments around them (git-config(1), BUGS).
+//! Removes the lines that `setup-git` wrote from the text of a git configuration file. git's own
+//! `--unset` also removes blank lines, and keeps or removes a header depending on the comments
+//! around it (git-config(1), BUGS).
 //!
-//! Only lines as git writes them are ours. What a person has put into another
-//! form, or a comment behind, is left to that person.
+//! Only lines in the form that git writes are ours. A line that a person has rewritten, or has put
+//! a comment on, stays.
 
 use crate::git_config::{names_askpass, names_helper};
 
-/// The text that is left, and the keys of what was taken out.
+/// The remaining text, and the keys of the removed entries.
 pub(super) struct Remainder {
     pub text: Vec<u8>,
     pub removed: Vec<String>,
 }
 
-/// Takes out each empty helper with ours behind it, if `is_meant` says so of
-/// its key, and likewise an askpass that is ours.
-pub(super) fn without_ours(text: &[u8], is_meant: impl Fn(&str) -> bool) -> Remainder {
+/// Removes each empty helper that ours follows, together with ours, and each askpass that is ours,
+/// if `is_meant` returns true for the key.
+pub(super) fn remove_ours(text: &[u8], is_meant: impl Fn(&str) -> bool) -> Remainder {
     let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
     let mut gone = vec![false; lines.len()];
     let mut removed: Vec<String> = Vec::new();
     for Block { start, end, section } in blocks(&lines) {
-        let entries: Vec<_> = (start + 1..end).filter_map(|at| Some((at, entry(lines[at])?))).collect();
+        let entries: Vec<_> = (start + 1..end).filter_map(|at| Some((at, parse_entry(lines[at])?))).collect();
         let mut ours = claimed_helpers(&entries);
         let mut key = format!("{section}.helper");
         if section == "core" {
@@ -40,22 +40,23 @@ pub(super) fn without_ours(text: &[u8], is_meant: impl Fn(&str) -> bool) -> Rema
     Remainder { text: kept.collect::<Vec<_>>().concat(), removed }
 }
 
-/// A header and the lines below it.
+/// A section: its header, and the lines below it.
 struct Block {
     start: usize,
     end: usize,
-    /// As in a key: `credential.https://github.com`.
+    /// The section's name as in a key: `credential.https://github.com`.
     section: String,
 }
 
 fn blocks(lines: &[&[u8]]) -> Vec<Block> {
     let headers: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].trim_ascii_start().starts_with(b"[")).collect();
     let ends = headers.iter().skip(1).copied().chain([lines.len()]);
-    let block = |(start, end): (&usize, usize)| Some(Block { start: *start, end, section: section(lines[*start])? });
+    let block =
+        |(start, end): (&usize, usize)| Some(Block { start: *start, end, section: parse_section(lines[*start])? });
     headers.iter().zip(ends).filter_map(block).collect()
 }
 
-fn section(header: &[u8]) -> Option<String> {
+fn parse_section(header: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(header.trim_ascii());
     let inside = text.strip_prefix('[')?;
     let Some((name, url)) = inside.split_once(" \"") else {
@@ -64,22 +65,22 @@ fn section(header: &[u8]) -> Option<String> {
     Some(format!("{}.{}", name.to_ascii_lowercase(), url.split_once("\"]")?.0))
 }
 
-/// True where no key stands behind the header, on its own line.
+/// True if the header's line has no key after the header.
 fn is_bare(header: &[u8]) -> bool {
     header.trim_ascii_end().ends_with(b"]")
 }
 
-/// A name in lower case and its value; `None` for everything that git doesn't
-/// write in this form.
-fn entry(line: &[u8]) -> Option<(String, String)> {
+/// Parses a line into a name in lower case and its value. Returns `None` for a line that isn't in
+/// the form that git writes.
+fn parse_entry(line: &[u8]) -> Option<(String, String)> {
     let text = String::from_utf8_lossy(line);
     let (name, value) = text.trim().split_once('=')?;
     let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    Some(name.trim().to_ascii_lowercase()).filter(|name| is_name(name)).zip(unescaped(value.trim()))
+    Some(name.trim().to_ascii_lowercase()).filter(|name| is_name(name)).zip(unescape(value.trim()))
 }
 
-/// A value by git's rules for quotes and escapes.
-fn unescaped(value: &str) -> Option<String> {
+/// Decodes a value by git's rules for quotes and escapes.
+fn unescape(value: &str) -> Option<String> {
     let (mut out, mut is_quoted) = (String::new(), false);
     let mut rest = value.chars();
     while let Some(c) = rest.next() {
@@ -93,9 +94,10 @@ fn unescaped(value: &str) -> Option<String> {
     (!is_quoted).then_some(out)
 }
 
+/// A line's number, and the name and value on it.
 type EntryLine = (usize, (String, String));
 
-/// The lines of each empty helper that ours stands behind, and of ours.
+/// Returns the lines of each empty helper that ours follows, and of ours.
 fn claimed_helpers(entries: &[EntryLine]) -> Vec<usize> {
     let helpers: Vec<(usize, &str)> = entries
         .iter()
@@ -116,8 +118,8 @@ mod tests {
 
     const OURS: &str = "\thelper = \n\thelper = /usr/local/bin/git-credential-molecule\n";
 
-    fn left(text: &str) -> (String, Vec<String>) {
-        let Remainder { text, removed } = without_ours(text.as_bytes(), |_| true);
+    fn remaining(text: &str) -> (String, Vec<String>) {
+        let Remainder { text, removed } = remove_ours(text.as_bytes(), |_| true);
         (String::from_utf8(text).unwrap(), removed)
     }
 
@@ -134,7 +136,7 @@ mod tests {
         ] {
             let is_inside = before.to_ascii_lowercase().ends_with("me ; x\n") || before == header;
             let text = format!("{before}{}{OURS}{after}", if is_inside { "" } else { header });
-            let (rest, removed) = left(&text);
+            let (rest, removed) = remaining(&text);
             assert_eq!((rest, removed.len()), (format!("{before}{after}"), 1), "{text}");
         }
     }
@@ -149,7 +151,7 @@ mod tests {
             "[core]\n\taskPass = /usr/bin/other\n\thelper = \n",
             "[user]\n\tname = \u{fffd}\n[",
         ] {
-            assert_eq!(left(text), (text.to_owned(), Vec::new()));
+            assert_eq!(remaining(text), (text.to_owned(), Vec::new()));
         }
     }
 
@@ -157,7 +159,7 @@ mod tests {
     fn paths_that_git_escaped_and_the_askpass_are_known() {
         let text = "[credential \"https://a.example\"]\n\thelper = \n\thelper = \"/opt/a\\\\ b\\\\;/git-credential-molecule\"\n\
                     [core]\n\taskPass = /opt/a b/molecule-askpass\n\tbare = false\n";
-        let (rest, removed) = left(text);
+        let (rest, removed) = remaining(text);
         assert_eq!(rest, "[core]\n\tbare = false\n");
         assert_eq!(removed, ["credential.https://a.example.helper", "core.askPass"]);
     }

@@ -1,5 +1,5 @@
-//! The program that git asks after all helpers (gitcredentials(7)): the
-//! variable counts before git's own key.
+//! Checks the program that git asks after all helpers (gitcredentials(7)). The variable
+//! `GIT_ASKPASS` takes precedence over git's own key.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ const CHECK: &str = "askpass";
 
 pub(super) fn check(scene: &Scene, entries: &[GitEntry]) -> Finding {
     if scene.env.is_emptied("GIT_ASKPASS") {
-        return emptied(scene, entries);
+        return check_empty_variable(scene, entries);
     }
     let key = entries
         .iter()
@@ -26,12 +26,13 @@ pub(super) fn check(scene: &Scene, entries: &[GitEntry]) -> Finding {
         return Finding::ok(CHECK, "not set, git asks the helper");
     };
     let shown = untrusted(&program);
-    let there = if program.contains('/') { Path::new(&program).exists() } else { !scene.on_path(&program).is_empty() };
-    if there {
+    let exists =
+        if program.contains('/') { Path::new(&program).exists() } else { !scene.find_on_path(&program).is_empty() };
+    if exists {
         return Finding::ok(CHECK, format!("{shown} ({place})"));
     }
     let what = format!("{shown}, which {place} names, isn't there: git can't ask it");
-    let shim = scene.on_path("git-credential-molecule").into_iter().next();
+    let shim = scene.find_on_path("git-credential-molecule").into_iter().next();
     let remedy = match shim {
         Some(shim) if program.starts_with('/') && shown == program => {
             let folder = Path::new(&program).parent().unwrap_or(Path::new("/"));
@@ -43,9 +44,9 @@ pub(super) fn check(scene: &Scene, entries: &[GitEntry]) -> Finding {
     Finding::fail(CHECK, what, remedy)
 }
 
-/// Set and empty: git asks no program at all. Agents do so, and it is no loss
-/// where git asks the helper.
-fn emptied(scene: &Scene, entries: &[GitEntry]) -> Finding {
+/// Checks an environment in which `GIT_ASKPASS` is set and empty, so that git asks no program at
+/// all. Agents set it so. It does no harm if git asks the helper.
+fn check_empty_variable(scene: &Scene, entries: &[GitEntry]) -> Finding {
     if helpers::all_ask_ours(scene, entries) {
         return Finding::ok(CHECK, "emptied in this environment (GIT_ASKPASS is set and empty); git asks the helper");
     }

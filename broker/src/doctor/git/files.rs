@@ -1,4 +1,4 @@
-//! git's configuration as git reads it, with the place of every entry.
+//! git's configuration as git reads it, with the location of every entry.
 
 use std::fs;
 use std::path::Path;
@@ -11,48 +11,49 @@ use crate::git_config::variables::{COUNT, PARAMETERS, command_scope};
 use crate::system::bounded_file;
 use crate::system::text::{shell_word, untrusted, visible};
 
-/// One entry, in git's order of reading.
+/// One entry of git's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GitEntry {
     pub(super) scope: GitScope,
-    /// `file:PATH`, or `command line:` for variables.
+    /// The origin as git prints it: `file:PATH`, or `command line:` for variables.
     pub(super) origin: String,
     pub(super) key: String,
     pub(super) value: String,
 }
 
-/// git reads them in this order.
+/// Scope of an entry. git reads the scopes in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum GitScope {
     System,
     Global,
     /// The repository's or the worktree's own.
     Local,
-    /// Variables.
+    /// Variables, and `git -c`.
     Command,
     /// A file in the repository that git or git-lfs reads for one purpose.
     Tracked,
 }
 
-/// The entries of all configuration files that git reads here.
+/// The configuration that git reads here.
 #[derive(Default)]
 pub(in super::super) struct GitFiles {
+    /// All entries, in git's order of reading.
     pub(super) entries: Vec<GitEntry>,
     /// The finding that git can't read some or all of its files.
     pub(super) broken: Option<Finding>,
 }
 
 pub(in super::super) fn read(scene: &Scene) -> GitFiles {
-    let said = match list(&[]) {
+    let said = match list_entries(&[]) {
         Ok(entries) => return GitFiles { entries, broken: None },
         Err(said) => said,
     };
     let why = command_scope(|name| scene.env.raw(name).map(ToOwned::to_owned)).err();
     let why = why.map_or_else(|| said.clone(), |broken| broken.to_string());
     for variables in [&[COUNT][..], &[PARAMETERS], &[COUNT, PARAMETERS]] {
-        if let Ok(entries) = list(variables) {
+        if let Ok(entries) = list_entries(variables) {
             let what = format!(
-                "every git command fails: {why}; most likely a program removed variables whose names hold KEY, TOKEN or SECRET"
+                "every git command fails: {why}; most likely a program removed variables whose names contain KEY, TOKEN or SECRET"
             );
             let remedy = Remedy::command(format!("unset {}", variables.join(" ")));
             return GitFiles { entries, broken: Some(Finding::fail("git-variables", what, remedy)) };
@@ -62,8 +63,8 @@ pub(in super::super) fn read(scene: &Scene) -> GitFiles {
     GitFiles { entries: Vec::new(), broken: Some(broken) }
 }
 
-/// The entries, without these variables.
-fn list(without: &[&str]) -> Result<Vec<GitEntry>, String> {
+/// Returns the entries that git reads without these variables.
+fn list_entries(without: &[&str]) -> Result<Vec<GitEntry>, String> {
     let mut command = Command::new("git");
     command.args(["config", "--list", "--show-scope", "--show-origin", "-z", "--includes"]).stdin(Stdio::null());
     for name in without {
@@ -77,8 +78,8 @@ fn list(without: &[&str]) -> Result<Vec<GitEntry>, String> {
     Ok(parse(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// The entries of the repository's own `.gitmodules` and `.lfsconfig`, which
-/// say where submodules and large files are until the configuration does.
+/// Returns the entries of the repository's own `.gitmodules` and `.lfsconfig`. These name the URLs
+/// of submodules and large files until the configuration names them.
 pub(super) fn tracked() -> Vec<GitEntry> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
@@ -114,59 +115,60 @@ fn parse(text: &str) -> Vec<GitEntry> {
 }
 
 impl GitEntry {
-    /// The file that has it; `None` for variables.
+    /// Returns the file of this entry, or `None` for variables.
     pub(super) fn file(&self) -> Option<String> {
-        self.origin.strip_prefix("file:").map(|path| shown(Path::new(path)))
+        self.origin.strip_prefix("file:").map(|path| absolute(Path::new(path)))
     }
 
-    /// `PATH:LINE`, as an editor takes it, as far as it can be found out.
+    /// Returns the location as `PATH:LINE`, in the form that editors take, or as `PATH` if the line
+    /// isn't found.
     pub(super) fn place(&self) -> String {
         let Some(file) = self.file() else {
             return "GIT_CONFIG_* variables or the command line".into();
         };
-        match bounded_file::text(Path::new(&file)).ok().and_then(|text| line(&text, &self.key, &self.value)) {
+        match bounded_file::text(Path::new(&file)).ok().and_then(|text| find_line(&text, &self.key, &self.value)) {
             Some(line) => format!("{file}:{line}"),
             None => file,
         }
     }
 
-    /// `git config` on the file that has this entry. `None` for variables, and
-    /// for a key that can't be shown as it is.
-    pub(super) fn edit(&self, action: &str, arguments: &[&str]) -> Option<String> {
-        // The user's name that every ssh URL has isn't a secret.
+    /// Returns a `git config` command that edits the file of this entry. Returns `None` for
+    /// variables, and for a key that can't be shown unchanged.
+    pub(super) fn edit_command(&self, action: &str, arguments: &[&str]) -> Option<String> {
+        // The user name in every ssh URL isn't a secret.
         let shown = self.key.replace("://git@", "://");
         if printable(&shown) != shown {
             return None;
         }
-        let words = [shell_word(&self.key)].into_iter().chain(arguments.iter().map(|word| quoted(word)));
+        let words = [shell_word(&self.key)].into_iter().chain(arguments.iter().map(|word| quote_word(word)));
         let words: Vec<String> = words.collect();
         Some(format!("{} {action}{}", self.git_config()?, words.join(" ")))
     }
 
-    /// `git config` on the file that has this entry.
+    /// Returns the beginning of a `git config` command for the file of this entry.
     pub(super) fn git_config(&self) -> Option<String> {
         Some(format!("git config --file {}", shell_word(&visible(&self.file()?))))
     }
 
-    /// The command that takes the entry out again.
+    /// Returns the remedy that removes this entry.
     pub(super) fn removal(&self) -> Remedy {
         if self.file().is_none() {
             return fresh_variables();
         }
-        match self.edit("--unset-all ", &[]) {
+        match self.edit_command("--unset-all ", &[]) {
             Some(command) => Remedy::command(command),
-            None => format!("take {} out of {}", printable(&self.key), self.place()).into(),
+            None => format!("remove {} from {}", printable(&self.key), self.place()).into(),
         }
     }
 }
 
-/// A word of a command line, an empty one too.
-pub(super) fn quoted(word: &str) -> String {
+/// Quotes a word for a command line, even an empty word.
+pub(super) fn quote_word(word: &str) -> String {
     if word.is_empty() { "''".to_owned() } else { shell_word(word) }
 }
 
-/// The text as a regular expression of git's (regex(7), the extended form).
-pub(super) fn escaped(text: &str) -> String {
+/// Escapes a text for git's regular expressions (regex(7), the extended form).
+pub(super) fn escape_regex(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if r".[](){}*+?^$|\".contains(c) {
@@ -177,19 +179,19 @@ pub(super) fn escaped(text: &str) -> String {
     out
 }
 
-/// git names files of the repository relative to where it stands.
-fn shown(path: &Path) -> String {
+/// Returns the absolute path: git prints files of the repository relative to the current folder.
+fn absolute(path: &Path) -> String {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-/// A key without what may be a credential in its URL.
+/// Returns a key or a value with everything redacted that may be a credential.
 pub(super) fn printable(key: &str) -> String {
     untrusted(key)
 }
 
-/// The line on which a file sets a key to a value, from 1. It reads what git
-/// itself writes; anything fancier is only not found.
-fn line(text: &str, key: &str, value: &str) -> Option<usize> {
+/// Returns the number of the line that sets the key to the value, counted from 1. It understands
+/// the form that git itself writes, and finds no line in any other form.
+fn find_line(text: &str, key: &str, value: &str) -> Option<usize> {
     let (section, name) = key.rsplit_once('.')?;
     let mut here = String::new();
     for (number, line) in text.lines().enumerate() {
@@ -215,9 +217,9 @@ mod tests {
     #[test]
     fn the_line_of_an_entry_is_found_in_its_own_section() {
         let text = "[user]\n\thelper = store\n[credential]\n\tuseHttpPath = true\n[credential \"https://github.com\"]\n\thelper =\n\thelper = \"store\"\n";
-        assert_eq!(line(text, "credential.https://github.com.helper", "store"), Some(7));
-        assert_eq!(line(text, "credential.https://github.com.helper", ""), Some(6));
-        assert_eq!(line(text, "credential.helper", "store"), None);
+        assert_eq!(find_line(text, "credential.https://github.com.helper", "store"), Some(7));
+        assert_eq!(find_line(text, "credential.https://github.com.helper", ""), Some(6));
+        assert_eq!(find_line(text, "credential.helper", "store"), None);
     }
 
     #[test]

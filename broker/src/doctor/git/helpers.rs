@@ -1,6 +1,6 @@
-//! The helpers that git asks for an origin, in its order. The remedy for a
-//! wrong list is looked for by trying: each candidate is applied to the entries
-//! that git read, and the first that makes the list right is named.
+//! Checks the helpers that git asks for an origin, in git's order. The remedy for a wrong list is
+//! found by trying: each candidate is applied to the entries that git read, and the first one that
+//! makes the list right is the remedy.
 
 use std::path::{Path, PathBuf};
 
@@ -19,12 +19,12 @@ const CHECK: &str = "git-helper";
 const BY_VARIABLES: &str = "eval \"$(molecule-broker setup-git --env";
 
 pub(super) fn check(scene: &Scene, entries: &[GitEntry]) -> Vec<Finding> {
-    scene.origins().iter().map(|origin| helpers(scene, origin, entries)).collect()
+    scene.origins().iter().map(|origin| check_origin(scene, origin, entries)).collect()
 }
 
-/// True if git asks ours for every origin that has a credential.
+/// True if git asks our helper for every origin that has a credential.
 pub(super) fn all_ask_ours(scene: &Scene, entries: &[GitEntry]) -> bool {
-    let ask_ours = |origin: &OriginPattern| AskedHelper::of(origin, entries).ours().is_some();
+    let ask_ours = |origin: &OriginPattern| AskedHelpers::for_origin(origin, entries).ours().is_some();
     // Any unclaimed host will do: none of them has a section of its own.
     let other = Pattern::parse("unclaimed.invalid").ok().filter(|_| scene.unscoped().is_some());
     let other = other.map(|pattern| pattern.map_host(Box::from));
@@ -32,14 +32,14 @@ pub(super) fn all_ask_ours(scene: &Scene, entries: &[GitEntry]) -> bool {
 }
 
 /// The helpers that git asks for one origin.
-struct AskedHelper<'e> {
+struct AskedHelpers<'e> {
     helpers: Vec<&'e GitEntry>,
-    /// The empty entry that drops ours.
+    /// The empty entry that drops our helper.
     emptied: Option<&'e GitEntry>,
 }
 
-impl<'e> AskedHelper<'e> {
-    fn of(origin: &OriginPattern, entries: impl IntoIterator<Item = &'e GitEntry>) -> Self {
+impl<'e> AskedHelpers<'e> {
+    fn for_origin(origin: &OriginPattern, entries: impl IntoIterator<Item = &'e GitEntry>) -> Self {
         let mut asked = Self { helpers: Vec::new(), emptied: None };
         for entry in entries.into_iter().filter(|entry| applies(&entry.key, origin)) {
             if entry.value.is_empty() {
@@ -52,6 +52,7 @@ impl<'e> AskedHelper<'e> {
         asked
     }
 
+    /// Returns the position of our helper.
     fn ours(&self) -> Option<usize> {
         self.helpers.iter().position(|entry| names_helper(&entry.value))
     }
@@ -61,12 +62,14 @@ impl<'e> AskedHelper<'e> {
     }
 }
 
-fn helpers(scene: &Scene, origin: &OriginPattern, entries: &[GitEntry]) -> Finding {
-    let asked = AskedHelper::of(origin, entries);
-    let remedy = || remedy(scene, origin, entries);
+fn check_origin(scene: &Scene, origin: &OriginPattern, entries: &[GitEntry]) -> Finding {
+    let asked = AskedHelpers::for_origin(origin, entries);
+    let remedy = || find_remedy(scene, origin, entries);
     let Some(ours) = asked.ours() else {
         let what = match (asked.helpers.first(), asked.emptied) {
-            (Some(other), _) => format!("for {origin} git asks {} ({}) and not the broker", name(other), other.place()),
+            (Some(other), _) => {
+                format!("for {origin} git asks {} ({}) and not the broker", describe(other), other.place())
+            }
             (None, Some(empty)) => {
                 format!("git doesn't ask the broker for {origin}: an empty helper drops ours ({})", empty.place())
             }
@@ -75,13 +78,13 @@ fn helpers(scene: &Scene, origin: &OriginPattern, entries: &[GitEntry]) -> Findi
         return Finding::fail(CHECK, what, remedy());
     };
     if let Some(before) = asked.helpers[..ours].last() {
-        let what = format!("for {origin} git asks {} first ({})", name(before), before.place());
+        let what = format!("for {origin} git asks {} first ({})", describe(before), before.place());
         return Finding::fail(CHECK, what, remedy());
     }
     if let Some(after) = asked.helpers[ours + 1..].iter().find(|entry| !names_helper(&entry.value)) {
         let what = format!(
             "for {origin} git also tells {} ({}) of every login, so it may keep the token",
-            name(after),
+            describe(after),
             after.place()
         );
         return Finding::warn(CHECK, what, remedy());
@@ -89,42 +92,43 @@ fn helpers(scene: &Scene, origin: &OriginPattern, entries: &[GitEntry]) -> Findi
     Finding::ok(CHECK, format!("for {origin} git asks the broker ({})", asked.helpers[ours].place()))
 }
 
-/// The first that works: ours at the end of the user's own file, without what
-/// the repository has, or both; else variables, which git reads last.
-fn remedy(scene: &Scene, origin: &OriginPattern, entries: &[GitEntry]) -> Remedy {
+/// Returns the first remedy that works: our entries at the end of the user's own file, the removal
+/// of the repository's entries, or both. If none of them works, variables do, which git reads last.
+fn find_remedy(scene: &Scene, origin: &OriginPattern, entries: &[GitEntry]) -> Remedy {
     let known = scene.configured_origins().is_some_and(|origins| origins.contains(origin));
     let host = if known { String::new() } else { format!(" --host {}", shell_word(&origin.to_string())) };
     let (setup, global) = (format!("molecule-broker setup-git --global{host}"), has_global_file(scene));
-    let good = |entries: &[&GitEntry], with_ours: bool| {
+    let is_right = |entries: &[&GitEntry], with_ours: bool| {
         let ours = if with_ours { Some(global_entries(origin)) } else { None };
         let (before, after): (Vec<&GitEntry>, Vec<&GitEntry>) =
             entries.iter().partition(|e| e.scope <= GitScope::Global);
-        AskedHelper::of(origin, before.into_iter().chain(ours.iter().flatten()).chain(after)).is_ours_alone()
+        AskedHelpers::for_origin(origin, before.into_iter().chain(ours.iter().flatten()).chain(after)).is_ours_alone()
     };
     let all: Vec<&GitEntry> = entries.iter().collect();
-    if global && good(&all, true) {
+    if global && is_right(&all, true) {
         return Remedy::command(setup);
     }
-    let in_the_way = |e: &&GitEntry| e.scope == GitScope::Local && applies(&e.key, origin) && !names_helper(&e.value);
+    let is_in_the_way =
+        |e: &&GitEntry| e.scope == GitScope::Local && applies(&e.key, origin) && !names_helper(&e.value);
     let mut removals: Vec<String> = Vec::new();
     let mut rest = all.clone();
-    for entry in all.iter().filter(|e| in_the_way(e)) {
+    for entry in all.iter().filter(|e| is_in_the_way(e)) {
         let can_edit = entry.file().is_some_and(|file| can_edit(Path::new(&file)));
-        if let Some(removal) = entry.edit("--unset-all ", &[]).filter(|_| can_edit) {
+        if let Some(removal) = entry.edit_command("--unset-all ", &[]).filter(|_| can_edit) {
             rest.retain(|other| (&other.origin, &other.key) != (&entry.origin, &entry.key));
             if !removals.contains(&removal) {
                 removals.push(removal);
             }
         }
     }
-    if !removals.is_empty() && good(&rest, false) {
+    if !removals.is_empty() && is_right(&rest, false) {
         return Remedy::command(removals.join(" && "));
     }
-    if global && !removals.is_empty() && good(&rest, true) {
+    if global && !removals.is_empty() && is_right(&rest, true) {
         removals.push(setup);
         return Remedy::command(removals.join(" && "));
     }
-    Remedy::noted(format!("{BY_VARIABLES}{host})\""), "in each shell, or started by supervise")
+    Remedy::noted(format!("{BY_VARIABLES}{host})\""), "needed in each shell that supervise didn't start")
 }
 
 /// The entries that `setup-git --global` appends to its file.
@@ -154,7 +158,8 @@ fn has_global_file(scene: &Scene) -> bool {
     named.is_some_and(|path| can_edit(&path))
 }
 
-/// git writes another file beside it and renames that.
+/// Tells whether git can edit this file. git writes another file in the same folder and renames
+/// that.
 fn can_edit(path: &Path) -> bool {
     let is_file = path.metadata().map_or(true, |there| there.is_file());
     is_file && path.parent().is_some_and(|folder| access(folder, AccessFlags::W_OK).is_ok())
@@ -180,12 +185,13 @@ fn applies(key: &str, origin: &OriginPattern) -> bool {
     if origin.wildcard { pattern.to_string() == origin.to_string() } else { pattern.closeness_to(&one).is_some() }
 }
 
-/// The path of ours, where the value is one.
-pub(super) fn own_path(value: &str) -> Option<PathBuf> {
+/// Returns the path of our helper, if the value is such a path.
+pub(super) fn path_of_ours(value: &str) -> Option<PathBuf> {
     (value.starts_with('/') && names_helper(value)).then(|| PathBuf::from(first_word(value)))
 }
 
-fn name(entry: &GitEntry) -> String {
+/// Describes a helper for people.
+fn describe(entry: &GitEntry) -> String {
     let value = printable(&entry.value);
     match entry.value.contains("auth git-credential") {
         true => format!("gh's own helper '{value}', as `gh auth setup-git` writes it,"),
@@ -223,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_helper_after_ours_is_what_drops_it() {
+    fn an_empty_helper_after_ours_drops_it() {
         let entry = |value: &str| GitEntry {
             scope: GitScope::Command,
             origin: "command line:".into(),
@@ -231,9 +237,9 @@ mod tests {
             value: value.into(),
         };
         let entries = ["", "molecule", "", "", "store"].map(entry);
-        let asked = AskedHelper::of(&origin("github.com"), &entries[..3]);
+        let asked = AskedHelpers::for_origin(&origin("github.com"), &entries[..3]);
         assert!(asked.helpers.is_empty() && asked.emptied == Some(&entries[2]));
-        let asked = AskedHelper::of(&origin("github.com"), &entries);
+        let asked = AskedHelpers::for_origin(&origin("github.com"), &entries);
         assert_eq!((asked.ours(), asked.helpers[0].value.as_str()), (None, "store"));
     }
 }

@@ -1,11 +1,11 @@
-//! URLs and headers that go around the broker: with a login of their own, by
-//! ssh, or to a host that no credential covers.
+//! Checks for URLs and headers that bypass the broker: with a login of their own, by ssh, or to a
+//! host that no credential covers.
 
 use super::super::Scene;
 use super::super::finding::{Finding, Remedy};
-use super::files::{self, GitEntry, GitScope, escaped, printable};
+use super::files::{self, GitEntry, GitScope, escape_regex, printable};
 use super::fresh_variables;
-use super::urls::{Url, rewrite, rewritten};
+use super::urls::{Url, apply_rewrites, parse_rewrite_key};
 use crate::system::text::shell_word;
 
 const TOKEN: &str = "git-token";
@@ -16,10 +16,10 @@ pub(super) fn check(scene: &Scene, entries: &[GitEntry]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let tracked = files::tracked();
     for entry in entries.iter().chain(&tracked) {
-        let found = match rewrite(&entry.key) {
-            Some((base, _)) => rewriting(scene, entry, base),
-            None if is_header(entry) => Some(header(entry)),
-            None if holds_url(&entry.key) => url(scene, entry, entries),
+        let found = match parse_rewrite_key(&entry.key) {
+            Some((base, _)) => check_rewrite(scene, entry, base),
+            None if is_header(entry) => Some(header_finding(entry)),
+            None if holds_url(&entry.key) => check_url(scene, entry, entries),
             None => None,
         };
         findings.extend(found.filter(|found| !findings.contains(found)));
@@ -27,7 +27,7 @@ pub(super) fn check(scene: &Scene, entries: &[GitEntry]) -> Vec<Finding> {
     for (check, good) in [
         (TOKEN, "no URL and no header carries a token"),
         (SSH, "no URL of a managed host goes by ssh"),
-        (REMOTE, "each remote's host has a credential, or there is none"),
+        (REMOTE, "each remote's host has a credential, or there is no remote"),
     ] {
         if !findings.iter().any(|finding| finding.check == check) {
             findings.push(Finding::ok(check, good));
@@ -40,15 +40,15 @@ fn is_header(entry: &GitEntry) -> bool {
     entry.key.ends_with(".extraheader") && entry.value.to_ascii_lowercase().starts_with("authorization:")
 }
 
-/// git uses it before it asks anybody, it dies within the hour, and every
-/// reader of the file has it. So do logins in URLs.
-fn header(entry: &GitEntry) -> Finding {
+/// Returns the finding for a header with a login. git uses it before it asks a helper, it expires
+/// within the hour, and every reader of the file knows it. The same is true of logins in URLs.
+fn header_finding(entry: &GitEntry) -> Finding {
     let what = format!("{} sends a login of its own with every request ({})", printable(&entry.key), entry.place());
     Finding::fail(TOKEN, what, entry.removal())
 }
 
-/// The keys of git's and git-lfs's that hold a URL, or a remote's name in its
-/// place (git-config(1), git-lfs-config(5)).
+/// True for the keys of git and git-lfs whose value is a URL, or a remote's name instead
+/// (git-config(1), git-lfs-config(5)).
 fn holds_url(key: &str) -> bool {
     if ["lfs.url", "lfs.pushurl", "remote.pushdefault"].contains(&key) {
         return true;
@@ -62,50 +62,51 @@ fn holds_url(key: &str) -> bool {
     names.iter().any(|name| key.ends_with(name))
 }
 
-fn url(scene: &Scene, entry: &GitEntry, entries: &[GitEntry]) -> Option<Finding> {
+fn check_url(scene: &Scene, entry: &GitEntry, entries: &[GitEntry]) -> Option<Finding> {
     let written = Url::parse(&entry.value)?;
     if written.carries_login() {
-        return Some(login(scene, entry, entries, &written));
+        return Some(login_finding(scene, entry, entries, &written));
     }
-    let effective = rewritten(&entry.value, entries);
+    let effective = apply_rewrites(&entry.value, entries);
     let leads = Url::parse(&effective)?;
     if leads.is_ssh() && !written.is_http() {
-        return by_ssh(scene, entry, entries, &leads);
+        return check_ssh(scene, entry, entries, &leads);
     }
     let covered = leads.is_named_by(&scene.origins()) || leads.scheme == "https" && scene.unscoped().is_some();
     if !leads.is_http() || covered {
         return None;
     }
     let (key, place) = (printable(&entry.key), entry.place());
-    let what = format!("no credential covers {}, where {key} leads ({place})", leads.bare_host());
-    let remedy = "name that host in MOLECULE_BROKER_HOSTS, or in `origins` of a credential in the configuration file; nothing, if it needs no login";
+    let what = format!("no credential covers {}, where {key} leads ({place})", leads.host_url());
+    let remedy = "name that host in MOLECULE_BROKER_HOSTS, or in `origins` of a credential in the configuration file; do nothing if it needs no login";
     Some(Finding::warn(REMOTE, what, remedy))
 }
 
-fn login(scene: &Scene, entry: &GitEntry, entries: &[GitEntry], written: &Url<'_>) -> Finding {
+fn login_finding(scene: &Scene, entry: &GitEntry, entries: &[GitEntry], written: &Url<'_>) -> Finding {
     let what = format!("{} carries a login in its URL ({})", printable(&entry.key), entry.place());
-    let remedy = replacement(entry, entries, &written.bare());
+    let remedy = replace_value(entry, entries, &written.without_login());
     let level = if scene.manages(&written.host) { Finding::fail } else { Finding::warn };
     level(TOKEN, what, remedy)
 }
 
-fn by_ssh(scene: &Scene, entry: &GitEntry, entries: &[GitEntry], leads: &Url<'_>) -> Option<Finding> {
+fn check_ssh(scene: &Scene, entry: &GitEntry, entries: &[GitEntry], leads: &Url<'_>) -> Option<Finding> {
     let host = leads.https_host();
-    let origin = scene.managed(host)?;
+    let origin = scene.managed_origin(host)?;
     let (key, place) = (printable(&entry.key), entry.place());
     let what = format!("{key} goes to {host} by ssh, where the broker's credential isn't used ({place})");
     let port = origin.port.map_or_else(String::new, |port| format!(":{port}"));
     let https = format!("{}://{host}{port}/", origin.scheme.name());
     let remedy = if entry.scope == GitScope::Tracked {
-        read_as(entry, leads, &https)
+        rewrite_to_https(entry, leads, &https)
     } else {
-        replacement(entry, entries, &format!("{https}{}", leads.path.trim_start_matches('/')))
+        replace_value(entry, entries, &format!("{https}{}", leads.path.trim_start_matches('/')))
     };
     Some(Finding::warn(SSH, what, remedy))
 }
 
-/// The repository's authors chose that URL: it stays, and is read as another.
-fn read_as(entry: &GitEntry, url: &Url<'_>, https: &str) -> Remedy {
+/// Returns the remedy for a URL that the repository's authors chose: the URL stays, and git reads
+/// it as an https URL.
+fn rewrite_to_https(entry: &GitEntry, url: &Url<'_>, https: &str) -> Remedy {
     let prefix = format!("{}{}", url.before_path, if url.path.starts_with('/') { "/" } else { "" });
     if prefix.starts_with('-') || printable(&entry.value.replace("://git@", "://")).contains("[redacted]") {
         return format!("correct the URL in {}", entry.place()).into();
@@ -114,12 +115,12 @@ fn read_as(entry: &GitEntry, url: &Url<'_>, https: &str) -> Remedy {
     Remedy::command(format!("git config --global --add {key} {}", shell_word(&prefix)))
 }
 
-/// `url.BASE.insteadOf = PREFIX`.
-fn rewriting(scene: &Scene, entry: &GitEntry, base: &str) -> Option<Finding> {
+/// Checks an entry `url.BASE.insteadOf = PREFIX`.
+fn check_rewrite(scene: &Scene, entry: &GitEntry, base: &str) -> Option<Finding> {
     let leads = Url::parse(base)?;
     if leads.carries_login() {
         let what = format!("a url.….insteadOf puts a login into URLs ({})", entry.place());
-        return Some(Finding::fail(TOKEN, what, section_removal(entry, &leads)));
+        return Some(Finding::fail(TOKEN, what, remove_section(entry, &leads)));
     }
     let from = Url::parse(&entry.value).filter(|from| from.is_http() && scene.manages(&from.host))?;
     let to_ssh = leads.is_ssh() && scene.manages(leads.https_host());
@@ -130,46 +131,50 @@ fn rewriting(scene: &Scene, entry: &GitEntry, base: &str) -> Option<Finding> {
             from.host,
             entry.place()
         );
-        let pattern = format!("^{}$", escaped(&entry.value));
-        let shown = printable(&entry.value) == entry.value;
-        let removal = if shown { entry.edit("--unset-all ", &[&pattern]) } else { None };
+        let pattern = format!("^{}$", escape_regex(&entry.value));
+        let is_printable = printable(&entry.value) == entry.value;
+        let removal = if is_printable { entry.edit_command("--unset-all ", &[&pattern]) } else { None };
         let remedy = removal.map_or_else(|| entry.removal(), Remedy::command);
         Finding::warn(SSH, what, remedy)
     })
 }
 
-/// Another value for an entry, or words where a command would not come out
-/// whole. Of several values the old one is found by what isn't secret in it.
-fn replacement(entry: &GitEntry, entries: &[GitEntry], new: &str) -> Remedy {
+/// Returns the remedy that gives an entry another value: a command, or words if a command can't be
+/// shown completely. Of several values, the old one is found by the parts that aren't secret.
+fn replace_value(entry: &GitEntry, entries: &[GitEntry], new: &str) -> Remedy {
     if entry.scope == GitScope::Command {
         return fresh_variables();
     }
     let same = entries.iter().filter(|e| (&e.origin, &e.key) == (&entry.origin, &entry.key)).count();
-    let old = Url::parse(&entry.value).map(|url| format!("^{}{}$", before_path(&url), escaped(url.path)));
-    let command =
-        if same > 1 { old.and_then(|old| entry.edit("--replace-all ", &[new, &old])) } else { entry.edit("", &[new]) };
-    let whole = printable(new) == new && !new.contains(['?', '#']);
+    let old = Url::parse(&entry.value).map(|url| format!("^{}{}$", prefix_pattern(&url), escape_regex(url.path)));
+    let command = if same > 1 {
+        old.and_then(|old| entry.edit_command("--replace-all ", &[new, &old]))
+    } else {
+        entry.edit_command("", &[new])
+    };
+    let is_complete = printable(new) == new && !new.contains(['?', '#']);
     let words = || format!("correct the URL in {}", entry.place()).into();
-    command.filter(|_| whole).map_or_else(words, Remedy::command)
+    command.filter(|_| is_complete).map_or_else(words, Remedy::command)
 }
 
-/// The key holds the login, so it is looked up by the rest of it.
-fn section_removal(entry: &GitEntry, base: &Url<'_>) -> Remedy {
+/// Returns the command that removes the section of a URL with a login. The key contains the login,
+/// so the command finds it by the rest of the key.
+fn remove_section(entry: &GitEntry, base: &Url<'_>) -> Remedy {
     let Some(git_config) = entry.git_config() else { return fresh_variables() };
-    let pattern = format!("^url\\.{}{}\\.(push)?insteadof$", before_path(base), escaped(base.path));
-    let whole = printable(base.path) == base.path;
+    let pattern = format!("^url\\.{}{}\\.(push)?insteadof$", prefix_pattern(base), escape_regex(base.path));
+    let is_complete = printable(base.path) == base.path;
     let command = format!(
         "{git_config} --name-only --get-regexp {} | sort -u | while IFS= read -r key; do {git_config} --unset-all \"$key\"; done",
         shell_word(&pattern)
     );
-    if whole { Remedy::command(command) } else { format!("remove that section from {}", entry.place()).into() }
+    if is_complete { Remedy::command(command) } else { format!("remove that section from {}", entry.place()).into() }
 }
 
-/// An expression for all before the path, whatever the login is.
-fn before_path(url: &Url<'_>) -> String {
+/// Returns a regular expression for everything before the path, with any login.
+fn prefix_pattern(url: &Url<'_>) -> String {
     match (url.before_path.split_once("://"), url.before_path.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{}://[^/]*@{}", escaped(scheme), escaped(host)),
-        _ => escaped(url.before_path),
+        (Some((scheme, _)), Some((_, host))) => format!("{}://[^/]*@{}", escape_regex(scheme), escape_regex(host)),
+        _ => escape_regex(url.before_path),
     }
 }
 
@@ -180,8 +185,8 @@ mod tests {
     #[test]
     fn an_expression_for_a_url_has_no_login_in_it() {
         let url = Url::parse("HTTPS://x:ghs_canary@GitHub.com:8443/o/r.git").unwrap();
-        assert_eq!(before_path(&url), r"HTTPS://[^/]*@GitHub\.com:8443/");
-        assert_eq!(before_path(&Url::parse("git@github.com:o/r").unwrap()), r"git@github\.com:");
+        assert_eq!(prefix_pattern(&url), r"HTTPS://[^/]*@GitHub\.com:8443/");
+        assert_eq!(prefix_pattern(&Url::parse("git@github.com:o/r").unwrap()), r"git@github\.com:");
     }
 
     #[test]

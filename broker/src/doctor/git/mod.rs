@@ -1,5 +1,5 @@
-//! git's configuration: whether it asks our helper first for every host that
-//! is ours, and whether its URLs go around it.
+//! Checks of git's configuration: git must ask our helper first for every host that has a
+//! credential, and no URL may bypass the helper.
 
 mod askpass;
 mod files;
@@ -24,16 +24,16 @@ pub(super) fn check(scene: &Scene, git: &GitFiles) -> Vec<Finding> {
     findings
 }
 
-/// The helper's file, where git is told it by an absolute path.
+/// Returns the helper's file, if git's configuration has its absolute path.
 pub(super) fn configured_helper(git: &GitFiles) -> Option<PathBuf> {
     let helpers = git.entries.iter().rev().filter(|entry| helpers::is_helper(&entry.key));
-    helpers.map(|entry| &entry.value).find_map(|value| helpers::own_path(value))
+    helpers.map(|entry| &entry.value).find_map(|value| helpers::path_of_ours(value))
 }
 
-/// Drops all of git's configuration in variables, and sets ours again.
+/// Returns the command that drops all of git's settings in variables and sets ours again.
 fn fresh_variables() -> Remedy {
     Remedy::noted(
         "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS && eval \"$(molecule-broker setup-git --env)\"",
-        "drops what else is set by these variables",
+        "drops all other settings in these variables",
     )
 }

@@ -7,20 +7,20 @@ use crate::system::text::TOKEN_PREFIXES;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Url<'u> {
-    /// In lower case; `ssh` for `user@host:path` too.
+    /// Scheme in lower case; `ssh` also for `user@host:path`.
     pub(super) scheme: String,
     pub(super) login: Option<&'u str>,
-    /// In lower case.
+    /// Host in lower case.
     pub(super) host: String,
     pub(super) port: Option<&'u str>,
     /// The part after the host, without its first `/` or `:`.
     pub(super) path: &'u str,
-    /// All before the path.
+    /// Everything before the path.
     pub(super) before_path: &'u str,
 }
 
 impl<'u> Url<'u> {
-    /// `None` for a path, a remote's name and whatever else names no host.
+    /// Parses a URL. Returns `None` for a path, a remote's name, and anything else without a host.
     pub(super) fn parse(text: &'u str) -> Option<Self> {
         let (scheme, authority, path) = match text.split_once("://") {
             Some((scheme, rest)) => {
@@ -45,11 +45,11 @@ impl<'u> Url<'u> {
         (!host.is_empty()).then(|| Self { scheme, login, host: host.to_ascii_lowercase(), port, path, before_path })
     }
 
-    /// A login that holds a password or a token, and not just a user's name.
+    /// True for an http URL whose login contains a password or a token, and not only a user name.
     pub(super) fn carries_login(&self) -> bool {
         let is_token = |login: &str| {
             TOKEN_PREFIXES.iter().any(|prefix| login.starts_with(prefix))
-                // As GitHub's tokens were before 2021, and Gitea's are.
+                // The form of GitHub's tokens before 2021, and of Gitea's.
                 || login.len() == 40 && login.bytes().all(|b| b.is_ascii_hexdigit())
         };
         self.is_http() && self.login.is_some_and(|login| login.contains(':') || is_token(login))
@@ -63,19 +63,18 @@ impl<'u> Url<'u> {
         ["ssh", "git+ssh", "ssh+git"].contains(&self.scheme.as_str())
     }
 
-    /// The host as `https` knows it: GitHub serves ssh on port 443 by a name
-    /// of its own.
+    /// Returns the name of this host for `https`: GitHub serves ssh on port 443 under another name.
     pub(super) fn https_host(&self) -> &str {
         if self.host == "ssh.github.com" { "github.com" } else { &self.host }
     }
 
-    /// The same without its login.
-    pub(super) fn bare(&self) -> String {
-        format!("{}/{}", self.bare_host(), self.path)
+    /// Returns the URL without its login.
+    pub(super) fn without_login(&self) -> String {
+        format!("{}/{}", self.host_url(), self.path)
     }
 
-    /// Scheme, host and port.
-    pub(super) fn bare_host(&self) -> String {
+    /// Returns scheme, host and port as a URL.
+    pub(super) fn host_url(&self) -> String {
         format!("{}://{}", self.scheme, self.host_and_port())
     }
 
@@ -83,7 +82,7 @@ impl<'u> Url<'u> {
         self.port.map_or_else(|| self.host.clone(), |port| format!("{}:{port}", self.host))
     }
 
-    /// Returns true if git would ask a helper for one of these patterns.
+    /// Returns true if one of these patterns covers the origin that git asks a helper for.
     pub(super) fn is_named_by(&self, patterns: &[crate::config::OriginPattern]) -> bool {
         let host = self.host_and_port();
         let origin = Origin::parse(self.scheme.as_bytes(), host.as_bytes());
@@ -91,9 +90,9 @@ impl<'u> Url<'u> {
     }
 }
 
-/// `url.BASE.insteadOf` and `pushInsteadOf`: the base, and whether it is for
-/// pushes alone.
-pub(super) fn rewrite(key: &str) -> Option<(&str, bool)> {
+/// Parses the key `url.BASE.insteadOf` or `pushInsteadOf`. Returns the base, and true if it is only
+/// for pushes.
+pub(super) fn parse_rewrite_key(key: &str) -> Option<(&str, bool)> {
     let (base, name) = key.strip_prefix("url.")?.rsplit_once('.')?;
     match name {
         "insteadof" => Some((base, false)),
@@ -102,9 +101,9 @@ pub(super) fn rewrite(key: &str) -> Option<(&str, bool)> {
     }
 }
 
-/// The URL as git uses it for fetches: the longest prefix wins.
-pub(super) fn rewritten(url: &str, entries: &[GitEntry]) -> String {
-    let bases = entries.iter().filter_map(|entry| match rewrite(&entry.key)? {
+/// Returns the URL that git uses for fetches. The longest matching prefix wins.
+pub(super) fn apply_rewrites(url: &str, entries: &[GitEntry]) -> String {
+    let bases = entries.iter().filter_map(|entry| match parse_rewrite_key(&entry.key)? {
         (base, false) if !entry.value.is_empty() => url.strip_prefix(&entry.value).map(|rest| (base, rest)),
         _ => None,
     });
@@ -133,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn urls_with_tokens_are_told_from_those_with_user_names() {
+    fn a_user_name_in_a_url_is_not_taken_for_a_token() {
         for (url, bare) in [
             ("https://x-access-token:ghs_a@github.com/o/r", "https://github.com/o/r"),
             ("https://ghp_abc@github.com:8443/o/r", "https://github.com:8443/o/r"),
             ("HTTPS://0123456789abcdef0123456789abcdef01234567@git.example/", "https://git.example/"),
         ] {
             let parsed = Url::parse(url).unwrap();
-            assert!(parsed.carries_login() && parsed.bare() == bare, "{url}");
+            assert!(parsed.carries_login() && parsed.without_login() == bare, "{url}");
         }
         for plain in ["https://me@github.com/o/r", "git@github.com:o/r", "ssh://git:x@github.com/o"] {
             assert!(!Url::parse(plain).unwrap().carries_login(), "{plain}");
@@ -160,8 +159,8 @@ mod tests {
             entry("url.https://mirror.example/.insteadof", "https://github.com/acme/"),
             entry("url.ssh://x/.pushinsteadof", "https://github.com/acme/app"),
         ];
-        assert_eq!(rewritten("https://github.com/o/r", &entries), "git@github.com:o/r");
-        assert_eq!(rewritten("https://github.com/acme/app", &entries), "https://mirror.example/app");
-        assert_eq!(rewritten("https://gitlab.com/x", &entries), "https://gitlab.com/x");
+        assert_eq!(apply_rewrites("https://github.com/o/r", &entries), "git@github.com:o/r");
+        assert_eq!(apply_rewrites("https://github.com/acme/app", &entries), "https://mirror.example/app");
+        assert_eq!(apply_rewrites("https://gitlab.com/x", &entries), "https://gitlab.com/x");
     }
 }

@@ -1,18 +1,16 @@
-//! git's settings in environment variables, read and written as git's own
-//! config.c does.
+//! git's settings in environment variables, read and written as git's own config.c does.
 //!
-//! git reads two forms, both after every file: first the counted variables
-//! (`GIT_CONFIG_COUNT`, `GIT_CONFIG_KEY_0`, …; git-config(1)), then
-//! `GIT_CONFIG_PARAMETERS`, in which `git -c` hands its settings to the gits
-//! that it starts: a quoted word `'key=value'` for each, and since git 2.31 a
-//! pair `'key'='value'`, which can hold any key.
+//! git reads two forms, both after every file. The first is the counted variables
+//! (`GIT_CONFIG_COUNT`, `GIT_CONFIG_KEY_0`, …; git-config(1)). The second is
+//! `GIT_CONFIG_PARAMETERS`, in which `git -c` passes its settings to the gits that it starts: a
+//! quoted word `'key=value'` for each, and since git 2.31 a pair `'key'='value'`, which can hold
+//! any key.
 //!
-//! Ours are written in the second form. Counted variables depend on each
-//! other: where a launcher drops all variables with KEY in their name and
-//! leaves the count, every git dies of `missing config key GIT_CONFIG_KEY_0`.
-//! And where an agent appends an empty `credential.helper` to the counted
-//! ones, as Gemini CLI does, it empties what was set before it. One variable
-//! is there or isn't, and is read last. git keeps it for submodules
+//! Our settings have the second form, for two reasons. Counted variables depend on each other: if
+//! a launcher drops all variables with KEY in their name and leaves the count, every git ends with
+//! `missing config key GIT_CONFIG_KEY_0`. And an agent may append an empty `credential.helper` to
+//! the counted variables, as Gemini CLI does, which drops all helpers before it. One variable is
+//! either there or not, and is read last. git keeps it for submodules
 //! (`prepare_submodule_repo_env`) and appends to it for `git -c`.
 
 use std::ffi::{OsStr, OsString};
@@ -25,24 +23,23 @@ use super::names_helper;
 pub const PARAMETERS: &str = "GIT_CONFIG_PARAMETERS";
 pub const COUNT: &str = "GIT_CONFIG_COUNT";
 
-/// The longest `GIT_CONFIG_PARAMETERS` that is written. The kernel takes
-/// 128 KiB for one variable (`MAX_ARG_STRLEN`, execve(2)), and `git -c`
-/// appends to it.
+/// Longest `GIT_CONFIG_PARAMETERS` that is written, in bytes. The kernel's limit for one variable
+/// is 128 KiB (`MAX_ARG_STRLEN`, execve(2)), and `git -c` appends to it.
 pub const LONGEST: usize = 96 * 1024;
 
 /// One setting of git's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitSetting {
-    /// With section and name in lower case, as git prints it.
+    /// The key with section and name in lower case, as git prints it.
     pub key: String,
-    /// `None` where only the key was given, which git takes for true.
+    /// `None` if only the key is set, which means true to git.
     pub value: Option<String>,
 }
 
 impl GitSetting {
     #[must_use]
     pub fn new(key: &str, value: &str) -> Self {
-        Self { key: canonical(key), value: Some(value.to_owned()) }
+        Self { key: canonical_key(key), value: Some(value.to_owned()) }
     }
 
     fn names_helper(&self) -> bool {
@@ -54,7 +51,7 @@ impl GitSetting {
     }
 }
 
-/// A fault in the variables of which every git dies.
+/// A fault in the variables with which every git command fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BrokenVariables {
     Count,
@@ -66,7 +63,7 @@ pub enum BrokenVariables {
 impl fmt::Display for BrokenVariables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Count => write!(f, "{COUNT} isn't a number that git takes"),
+            Self::Count => write!(f, "{COUNT} isn't a number that git can read"),
             Self::MissingKey(at) => write!(f, "{COUNT} counts GIT_CONFIG_KEY_{at}, which isn't set"),
             Self::MissingValue(at) => write!(f, "{COUNT} counts GIT_CONFIG_VALUE_{at}, which isn't set"),
             Self::Parameters => write!(f, "{PARAMETERS} isn't quoted as git quotes it"),
@@ -74,24 +71,24 @@ impl fmt::Display for BrokenVariables {
     }
 }
 
-/// All settings of the environment's variables in git's order of reading.
-/// `variable` also returns values that are empty.
+/// Returns all settings of the environment's variables in git's order of reading. `variable` must
+/// return empty values too.
 ///
 /// # Errors
-/// git can't read them.
+/// Fails if git can't read the variables.
 pub fn command_scope(variable: impl Fn(&str) -> Option<OsString>) -> Result<Vec<GitSetting>, BrokenVariables> {
-    let mut settings = counted(&variable)?;
-    settings.extend(parameters(variable(PARAMETERS).unwrap_or_default().as_bytes())?);
+    let mut settings = parse_counted(&variable)?;
+    settings.extend(parse_parameters(variable(PARAMETERS).unwrap_or_default().as_bytes())?);
     Ok(settings)
 }
 
-/// The settings of the counted variables.
+/// Returns the settings of the counted variables.
 ///
 /// # Errors
-/// git can't read them.
-pub fn counted(variable: &impl Fn(&str) -> Option<OsString>) -> Result<Vec<GitSetting>, BrokenVariables> {
+/// Fails if git can't read the variables.
+pub fn parse_counted(variable: &impl Fn(&str) -> Option<OsString>) -> Result<Vec<GitSetting>, BrokenVariables> {
     let Some(count) = variable(COUNT) else { return Ok(Vec::new()) };
-    let count = number(&count).ok_or(BrokenVariables::Count)?;
+    let count = parse_count(&count).ok_or(BrokenVariables::Count)?;
     let mut settings = Vec::new();
     for at in 0..count {
         let key = variable(&format!("GIT_CONFIG_KEY_{at}")).ok_or(BrokenVariables::MissingKey(at))?;
@@ -101,40 +98,40 @@ pub fn counted(variable: &impl Fn(&str) -> Option<OsString>) -> Result<Vec<GitSe
     Ok(settings)
 }
 
-/// As strtoul(3) reads it in git; nothing at all is zero.
-fn number(text: &OsStr) -> Option<usize> {
+/// Parses the count as git does with strtoul(3). An empty text is zero.
+fn parse_count(text: &OsStr) -> Option<usize> {
     let text = text.to_str()?.trim_start();
     if text.is_empty() { Some(0) } else { text.parse().ok().filter(|count| i32::try_from(*count).is_ok()) }
 }
 
-/// The settings of `GIT_CONFIG_PARAMETERS`.
+/// Returns the settings in the text of `GIT_CONFIG_PARAMETERS`.
 ///
 /// # Errors
-/// git can't read them.
-pub fn parameters(text: &[u8]) -> Result<Vec<GitSetting>, BrokenVariables> {
+/// Fails if git can't read the text.
+pub fn parse_parameters(text: &[u8]) -> Result<Vec<GitSetting>, BrokenVariables> {
     Ok(scan(text)?.into_iter().map(|(_, setting)| setting).collect())
 }
 
-/// Each setting and the bytes that it takes in the text.
+/// Returns each setting and its range of bytes in the text.
 fn scan(text: &[u8]) -> Result<Vec<(Range<usize>, GitSetting)>, BrokenVariables> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < text.len() {
-        let (start, (first, next)) = (at, unquoted(text, at).ok_or(BrokenVariables::Parameters)?);
+        let (start, (first, next)) = (at, unquote(text, at).ok_or(BrokenVariables::Parameters)?);
         at = next;
         let setting = if text.get(at) == Some(&b'=') {
             at += 1;
             let value = if ends_word(text, at) {
                 None
             } else {
-                let (value, next) = unquoted(text, at).ok_or(BrokenVariables::Parameters)?;
+                let (value, next) = unquote(text, at).ok_or(BrokenVariables::Parameters)?;
                 at = next;
                 Some(value)
             };
-            GitSetting { key: canonical(&first), value }
+            GitSetting { key: canonical_key(&first), value }
         } else {
             let (key, value) = first.split_once('=').map_or((&*first, None), |(key, value)| (key, Some(value)));
-            GitSetting { key: canonical(key.trim()), value: value.map(str::to_owned) }
+            GitSetting { key: canonical_key(key.trim()), value: value.map(str::to_owned) }
         };
         if !ends_word(text, at) {
             return Err(BrokenVariables::Parameters);
@@ -145,9 +142,9 @@ fn scan(text: &[u8]) -> Result<Vec<(Range<usize>, GitSetting)>, BrokenVariables>
     Ok(found)
 }
 
-/// The quoted text that begins here, and where it ends: single quotes, with
-/// `'\''` and `'\!'` for what can't stand in them (git's quote.c).
-fn unquoted(text: &[u8], start: usize) -> Option<(String, usize)> {
+/// Decodes the quoted text that begins at `start`, and returns it with its end. The form is single
+/// quotes, with `'\''` and `'\!'` for characters that can't be inside them (git's quote.c).
+fn unquote(text: &[u8], start: usize) -> Option<(String, usize)> {
     let mut out = Vec::new();
     let mut at = start;
     if text.get(at) != Some(&b'\'') {
@@ -172,17 +169,18 @@ fn ends_word(text: &[u8], at: usize) -> bool {
     text.get(at).is_none_or(|byte| is_space(*byte))
 }
 
-/// As git's own `isspace` has it, which knows no more than these.
+/// True for white space as git's own `isspace` defines it: only these four bytes.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Settings as `GIT_CONFIG_PARAMETERS` holds them, in one line unless they
-/// hold line feeds themselves. In the older form, which every git reads: of
-/// the newer one git 2.30 and older die (`bogus format`; 2.30.2 does, and
-/// 2.39, 2.47 and 2.55 read both). It can't tell where a key with `=` ends.
+/// Encodes settings for `GIT_CONFIG_PARAMETERS`, in one line unless a setting contains a line feed.
+///
+/// It uses the older form, which every git reads: git 2.30 and older fail on the newer form
+/// (`bogus format`; tested with 2.30.2, while 2.39, 2.47 and 2.55 read both). In the older form, a
+/// key with `=` has no visible end, so such a setting gets the newer form.
 #[must_use]
-pub fn quoted(settings: &[GitSetting]) -> String {
+pub fn quote_settings(settings: &[GitSetting]) -> String {
     let quote = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let word = |GitSetting { key, value }: &GitSetting| match value {
         Some(value) if key.contains('=') => format!("{}={}", quote(key), quote(value)),
@@ -192,18 +190,18 @@ pub fn quoted(settings: &[GitSetting]) -> String {
     settings.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// The variables that make git read `ours` last, in an environment that
-/// `variable` returns the values of. What others set there stays; our own
-/// former settings, in either form, are replaced.
+/// Returns the variables to change so that git reads `ours` last. `variable` returns the values of
+/// the present environment. Settings of other programs stay; our own former settings are replaced,
+/// in either form.
 #[must_use]
-pub fn appended(ours: &[GitSetting], variable: impl Fn(&str) -> Option<OsString>) -> Vec<(String, OsString)> {
+pub fn append_settings(ours: &[GitSetting], variable: impl Fn(&str) -> Option<OsString>) -> Vec<(String, OsString)> {
     let mut changed = Vec::new();
     let Some(helper) = ours.last().and_then(|last| last.value.clone()) else { return changed };
     let is_set = |key: &str| ours.iter().any(|our| our.key == key);
     let mut added = Vec::new();
-    if let Ok(mut counted) = counted(&variable) {
-        // An older broker counted its own behind those that were there.
-        let former = former(&counted, |_| true);
+    if let Ok(mut counted) = parse_counted(&variable) {
+        // An older broker appended its own to the counted variables.
+        let former = find_former(&counted, |_| true);
         let kept = former.iter().rposition(|former| !former).map_or(0, |last| last + 1);
         if kept < counted.len() {
             changed.push((COUNT.to_owned(), kept.to_string().into()));
@@ -215,26 +213,26 @@ pub fn appended(ours: &[GitSetting], variable: impl Fn(&str) -> Option<OsString>
         }
     }
     added.extend_from_slice(ours);
-    let mut text = without_former(variable(PARAMETERS).unwrap_or_default().as_bytes(), &added);
+    let mut text = remove_former(variable(PARAMETERS).unwrap_or_default().as_bytes(), &added);
     if !text.is_empty() {
         text.push(b' ');
     }
-    text.extend(quoted(&added).into_bytes());
+    text.extend(quote_settings(&added).into_bytes());
     changed.push((PARAMETERS.to_owned(), OsString::from_vec(text)));
     changed
 }
 
-/// The variable that keeps git from asking at a terminal where no person sits.
+/// Returns the variable that keeps git from asking for a login at a terminal without a person.
 #[must_use]
 pub fn no_prompt() -> (String, String) {
     ("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned())
 }
 
-/// The text of others, byte for byte.
-fn without_former(text: &[u8], added: &[GitSetting]) -> Vec<u8> {
+/// Removes our former settings from the text, and keeps those of other programs byte for byte.
+fn remove_former(text: &[u8], added: &[GitSetting]) -> Vec<u8> {
     let Ok(found) = scan(text) else { return text.to_vec() };
     let (spans, settings): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-    let former = former(&settings, |key| added.iter().any(|setting| setting.key == key));
+    let former = find_former(&settings, |key| added.iter().any(|setting| setting.key == key));
     if !former.contains(&true) {
         return text.to_vec();
     }
@@ -242,9 +240,9 @@ fn without_former(text: &[u8], added: &[GitSetting]) -> Vec<u8> {
     kept.map(|(span, _)| &text[span]).collect::<Vec<_>>().join(&b' ')
 }
 
-/// Tells for each setting if it is one that we wrote, under a key that
-/// `is_key` takes: our helper, or the empty one directly before it.
-fn former(settings: &[GitSetting], is_key: impl Fn(&str) -> bool) -> Vec<bool> {
+/// Tells for each setting whether an earlier run wrote it: our helper, or the empty helper directly
+/// before it, for a key of which `is_key` returns true.
+fn find_former(settings: &[GitSetting], is_key: impl Fn(&str) -> bool) -> Vec<bool> {
     let is_helper = |setting: &GitSetting| is_key(&setting.key) && setting.names_helper();
     let mut former: Vec<bool> = settings.iter().map(is_helper).collect();
     for (at, pair) in settings.windows(2).enumerate() {
@@ -253,9 +251,9 @@ fn former(settings: &[GitSetting], is_key: impl Fn(&str) -> bool) -> Vec<bool> {
     former
 }
 
-/// Section and name in lower case; what stands between them, the URL, as
+/// Returns a key with section and name in lower case. The part between them, the URL, stays as
 /// written.
-fn canonical(key: &str) -> String {
+fn canonical_key(key: &str) -> String {
     let Some((section, rest)) = key.split_once('.') else { return key.to_ascii_lowercase() };
     let (between, name) = rest.rsplit_once('.').map_or(("", rest), |(between, name)| (between, name));
     let dot = if rest.len() == name.len() { "" } else { "." };

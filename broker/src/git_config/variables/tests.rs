@@ -23,48 +23,48 @@ fn text(changed: &[(String, OsString)], name: &str) -> Option<String> {
 
 #[test]
 fn both_forms_of_parameters_are_read_as_git_reads_them() {
-    let read = parameters(br#"'User.Name'='it'\''s '\!'' 'core.bare=true'  'a.b.C'= 'flag'"#).unwrap();
+    let read = parse_parameters(br#"'User.Name'='it'\''s '\!'' 'core.bare=true'  'a.b.C'= 'flag'"#).unwrap();
     let pairs: Vec<_> = read.iter().map(|s| (s.key.as_str(), s.value.as_deref())).collect();
     let wanted = [("user.name", Some("it's !")), ("core.bare", Some("true")), ("a.b.c", None), ("flag", None)];
     assert_eq!(pairs, wanted);
     for broken in ["x", " 'a.b'='c'", "'a.b'='c", "'a.b'=c", "'a.b'='c''d.e'", "'a.b'x"] {
-        assert_eq!(parameters(broken.as_bytes()), Err(BrokenVariables::Parameters), "{broken}");
+        assert_eq!(parse_parameters(broken.as_bytes()), Err(BrokenVariables::Parameters), "{broken}");
     }
 }
 
 #[test]
 fn counted_variables_with_a_part_missing_are_broken() {
     let whole = [(COUNT, "2"), ("GIT_CONFIG_KEY_0", "a.b"), ("GIT_CONFIG_VALUE_0", ""), ("GIT_CONFIG_KEY_1", "c.d")];
-    assert_eq!(counted(&environment(&whole)), Err(BrokenVariables::MissingValue(1)));
-    assert_eq!(counted(&environment(&[(COUNT, "1")])), Err(BrokenVariables::MissingKey(0)));
-    assert_eq!(counted(&environment(&[(COUNT, "1 ")])), Err(BrokenVariables::Count));
-    assert_eq!(counted(&environment(&[(COUNT, "")])), Ok(vec![]));
-    assert_eq!(counted(&environment(&[(COUNT, "1"), whole[1], whole[2]])), Ok(vec![GitSetting::new("a.b", "")]));
+    assert_eq!(parse_counted(&environment(&whole)), Err(BrokenVariables::MissingValue(1)));
+    assert_eq!(parse_counted(&environment(&[(COUNT, "1")])), Err(BrokenVariables::MissingKey(0)));
+    assert_eq!(parse_counted(&environment(&[(COUNT, "1 ")])), Err(BrokenVariables::Count));
+    assert_eq!(parse_counted(&environment(&[(COUNT, "")])), Ok(vec![]));
+    assert_eq!(parse_counted(&environment(&[(COUNT, "1"), whole[1], whole[2]])), Ok(vec![GitSetting::new("a.b", "")]));
 }
 
 #[test]
-fn what_others_set_stays_in_front_byte_for_byte() {
+fn settings_of_other_programs_stay_first_byte_for_byte() {
     let theirs = "'user.name=me'\t'http.extraHeader'='a'\\''b'";
-    let changed = appended(&ours(), environment(&[(PARAMETERS, theirs)]));
+    let changed = append_settings(&ours(), environment(&[(PARAMETERS, theirs)]));
     assert_eq!(changed.len(), 1, "nothing is counted: {changed:?}");
-    let wanted = format!("{theirs} {}", quoted(&ours()));
+    let wanted = format!("{theirs} {}", quote_settings(&ours()));
     assert_eq!(text(&changed, PARAMETERS).unwrap(), wanted);
-    let unreadable = appended(&ours(), environment(&[(PARAMETERS, "'half")]));
+    let unreadable = append_settings(&ours(), environment(&[(PARAMETERS, "'half")]));
     assert!(text(&unreadable, PARAMETERS).unwrap().starts_with("'half '"), "{unreadable:?}");
 }
 
 #[test]
-fn a_second_time_changes_nothing_and_moves_ours_to_the_end() {
-    let once = text(&appended(&ours(), environment(&[])), PARAMETERS).unwrap();
+fn a_second_run_changes_nothing_or_moves_ours_to_the_end() {
+    let once = text(&append_settings(&ours(), environment(&[])), PARAMETERS).unwrap();
     assert_eq!(once, format!("'{GITHUB}=' '{GITHUB}={HELPER}'"));
-    assert_eq!(text(&appended(&ours(), environment(&[(PARAMETERS, &once)])), PARAMETERS).unwrap(), once);
+    assert_eq!(text(&append_settings(&ours(), environment(&[(PARAMETERS, &once)])), PARAMETERS).unwrap(), once);
     let emptied = format!("{once} 'credential.helper'=''");
-    let again = appended(&ours(), environment(&[(PARAMETERS, &emptied)]));
+    let again = append_settings(&ours(), environment(&[(PARAMETERS, &emptied)]));
     assert_eq!(text(&again, PARAMETERS).unwrap(), format!("'credential.helper'='' {once}"));
 }
 
 #[test]
-fn what_an_older_broker_counted_is_not_counted_any_more() {
+fn counted_settings_of_an_older_broker_are_moved() {
     let old = [
         (COUNT, "3"),
         ("GIT_CONFIG_KEY_0", "user.name"),
@@ -74,23 +74,27 @@ fn what_an_older_broker_counted_is_not_counted_any_more() {
         ("GIT_CONFIG_KEY_2", GITHUB),
         ("GIT_CONFIG_VALUE_2", "molecule"),
     ];
-    assert_eq!(text(&appended(&ours(), environment(&old)), COUNT).as_deref(), Some("1"));
+    assert_eq!(text(&append_settings(&ours(), environment(&old)), COUNT).as_deref(), Some("1"));
     let other = GitSetting::new("credential.https://other.example.helper", "/h");
-    let moved = appended(&[other], environment(&old));
+    let moved = append_settings(&[other], environment(&old));
     let wanted = format!("'{GITHUB}=' '{GITHUB}=/h' 'credential.https://other.example.helper=/h'");
     assert_eq!((text(&moved, COUNT).unwrap(), text(&moved, PARAMETERS).unwrap()), ("1".into(), wanted));
-    let mut behind = old.to_vec();
-    behind[0] = (COUNT, "4");
-    behind.extend([("GIT_CONFIG_KEY_3", "credential.helper"), ("GIT_CONFIG_VALUE_3", "")]);
-    assert_eq!(text(&appended(&ours(), environment(&behind)), COUNT), None, "another program's setting is the last");
+    let mut appended = old.to_vec();
+    appended[0] = (COUNT, "4");
+    appended.extend([("GIT_CONFIG_KEY_3", "credential.helper"), ("GIT_CONFIG_VALUE_3", "")]);
+    assert_eq!(
+        text(&append_settings(&ours(), environment(&appended)), COUNT),
+        None,
+        "another program's setting is the last"
+    );
 }
 
 #[test]
 fn helpers_of_other_keys_and_other_programs_stay() {
     let theirs = "'credential.https://other.example.helper'='molecule' 'credential.https://github.com.helper'='!gh'";
-    let changed = appended(&ours(), environment(&[(PARAMETERS, theirs)]));
+    let changed = append_settings(&ours(), environment(&[(PARAMETERS, theirs)]));
     assert!(text(&changed, PARAMETERS).unwrap().starts_with(theirs), "{changed:?}");
-    assert_eq!(appended(&[], environment(&[(PARAMETERS, theirs)])), []);
+    assert_eq!(append_settings(&[], environment(&[(PARAMETERS, theirs)])), []);
 }
 
 #[test]
@@ -105,11 +109,11 @@ proptest! {
     fn any_setting_is_read_as_it_was_quoted(key in "[a-z]{1,8}\\.[ -~]{0,12}\\.[a-z]{1,8}", value in "\\PC{0,40}") {
         let flag = GitSetting { key: key.to_ascii_lowercase(), value: None };
         let settings = vec![GitSetting::new(&key, &value), flag, GitSetting::new("a.b", "!'\\'' ")];
-        prop_assert_eq!(parameters(quoted(&settings).as_bytes()).unwrap(), settings);
+        prop_assert_eq!(parse_parameters(quote_settings(&settings).as_bytes()).unwrap(), settings);
     }
 
     #[test]
     fn no_text_makes_the_reader_panic(text in "[ '=\\\\!a.\\n]{0,24}") {
-        let _ = parameters(text.as_bytes());
+        let _ = parse_parameters(text.as_bytes());
     }
 }

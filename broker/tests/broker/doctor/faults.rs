@@ -34,7 +34,7 @@ fn a_folder_that_others_can_write_or_that_belongs_to_another() {
     let world = healthy();
     let run = world.path("run");
     set_mode(&run, 0o777);
-    let line = found(&doctor(&world), "socket-folder", "can be written by others");
+    let line = found(&doctor(&world), "socket-folder", "can be written by other users");
     let remedy = line.rsplit("remedy: ").next().unwrap().to_owned();
     assert!(world.command("/bin/sh").args(["-c", &remedy]).status().unwrap().success(), "{remedy}");
     all_good(&world);

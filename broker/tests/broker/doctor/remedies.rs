@@ -83,7 +83,7 @@ fn a_bearer_that_only_the_daemon_can_read_is_good() {
     let line =
         |out: &str| out.lines().find(|line| line.split_whitespace().nth(1) == Some("bearer")).unwrap().to_owned();
     let with = line(&ask(&world));
-    assert!(with.starts_with("ok ") && with.contains("only the daemon's"), "{with}");
+    assert!(with.starts_with("ok ") && with.contains("only for the daemon"), "{with}");
     world.stop();
     let without = line(&ask(&world));
     assert!(without.starts_with("WARN") && !without.contains("registers"), "{without}");

@@ -154,7 +154,7 @@ fn token_prints_nothing_and_ends_with_1_where_there_is_none() {
     world.start();
     nothing(&world, &["token"], "http_5xx");
     nothing(&world, &["token", "--host", "evil.example"], "no credential is configured for");
-    nothing(&world, &["token", "--host", "github.com/../x"], "is no host or origin");
+    nothing(&world, &["token", "--host", "github.com/../x"], "isn't a valid host or origin");
 }
 
 #[test]
